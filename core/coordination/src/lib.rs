@@ -1,0 +1,20 @@
+//! One server of the coordination ensemble, as a pure, stepped state machine.
+//!
+//! Owns: the tree, sessions, watches, election, synchronisation, broadcast, and what the log and the
+//! snapshots look like. Leaves: bytes on sockets and files to `host`.
+//! Holds: nothing here reads a clock, does I/O or draws a random number; the same inputs give the same
+//! outputs, everywhere; an acknowledgement that rests on the disk leaves after the input that says so.
+//!
+//! ```text
+//!   host --Input--> Server --+--> Replica   election, discovery, synchronisation, broadcast
+//!                    |       +--> Database  tree and sessions; Pending: the leader's look ahead
+//!                    |       +--> Watches   who wants to be told what
+//!   host <--Output---+
+//! ```
+//! Start at [`io`], then [`server::Server::step`].
+
+pub mod data;
+pub mod io;
+pub mod replica;
+pub mod server;
+pub mod storage;

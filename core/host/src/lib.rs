@@ -1,0 +1,10 @@
+//! Where the cores meet a machine: the [`Platform`] trait, the loop that drives a server over any
+//! Platform, and the real Platform of sockets, files and timers.
+//!
+//! Leaves: every decision to the cores. Holds: outputs are carried out in the order in which the core
+//! gave them; nothing here knows whether the Platform is real.
+//! Start at [`platform`].
+
+pub mod platform;
+
+pub use platform::{Address, CloseReason, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};

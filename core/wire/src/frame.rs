@@ -1,0 +1,1 @@
+//! Framing (contract: see head comment; to be filled).

@@ -1,0 +1,279 @@
+//! The servers' own protocol: versioned, checksummed, compact.
+//!
+//! Two kinds of links, each a byte stream that begins with a [`Hello`]:
+//! *election* links carry [`Notification`]s in both directions between every pair of servers; a
+//! *learner* link leads from a follower, observer or joiner to its leader and carries the rest. A
+//! learner link lives as long as the relation: whoever leaves a role closes it, so a message of an
+//! earlier relation can never be taken for one of a later. Within a link messages arrive in order or
+//! the link breaks.
+
+use crate::client::{Request, Write};
+use crate::txn::Entry;
+use bytes::Bytes;
+use mailstorm_shared::{Epoch, Millis, ServerId, SessionId, Zxid};
+use std::sync::Arc;
+
+/// The version of this protocol. A peer that speaks another is refused by name.
+pub const PEER_PROTOCOL_VERSION: u16 = 1;
+
+/// The first frame on a link, from the side that opened it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hello {
+    /// [`PEER_PROTOCOL_VERSION`].
+    pub version: u16,
+    /// A hash of the ensemble's membership: servers that disagree on it must not talk.
+    pub ensemble: u64,
+    /// Who opens the link.
+    pub from: ServerId,
+    /// Whom it means to reach.
+    pub to: ServerId,
+    /// What for.
+    pub purpose: LinkPurpose,
+}
+
+/// What a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkPurpose {
+    /// Notifications, both ways.
+    Election,
+    /// A learner's relation to its leader.
+    Learner,
+}
+
+/// What a server is to its leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// Votes and acknowledges.
+    Voter,
+    /// A voter that lost data (or never had any): its word does not count until a leader that has
+    /// since been confirmed by a majority of *others* admits it.
+    Joiner,
+    /// Follows only.
+    Observer,
+}
+
+/// What a server does at the moment of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PeerState {
+    /// Looks for a leader.
+    Looking,
+    /// Follows.
+    Following,
+    /// Leads.
+    Leading,
+    /// Observes.
+    Observing,
+}
+
+/// For whom a server would vote, ordered by (epoch, zxid, leader).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Vote {
+    /// The candidate's current epoch.
+    pub epoch: Epoch,
+    /// The candidate's last logged transaction.
+    pub zxid: Zxid,
+    /// The candidate.
+    pub leader: ServerId,
+}
+
+/// A message of the fast leader election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Notification {
+    /// The sender's logical clock of elections.
+    pub round: u64,
+    /// What the sender does.
+    pub state: PeerState,
+    /// Its vote. A joiner or observer, which must not be elected or counted, says so in `votes`.
+    pub vote: Vote,
+    /// Whether the sender's vote counts.
+    pub votes: bool,
+}
+
+/// A client's wish that only the leader can grant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Forwarded {
+    /// The asking server's number for it (see [`crate::txn::Origin`]).
+    pub ticket: u64,
+    /// The client's session.
+    pub session: SessionId,
+    /// What it wants.
+    pub wish: Wish,
+}
+
+/// What a client wants of the leader.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// A write, under these identities (scheme, id).
+    Write {
+        /// Whom the client has proved to be.
+        identities: Vec<(Arc<str>, Arc<str>)>,
+        /// What it writes.
+        write: Write,
+    },
+    /// Several writes, all or nothing.
+    Multi {
+        /// Whom the client has proved to be.
+        identities: Vec<(Arc<str>, Arc<str>)>,
+        /// The steps.
+        writes: Vec<Write>,
+    },
+    /// A barrier; answered by [`Answer::Synced`] after a majority confirmed the leader.
+    Sync,
+    /// A new session.
+    OpenSession {
+        /// Within the leader's bounds.
+        timeout: Millis,
+        /// To resume it with.
+        password: [u8; 16],
+    },
+    /// The end of the session.
+    CloseSession,
+    /// May this session, which came from another server, be served here? Answered by
+    /// [`Answer::Session`]; the leader tells the server that had it before.
+    ResumeSession {
+        /// What the client brought.
+        password: [u8; 16],
+    },
+}
+
+impl Wish {
+    /// The wish that a client's request becomes, or `None` when any server can answer it.
+    pub fn of(request: &Request, identities: &[(Arc<str>, Arc<str>)]) -> Option<Self> {
+        match request {
+            Request::Write(write) => {
+                Some(Self::Write { identities: identities.to_vec(), write: write.clone() })
+            }
+            Request::Multi(writes) => {
+                Some(Self::Multi { identities: identities.to_vec(), writes: writes.clone() })
+            }
+            Request::Sync { .. } => Some(Self::Sync),
+            Request::CloseSession => Some(Self::CloseSession),
+            _ => None,
+        }
+    }
+}
+
+/// A leader's answer to a wish that leaves no transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// After applying everything up to here, a read sees every write that was acknowledged before the
+    /// sync was asked for.
+    Synced {
+        /// Up to here.
+        zxid: Zxid,
+    },
+    /// The session lives (with its timeout), or is over or another's (`None`).
+    Session {
+        /// The timeout negotiated when it began.
+        timeout: Option<Millis>,
+    },
+}
+
+/// Everything that travels on a link after the [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PeerMessage {
+    /// Election link, both ways.
+    Notification(Notification),
+
+    /// Learner, first: what it has promised, and what it is.
+    FollowerInfo {
+        /// The newest epoch it has promised to take part in.
+        accepted_epoch: Epoch,
+        /// What it is.
+        standing: Standing,
+    },
+    /// Learner, after [`Self::LeaderInfo`]; its promise of the new epoch is on disk.
+    AckEpoch {
+        /// The newest epoch whose leader it has followed to the end of synchronisation.
+        current_epoch: Epoch,
+        /// The last transaction in its log.
+        last_logged: Zxid,
+    },
+    /// Learner: the leader's history, and the epoch as its current one, are on disk.
+    AckNewLeader {
+        /// The leader's epoch.
+        epoch: Epoch,
+    },
+    /// Learner: everything up to here is on disk.
+    Ack {
+        /// Up to here.
+        zxid: Zxid,
+    },
+    /// Learner: answer to a ping.
+    Pong {
+        /// The ping's round.
+        round: u64,
+        /// Sessions heard of since the last pong, in order.
+        touched: Vec<SessionId>,
+    },
+    /// Learner: one more chunk may come.
+    SnapshotWanted,
+    /// Learner: a client's wish.
+    Forward(Forwarded),
+
+    /// Leader, after [`Self::FollowerInfo`] of a majority: the new epoch.
+    LeaderInfo {
+        /// Greater than every epoch that the majority has promised.
+        epoch: Epoch,
+    },
+    /// Leader: cut the log after this transaction, then take what follows.
+    Truncate {
+        /// The last transaction both have.
+        after: Zxid,
+    },
+    /// Leader: throw everything away and take this snapshot.
+    SnapshotBegin {
+        /// What it contains; the proposals that follow begin after it.
+        zxid: Zxid,
+    },
+    /// Leader: a part of the snapshot.
+    SnapshotChunk {
+        /// Opaque here.
+        bytes: Bytes,
+    },
+    /// Leader: the snapshot is complete.
+    SnapshotEnd,
+    /// Leader: a proposal. Voters log and acknowledge it; in synchronisation it may be one that is
+    /// committed already.
+    Propose {
+        /// The proposal.
+        entry: Entry,
+    },
+    /// Leader: the history up to here is what the epoch begins with; acknowledge when it is on disk.
+    NewLeader {
+        /// The epoch.
+        epoch: Epoch,
+        /// The last transaction of the leader's history at the moment of sending.
+        last_logged: Zxid,
+    },
+    /// Leader: synchronisation is over; serve clients.
+    UpToDate {
+        /// Everything up to here is committed.
+        committed: Zxid,
+    },
+    /// Leader: everything up to here is committed.
+    Commit {
+        /// Up to here.
+        zxid: Zxid,
+    },
+    /// Leader: a majority of others has confirmed the leader since the joiner's link came up; it may
+    /// vote from now on (after writing so to disk).
+    Admit,
+    /// Leader: are you there?
+    Ping {
+        /// Grows by one each time.
+        round: u64,
+    },
+    /// Leader: the answer to a wish.
+    Answer {
+        /// The wish's ticket.
+        ticket: u64,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Leader: this session is served elsewhere now; close its connection.
+    SessionMoved {
+        /// Which.
+        session: SessionId,
+    },
+}

@@ -1,0 +1,96 @@
+//! What happened in a run, in order.
+
+use mailstorm_shared::Observation;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// A simulated machine's name: `s1` (server), `w1` (worker), `c1` (client), `sink`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeName(pub Arc<str>);
+
+impl From<&str> for NodeName {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One event of a run. Checkers are fed with these, in order, while the run goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Virtual time since the run began, in nanoseconds: the world's own clock, not a node's.
+    pub at_ns: u64,
+    /// Where; `None` for the world itself.
+    pub node: Option<NodeName>,
+    /// What.
+    #[serde(flatten)]
+    pub happening: Happening,
+}
+
+/// What an event tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Happening {
+    /// A process told of itself.
+    Observed {
+        /// What it told.
+        observation: Observation,
+    },
+    /// A process started (again).
+    Started {
+        /// How many times before.
+        incarnation: u32,
+    },
+    /// A process died.
+    Crashed {
+        /// Why, in a few words.
+        why: Arc<str>,
+    },
+    /// A process was stopped with its memory intact.
+    Paused,
+    /// A paused process goes on.
+    Resumed,
+    /// A fault of the plan began.
+    FaultBegan {
+        /// Its place in the plan.
+        index: usize,
+        /// Its kind, as plans spell it.
+        kind: Arc<str>,
+    },
+    /// A fault ended.
+    FaultEnded {
+        /// Its place in the plan.
+        index: usize,
+    },
+    /// A phase of the run began: `start`, `storm`, `heal`, `converge`, `end`.
+    Phase {
+        /// Which.
+        name: Arc<str>,
+    },
+    /// A disk lost durable data (a lost disk, rot): from here on the node's word on what it had on
+    /// disk no longer holds.
+    DiskDamaged,
+    /// A message left, told in a full recording only.
+    Sent {
+        /// Numbered through the run.
+        message: u64,
+        /// Where to.
+        to: NodeName,
+        /// Bytes.
+        bytes: usize,
+        /// What it is, in a few words, where the world can tell.
+        label: Arc<str>,
+    },
+    /// A message arrived, told in a full recording only.
+    Delivered {
+        /// The number it was sent under.
+        message: u64,
+    },
+}
