@@ -1,9 +1,27 @@
 //! ZooKeeper's client protocol, version 0, as 3.9 speaks it: requests, replies, events, handshake.
 //!
-//! [`types`] has the vocabulary; [`codec`] turns it into bytes and back, for both sides.
+//! [`types`] has the vocabulary, `record` the parts that several frames share; `handshake`, `request`
+//! and `reply` turn frames into bytes and back, for both sides. Every function here deals in bodies:
+//! the length before them belongs to [`crate::frame`].
+//!
+//! A frame may be longer than what is read of it, as with ZooKeeper: later versions of the protocol
+//! append fields.
 
-mod codec;
+mod handshake;
+mod record;
+mod reply;
+mod request;
+#[cfg(test)]
+mod tests;
 mod types;
 
-pub use codec::*;
+pub use handshake::{
+    decode_connect_request, decode_connect_response, encode_connect_request,
+    encode_connect_response,
+};
+pub use record::{opcode, xid};
+pub use reply::{
+    ReplyShape, decode_event, decode_reply, decode_reply_header, encode_event, encode_reply,
+};
+pub use request::{RequestError, decode_request, encode_request};
 pub use types::*;

@@ -1,8 +1,4 @@
-//! Transactions and log entries: what is proposed, written to disk and applied.
-//!
-//! A transaction says what *became* of a request, in absolute terms (new versions, resolved paths), so
-//! that applying it twice does no harm: fuzzy snapshots and repeated proposals depend on that.
-//! The replica moves [`Entry`]s and does not look inside; the database reads [`Txn`].
+//! The vocabulary of transactions.
 
 use crate::client::{Acl, ErrorCode};
 use bytes::Bytes;

@@ -1,0 +1,20 @@
+//! The servers' own protocol: versioned, checksummed, compact.
+//!
+//! Two kinds of links, each a byte stream that begins with a [`Hello`]:
+//! *election* links carry [`Notification`]s in both directions between every pair of servers; a
+//! *learner* link leads from a follower, observer or joiner to its leader and carries the rest. A
+//! learner link lives as long as the relation: whoever leaves a role closes it, so a message of an
+//! earlier relation can never be taken for one of a later. Within a link messages arrive in order or
+//! the link breaks.
+//!
+//! [`types`] has the vocabulary, `codec` the bytes of a message, `frame` what is around them: lengths
+//! and checksums.
+
+mod codec;
+mod frame;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use frame::{PEER_FRAME_BYTES_MAX, PeerDecoder, PeerFrameError, encode_hello, encode_message};
+pub use types::*;
