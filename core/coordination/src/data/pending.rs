@@ -1,0 +1,479 @@
+//! What the tree will be when everything that the leader has proposed is applied.
+//!
+//! A leader decides what becomes of a write when it proposes it, not when it is committed. So it must
+//! look ahead: versions, existence, counters, access lists, owners and sessions as the transactions under
+//! way leave them (ZooKeeper's `outstandingChanges`).
+//!
+//! Owns: the records that differ from the database, and which requests are refused with which code. The
+//! order of the checks is `PrepRequestProcessor`'s, since clients see the first that fails.
+//! Holds: what is prepared for a zxid is what applying it will find; a refused write leaves no trace,
+//! nor does a `multi` of which one step is refused (ZOOKEEPER-1624: a later sequential name must not
+//! count what never happened); nothing is prepared for a session that closes.
+//! Start at [`Pending::prepare`].
+
+use super::acl;
+use super::auth::Identity;
+use super::database::Database;
+use super::path;
+use super::tree::Znode;
+use bytes::Bytes;
+use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_wire::client::{Acl, CreateMode, ErrorCode, Write, permission};
+use mailstorm_wire::peer::Wish;
+use mailstorm_wire::txn::{Owner, TxnBody};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// The most data a znode holds, unless configured otherwise. ZooKeeper has no rule of its own but hangs
+/// up on any packet larger than `jute.maxbuffer`, by default 1 byte less than this.
+pub const DATA_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest time-to-live: 40 bits of milliseconds, as ZooKeeper's `EphemeralType.TTL`.
+pub const TTL_MS_MAX: i64 = (1 << 40) - 1;
+
+/// Rules of the tree that an ensemble can choose. They must be the same on every server that may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DataOptions {
+    /// An ephemeral znode is changed and deleted by its owner's session alone (and by the super user);
+    /// everybody else gets [`ErrorCode::NoAuth`]. Off by default: in ZooKeeper the access list decides.
+    pub ephemeral_writes_by_owner_only: bool,
+    /// The most data a znode holds; more is refused with [`ErrorCode::BadArguments`].
+    pub data_bytes_max: usize,
+    /// Whether znodes with a time-to-live can be made; if not, [`ErrorCode::Unimplemented`]. On by
+    /// default, unlike ZooKeeper, where it is off for the sake of older snapshots.
+    pub ttl_enabled: bool,
+}
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        Self {
+            ephemeral_writes_by_owner_only: false,
+            data_bytes_max: DATA_BYTES_MAX,
+            ttl_enabled: true,
+        }
+    }
+}
+
+/// See the module's head.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Pending {
+    records: BTreeMap<Arc<str>, Record>,
+    /// Which record was written for which transaction, oldest first.
+    order: VecDeque<(Zxid, Arc<str>)>,
+    /// Sessions whose beginning is proposed.
+    opening: BTreeMap<SessionId, Zxid>,
+    /// Sessions whose end is proposed.
+    closing: BTreeMap<SessionId, Zxid>,
+}
+
+/// A path at which something is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Record {
+    /// The last transaction that concerns it.
+    zxid: Zxid,
+    /// What will be there; `None` for nothing.
+    znode: Option<Facts>,
+}
+
+/// What matters of a znode for deciding about writes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Facts {
+    acl: Arc<[Acl]>,
+    owner: Owner,
+    version: i32,
+    aversion: i32,
+    creations: u32,
+    child_count: u32,
+}
+
+impl Facts {
+    fn of(znode: &Znode) -> Self {
+        Self {
+            acl: znode.acl.clone(),
+            owner: znode.owner,
+            version: znode.version,
+            aversion: znode.aversion,
+            creations: znode.creations,
+            child_count: znode.children.len() as u32,
+        }
+    }
+}
+
+impl Pending {
+    /// Nothing is under way.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What becomes of a wish that leaves a transaction, which will stand at `zxid`. A refused one
+    /// becomes [`TxnBody::Error`] or [`TxnBody::MultiFailed`]. `database` is the leader's own.
+    ///
+    /// For [`Wish::OpenSession`] `session` has no meaning: the session is the one created at `zxid`.
+    pub fn prepare(
+        &mut self,
+        database: &Database,
+        zxid: Zxid,
+        session: SessionId,
+        wish: &Wish,
+        options: &DataOptions,
+    ) -> TxnBody {
+        assert!(database.is_exact(), "a leader has applied all that its snapshot may contain");
+        assert!(zxid > database.last_applied(), "what is prepared has not happened yet");
+        let identities = match wish {
+            Wish::OpenSession { timeout, password } => {
+                self.opening.insert(SessionId::created_at(zxid), zxid);
+                return TxnBody::OpenSession { timeout: *timeout, password: *password };
+            }
+            _ if !self.session_lives(database, session) => {
+                return TxnBody::Error(ErrorCode::SessionExpired);
+            }
+            Wish::CloseSession => {
+                self.close_session(database, zxid, session);
+                return TxnBody::CloseSession;
+            }
+            Wish::Write { identities, .. } | Wish::Multi { identities, .. } => identities,
+            Wish::Sync | Wish::ResumeSession { .. } => {
+                return TxnBody::Error(ErrorCode::Unimplemented);
+            }
+        };
+        let mut draft =
+            Draft { pending: self, database, zxid, session, identities, options, undo: None };
+        match wish {
+            Wish::Multi { writes, .. } => draft.multi(writes),
+            // A check alone is not a write, and ZooKeeper knows no such request.
+            Wish::Write { write: Write::Check { .. }, .. } => {
+                TxnBody::Error(ErrorCode::Unimplemented)
+            }
+            Wish::Write { write, .. } => draft.write(write).unwrap_or_else(TxnBody::Error),
+            _ => unreachable!("all other wishes are dealt with above"),
+        }
+    }
+
+    /// The deletion of a container or of a znode with a time-to-live that [`Database::sweepable`] named,
+    /// or `None` if it is not due any more, or something concerning it is under way.
+    pub fn prepare_sweep(
+        &mut self,
+        database: &Database,
+        zxid: Zxid,
+        wall: Millis,
+        path: &str,
+    ) -> Option<TxnBody> {
+        let (path, znode) = database.tree().get_with_path(path)?;
+        if self.records.contains_key(path) || !znode.is_due(wall) {
+            return None;
+        }
+        let path = path.clone();
+        self.put(zxid, path.clone(), None);
+        self.child_gone(database, zxid, path::parent(&path));
+        Some(TxnBody::Delete { path })
+    }
+
+    /// Everything up to here is in the database now: what was known of it is forgotten.
+    pub fn applied(&mut self, zxid: Zxid) {
+        while let Some((first, path)) = self.order.front() {
+            if *first > zxid {
+                break;
+            }
+            if self.records.get(path).is_some_and(|record| record.zxid <= zxid) {
+                self.records.remove(path);
+            }
+            self.order.pop_front();
+        }
+        self.opening.retain(|_, opened| *opened > zxid);
+        self.closing.retain(|_, closed| *closed > zxid);
+    }
+
+    /// Nothing of what was proposed will necessarily happen: this server leads no more.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty() && self.opening.is_empty() && self.closing.is_empty()
+    }
+
+    fn session_lives(&self, database: &Database, session: SessionId) -> bool {
+        !self.closing.contains_key(&session)
+            && (database.session(session).is_some() || self.opening.contains_key(&session))
+    }
+
+    /// Looks ahead to a session's end: all its ephemerals are gone then, also those under way.
+    fn close_session(&mut self, database: &Database, zxid: Zxid, session: SessionId) {
+        let owner = Owner::Session(session);
+        let under_way = self
+            .records
+            .iter()
+            .filter(|(_, record)| record.znode.as_ref().is_some_and(|znode| znode.owner == owner));
+        let at_rest =
+            database.tree().ephemerals_of(session).filter(|path| !self.records.contains_key(*path));
+        let paths: Vec<Arc<str>> =
+            under_way.map(|(path, _)| path).chain(at_rest).cloned().collect();
+        for path in paths {
+            self.put(zxid, path.clone(), None);
+            self.child_gone(database, zxid, path::parent(&path));
+        }
+        self.closing.insert(session, zxid);
+    }
+
+    /// What will be at this path, if anything.
+    fn find(&self, database: &Database, path: &str) -> Option<(Arc<str>, Facts)> {
+        match self.records.get_key_value(path) {
+            Some((path, record)) => record.znode.clone().map(|znode| (path.clone(), znode)),
+            None => database
+                .tree()
+                .get_with_path(path)
+                .map(|(path, znode)| (path.clone(), Facts::of(znode))),
+        }
+    }
+
+    fn exists(&self, database: &Database, path: &str) -> bool {
+        match self.records.get(path) {
+            Some(record) => record.znode.is_some(),
+            None => database.tree().get(path).is_some(),
+        }
+    }
+
+    fn put(&mut self, zxid: Zxid, path: Arc<str>, znode: Option<Facts>) -> Option<Record> {
+        self.order.push_back((zxid, path.clone()));
+        self.records.insert(path, Record { zxid, znode })
+    }
+
+    fn child_gone(&mut self, database: &Database, zxid: Zxid, parent: &str) {
+        let (path, mut parent) = self.find(database, parent).expect("a child's parent exists");
+        parent.child_count -= 1;
+        self.put(zxid, path, Some(parent));
+    }
+}
+
+/// One wish on its way to a transaction.
+struct Draft<'a> {
+    pending: &'a mut Pending,
+    database: &'a Database,
+    zxid: Zxid,
+    session: SessionId,
+    identities: &'a [Identity],
+    options: &'a DataOptions,
+    /// In a `multi`: the records replaced so far, oldest first.
+    undo: Option<Vec<(Arc<str>, Option<Record>)>>,
+}
+
+impl Draft<'_> {
+    /// All steps, each of which sees those before it; or none.
+    fn multi(&mut self, writes: &[Write]) -> TxnBody {
+        let order_length = self.pending.order.len();
+        self.undo = Some(Vec::new());
+        let mut steps = Vec::with_capacity(writes.len());
+        for write in writes {
+            let step = match write {
+                // Not among the operations of a multi.
+                Write::SetAcl { .. } => Err(ErrorCode::Unimplemented),
+                write => self.write(write),
+            };
+            match step {
+                Ok(step) => steps.push(step),
+                Err(code) => {
+                    self.roll_back(order_length);
+                    let mut errors = vec![None; steps.len()];
+                    errors.push(Some(code));
+                    errors.resize(writes.len(), Some(ErrorCode::RuntimeInconsistency));
+                    return TxnBody::MultiFailed(errors);
+                }
+            }
+        }
+        TxnBody::Multi(steps)
+    }
+
+    fn roll_back(&mut self, order_length: usize) {
+        for (path, record) in self.undo.take().into_iter().flatten().rev() {
+            match record {
+                Some(record) => self.pending.records.insert(path, record),
+                None => self.pending.records.remove(&path),
+            };
+        }
+        self.pending.order.truncate(order_length);
+    }
+
+    fn write(&mut self, write: &Write) -> Result<TxnBody, ErrorCode> {
+        match write {
+            Write::Create { path, data, acl, mode, ttl, stat: _ } => {
+                self.create(path, data, acl, *mode, *ttl)
+            }
+            Write::Delete { path, version } => self.delete(path, *version),
+            Write::SetData { path, data, version } => self.set_data(path, data, *version),
+            Write::SetAcl { path, acl, version } => self.set_acl(path, acl, *version),
+            Write::Check { path, version } => {
+                path::validate(path)?;
+                let (path, znode) = self.find(path)?;
+                self.allowed(&znode, permission::READ)?;
+                next_version(znode.version, *version)?;
+                Ok(TxnBody::Check { path })
+            }
+        }
+    }
+
+    fn create(
+        &mut self,
+        path: &Arc<str>,
+        data: &Option<Bytes>,
+        acl: &[Acl],
+        mode: CreateMode,
+        ttl: i64,
+    ) -> Result<TxnBody, ErrorCode> {
+        let owner = self.owner(mode, ttl)?;
+        self.fits(data)?;
+        if !path.starts_with('/') || path.contains('\0') {
+            return Err(ErrorCode::BadArguments);
+        }
+        let acl = acl::fix_up(acl, self.identities)?;
+        // `/a/` names nothing, so a path `/a//b` has no parent.
+        let slash = path.rfind('/').expect("it begins with one");
+        let (parent_path, mut parent) =
+            self.find(if slash == 0 { path::ROOT } else { &path[..slash] })?;
+        self.allowed(&parent, permission::CREATE)?;
+        let path = if is_sequential(mode) {
+            // Numbers use all of 32 bits, where ZooKeeper's turn negative half way (ZOOKEEPER-4706), and
+            // they end there: a number that came again would put new names before old.
+            if parent.creations == u32::MAX {
+                return Err(ErrorCode::SystemError);
+            }
+            format!("{path}{:010}", parent.creations).into()
+        } else {
+            path.clone()
+        };
+        path::validate(&path)?;
+        if self.pending.exists(self.database, &path) {
+            return Err(ErrorCode::NodeExists);
+        }
+        if matches!(parent.owner, Owner::Session(_)) {
+            return Err(ErrorCode::NoChildrenForEphemerals);
+        }
+        parent.creations = parent.creations.saturating_add(1);
+        parent.child_count += 1;
+        let parent_creations = parent.creations;
+        self.put(parent_path, Some(parent));
+        let znode = Facts {
+            acl: self.database.tree().keep_acl(&acl),
+            owner,
+            version: 0,
+            aversion: 0,
+            creations: 0,
+            child_count: 0,
+        };
+        self.put(path.clone(), Some(znode));
+        Ok(TxnBody::Create { path, data: data.clone(), acl, owner, parent_creations })
+    }
+
+    fn owner(&self, mode: CreateMode, ttl: i64) -> Result<Owner, ErrorCode> {
+        Ok(match mode {
+            CreateMode::Persistent | CreateMode::PersistentSequential => Owner::Nobody,
+            CreateMode::Ephemeral | CreateMode::EphemeralSequential => Owner::Session(self.session),
+            CreateMode::Container => Owner::Container,
+            CreateMode::PersistentTtl | CreateMode::PersistentSequentialTtl => {
+                if !self.options.ttl_enabled {
+                    return Err(ErrorCode::Unimplemented);
+                }
+                if !(1..=TTL_MS_MAX).contains(&ttl) {
+                    return Err(ErrorCode::BadArguments);
+                }
+                Owner::Ttl(Millis(ttl as u64))
+            }
+        })
+    }
+
+    fn delete(&mut self, path: &str, version: i32) -> Result<TxnBody, ErrorCode> {
+        if !path.starts_with('/') || path.contains('\0') || path::SPECIAL.contains(&path) {
+            return Err(ErrorCode::BadArguments);
+        }
+        let parent_name = path::parent(path);
+        let (parent_path, mut parent) = self.find(parent_name)?;
+        self.allowed(&parent, permission::DELETE)?;
+        let (path, znode) = self.find(path)?;
+        self.owned(&znode)?;
+        next_version(znode.version, version)?;
+        if znode.child_count > 0 {
+            return Err(ErrorCode::NotEmpty);
+        }
+        parent.child_count -= 1;
+        self.put(parent_path, Some(parent));
+        self.put(path.clone(), None);
+        Ok(TxnBody::Delete { path })
+    }
+
+    fn set_data(
+        &mut self,
+        path: &str,
+        data: &Option<Bytes>,
+        version: i32,
+    ) -> Result<TxnBody, ErrorCode> {
+        self.fits(data)?;
+        path::validate(path)?;
+        let (path, mut znode) = self.find(path)?;
+        self.allowed(&znode, permission::WRITE)?;
+        self.owned(&znode)?;
+        let version = next_version(znode.version, version)?;
+        znode.version = version;
+        self.put(path.clone(), Some(znode));
+        Ok(TxnBody::SetData { path, data: data.clone(), version })
+    }
+
+    fn set_acl(&mut self, path: &str, acl: &[Acl], version: i32) -> Result<TxnBody, ErrorCode> {
+        path::validate(path)?;
+        let acl = acl::fix_up(acl, self.identities)?;
+        let (path, mut znode) = self.find(path)?;
+        self.allowed(&znode, permission::ADMIN)?;
+        self.owned(&znode)?;
+        let version = next_version(znode.aversion, version)?;
+        znode.aversion = version;
+        znode.acl = self.database.tree().keep_acl(&acl);
+        self.put(path.clone(), Some(znode));
+        Ok(TxnBody::SetAcl { path, acl, version })
+    }
+
+    fn find(&self, path: &str) -> Result<(Arc<str>, Facts), ErrorCode> {
+        self.pending.find(self.database, path).ok_or(ErrorCode::NoNode)
+    }
+
+    fn put(&mut self, path: Arc<str>, znode: Option<Facts>) {
+        let before = self.pending.put(self.zxid, path.clone(), znode);
+        if let Some(undo) = &mut self.undo {
+            undo.push((path, before));
+        }
+    }
+
+    fn allowed(&self, znode: &Facts, permission: i32) -> Result<(), ErrorCode> {
+        let allowed = acl::permits(&znode.acl, permission, self.identities);
+        if allowed { Ok(()) } else { Err(ErrorCode::NoAuth) }
+    }
+
+    fn owned(&self, znode: &Facts) -> Result<(), ErrorCode> {
+        let is_anothers = matches!(znode.owner, Owner::Session(owner) if owner != self.session);
+        let refused = self.options.ephemeral_writes_by_owner_only
+            && is_anothers
+            && !acl::is_super(self.identities);
+        if refused { Err(ErrorCode::NoAuth) } else { Ok(()) }
+    }
+
+    fn fits(&self, data: &Option<Bytes>) -> Result<(), ErrorCode> {
+        let length = data.as_ref().map_or(0, Bytes::len);
+        if length <= self.options.data_bytes_max { Ok(()) } else { Err(ErrorCode::BadArguments) }
+    }
+}
+
+fn is_sequential(mode: CreateMode) -> bool {
+    matches!(
+        mode,
+        CreateMode::PersistentSequential
+            | CreateMode::EphemeralSequential
+            | CreateMode::PersistentSequentialTtl
+    )
+}
+
+/// The version after `current`, if that is the one demanded. -1 demands none, so no version may be -1:
+/// after 2^32 - 2 changes the count goes on with 0 (ZOOKEEPER-4743).
+fn next_version(current: i32, demanded: i32) -> Result<i32, ErrorCode> {
+    if demanded != -1 && demanded != current {
+        return Err(ErrorCode::BadVersion);
+    }
+    Ok(if current == -2 { 0 } else { current.wrapping_add(1) })
+}

@@ -1,0 +1,96 @@
+//! Questions that any server answers from its own tree.
+
+use super::acl;
+use super::auth::Identity;
+use super::database::Database;
+use super::path;
+use super::tree::Znode;
+use mailstorm_shared::SessionId;
+use mailstorm_wire::client::{ErrorCode, MultiReply, Read, Reply, Request, permission};
+use std::sync::Arc;
+
+impl Database {
+    /// The answer to a request that changes nothing and concerns the tree: exists, getData, getACL,
+    /// getChildren, getEphemerals, getAllChildrenNumber, multiRead. Watches are the caller's business.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoNode`], [`ErrorCode::NoAuth`]; [`ErrorCode::Unimplemented`] for any other request. In
+    /// a multiRead each step has its own error.
+    pub fn read(
+        &self,
+        request: &Request,
+        session: SessionId,
+        identities: &[Identity],
+    ) -> Result<Reply, ErrorCode> {
+        assert!(self.is_exact(), "nobody is served while the tree is of several moments");
+        let readable = |path| self.allowed(path, permission::READ, identities);
+        Ok(match request {
+            Request::Exists { path, .. } => Reply::Stat(readable(path)?.stat()),
+            Request::GetData { path, .. } => {
+                let znode = readable(path)?;
+                Reply::Data { data: znode.data.clone(), stat: znode.stat() }
+            }
+            Request::GetAcl { path } => self.read_acl(path, identities)?,
+            Request::Children { path, stat, .. } => {
+                let znode = readable(path)?;
+                Reply::Children { names: names(znode), stat: stat.then(|| znode.stat()) }
+            }
+            Request::Ephemerals { prefix } => {
+                let everywhere = matches!(prefix.trim(), "" | path::ROOT);
+                let is_meant = |path: &&Arc<str>| everywhere || path.starts_with(&**prefix);
+                let paths = self.tree().ephemerals_of(session).filter(is_meant).cloned();
+                Reply::Ephemerals(paths.collect())
+            }
+            Request::AllChildrenNumber { path } => {
+                readable(path)?;
+                Reply::AllChildrenNumber(self.tree().below(path).count() as i32)
+            }
+            Request::MultiRead(steps) => {
+                let answer = |step| self.read_step(step, identities);
+                Reply::Multi(steps.iter().map(answer).collect())
+            }
+            _ => return Err(ErrorCode::Unimplemented),
+        })
+    }
+
+    fn read_step(&self, step: &Read, identities: &[Identity]) -> MultiReply {
+        let (Read::GetData { path } | Read::Children { path }) = step;
+        match (step, self.allowed(path, permission::READ, identities)) {
+            (_, Err(code)) => MultiReply::Error(Some(code)),
+            (Read::GetData { .. }, Ok(znode)) => {
+                MultiReply::Data { data: znode.data.clone(), stat: znode.stat() }
+            }
+            (Read::Children { .. }, Ok(znode)) => MultiReply::Children(names(znode)),
+        }
+    }
+
+    /// Whoever may read or administer the znode sees its list; the digests in it, only who may
+    /// administer it.
+    fn read_acl(&self, path: &str, identities: &[Identity]) -> Result<Reply, ErrorCode> {
+        let znode = self.allowed(path, permission::READ | permission::ADMIN, identities)?;
+        let acl = if acl::permits(&znode.acl, permission::ADMIN, identities) {
+            znode.acl.to_vec()
+        } else {
+            acl::hide_digests(&znode.acl)
+        };
+        Ok(Reply::Acl { acl, stat: znode.stat() })
+    }
+
+    fn allowed(
+        &self,
+        path: &str,
+        permission: i32,
+        identities: &[Identity],
+    ) -> Result<&Znode, ErrorCode> {
+        let znode = self.tree().get(path).ok_or(ErrorCode::NoNode)?;
+        if acl::permits(&znode.acl, permission, identities) {
+            Ok(znode)
+        } else {
+            Err(ErrorCode::NoAuth)
+        }
+    }
+}
+
+fn names(znode: &Znode) -> Vec<Arc<str>> {
+    znode.children.iter().cloned().collect()
+}

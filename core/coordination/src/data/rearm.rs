@@ -1,0 +1,129 @@
+//! Watches after a reconnect: what the client missed, and what it watches from here on.
+//!
+//! Holds: whatever changed after the last transaction that the client has seen is told or, where the
+//! tree does not remember it, hinted at; what is told is readable here already.
+//!
+//! One-shot watches follow ZooKeeper to the letter (`DataTree.setWatches`): one that has something to
+//! tell is used up, the others are set again. Its one gap stays: a znode that was watched for its
+//! creation, and came and went in the meantime, is not told of, for nothing remembers it.
+//!
+//! Lasting watches get a catch-up here; ZooKeeper gives them none. The tree knows each znode's czxid, mzxid
+//! and pzxid, so with `seen` for the client's last zxid:
+//! - A znode under watch with czxid > seen is *created* (perhaps once more: deletion and new creation
+//!   are told as one), with mzxid > seen its *data changed*, not both.
+//! - A persistent watch: with pzxid > seen, and later than its creation, its *children changed*.
+//! - A watched path without a znode: it can only have been deleted since if the nearest znode above has
+//!   lost a child since, so if that one's pzxid > seen the watched path is told as *deleted*. If it was
+//!   not there before, either, the event is one too many; none is ever missing.
+//! - A recursive watch: the same for every znode below, in the order of paths. A znode deleted below is
+//!   remembered by its parent alone, and not by name. So a znode that is older than `seen` with pzxid >
+//!   seen is told as *children changed*, which a recursive watch never gets otherwise: the client must
+//!   list it to find out what has gone.
+
+use super::acl;
+use super::auth::Identity;
+use super::database::Database;
+use super::path;
+use super::tree::{Tree, Znode};
+use super::watches::{Kinds, Watches};
+use crate::io::ClientId;
+use mailstorm_shared::Zxid;
+use mailstorm_shared::observation::EventKind::{
+    self, ChildrenChanged, Created, DataChanged, Deleted,
+};
+use mailstorm_wire::client::{SetWatches, WatchEvent, WatchEventKind, permission};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Watches {
+    /// Sets a reconnected client's watches and gives the events that it must be told now, before the
+    /// answer. Their zxid is [`Zxid::ZERO`]. What the client may not read it is not told.
+    pub fn rearm(
+        &mut self,
+        client: ClientId,
+        database: &Database,
+        set: &SetWatches,
+        identities: &[Identity],
+    ) -> Vec<WatchEvent> {
+        assert!(database.is_exact(), "nobody is served while the tree is of several moments");
+        let tree = database.tree();
+        let mut missed = Missed { tree, identities, told: BTreeSet::new(), events: Vec::new() };
+        let seen = set.relative_zxid;
+        for path in &set.data {
+            match tree.get(path) {
+                None => missed.tell(Deleted, path),
+                Some(znode) if znode.mzxid > seen => missed.tell(DataChanged, path),
+                Some(_) => self.add(client, path.clone(), Kinds::DATA),
+            }
+        }
+        for path in &set.exist {
+            match tree.get(path) {
+                Some(_) => missed.tell(Created, path),
+                None => self.add(client, path.clone(), Kinds::DATA),
+            }
+        }
+        for path in &set.child {
+            match tree.get(path) {
+                None => missed.tell(Deleted, path),
+                Some(znode) if znode.pzxid > seen => missed.tell(ChildrenChanged, path),
+                Some(_) => self.add(client, path.clone(), Kinds::CHILD),
+            }
+        }
+        for path in &set.persistent {
+            missed.of_one(seen, path);
+            self.add(client, path.clone(), Kinds::PERSISTENT);
+        }
+        for path in &set.persistent_recursive {
+            missed.of_one(seen, path);
+            for (below, znode) in tree.below(path) {
+                missed.of_znode(seen, below, znode);
+            }
+            self.add(client, path.clone(), Kinds::RECURSIVE);
+        }
+        missed.events
+    }
+}
+
+/// Events to be told, each once.
+struct Missed<'a> {
+    tree: &'a Tree,
+    identities: &'a [Identity],
+    told: BTreeSet<(EventKind, Arc<str>)>,
+    events: Vec<WatchEvent>,
+}
+
+impl Missed<'_> {
+    fn tell(&mut self, kind: EventKind, path: &Arc<str>) {
+        let may_see = self
+            .tree
+            .get(path)
+            .is_none_or(|znode| acl::permits(&znode.acl, permission::READ, self.identities));
+        if may_see && self.told.insert((kind, path.clone())) {
+            let kind = WatchEventKind::Change(kind);
+            self.events.push(WatchEvent { kind, path: path.clone(), zxid: Zxid::ZERO });
+        }
+    }
+
+    /// What a lasting watch missed at its own path.
+    fn of_one(&mut self, seen: Zxid, path: &Arc<str>) {
+        if let Some(znode) = self.tree.get(path) {
+            return self.of_znode(seen, path, znode);
+        }
+        let nearest_above = path::ancestors(path).find_map(|above| self.tree.get(above));
+        if nearest_above.is_some_and(|above| above.pzxid > seen) {
+            self.tell(Deleted, path);
+        }
+    }
+
+    fn of_znode(&mut self, seen: Zxid, path: &Arc<str>, znode: &Znode) {
+        let is_new = znode.czxid > seen;
+        if is_new {
+            self.tell(Created, path);
+        } else if znode.mzxid > seen {
+            self.tell(DataChanged, path);
+        }
+        if znode.pzxid > seen && znode.pzxid > znode.czxid {
+            self.tell(ChildrenChanged, path);
+        }
+    }
+}

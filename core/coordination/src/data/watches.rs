@@ -1,0 +1,299 @@
+//! Who wants to be told of which change.
+//!
+//! Owns: the watches of this server's clients; they are not replicated, each client brings its own to the
+//! server it connects to. Leaves: catching up after a reconnect to `rearm`, and whether a client may be
+//! told to [`super::Applied::may_see`].
+//! Holds: a change gives a client at most one event per path, however many of its watches match; a
+//! one-shot watch is used up by its first event. A change at a path that nobody watches costs two lookups
+//! (the path and its parent), and one more per path above if there is any recursive watch.
+//! Start at [`Watches::trigger`].
+//!
+//! | change  | on the znode itself          | on its parent     | recursive, here or above |
+//! |---------|------------------------------|-------------------|--------------------------|
+//! | created | data, persistent: 1          | child, persistent: 4 | 1 |
+//! | deleted | data, child, persistent: 2   | child, persistent: 4 | 2 |
+//! | data    | data, persistent: 3          |                   | 3 |
+
+use super::path;
+use crate::io::ClientId;
+use mailstorm_shared::Zxid;
+use mailstorm_shared::observation::{Change, EventKind};
+use mailstorm_wire::client::{AddWatchMode, ErrorCode, WatchEvent, WatchEventKind, WatcherType};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{BitAnd, BitOr, Not};
+use std::sync::Arc;
+
+/// The kinds of one-shot watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WatchKind {
+    /// On the data of a znode that is there.
+    Data,
+    /// On a znode that is not there. Kept as a watch on data: either fires at whatever happens first.
+    Exist,
+    /// On a list of children.
+    Child,
+}
+
+/// A set of kinds of watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Kinds(u8);
+
+impl Kinds {
+    pub(super) const DATA: Self = Self(1);
+    pub(super) const CHILD: Self = Self(2);
+    pub(super) const PERSISTENT: Self = Self(4);
+    pub(super) const RECURSIVE: Self = Self(8);
+
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl BitOr for Kinds {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl BitAnd for Kinds {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+}
+
+impl Not for Kinds {
+    type Output = Self;
+    fn not(self) -> Self {
+        Self(!self.0)
+    }
+}
+
+impl From<WatchKind> for Kinds {
+    fn from(kind: WatchKind) -> Self {
+        match kind {
+            WatchKind::Data | WatchKind::Exist => Self::DATA,
+            WatchKind::Child => Self::CHILD,
+        }
+    }
+}
+
+impl From<AddWatchMode> for Kinds {
+    fn from(mode: AddWatchMode) -> Self {
+        match mode {
+            AddWatchMode::Persistent => Self::PERSISTENT,
+            AddWatchMode::PersistentRecursive => Self::RECURSIVE,
+        }
+    }
+}
+
+impl From<WatcherType> for Kinds {
+    fn from(kind: WatcherType) -> Self {
+        match kind {
+            WatcherType::Children => Self::CHILD,
+            WatcherType::Data => Self::DATA,
+            WatcherType::Any => Self(u8::MAX),
+            WatcherType::Persistent => Self::PERSISTENT,
+            WatcherType::PersistentRecursive => Self::RECURSIVE,
+        }
+    }
+}
+
+/// How many watches there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WatchCounts {
+    /// Clients that watch something.
+    pub clients: usize,
+    /// Paths that somebody watches.
+    pub paths: usize,
+    /// Pairs of client and path.
+    pub watches: usize,
+}
+
+/// See the module's head.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Watches {
+    by_path: BTreeMap<Arc<str>, BTreeMap<ClientId, Kinds>>,
+    by_client: BTreeMap<ClientId, BTreeSet<Arc<str>>>,
+    /// How many pairs of client and path have a recursive watch.
+    recursive_count: usize,
+}
+
+impl Watches {
+    /// Nobody watches anything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A watch that is used up by its first event.
+    pub fn add_one_shot(&mut self, client: ClientId, path: Arc<str>, kind: WatchKind) {
+        self.add(client, path, kind.into());
+    }
+
+    /// A watch that stays.
+    pub fn add_lasting(&mut self, client: ClientId, path: Arc<str>, mode: AddWatchMode) {
+        self.add(client, path, mode.into());
+    }
+
+    /// Whether the client has such a watch there.
+    pub fn check(&self, client: ClientId, path: &str, kind: WatcherType) -> bool {
+        let kinds = self.by_path.get(path).and_then(|watchers| watchers.get(&client));
+        kinds.is_some_and(|kinds| kinds.meets(kind.into()))
+    }
+
+    /// Removes the client's watches of that kind there.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoWatcher`] if it has none.
+    pub fn remove(
+        &mut self,
+        client: ClientId,
+        path: &str,
+        kind: WatcherType,
+    ) -> Result<(), ErrorCode> {
+        if !self.check(client, path, kind) {
+            return Err(ErrorCode::NoWatcher);
+        }
+        self.spend(client, path, kind.into());
+        Ok(())
+    }
+
+    /// The client is gone, and its watches with it.
+    pub fn forget_client(&mut self, client: ClientId) {
+        for path in self.by_client.remove(&client).unwrap_or_default() {
+            let watchers = self.by_path.get_mut(&path).expect("both sides know of each watch");
+            let kinds = watchers.remove(&client).expect("both sides know of each watch");
+            self.recursive_count -= usize::from(kinds.meets(Kinds::RECURSIVE));
+            if watchers.is_empty() {
+                self.by_path.remove(&path);
+            }
+        }
+    }
+
+    /// How many there are.
+    pub fn counts(&self) -> WatchCounts {
+        WatchCounts {
+            clients: self.by_client.len(),
+            paths: self.by_path.len(),
+            watches: self.by_client.values().map(BTreeSet::len).sum(),
+        }
+    }
+
+    /// What each client watches, clients and paths in order.
+    pub fn by_client(&self) -> impl Iterator<Item = (ClientId, &BTreeSet<Arc<str>>)> {
+        self.by_client.iter().map(|(client, paths)| (*client, paths))
+    }
+
+    /// Who watches each path, paths and clients in order.
+    pub fn by_path(&self) -> impl Iterator<Item = (&Arc<str>, impl Iterator<Item = ClientId>)> {
+        self.by_path.iter().map(|(path, watchers)| (path, watchers.keys().copied()))
+    }
+
+    /// The events of a change that the transaction at `zxid` made: in the order of clients, and for
+    /// each client the znode before its parent.
+    pub fn trigger(&mut self, zxid: Zxid, change: &Change) -> Vec<(ClientId, WatchEvent)> {
+        use EventKind::{ChildrenChanged, Created, DataChanged, Deleted};
+        if self.by_path.is_empty() {
+            return Vec::new();
+        }
+        let (path, kind, one_shot) = match change {
+            Change::Created { path, .. } => (path, Created, Kinds::DATA),
+            Change::Deleted { path } => (path, Deleted, Kinds::DATA | Kinds::CHILD),
+            Change::DataSet { path, .. } => (path, DataChanged, Kinds::DATA),
+            Change::AclSet { .. } | Change::SessionOpened { .. } | Change::SessionClosed { .. } => {
+                return Vec::new();
+            }
+        };
+        let mut clients = Vec::new();
+        self.collect(path, one_shot | Kinds::PERSISTENT | Kinds::RECURSIVE, &mut clients);
+        self.spend_all(path, one_shot);
+        if self.recursive_count > 0 {
+            for above in path::ancestors(path) {
+                self.collect(above, Kinds::RECURSIVE, &mut clients);
+            }
+            clients.sort_unstable();
+            clients.dedup();
+        }
+        let event_of = |kind, path: &Arc<str>| WatchEvent {
+            kind: WatchEventKind::Change(kind),
+            path: path.clone(),
+            zxid,
+        };
+        let mut events: Vec<(ClientId, WatchEvent)> =
+            clients.drain(..).map(|client| (client, event_of(kind, path))).collect();
+        if kind != DataChanged
+            && let Some((parent, _)) = self.by_path.get_key_value(path::parent(path))
+        {
+            let parent = parent.clone();
+            self.collect(&parent, Kinds::CHILD | Kinds::PERSISTENT, &mut clients);
+            self.spend_all(&parent, Kinds::CHILD);
+            events.extend(clients.into_iter().map(|c| (c, event_of(ChildrenChanged, &parent))));
+            // Stable: for each client the znode stays before its parent.
+            events.sort_by_key(|(client, _)| *client);
+        }
+        events
+    }
+
+    pub(super) fn add(&mut self, client: ClientId, path: Arc<str>, added: Kinds) {
+        self.by_client.entry(client).or_default().insert(path.clone());
+        let kinds = self.by_path.entry(path).or_default().entry(client).or_default();
+        let is_new = |kind| added.meets(kind) && !kinds.meets(kind);
+        self.recursive_count += usize::from(is_new(Kinds::RECURSIVE));
+        *kinds = *kinds | added;
+    }
+
+    /// Adds those who have one of these kinds of watches at this path, in order.
+    fn collect(&self, path: &str, kinds: Kinds, clients: &mut Vec<ClientId>) {
+        let Some(watchers) = self.by_path.get(path) else { return };
+        clients
+            .extend(watchers.iter().filter(|(_, has)| has.meets(kinds)).map(|(client, _)| client));
+    }
+
+    /// Uses up these kinds of watches of all clients at this path.
+    fn spend_all(&mut self, path: &str, kinds: Kinds) {
+        let Some(watchers) = self.by_path.get_mut(path) else { return };
+        let by_client = &mut self.by_client;
+        watchers.retain(|client, has| {
+            *has = *has & !kinds;
+            if has.is_empty() {
+                forget_path(by_client, *client, path);
+            }
+            !has.is_empty()
+        });
+        if watchers.is_empty() {
+            self.by_path.remove(path);
+        }
+    }
+
+    /// Uses up these kinds of watches of one client at this path; it has at least one.
+    fn spend(&mut self, client: ClientId, path: &str, kinds: Kinds) {
+        let watchers = self.by_path.get_mut(path).expect("the client watches it");
+        let has = watchers.get_mut(&client).expect("the client watches it");
+        self.recursive_count -= usize::from((*has & kinds).meets(Kinds::RECURSIVE));
+        *has = *has & !kinds;
+        if has.is_empty() {
+            watchers.remove(&client);
+            forget_path(&mut self.by_client, client, path);
+        }
+        if watchers.is_empty() {
+            self.by_path.remove(path);
+        }
+    }
+}
+
+fn forget_path(
+    by_client: &mut BTreeMap<ClientId, BTreeSet<Arc<str>>>,
+    client: ClientId,
+    path: &str,
+) {
+    let paths = by_client.get_mut(&client).expect("both sides know of each watch");
+    assert!(paths.remove(path), "both sides know of each watch");
+    if paths.is_empty() {
+        by_client.remove(&client);
+    }
+}
