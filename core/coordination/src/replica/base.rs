@@ -1,0 +1,146 @@
+//! What a replica has in every role: its log, its promises, its disk queue, its election links.
+
+use super::disk::{DiskQueue, WhenDurable};
+use super::log::Log;
+use super::{Outbox, ReplicaConfig, ReplicaEvent};
+use crate::io::{DiskCommand, DurableState, LinkId, Output};
+use mailstorm_shared::{Epoch, Observation, ServerId, Zxid};
+use mailstorm_wire::peer::{Notification, PeerMessage, Standing, Vote};
+use mailstorm_wire::txn::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a role is given up: `Err` of every handler that can end one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// Look for a leader again.
+    Look(&'static str),
+    /// This server cannot go on.
+    Halt(&'static str),
+}
+
+/// Whether the role goes on after an input.
+pub(super) type Stay = Result<(), Leave>;
+
+/// What outlives roles.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Base {
+    pub(super) config: ReplicaConfig,
+    pub(super) log: Log,
+    pub(super) disk: DiskQueue,
+    /// The promises as last handed to the disk: what was handed over may be told nobody before it is
+    /// durable, but must not be gone back on either.
+    pub(super) state: DurableState,
+    /// Whether we may vote, durably.
+    pub(super) voting: bool,
+    /// The election links that are up. Two to the same peer are possible for a moment.
+    pub(super) election_links: BTreeMap<LinkId, ServerId>,
+    /// Peers to which a learner link was asked for, and no answer has come.
+    pub(super) opening: BTreeSet<ServerId>,
+    /// The election that ended last: its round, and the vote that won.
+    pub(super) settled: (u64, Vote),
+    pub(super) snapshots: OwnSnapshots,
+}
+
+/// The bookkeeping of this server's own snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct OwnSnapshots {
+    /// The last one on disk.
+    pub(super) last: Zxid,
+    /// How many entries were delivered since.
+    pub(super) delivered_since: usize,
+    /// Whether one is being written.
+    pub(super) under_way: bool,
+}
+
+impl Base {
+    /// What we are to a leader.
+    pub(super) fn standing(&self) -> Standing {
+        if !self.config.ensemble.is_voter(self.config.me) {
+            Standing::Observer
+        } else if self.voting {
+            Standing::Voter
+        } else {
+            Standing::Joiner
+        }
+    }
+
+    /// The vote for ourselves.
+    pub(super) fn own_vote(&self) -> Vote {
+        Vote { epoch: self.state.current_epoch, zxid: self.log.last(), leader: self.config.me }
+    }
+
+    /// Whether an election link to `server` is up.
+    pub(super) fn hears(&self, server: ServerId) -> bool {
+        self.election_links.values().any(|peer| *peer == server)
+    }
+
+    /// Tells every server.
+    pub(super) fn tell_all(&self, notification: Notification, out: &mut Outbox) {
+        let links: Vec<LinkId> = self.election_links.keys().copied().collect();
+        send_all(links, PeerMessage::Notification(notification), out);
+    }
+
+    /// Adds an entry to the log in memory and on disk.
+    pub(super) fn append(&mut self, entry: Entry, out: &mut Outbox) {
+        let zxid = entry.zxid;
+        out.outputs.push(Output::Observe(Observation::Appended {
+            server: self.config.me,
+            zxid,
+            digest: entry.digest(),
+        }));
+        self.log.append(entry.clone());
+        self.disk.issue(DiskCommand::Append(entry), WhenDurable::Logged { zxid }, out);
+    }
+
+    /// Cuts the log in memory and on disk.
+    pub(super) fn truncate(&mut self, after: Zxid, out: &mut Outbox) {
+        self.log.truncate(after);
+        self.disk.forget_after(after);
+        self.disk.issue(DiskCommand::Truncate { after }, WhenDurable::Nothing, out);
+        let server = self.config.me;
+        out.outputs.push(Output::Observe(Observation::Truncated { server, after }));
+    }
+
+    /// Promises to take part in no epoch before this one.
+    pub(super) fn accept_epoch(&mut self, epoch: Epoch, when: WhenDurable, out: &mut Outbox) {
+        assert!(epoch >= self.state.accepted_epoch, "a promise is never taken back");
+        self.state.accepted_epoch = epoch;
+        self.disk.issue(DiskCommand::SaveState(self.state), when, out);
+    }
+
+    /// Notes that the log now begins with the history of this epoch.
+    pub(super) fn begin_epoch(&mut self, epoch: Epoch, when: WhenDurable, out: &mut Outbox) {
+        assert!(epoch >= self.state.current_epoch, "epochs only grow");
+        assert!(epoch <= self.state.accepted_epoch, "an epoch is promised before it begins");
+        self.state.current_epoch = epoch;
+        self.disk.issue(DiskCommand::SaveState(self.state), when, out);
+    }
+
+    /// Everything up to `zxid` is committed: deliver what is new.
+    pub(super) fn commit(&mut self, zxid: Zxid, out: &mut Outbox) {
+        let mut delivered = 0;
+        for entry in self.log.commit(zxid) {
+            delivered += 1;
+            out.events.push_back(ReplicaEvent::Committed(entry.clone()));
+        }
+        self.snapshots.delivered_since += delivered;
+    }
+
+    /// The promise of `epoch` is on disk.
+    pub(super) fn observe_promise(&self, epoch: Epoch, out: &mut Outbox) {
+        let server = self.config.me;
+        out.outputs.push(Output::Observe(Observation::EpochAccepted { server, epoch }));
+    }
+}
+
+/// Sends one message on one link.
+pub(super) fn send(link: LinkId, message: PeerMessage, out: &mut Outbox) {
+    out.outputs.push(Output::Send { links: vec![link], message });
+}
+
+/// Sends one message on each of these links.
+pub(super) fn send_all(links: Vec<LinkId>, message: PeerMessage, out: &mut Outbox) {
+    if !links.is_empty() {
+        out.outputs.push(Output::Send { links, message });
+    }
+}

@@ -1,0 +1,79 @@
+//! What a replica is told once, before it starts.
+
+use mailstorm_shared::{Ensemble, Millis, ServerId};
+
+/// Who a replica is, with whom, and how patient. The same on every server but for [`Self::me`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReplicaConfig {
+    /// This server; belongs to [`Self::ensemble`].
+    pub me: ServerId,
+    /// The configured whole.
+    pub ensemble: Ensemble,
+    /// ZooKeeper's `tickTime`: the unit of the two limits below. A leader pings twice per tick.
+    pub tick: Millis,
+    /// How many ticks a new leader has to get established, and a learner to hear of its leader's epoch.
+    pub init_limit_ticks: u32,
+    /// How many ticks leader and learner wait for each other before they part.
+    pub sync_limit_ticks: u32,
+    /// After how many applied entries a snapshot is due.
+    pub snapshot_every_entries: usize,
+    /// How many entries before the last snapshot stay in memory (ZooKeeper's `commitLogCount`), so
+    /// that a learner that was away for a moment needs no snapshot.
+    pub sync_entries_kept: usize,
+    /// At most how many bytes they may have.
+    pub sync_bytes_kept: usize,
+    /// How long a server waits for a better vote after a majority agrees with its own
+    /// (ZooKeeper's `finalizeWait`).
+    pub election_settle: Millis,
+    /// The first pause after which a looking server repeats its vote. It doubles each time, ...
+    pub election_resend_min: Millis,
+    /// ... up to this; each pause is lengthened by a random part of up to a half.
+    pub election_resend_max: Millis,
+    /// How many proposals may be under way at once. Whoever proposes asks
+    /// [`can_propose`](super::Replica::can_propose) first.
+    pub outstanding_proposals_max: usize,
+    /// The last counter an epoch may use. Only tests have reason to set it below [`u32::MAX`]:
+    /// reaching it makes the leader step down (ZOOKEEPER-1277).
+    pub epoch_entries_max: u32,
+}
+
+impl ReplicaConfig {
+    /// ZooKeeper's customary timing, for server `me` of this ensemble.
+    pub fn new(me: ServerId, ensemble: Ensemble) -> Self {
+        Self {
+            me,
+            ensemble,
+            tick: Millis(2_000),
+            init_limit_ticks: 10,
+            sync_limit_ticks: 5,
+            snapshot_every_entries: 100_000,
+            sync_entries_kept: 500,
+            sync_bytes_kept: 16 << 20,
+            election_settle: Millis(200),
+            election_resend_min: Millis(200),
+            election_resend_max: Millis(3_200),
+            outstanding_proposals_max: 1_000,
+            epoch_entries_max: u32::MAX,
+        }
+    }
+
+    /// How long discovery and synchronisation may take.
+    pub fn init_limit(&self) -> Millis {
+        Millis(self.tick.0.saturating_mul(u64::from(self.init_limit_ticks)))
+    }
+
+    /// After how much silence a leader and a learner part.
+    pub fn sync_limit(&self) -> Millis {
+        Millis(self.tick.0.saturating_mul(u64::from(self.sync_limit_ticks)))
+    }
+
+    /// The pause between two pings.
+    pub(super) fn ping_interval(&self) -> Millis {
+        Millis((self.tick.0 / 2).max(1))
+    }
+
+    /// Whether so many voters may decide.
+    pub(super) fn is_majority(&self, voters: usize) -> bool {
+        voters >= self.ensemble.majority()
+    }
+}

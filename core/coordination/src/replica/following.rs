@@ -1,0 +1,446 @@
+//! The learner's part of Zab: promising the leader's epoch, taking over its history, logging its
+//! proposals. Followers, observers and joiners alike; what differs is how the leader counts them.
+//!
+//! Owns: one relation to one leader, from the choice to the end. Leaves: the leader's side to `leading`.
+//! Holds: nothing is acknowledged before it is on disk; nothing is delivered before UPTODATE; what
+//! was delivered is never cut. Whoever breaks the protocol is left.
+//! Start at [`Step`], then [`Following::received`].
+//!
+//! What goes to the disk goes in this order, so that a crash after any part of it leaves a server that
+//! may vote with what it has:
+//!
+//! ```text
+//!   accepted epoch            then ACKEPOCH
+//!   cut, or leader's snapshot (which replaces everything at its end, at once)
+//!   the entries of the leader's history
+//!   current epoch             then ACK of NEWLEADER
+//!   proposals                 then their ACKs
+//! ```
+
+use super::base::{Base, Leave, Stay, send};
+use super::disk::WhenDurable;
+use super::log::stands_after;
+use super::{Outbox, ReplicaEvent};
+use crate::io::{DiskCommand, LinkId, Output};
+use bytes::Bytes;
+use mailstorm_shared::{Epoch, Millis, Observation, ServerId, SessionId, Zxid};
+use mailstorm_wire::peer::{Forwarded, Notification, PeerMessage, PeerState, Standing};
+use mailstorm_wire::txn::Entry;
+use std::collections::BTreeSet;
+
+/// How far the relation has come, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Step {
+    /// The link is not up yet.
+    Connecting,
+    /// We have introduced ourselves and wait for the leader's epoch.
+    Introduced,
+    /// Our promise is on its way to our disk.
+    Promising,
+    /// The leader brings us to its history.
+    Synchronising,
+    /// The leader sends a snapshot.
+    Receiving,
+    /// The history is complete, and on its way to our disk.
+    Beginning,
+    /// History and epoch are on disk, and the leader has been told.
+    Acknowledged,
+    /// The leader has told us to serve.
+    Serving,
+}
+
+/// A relation to a leader.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Following {
+    leader: ServerId,
+    /// What we told the leader we are.
+    standing: Standing,
+    step: Step,
+    link: Option<LinkId>,
+    /// The leader's epoch; zero before we know it.
+    epoch: Epoch,
+    since: Millis,
+    /// When the leader was heard last.
+    heard_at: Millis,
+    /// The last entry, or snapshot, of this relation; zero before the first.
+    received: Zxid,
+    /// How much of it was acknowledged.
+    acked: Zxid,
+    /// Sessions heard of since the last pong.
+    touched: BTreeSet<SessionId>,
+}
+
+impl Following {
+    /// Begins to follow: asks for a link.
+    pub(super) fn new(base: &mut Base, now: Millis, leader: ServerId, out: &mut Outbox) -> Self {
+        // A link that was asked for earlier and has not come will do as well.
+        if base.opening.insert(leader) {
+            out.outputs.push(Output::OpenLearnerLink { peer: leader });
+        }
+        Self {
+            leader,
+            standing: base.standing(),
+            step: Step::Connecting,
+            link: None,
+            epoch: Epoch(0),
+            since: now,
+            heard_at: now,
+            received: Zxid::ZERO,
+            acked: Zxid::ZERO,
+            touched: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn leader(&self) -> ServerId {
+        self.leader
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    pub(super) fn link(&self) -> Option<LinkId> {
+        self.link
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.step == Step::Serving
+    }
+
+    /// Whether a leader's snapshot is being received.
+    pub(super) fn is_receiving(&self) -> bool {
+        self.step == Step::Receiving
+    }
+
+    // ---- links ---------------------------------------------------------------------------------
+
+    /// A link that we asked for is up. Returns whether it is wanted.
+    pub(super) fn link_up(
+        &mut self,
+        base: &Base,
+        now: Millis,
+        link: LinkId,
+        peer: ServerId,
+        out: &mut Outbox,
+    ) -> bool {
+        if self.step != Step::Connecting || peer != self.leader {
+            return false;
+        }
+        self.link = Some(link);
+        self.step = Step::Introduced;
+        self.heard_at = now;
+        let accepted_epoch = base.state.accepted_epoch;
+        let standing = self.standing;
+        send(link, PeerMessage::FollowerInfo { accepted_epoch, standing }, out);
+        true
+    }
+
+    /// A link is gone, or could not be opened.
+    pub(super) fn link_down(&self, link: Option<LinkId>, peer: ServerId) -> Stay {
+        match link {
+            None if self.step == Step::Connecting && peer == self.leader => {
+                Err(Leave::Look("the leader cannot be reached"))
+            }
+            Some(_) if link == self.link => Err(Leave::Look("the link to the leader is gone")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The relation is over: closes what is open.
+    pub(super) fn end(&mut self, out: &mut Outbox) {
+        if let Some(link) = self.link.take() {
+            out.outputs.push(Output::CloseLink { link });
+        }
+    }
+
+    /// A notification of the leader we have chosen: it may not have become one.
+    pub(super) fn notified(&self, base: &Base, from: ServerId, said: Notification) -> Stay {
+        let settled_round = base.settled.0;
+        if from == self.leader
+            && self.step < Step::Synchronising
+            && said.state != PeerState::Leading
+            && said.round > settled_round
+        {
+            return Err(Leave::Look("the chosen leader looks for another"));
+        }
+        Ok(())
+    }
+
+    // ---- messages ------------------------------------------------------------------------------
+
+    /// A message of the leader arrived.
+    pub(super) fn received(
+        &mut self,
+        base: &mut Base,
+        now: Millis,
+        message: PeerMessage,
+        out: &mut Outbox,
+    ) -> Stay {
+        let link = self.link.expect("messages come on the relation's link");
+        self.heard_at = now;
+        match message {
+            PeerMessage::LeaderInfo { epoch } if self.step == Step::Introduced => {
+                self.promise(base, epoch, out)
+            }
+            PeerMessage::Truncate { after }
+                if self.step == Step::Synchronising && self.received == Zxid::ZERO =>
+            {
+                truncate(base, after, out)
+            }
+            PeerMessage::SnapshotBegin { zxid }
+                if self.step == Step::Synchronising && self.received == Zxid::ZERO =>
+            {
+                self.begin_snapshot(base, zxid, out)
+            }
+            PeerMessage::SnapshotChunk { bytes } if self.step == Step::Receiving => {
+                let chunk = DiskCommand::SnapshotChunk { bytes: Bytes::clone(&bytes) };
+                base.disk.issue(chunk, WhenDurable::ChunkStored { link }, out);
+                out.events.push_back(ReplicaEvent::SnapshotChunk(bytes));
+                Ok(())
+            }
+            PeerMessage::SnapshotEnd if self.step == Step::Receiving => {
+                self.install_snapshot(base, out);
+                Ok(())
+            }
+            PeerMessage::Propose { entry }
+                if self.step >= Step::Synchronising && self.step != Step::Receiving =>
+            {
+                self.log_proposal(base, entry, out)
+            }
+            PeerMessage::NewLeader { epoch, last_logged } if self.step == Step::Synchronising => {
+                self.begin_epoch(base, epoch, last_logged, out)
+            }
+            PeerMessage::UpToDate { committed } if self.step == Step::Acknowledged => {
+                self.serve(base, committed, out)
+            }
+            PeerMessage::Commit { zxid } if self.step == Step::Serving => commit(base, zxid, out),
+            PeerMessage::Ping { round } => {
+                let touched = std::mem::take(&mut self.touched).into_iter().collect();
+                send(link, PeerMessage::Pong { round, touched }, out);
+                Ok(())
+            }
+            PeerMessage::Answer { ticket, answer } if self.step == Step::Serving => {
+                out.events.push_back(ReplicaEvent::Answered { ticket, answer });
+                Ok(())
+            }
+            PeerMessage::SessionMoved { session } if self.step == Step::Serving => {
+                out.events.push_back(ReplicaEvent::SessionMoved { session });
+                Ok(())
+            }
+            PeerMessage::Admit
+                if self.step == Step::Serving && self.standing == Standing::Joiner =>
+            {
+                // From the disk on, not from here: a crash in between must find a joiner.
+                base.state.votes = true;
+                base.disk.issue(DiskCommand::SaveState(base.state), WhenDurable::Admitted, out);
+                Ok(())
+            }
+            _ => Err(Leave::Look("the leader sent what cannot be")),
+        }
+    }
+
+    /// Zab phase 1: promises to take part in no epoch before the leader's. The same epoch twice is
+    /// fine here, since a leader counts a promise only from who had not made it to anybody before.
+    fn promise(&mut self, base: &mut Base, epoch: Epoch, out: &mut Outbox) -> Stay {
+        if epoch < base.state.accepted_epoch {
+            return Err(Leave::Look("the leader's epoch is before the one promised"));
+        }
+        let link = self.link.expect("the leader has spoken");
+        self.epoch = epoch;
+        self.step = Step::Promising;
+        base.accept_epoch(epoch, WhenDurable::LearnerPromised { epoch, link }, out);
+        Ok(())
+    }
+
+    /// The promise is on our disk: now it may be told.
+    pub(super) fn promised_durably(&mut self, base: &Base, link: LinkId, out: &mut Outbox) {
+        if self.link != Some(link) || self.step != Step::Promising {
+            return; // of an earlier relation
+        }
+        self.step = Step::Synchronising;
+        let current_epoch = base.state.current_epoch;
+        // The end of the log, committed or not (ZOOKEEPER-2832, ZOOKEEPER-2845): what is in it and not
+        // in the leader's must be cut, and what the leader believes us to have is not sent again.
+        let last_logged = base.log.last();
+        send(link, PeerMessage::AckEpoch { current_epoch, last_logged }, out);
+    }
+
+    /// The leader's snapshot replaces everything, but only when it is whole; until then the old state
+    /// stays, on disk and in memory.
+    fn begin_snapshot(&mut self, base: &mut Base, zxid: Zxid, out: &mut Outbox) -> Stay {
+        if zxid < base.log.last() {
+            return Err(Leave::Look("the leader's snapshot is older than our log"));
+        }
+        self.received = zxid;
+        self.step = Step::Receiving;
+        base.snapshots.under_way = false;
+        base.disk.issue(DiskCommand::SnapshotBegin { zxid }, WhenDurable::Nothing, out);
+        out.events.push_back(ReplicaEvent::SnapshotReplaces { zxid });
+        Ok(())
+    }
+
+    /// A part of the snapshot is on our disk: the next one may come.
+    pub(super) fn chunk_stored(&self, link: LinkId, out: &mut Outbox) {
+        if self.link == Some(link) && self.step == Step::Receiving {
+            send(link, PeerMessage::SnapshotWanted, out);
+        }
+    }
+
+    fn install_snapshot(&mut self, base: &mut Base, out: &mut Outbox) {
+        let zxid = self.received;
+        base.log.replace(zxid);
+        base.disk.forget_after(Zxid::ZERO);
+        let end = DiskCommand::SnapshotEnd { replaces_log: true };
+        // ZOOKEEPER-3642: the snapshot goes to the disk before anything that rests on it, so that a
+        // leader that dies now leaves us with all of it or none.
+        base.disk.issue(end, WhenDurable::Logged { zxid }, out);
+        base.snapshots.last = zxid;
+        base.snapshots.delivered_since = 0;
+        self.step = Step::Synchronising;
+        out.events.push_back(ReplicaEvent::SnapshotComplete);
+        let server = base.config.me;
+        out.outputs.push(Output::Observe(Observation::SnapshotInstalled { server, zxid }));
+    }
+
+    /// Logs an entry, be it of the history that is synchronised or a proposal of the epoch, be it
+    /// before or after UPTODATE: there is one way into the log, in memory and on disk
+    /// (ZOOKEEPER-4785 and ZOOKEEPER-4925 had several, and lost what took the wrong one).
+    fn log_proposal(&mut self, base: &mut Base, entry: Entry, out: &mut Outbox) -> Stay {
+        let last = base.log.last();
+        if entry.zxid > last {
+            if entry.zxid.epoch() > self.epoch || !stands_after(last, entry.zxid) {
+                return Err(Leave::Look("the leader left out a proposal"));
+            }
+            self.received = entry.zxid;
+            base.append(entry, out);
+            return Ok(());
+        }
+        // The second hole in the published Zab: a proposal may come twice, from the history and as a
+        // proposal. Once is enough, and the leader must have its acknowledgement.
+        let ours = base.log.get(entry.zxid);
+        if ours.is_none_or(|ours| *ours != entry) && entry.zxid > base.log.base() {
+            return Err(Leave::Look("the leader has another history than we do"));
+        }
+        self.received = self.received.max(entry.zxid);
+        self.logged(base, out);
+        Ok(())
+    }
+
+    /// Zab phase 2: the leader's history is complete. The epoch becomes our current one *after* the
+    /// history, on disk: if a crash left the epoch without the history, we could win an election with
+    /// too little and have others cut what was committed (ZOOKEEPER-4643).
+    fn begin_epoch(
+        &mut self,
+        base: &mut Base,
+        epoch: Epoch,
+        last_logged: Zxid,
+        out: &mut Outbox,
+    ) -> Stay {
+        if epoch != self.epoch || last_logged != base.log.last() {
+            return Err(Leave::Look("the leader's history is not what it says"));
+        }
+        let link = self.link.expect("the leader has spoken");
+        self.step = Step::Beginning;
+        base.begin_epoch(epoch, WhenDurable::LearnerBegan { epoch, link }, out);
+        Ok(())
+    }
+
+    /// History and epoch are on our disk: only now is NEWLEADER acknowledged. An acknowledgement that
+    /// is sent when they have merely been handed to the disk lets the leader commit what a crash takes
+    /// away (ZOOKEEPER-3911, ZOOKEEPER-3023, ZOOKEEPER-4646).
+    pub(super) fn began_durably(&mut self, link: LinkId, epoch: Epoch, out: &mut Outbox) {
+        if self.link != Some(link) || self.step != Step::Beginning {
+            return; // of an earlier relation
+        }
+        self.step = Step::Acknowledged;
+        send(link, PeerMessage::AckNewLeader { epoch }, out);
+    }
+
+    /// More of the log may be on our disk: acknowledges all of it at once. Only what came in this
+    /// relation: the leader has not sent the rest and may be about to have it cut.
+    pub(super) fn logged(&mut self, base: &Base, out: &mut Outbox) {
+        let zxid = base.log.durable().min(self.received);
+        if self.step >= Step::Synchronising && zxid > self.acked {
+            let link = self.link.expect("synchronisation needs a link");
+            self.acked = zxid;
+            send(link, PeerMessage::Ack { zxid }, out);
+        }
+    }
+
+    /// Zab phase 2, end: the leader is established. Delivers what is committed, then serves.
+    fn serve(&mut self, base: &mut Base, committed: Zxid, out: &mut Outbox) -> Stay {
+        commit(base, committed, out)?;
+        self.step = Step::Serving;
+        let (server, leader, epoch) = (base.config.me, self.leader, self.epoch);
+        out.outputs.push(Output::Observe(Observation::Follows { server, leader, epoch }));
+        let link = self.link.expect("the leader has spoken");
+        out.events.push_back(ReplicaEvent::FollowingBegins { leader, epoch, link });
+        Ok(())
+    }
+
+    // ---- time, and on behalf of the server -----------------------------------------------------
+
+    fn deadline(&self, base: &Base) -> Millis {
+        match self.step {
+            Step::Connecting => self.since + base.config.sync_limit(),
+            Step::Introduced | Step::Promising => self.since + base.config.init_limit(),
+            _ => self.heard_at + base.config.sync_limit(),
+        }
+    }
+
+    /// When [`Self::tick`] has something to say.
+    pub(super) fn next_wake(&self, base: &Base) -> Millis {
+        self.deadline(base)
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&self, base: &Base, now: Millis) -> Stay {
+        if now < self.deadline(base) {
+            return Ok(());
+        }
+        Err(Leave::Look(match self.step {
+            Step::Connecting => "the leader cannot be reached",
+            Step::Introduced | Step::Promising => "the leader is not established",
+            _ => "the leader is silent",
+        }))
+    }
+
+    /// A client's wish goes to the leader.
+    pub(super) fn forward(&self, forwarded: Forwarded, out: &mut Outbox) {
+        if let (Step::Serving, Some(link)) = (self.step, self.link) {
+            send(link, PeerMessage::Forward(forwarded), out);
+        }
+    }
+
+    /// A session's client was heard.
+    pub(super) fn touched(&mut self, session: SessionId) {
+        self.touched.insert(session);
+    }
+}
+
+fn truncate(base: &mut Base, after: Zxid, out: &mut Outbox) -> Stay {
+    if after < base.log.committed() {
+        // A majority has lost what it acknowledged, or lied. Nobody can mend that from here; after a
+        // restart, the disk's snapshot decides what was surely committed.
+        return Err(Leave::Halt("the leader wants committed transactions to be cut"));
+    }
+    if !base.log.contains(after) {
+        return Err(Leave::Look("the leader wants a cut at an entry that is not here"));
+    }
+    if after < base.log.last() {
+        base.truncate(after, out);
+    }
+    Ok(())
+}
+
+fn commit(base: &mut Base, zxid: Zxid, out: &mut Outbox) -> Stay {
+    if zxid > base.log.last() {
+        return Err(Leave::Look("the leader commits what it has not sent"));
+    }
+    base.commit(zxid, out);
+    Ok(())
+}

@@ -1,0 +1,682 @@
+//! The leader's part of Zab: discovery, synchronisation, broadcast.
+//!
+//! Owns: the learners, the new epoch, when a majority has promised, taken over the history, logged a
+//! proposal, or confirmed that we lead. Leaves: the way of one learner to `learner`, elections to
+//! `election`, what entries mean to the server.
+//! Holds: every decision is made by a majority of the configured voters, the leader among them and
+//! joiners and observers never; nothing counts before it is durable, the leader's own word neither;
+//! what a learner did in a relation that is over counts no more until we are established.
+//! Start at [`Phase`], then [`Leading::received`].
+
+use super::base::{Base, Leave, Stay, send, send_all};
+use super::disk::WhenDurable;
+use super::learner::{Learner, Step};
+use super::{Outbox, ReplicaEvent};
+use crate::io::{LinkId, Output};
+use bytes::Bytes;
+use mailstorm_shared::{Epoch, Millis, Observation, ServerId, SessionId, Zxid};
+use mailstorm_wire::peer::{Answer, Notification, PeerMessage, Standing};
+use mailstorm_wire::txn::Entry;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A learner that lags may hold so many snapshots' worth of entries in our memory.
+const SNAPSHOTS_HELD_BACK_MAX: usize = 4;
+
+/// How far a reign has come (Zab, DSN 2011, section V; here with ZooKeeper's order of messages).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Phase {
+    /// Waits until a majority has told which epochs it promised.
+    Discovery,
+    /// Our own promise of the new epoch is on its way to our disk.
+    Promising,
+    /// Waits until a majority has promised the new epoch.
+    Promises,
+    /// Waits until a majority has our history on disk.
+    Synchronisation,
+    /// Established: proposes and commits.
+    Broadcast,
+}
+
+/// A leader, established or to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Leading {
+    since: Millis,
+    phase: Phase,
+    /// The new epoch; zero during discovery.
+    epoch: Epoch,
+    /// Where our history stood when we were elected: nobody in the majority may be ahead of it.
+    began_with: (Epoch, Zxid),
+    /// Whether our disk knows that the new epoch begins with our history.
+    began_durably: bool,
+    learners: BTreeMap<LinkId, Learner>,
+    /// Voters that were heard to look for another leader in a later round than ours.
+    elsewhere: BTreeSet<ServerId>,
+    /// The ping round that was begun last, ...
+    round: u64,
+    /// ... and the last one that a majority has answered since we are established.
+    confirmed_round: u64,
+    /// Tokens, each with the round that confirms it.
+    confirmations: VecDeque<(u64, u64)>,
+    ping_at: Millis,
+}
+
+impl Leading {
+    /// Begins to lead, not yet established.
+    pub(super) fn new(base: &Base, now: Millis) -> Self {
+        Self {
+            since: now,
+            phase: Phase::Discovery,
+            epoch: Epoch(0),
+            began_with: (base.state.current_epoch, base.log.last()),
+            began_durably: false,
+            learners: BTreeMap::new(),
+            elsewhere: BTreeSet::new(),
+            round: 0,
+            confirmed_round: 0,
+            confirmations: VecDeque::new(),
+            ping_at: now + base.config.ping_interval(),
+        }
+    }
+
+    pub(super) fn is_established(&self) -> bool {
+        self.phase == Phase::Broadcast
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The learners that have been told to serve.
+    pub(super) fn serving(&self) -> impl Iterator<Item = (ServerId, Standing)> {
+        self.learners.values().filter(|l| l.step >= Step::Serving).map(|l| (l.server, l.standing))
+    }
+
+    /// When [`Self::tick`] may have something to do.
+    pub(super) fn next_wake(&self, base: &Base) -> Millis {
+        if self.is_established() {
+            self.ping_at
+        } else {
+            self.ping_at.min(self.since + base.config.init_limit())
+        }
+    }
+
+    // ---- links ---------------------------------------------------------------------------------
+
+    /// A learner has opened a link to us.
+    pub(super) fn link_up(
+        &mut self,
+        now: Millis,
+        link: LinkId,
+        server: ServerId,
+        out: &mut Outbox,
+    ) {
+        // It would not open another if it had not left the older one, whether we know that yet or
+        // not: nobody counts twice.
+        let older = self.learners.values().find(|l| l.server == server).map(|l| l.link);
+        if let Some(older) = older {
+            self.drop_learner(older, out);
+        }
+        self.learners.insert(link, Learner::new(link, server, now));
+    }
+
+    /// A learner's link is gone. Returns whether it was one of ours.
+    pub(super) fn link_down(&mut self, link: LinkId, out: &mut Outbox) -> bool {
+        let known = self.learners.remove(&link).is_some();
+        if known {
+            out.events.push_back(ReplicaEvent::LearnerGone { link });
+        }
+        known
+    }
+
+    fn drop_learner(&mut self, link: LinkId, out: &mut Outbox) {
+        if self.link_down(link, out) {
+            out.outputs.push(Output::CloseLink { link });
+        }
+    }
+
+    /// The reign is over: closes what is open.
+    pub(super) fn end(&mut self, out: &mut Outbox) {
+        while let Some(&link) = self.learners.keys().next() {
+            self.drop_learner(link, out);
+        }
+    }
+
+    /// A voter's notification. While we are not established, a majority of the voters may turn out to
+    /// have gone on to later rounds without us; then nobody is served by waiting for the init limit.
+    pub(super) fn notified(&mut self, base: &Base, from: ServerId, said: Notification) -> Stay {
+        let voters = base.config.ensemble.voters().len();
+        let settled_round = base.settled.0;
+        if self.is_established()
+            || !said.votes
+            || !base.config.ensemble.is_voter(from)
+            || said.round <= settled_round
+            || said.vote.leader == base.config.me
+            || self.learners.values().any(|l| l.server == from)
+        {
+            return Ok(());
+        }
+        self.elsewhere.insert(from);
+        if base.config.is_majority(voters - self.elsewhere.len()) {
+            Ok(())
+        } else {
+            Err(Leave::Look("a majority looks for another leader"))
+        }
+    }
+
+    // ---- messages ------------------------------------------------------------------------------
+
+    /// A message arrived on a link. Whoever sends what cannot be is dropped.
+    pub(super) fn received(
+        &mut self,
+        base: &mut Base,
+        now: Millis,
+        link: LinkId,
+        message: PeerMessage,
+        out: &mut Outbox,
+    ) -> Stay {
+        let Some(learner) = self.learners.get_mut(&link) else { return Ok(()) };
+        match message {
+            PeerMessage::FollowerInfo { accepted_epoch, standing }
+                if learner.step == Step::Connected && stands(base, learner.server, standing) =>
+            {
+                learner.accepted_epoch = accepted_epoch;
+                learner.standing = standing;
+                learner.step = Step::Introduced;
+                self.elsewhere.remove(&learner.server);
+                self.introduced(base, link, out)
+            }
+            PeerMessage::AckEpoch { current_epoch, last_logged }
+                if learner.step == Step::Asked && current_epoch <= self.epoch =>
+            {
+                learner.last_logged = last_logged;
+                learner.step = Step::Promised;
+                learner.answered_at = now;
+                learner.promised_in_round = self.round;
+                self.promised(base, now, link, current_epoch, out)
+            }
+            PeerMessage::AckNewLeader { epoch }
+                if learner.step == Step::NewLeaderSent && epoch == self.epoch =>
+            {
+                learner.acknowledged_history();
+                learner.answered_at = now;
+                self.acknowledged_history(base, now, link, out)
+            }
+            PeerMessage::Ack { zxid }
+                if learner.step >= Step::CatchingUp && zxid <= learner.sent =>
+            {
+                learner.note_acked(zxid);
+                learner.pump(base, out);
+                if let Some(zxid) = learner.commit_to_tell(base.log.committed()) {
+                    send(link, PeerMessage::Commit { zxid }, out);
+                }
+                self.count_acks(base, out)
+            }
+            PeerMessage::Pong { round, touched } if round <= self.round => {
+                learner.pong_round = learner.pong_round.max(round);
+                learner.answered_at = now;
+                let (server, serving) = (learner.server, learner.step >= Step::Serving);
+                if serving && self.phase == Phase::Broadcast && !touched.is_empty() {
+                    out.events.push_back(ReplicaEvent::Touched { server, sessions: touched });
+                }
+                self.count_pongs(base, now, out);
+                Ok(())
+            }
+            PeerMessage::SnapshotWanted if learner.step >= Step::Snapshot => {
+                // The answer to the last chunk asks for one more than there is.
+                if learner.step == Step::Snapshot {
+                    out.events.push_back(ReplicaEvent::SnapshotWanted { link });
+                }
+                Ok(())
+            }
+            PeerMessage::Forward(forwarded) if learner.step >= Step::Serving => {
+                let server = learner.server;
+                out.events.push_back(ReplicaEvent::Forwarded { link, server, forwarded });
+                Ok(())
+            }
+            _ => {
+                self.drop_learner(link, out);
+                Ok(())
+            }
+        }
+    }
+
+    // ---- discovery -----------------------------------------------------------------------------
+
+    /// A learner has told which epoch it promised last.
+    fn introduced(&mut self, base: &mut Base, link: LinkId, out: &mut Outbox) -> Stay {
+        if self.phase == Phase::Discovery {
+            return self.try_choose_epoch(base, out);
+        }
+        let learner = &self.learners[&link];
+        // It can never follow us: it has promised a later epoch, to a leader that was perhaps never
+        // established. If we stayed, it would stay away for ever; the next epoch suits all.
+        if learner.accepted_epoch > self.epoch {
+            return Err(Leave::Look("a learner has promised a later epoch"));
+        }
+        // It has promised this very epoch already: to another leader-to-be, or to us in a relation
+        // that is over. Its promise cannot be counted, since two leaders could then be established in
+        // one epoch; once we are established, it need not be.
+        if learner.accepted_epoch == self.epoch
+            && learner.standing == Standing::Voter
+            && !self.is_established()
+        {
+            return Err(Leave::Look("a voter had promised this epoch before"));
+        }
+        if self.phase >= Phase::Promises {
+            self.ask(link, out);
+        }
+        Ok(())
+    }
+
+    /// Discovery, step 1 (Zab phase 1): the new epoch is later than every epoch that a majority has
+    /// promised. Our own promise must be on our disk before anybody hears of the epoch
+    /// (ZOOKEEPER-1291): if we forgot it in a crash, we could choose the same one again.
+    pub(super) fn try_choose_epoch(&mut self, base: &mut Base, out: &mut Outbox) -> Stay {
+        let voters = || self.learners.values().filter(|l| l.votes_at(Step::Introduced));
+        if self.phase != Phase::Discovery || !base.config.is_majority(1 + voters().count()) {
+            return Ok(());
+        }
+        let promised =
+            voters().map(|l| l.accepted_epoch).fold(base.state.accepted_epoch, Epoch::max);
+        self.epoch = promised.next().map_err(|_| Leave::Halt("no epoch is left"))?;
+        self.phase = Phase::Promising;
+        let epoch = self.epoch;
+        base.accept_epoch(epoch, WhenDurable::LeaderPromised { epoch }, out);
+        Ok(())
+    }
+
+    /// Our own promise is on our disk.
+    pub(super) fn promised_durably(
+        &mut self,
+        base: &mut Base,
+        now: Millis,
+        epoch: Epoch,
+        out: &mut Outbox,
+    ) {
+        if self.phase != Phase::Promising || epoch != self.epoch {
+            return; // of an earlier reign
+        }
+        self.phase = Phase::Promises;
+        let introduced: Vec<LinkId> = self.learners_at(Step::Introduced).collect();
+        for link in introduced {
+            self.ask(link, out);
+        }
+        self.count_promises(base, now, out);
+    }
+
+    fn learners_at(&self, step: Step) -> impl Iterator<Item = LinkId> {
+        self.learners.values().filter(move |l| l.step == step).map(|l| l.link)
+    }
+
+    /// Asks a learner to promise our epoch. Those that do not vote wait until we are established, so
+    /// that they are bound only by epochs that really began.
+    fn ask(&mut self, link: LinkId, out: &mut Outbox) {
+        let established = self.is_established();
+        let Some(learner) = self.learners.get_mut(&link) else { return };
+        if learner.step == Step::Introduced && (established || learner.standing == Standing::Voter)
+        {
+            learner.step = Step::Asked;
+            send(link, PeerMessage::LeaderInfo { epoch: self.epoch }, out);
+        }
+    }
+
+    /// A learner has promised our epoch.
+    fn promised(
+        &mut self,
+        base: &mut Base,
+        now: Millis,
+        link: LinkId,
+        current_epoch: Epoch,
+        out: &mut Outbox,
+    ) -> Stay {
+        let learner = self.learners.get_mut(&link).expect("the caller has found it");
+        if self.phase >= Phase::Synchronisation {
+            learner.begin_sync(base, out);
+            return Ok(());
+        }
+        // Zab phase 1: the history that begins the epoch is the latest of a majority. Election has
+        // seen to that, but by what was said some time ago.
+        if learner.standing == Standing::Voter
+            && (current_epoch, learner.last_logged) > self.began_with
+        {
+            return Err(Leave::Look("a voter has more history than we do"));
+        }
+        self.count_promises(base, now, out);
+        Ok(())
+    }
+
+    /// Once a majority has promised, asks whether it still does.
+    ///
+    /// The extra round is there for voters that lose their disk *after* they promised, and forget it:
+    /// 1. of five, we (a) have the promises of b and c and wait for no more; b's disk dies, which we
+    ///    do not notice, because the link to b hangs; or c's promise arrives only after b's death;
+    /// 2. b comes back as a joiner to the leader of an earlier epoch, which c, d and e confirm, c
+    ///    before it promises ours; b is admitted and votes, free of the promise it made us;
+    /// 3. that leader commits with b and d, and our majority a, b, c has seen nothing of it.
+    ///
+    /// A round that begins after the last of the promises, and that all of the majority answer, shows
+    /// that b still remembered when c had promised already, so that the confirmation in 2 would lack c.
+    /// (The same trap as in Viewstamped Replication's recovery: Michael et al., "Recovering Shared
+    /// Objects Without Stable Storage", DISC 2017.)
+    fn count_promises(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+        if self.phase != Phase::Promises {
+            return;
+        }
+        let voters = |l: &&Learner| l.votes_at(Step::Promised);
+        if base.config.is_majority(1) {
+            self.begin_synchronisation(base, out);
+        } else if base.config.is_majority(1 + self.learners.values().filter(voters).count()) {
+            self.begin_round(base, now, out);
+        }
+    }
+
+    // ---- synchronisation -----------------------------------------------------------------------
+
+    /// Our history is the one that begins the epoch. Nothing is added to it before we are established.
+    fn begin_synchronisation(&mut self, base: &mut Base, out: &mut Outbox) {
+        self.phase = Phase::Synchronisation;
+        let epoch = self.epoch;
+        base.begin_epoch(epoch, WhenDurable::LeaderBegan { epoch }, out);
+        for learner in self.learners.values_mut().filter(|l| l.step == Step::Promised) {
+            learner.begin_sync(base, out);
+        }
+    }
+
+    /// Our disk has our history, and knows that the epoch begins with it.
+    pub(super) fn began_durably(&mut self, epoch: Epoch) {
+        self.began_durably |= self.phase >= Phase::Synchronisation && epoch == self.epoch;
+    }
+
+    /// A learner has our history on disk.
+    fn acknowledged_history(
+        &mut self,
+        base: &mut Base,
+        now: Millis,
+        link: LinkId,
+        out: &mut Outbox,
+    ) -> Stay {
+        if !self.is_established() {
+            return self.try_establish(base, now, out);
+        }
+        let learner = self.learners.get_mut(&link).expect("the caller has found it");
+        learner.up_to_date(base, out);
+        if learner.standing == Standing::Joiner {
+            // It may vote when a majority of others confirms that we lead, in a round that begins
+            // after it came and has all that we have. A later leader that it may have served before it
+            // lost its data would have kept one of them from confirming.
+            learner.admit_round = Some(self.round + 1);
+            self.begin_round_unless_under_way(base, now, out);
+        }
+        self.count_acks(base, out)
+    }
+
+    /// Zab phase 2, step 2: with our history on the disks of a majority, ours among them only if it is
+    /// on ours, the epoch begins, and the whole history is committed, however it came about.
+    fn try_establish(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) -> Stay {
+        assert!(!self.is_established(), "an epoch begins once");
+        let history_end = base.log.last();
+        let ours = self.began_durably && base.log.durable() >= history_end;
+        let voters = self.learners.values().filter(|l| l.votes_at(Step::Acknowledged)).count();
+        if self.phase != Phase::Synchronisation
+            || !base.config.is_majority(voters + usize::from(ours))
+        {
+            return Ok(());
+        }
+        self.phase = Phase::Broadcast;
+        let (server, epoch) = (base.config.me, self.epoch);
+        let leads = Observation::Leads { server, epoch, last_logged: history_end };
+        out.outputs.push(Output::Observe(leads));
+        self.commit(base, history_end, out);
+        out.events.push_back(ReplicaEvent::LeadingBegins { epoch });
+        let mut waiting = Vec::new();
+        for learner in self.learners.values_mut() {
+            match learner.step {
+                Step::Acknowledged => learner.up_to_date(base, out),
+                Step::Introduced => waiting.push(learner.link),
+                _ => {}
+            }
+        }
+        for link in waiting {
+            self.ask(link, out);
+        }
+        self.count_confirmations(base, now, out);
+        self.count_acks(base, out)
+    }
+
+    // ---- broadcast -----------------------------------------------------------------------------
+
+    /// The place the next proposal takes; `None` before we are established and when the counter is
+    /// full: wrapping would sort new history before old (ZOOKEEPER-1277).
+    pub(super) fn next_zxid(&self, base: &Base) -> Option<Zxid> {
+        if !self.is_established() {
+            return None;
+        }
+        let last = base.log.last();
+        let next =
+            if last.epoch() == self.epoch { last.next().ok()? } else { Zxid::new(self.epoch, 1) };
+        (next.counter() <= base.config.epoch_entries_max).then_some(next)
+    }
+
+    /// Zab phase 3: logs a proposal and sends it to every learner whose sync plan is fixed, not only
+    /// to those that have acknowledged NEWLEADER (see [`Learner::begin_sync`]).
+    pub(super) fn propose(&mut self, base: &mut Base, bytes: Bytes, out: &mut Outbox) -> Zxid {
+        let zxid = self.next_zxid(base).expect("only an established leader with a place proposes");
+        let previous = base.log.last();
+        let entry = Entry { zxid, bytes };
+        let mut links = Vec::with_capacity(self.learners.len());
+        for learner in self.learners.values_mut().filter(|l| l.keeps_pace(previous)) {
+            learner.note_sent(zxid, entry.bytes.len());
+            links.push(learner.link);
+        }
+        base.append(entry.clone(), out);
+        send_all(links, PeerMessage::Propose { entry }, out);
+        zxid
+    }
+
+    /// Something more is on our own disk.
+    pub(super) fn logged(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) -> Stay {
+        match self.phase {
+            Phase::Synchronisation => self.try_establish(base, now, out),
+            Phase::Broadcast => self.count_acks(base, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// Commits what a majority of the voters has on disk.
+    ///
+    /// Acknowledgements are cumulative, so the commit point moves in the order of the log. It is never
+    /// before the history that began the epoch, which NEWLEADER's majority committed as a whole: an
+    /// entry of an earlier epoch is not committed by being counted on disks.
+    fn count_acks(&mut self, base: &mut Base, out: &mut Outbox) -> Stay {
+        if !self.is_established() {
+            return Ok(());
+        }
+        let ours = self.began_durably.then(|| base.log.durable());
+        let acks = || self.learners.values().filter_map(Learner::counted_ack).chain(ours);
+        let on_majority =
+            |zxid: Zxid| base.config.is_majority(acks().filter(|a| *a >= zxid).count());
+        let newest = acks().filter(|zxid| on_majority(*zxid)).max().unwrap_or(Zxid::ZERO);
+        if newest > base.log.committed() {
+            self.commit(base, newest, out);
+        }
+        if self.next_zxid(base).is_none() && base.log.committed() == base.log.last() {
+            return Err(Leave::Look("the epoch's counter is full"));
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, base: &mut Base, zxid: Zxid, out: &mut Outbox) {
+        if zxid > base.log.committed() {
+            let (server, epoch) = (base.config.me, self.epoch);
+            let committed = Observation::QuorumCommitted { server, epoch, zxid };
+            out.outputs.push(Output::Observe(committed));
+        }
+        base.commit(zxid, out);
+        let mut links = Vec::with_capacity(self.learners.len());
+        for learner in self.learners.values_mut() {
+            match learner.commit_to_tell(zxid) {
+                Some(known) if known == zxid => links.push(learner.link),
+                Some(known) => send(learner.link, PeerMessage::Commit { zxid: known }, out),
+                None => {}
+            }
+        }
+        send_all(links, PeerMessage::Commit { zxid }, out);
+    }
+
+    // ---- rounds of pings -----------------------------------------------------------------------
+
+    fn begin_round(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+        self.round += 1;
+        self.ping_at = now + base.config.ping_interval();
+        let links = self.learners.values().filter(|l| l.step >= Step::Introduced).map(|l| l.link);
+        send_all(links.collect(), PeerMessage::Ping { round: self.round }, out);
+        self.count_pongs(base, now, out);
+    }
+
+    /// A round that someone waits for begins at once, or after the one that is under way: so one round
+    /// serves all that came to wait meanwhile.
+    fn begin_round_unless_under_way(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+        if self.confirmed_round == self.round {
+            self.begin_round(base, now, out);
+        }
+    }
+
+    /// Tells of the token when a majority has answered a round that begins after now.
+    pub(super) fn confirm(&mut self, base: &mut Base, now: Millis, token: u64, out: &mut Outbox) {
+        assert!(self.is_established(), "only an established leader can be confirmed");
+        self.confirmations.push_back((self.round + 1, token));
+        self.begin_round_unless_under_way(base, now, out);
+    }
+
+    fn count_pongs(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+        match self.phase {
+            Phase::Promises => {
+                let round = self.round;
+                let still = self.learners.values().filter(|l| l.confirms_promise_in(round)).count();
+                if base.config.is_majority(1 + still) {
+                    self.begin_synchronisation(base, out);
+                }
+            }
+            Phase::Broadcast => self.count_confirmations(base, now, out),
+            _ => {}
+        }
+    }
+
+    /// A voter that answers has promised no later epoch, so with a majority's answers no later leader
+    /// was established when the round began. Joiners may have forgotten what they promised.
+    fn count_confirmations(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+        let answered = || {
+            let voters = self.learners.values().filter(|l| l.votes_at(Step::Acknowledged));
+            voters.map(|l| l.pong_round).chain([self.round])
+        };
+        let by_majority = |r: u64| base.config.is_majority(answered().filter(|a| *a >= r).count());
+        let confirmed = answered().filter(|round| by_majority(*round)).max().unwrap_or(0);
+        self.confirmed_round = self.confirmed_round.max(confirmed);
+        while let Some(&(round, token)) = self.confirmations.front() {
+            if round > self.confirmed_round {
+                break;
+            }
+            self.confirmations.pop_front();
+            out.events.push_back(ReplicaEvent::Confirmed { token });
+        }
+        let mut waits = !self.confirmations.is_empty();
+        for learner in self.learners.values_mut() {
+            match learner.admit_round {
+                Some(round) if round <= self.confirmed_round => {
+                    learner.admit_round = None;
+                    send(learner.link, PeerMessage::Admit, out);
+                }
+                Some(_) => waits = true,
+                None => {}
+            }
+        }
+        // Whoever is left waits for a round that has not begun, if the last one is over.
+        if waits && self.confirmed_round == self.round {
+            self.begin_round(base, now, out);
+        }
+    }
+
+    // ---- time ----------------------------------------------------------------------------------
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) -> Stay {
+        if !self.is_established() && now >= self.since + base.config.init_limit() {
+            return Err(Leave::Look("not established within the init limit"));
+        }
+        if now < self.ping_at {
+            return Ok(());
+        }
+        let held_back_max =
+            base.config.snapshot_every_entries.saturating_mul(SNAPSHOTS_HELD_BACK_MAX);
+        let given_up: Vec<LinkId> = (self.learners.values())
+            .filter(|l| {
+                let in_sync = l.step >= Step::Promised;
+                let limit =
+                    if in_sync { base.config.sync_limit() } else { base.config.init_limit() };
+                // Neither answers, or lags so far that our memory fills with what it lacks: it comes
+                // again, and gets a newer snapshot.
+                now.since(l.answered_at) > limit
+                    || (l.step >= Step::Snapshot
+                        && base.log.committed_after(l.sent) > held_back_max)
+            })
+            .map(|l| l.link)
+            .collect();
+        for link in given_up {
+            self.drop_learner(link, out);
+        }
+        let voters = self.learners.values().filter(|l| l.votes_at(Step::Acknowledged)).count();
+        if self.is_established() && !base.config.is_majority(1 + voters) {
+            return Err(Leave::Look("no majority of the voters answers"));
+        }
+        self.begin_round(base, now, out);
+        Ok(())
+    }
+
+    // ---- on behalf of the server ---------------------------------------------------------------
+
+    /// The next chunk of a learner's snapshot, or its end.
+    pub(super) fn snapshot_chunk(
+        &mut self,
+        base: &Base,
+        link: LinkId,
+        chunk: Option<Bytes>,
+        out: &mut Outbox,
+    ) {
+        let Some(learner) = self.learners.get_mut(&link) else { return };
+        if learner.step != Step::Snapshot {
+            return;
+        }
+        match chunk {
+            Some(bytes) => send(link, PeerMessage::SnapshotChunk { bytes }, out),
+            None => learner.snapshot_sent(base, out),
+        }
+    }
+
+    /// The answer to a wish.
+    pub(super) fn answer(&self, link: LinkId, ticket: u64, answer: Answer, out: &mut Outbox) {
+        if self.learners.contains_key(&link) {
+            send(link, PeerMessage::Answer { ticket, answer }, out);
+        }
+    }
+
+    /// A session has moved away from a learner.
+    pub(super) fn session_moved(&self, server: ServerId, session: SessionId, out: &mut Outbox) {
+        let serving = |l: &&Learner| l.server == server && l.step >= Step::Serving;
+        if let Some(learner) = self.learners.values().find(serving) {
+            send(learner.link, PeerMessage::SessionMoved { session }, out);
+        }
+    }
+
+    /// After which entry a learner still has to be sent some.
+    pub(super) fn needed_after(&self) -> Option<Zxid> {
+        self.learners.values().filter(|l| l.step >= Step::Snapshot).map(|l| l.sent).min()
+    }
+}
+
+/// Whether a server may come as what it says it is.
+fn stands(base: &Base, server: ServerId, standing: Standing) -> bool {
+    match standing {
+        Standing::Voter | Standing::Joiner => base.config.ensemble.is_voter(server),
+        Standing::Observer => base.config.ensemble.observers().contains(&server),
+    }
+}

@@ -1,0 +1,245 @@
+//! One learner, as its leader sees it: how far the relation has come, and what is on its way to it.
+//!
+//! Holds: everything after the sync plan's first entry is sent to the learner in the order of the log
+//! and without a gap, by one cursor (`sent`); what is on its way is bounded by a window, so a slow
+//! learner costs no memory beyond the leader's log.
+
+use super::base::{Base, send};
+use super::log::SyncPlan;
+use super::{Outbox, ReplicaEvent};
+use crate::io::LinkId;
+use mailstorm_shared::{Epoch, Millis, ServerId, Zxid};
+use mailstorm_wire::peer::{PeerMessage, Standing};
+use std::collections::VecDeque;
+
+/// At most so many entries are on their way to a learner without being acknowledged.
+pub(super) const WINDOW_ENTRIES_MAX: usize = 2_048;
+
+/// At most so many bytes, but always one entry.
+pub(super) const WINDOW_BYTES_MAX: usize = 16 << 20;
+
+/// How far a relation has come, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Step {
+    /// The link is up.
+    Connected,
+    /// It has told what it promised before.
+    Introduced,
+    /// It was asked to promise our epoch.
+    Asked,
+    /// It has promised, durably, and told its history's end.
+    Promised,
+    /// It is sent a snapshot.
+    Snapshot,
+    /// It is sent the entries it lacks.
+    CatchingUp,
+    /// It was told that our history ends here.
+    NewLeaderSent,
+    /// It has our history, and our epoch as its current one, on disk: its word counts.
+    Acknowledged,
+    /// It was told to serve.
+    Serving,
+}
+
+/// A learner of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Learner {
+    pub(super) link: LinkId,
+    pub(super) server: ServerId,
+    /// What it says it is; meaningless before [`Step::Introduced`].
+    pub(super) standing: Standing,
+    pub(super) step: Step,
+    /// The newest epoch it had promised when it came.
+    pub(super) accepted_epoch: Epoch,
+    /// Where its log ended when it promised.
+    pub(super) last_logged: Zxid,
+    /// When it last showed that it hears us.
+    pub(super) answered_at: Millis,
+    /// The last ping round it answered.
+    pub(super) pong_round: u64,
+    /// The ping round that was running when it promised.
+    pub(super) promised_in_round: u64,
+    /// A joiner: may vote once a majority of others has answered this round.
+    pub(super) admit_round: Option<u64>,
+    /// Every entry up to here is on its way or there.
+    pub(super) sent: Zxid,
+    /// It has everything up to here on disk.
+    acked: Zxid,
+    /// Our history as it was to begin the epoch for this learner: NEWLEADER follows it.
+    history_end: Zxid,
+    /// The commit point it knows.
+    told_committed: Zxid,
+    /// What is on its way: place and bytes.
+    window: VecDeque<(Zxid, usize)>,
+    window_bytes: usize,
+}
+
+impl Learner {
+    pub(super) fn new(link: LinkId, server: ServerId, now: Millis) -> Self {
+        Self {
+            link,
+            server,
+            standing: Standing::Observer,
+            step: Step::Connected,
+            accepted_epoch: Epoch(0),
+            last_logged: Zxid::ZERO,
+            answered_at: now,
+            pong_round: 0,
+            promised_in_round: 0,
+            admit_round: None,
+            sent: Zxid::ZERO,
+            acked: Zxid::ZERO,
+            history_end: Zxid::ZERO,
+            told_committed: Zxid::ZERO,
+            window: VecDeque::new(),
+            window_bytes: 0,
+        }
+    }
+
+    /// A voter that has come as far as `step`.
+    pub(super) fn votes_at(&self, step: Step) -> bool {
+        self.standing == Standing::Voter && self.step >= step
+    }
+
+    /// Whether it answers this round and had promised before the round began.
+    pub(super) fn confirms_promise_in(&self, round: u64) -> bool {
+        self.votes_at(Step::Promised) && self.pong_round == round && self.promised_in_round < round
+    }
+
+    /// How far it acknowledged, as far as that counts towards a majority.
+    pub(super) fn counted_ack(&self) -> Option<Zxid> {
+        self.votes_at(Step::Acknowledged).then_some(self.acked)
+    }
+
+    /// Fixes how this learner is brought to our history, and begins. From here on it gets every
+    /// proposal, old or new, in order.
+    ///
+    /// That is the answer to the first hole in the published Zab: a proposal made while a learner is
+    /// between its promise and its acknowledgement of NEWLEADER must reach it, or it would be missing
+    /// for ever (ZOOKEEPER-1319 lost data that way). Here nobody has to be put on a list in time: the
+    /// cursor runs from the plan's first entry to the end of the log, wherever that is by then.
+    pub(super) fn begin_sync(&mut self, base: &Base, out: &mut Outbox) {
+        assert_eq!(self.step, Step::Promised, "synchronisation begins with the promise");
+        match base.log.plan(self.last_logged) {
+            SyncPlan::Diff { after } => self.catch_up_after(after, base),
+            SyncPlan::Truncate { after } => {
+                send(self.link, PeerMessage::Truncate { after }, out);
+                self.catch_up_after(after, base);
+            }
+            SyncPlan::Snapshot => {
+                // ZOOKEEPER-3642: the snapshot is the committed state, which is what our database
+                // holds, and nothing of our log's uncommitted tail: the learner takes it for
+                // committed even if we die right after. The tail follows as proposals.
+                let zxid = base.log.committed();
+                send(self.link, PeerMessage::SnapshotBegin { zxid }, out);
+                out.events.push_back(ReplicaEvent::SnapshotWanted { link: self.link });
+                self.sent = zxid;
+                self.step = Step::Snapshot;
+            }
+        }
+        self.pump(base, out);
+    }
+
+    /// The snapshot is sent whole.
+    pub(super) fn snapshot_sent(&mut self, base: &Base, out: &mut Outbox) {
+        assert_eq!(self.step, Step::Snapshot, "only a snapshot that was begun ends");
+        send(self.link, PeerMessage::SnapshotEnd, out);
+        self.catch_up_after(self.sent, base);
+        self.pump(base, out);
+    }
+
+    fn catch_up_after(&mut self, after: Zxid, base: &Base) {
+        self.sent = after;
+        // Our database went on while the snapshot was made, so parts of it are newer than its zxid.
+        // It makes sense only together with all entries up to here (ZOOKEEPER-3104: NEWLEADER that is
+        // sent earlier lets the learner serve, or vote with, half a history).
+        self.history_end = base.log.last();
+        self.step = Step::CatchingUp;
+    }
+
+    fn window_open(&self) -> bool {
+        self.window.is_empty()
+            || (self.window.len() < WINDOW_ENTRIES_MAX && self.window_bytes < WINDOW_BYTES_MAX)
+    }
+
+    /// Whether the next proposal can go to it together with the others'.
+    pub(super) fn keeps_pace(&self, previous: Zxid) -> bool {
+        self.step >= Step::CatchingUp && self.sent == previous && self.window_open()
+    }
+
+    /// An entry has been sent to it.
+    pub(super) fn note_sent(&mut self, zxid: Zxid, bytes: usize) {
+        self.sent = zxid;
+        self.window.push_back((zxid, bytes));
+        self.window_bytes += bytes;
+    }
+
+    /// Sends what the window lets through: entries, then NEWLEADER when our history has been sent.
+    pub(super) fn pump(&mut self, base: &Base, out: &mut Outbox) {
+        if self.step < Step::CatchingUp {
+            return;
+        }
+        if self.sent < base.log.last() {
+            for entry in base.log.after(self.sent) {
+                if !self.window_open() {
+                    break;
+                }
+                self.note_sent(entry.zxid, entry.bytes.len());
+                send(self.link, PeerMessage::Propose { entry: entry.clone() }, out);
+                if self.step == Step::CatchingUp && self.sent == self.history_end {
+                    self.send_new_leader(base, out);
+                }
+            }
+        }
+        if self.step == Step::CatchingUp && self.sent >= self.history_end {
+            self.send_new_leader(base, out);
+        }
+    }
+
+    fn send_new_leader(&mut self, base: &Base, out: &mut Outbox) {
+        let epoch = base.state.accepted_epoch;
+        send(self.link, PeerMessage::NewLeader { epoch, last_logged: self.sent }, out);
+        self.history_end = self.sent;
+        self.step = Step::NewLeaderSent;
+    }
+
+    /// It has our history, as NEWLEADER told it, on disk.
+    pub(super) fn acknowledged_history(&mut self) {
+        assert_eq!(self.step, Step::NewLeaderSent, "NEWLEADER is acknowledged once");
+        self.step = Step::Acknowledged;
+        self.note_acked(self.history_end);
+    }
+
+    /// It has everything up to `zxid` on disk.
+    pub(super) fn note_acked(&mut self, zxid: Zxid) {
+        assert!(zxid <= self.sent, "nobody acknowledges what was not sent");
+        self.acked = self.acked.max(zxid);
+        while let Some(&(first, bytes)) = self.window.front() {
+            if first > zxid {
+                break;
+            }
+            self.window.pop_front();
+            self.window_bytes -= bytes;
+        }
+    }
+
+    /// Tells it to serve. What it may deliver is the leader's commit point, never what it
+    /// acknowledged itself: the third hole in the published Zab, where COMMIT-LD says no zxid and an
+    /// acknowledgement's is taken for it. Only so far, though, as it has been sent entries.
+    pub(super) fn up_to_date(&mut self, base: &Base, out: &mut Outbox) {
+        let committed = base.log.committed().min(self.sent);
+        send(self.link, PeerMessage::UpToDate { committed }, out);
+        self.told_committed = committed;
+        self.step = Step::Serving;
+    }
+
+    /// Notes that it is told of everything committed that it has been sent; `None` when it knows.
+    pub(super) fn commit_to_tell(&mut self, committed: Zxid) -> Option<Zxid> {
+        let known = committed.min(self.sent);
+        if self.step < Step::Serving || known <= self.told_committed {
+            return None;
+        }
+        self.told_committed = known;
+        Some(known)
+    }
+}

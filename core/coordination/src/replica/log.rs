@@ -1,0 +1,236 @@
+//! The history as far as it is in memory: what learners are synchronised from.
+//!
+//! Owns: the entries since a bit before the last snapshot, how far they are known to be committed, and
+//! how far they are on disk. Leaves: the disk itself to `disk`, and who may say what is committed to
+//! `leading` and `following`.
+//! Holds: entries ascend; after `base` there is no gap; `base <= committed <= last` and
+//! `durable <= last`. Committed means delivered: nothing is marked committed without being handed to
+//! the server in the same call, and committed entries are never cut.
+//! Start at [`Log::plan`].
+
+use mailstorm_shared::Zxid;
+use mailstorm_wire::txn::Entry;
+use std::collections::VecDeque;
+
+/// A server's history since `base`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Log {
+    /// Everything after this is in `entries`, without a gap. Itself part of the history, or zero.
+    base: Zxid,
+    entries: VecDeque<Entry>,
+    /// How many of `entries` are committed.
+    committed_count: usize,
+    /// The last committed transaction; may be `base`.
+    committed: Zxid,
+    /// Up to here the present history is on disk.
+    durable: Zxid,
+}
+
+/// How to bring a learner's log to the leader's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SyncPlan {
+    /// Send what comes after its last entry.
+    Diff {
+        /// The learner's last entry, which is the leader's too.
+        after: Zxid,
+    },
+    /// Cut its log after this common entry, then send what comes after.
+    Truncate {
+        /// The last entry both have.
+        after: Zxid,
+    },
+    /// It is too far behind: send everything.
+    Snapshot,
+}
+
+/// Whether `next` can stand right after `last`: the same epoch's next counter, or the first of a later
+/// epoch. What lies between two epochs cannot be told from the numbers.
+pub(super) fn stands_after(last: Zxid, next: Zxid) -> bool {
+    if next.epoch() == last.epoch() {
+        last.counter().checked_add(1) == Some(next.counter())
+    } else {
+        next.epoch() > last.epoch() && next.counter() == 1
+    }
+}
+
+impl Log {
+    /// The history found on disk: a snapshot, and a log that may reach back before it. What is in the
+    /// snapshot is committed; of the rest nobody can tell until a leader does.
+    pub(super) fn recovered(snapshot: Option<Zxid>, log: Vec<Entry>) -> Self {
+        let snapshot = snapshot.unwrap_or(Zxid::ZERO);
+        let mut entries = VecDeque::from(log);
+        // A log that ends before the snapshot, or has lost the entries right after it, does not
+        // continue it: only the snapshot counts.
+        let continues = match entries.front() {
+            Some(first) if first.zxid > snapshot => stands_after(snapshot, first.zxid),
+            _ => entries.back().is_some_and(|last| last.zxid >= snapshot),
+        };
+        if !continues {
+            entries.clear();
+        }
+        // When the log reaches back before the snapshot, its first entry is the base: what was before
+        // is gone, but a learner that ends exactly there can be brought up to date.
+        let base = match entries.front() {
+            Some(first) if first.zxid <= snapshot => first.zxid,
+            _ => snapshot,
+        };
+        while entries.front().is_some_and(|first| first.zxid <= base) {
+            entries.pop_front();
+        }
+        let committed_count = entries.partition_point(|e| e.zxid <= snapshot);
+        let durable = entries.back().map_or(base, |e| e.zxid).max(snapshot);
+        Self { base, entries, committed_count, committed: snapshot, durable }
+    }
+
+    /// The last entry of the history, committed or not.
+    pub(super) fn last(&self) -> Zxid {
+        self.entries.back().map_or(self.base, |e| e.zxid)
+    }
+
+    /// The last entry known to be committed, and delivered.
+    pub(super) fn committed(&self) -> Zxid {
+        self.committed
+    }
+
+    /// How many entries are not committed yet.
+    pub(super) fn uncommitted_count(&self) -> usize {
+        self.entries.len() - self.committed_count
+    }
+
+    /// Up to here this history is on disk.
+    pub(super) fn durable(&self) -> Zxid {
+        self.durable
+    }
+
+    /// Everything after this is in memory.
+    pub(super) fn base(&self) -> Zxid {
+        self.base
+    }
+
+    /// The disk holds the entry `zxid`, and all before it.
+    pub(super) fn set_durable(&mut self, zxid: Zxid) {
+        assert!(zxid <= self.last(), "the disk holds an entry that the history does not have");
+        self.durable = self.durable.max(zxid);
+    }
+
+    /// Adds an entry. Every entry that goes to the disk goes in here as well, whatever the phase: a
+    /// history in memory with a hole in it would be handed on when this server leads (ZOOKEEPER-4925,
+    /// ZOOKEEPER-2845 is the reverse).
+    pub(super) fn append(&mut self, entry: Entry) {
+        assert!(entry.zxid > self.last(), "a history only grows at its end");
+        self.entries.push_back(entry);
+    }
+
+    /// The entry at `zxid`, if it is in memory.
+    pub(super) fn get(&self, zxid: Zxid) -> Option<&Entry> {
+        let index = self.entries.partition_point(|e| e.zxid < zxid);
+        self.entries.get(index).filter(|e| e.zxid == zxid)
+    }
+
+    /// Whether the history is known to have `zxid`.
+    pub(super) fn contains(&self, zxid: Zxid) -> bool {
+        zxid == self.base || self.get(zxid).is_some()
+    }
+
+    /// The entries after `zxid`, which is not before the base.
+    pub(super) fn after(&self, zxid: Zxid) -> impl Iterator<Item = &Entry> {
+        assert!(zxid >= self.base, "these entries are no longer in memory");
+        let index = if zxid >= self.last() {
+            self.entries.len()
+        } else {
+            self.entries.partition_point(|e| e.zxid <= zxid)
+        };
+        self.entries.range(index..)
+    }
+
+    /// Cuts the history after `after`.
+    pub(super) fn truncate(&mut self, after: Zxid) {
+        assert!(after >= self.committed, "what is committed is never cut");
+        assert!(self.contains(after), "a history is cut at an entry it has");
+        self.entries.truncate(self.entries.partition_point(|e| e.zxid <= after));
+        self.durable = self.durable.min(after);
+    }
+
+    /// Replaces the history by a leader's snapshot, which holds nothing but committed entries.
+    pub(super) fn replace(&mut self, snapshot: Zxid) {
+        assert!(snapshot >= self.committed, "a snapshot never takes back what was delivered");
+        self.entries.clear();
+        self.base = snapshot;
+        self.committed_count = 0;
+        self.committed = snapshot;
+        self.durable = self.durable.min(snapshot);
+    }
+
+    /// Marks everything up to `zxid` as committed, and returns what that adds, to be delivered.
+    pub(super) fn commit(&mut self, zxid: Zxid) -> impl Iterator<Item = &Entry> {
+        assert!(zxid <= self.last(), "only what is logged can be committed");
+        let from = self.committed_count;
+        while self.entries.get(self.committed_count).is_some_and(|e| e.zxid <= zxid) {
+            self.committed = self.entries[self.committed_count].zxid;
+            self.committed_count += 1;
+        }
+        self.entries.range(from..self.committed_count)
+    }
+
+    /// How to bring a learner whose history ends with `learner_last` to this one.
+    ///
+    /// Only zxids identify entries here, so "the last entry both have" is the largest of ours that is
+    /// not after the learner's last. That it is the learner's as well follows from Zab: proposals of an
+    /// epoch come from its one established leader, and every later leader's history begins with the one
+    /// that epoch began with, followed by a prefix of that epoch's proposals. So where the learner's
+    /// tail is of an epoch unknown here, it branched off after an entry that is known here. The learner
+    /// checks it all the same when it is told to cut.
+    ///
+    /// The plan is made from the *log*, committed or not, and never from how far the database has come:
+    /// a leader that compares what it has applied takes a learner with more in its log for one that
+    /// needs nothing (ZOOKEEPER-2832), or one that needs a cut for one that does not
+    /// (ZOOKEEPER-1154), or cuts too much (ZOOKEEPER-1156).
+    pub(super) fn plan(&self, learner_last: Zxid) -> SyncPlan {
+        if learner_last < self.base {
+            // Also where a cut would have to go past our snapshot: there is nothing to find the
+            // common entry with.
+            return SyncPlan::Snapshot;
+        }
+        let index = self.entries.partition_point(|e| e.zxid <= learner_last);
+        let common = if index == 0 { self.base } else { self.entries[index - 1].zxid };
+        if common == learner_last {
+            SyncPlan::Diff { after: common }
+        } else {
+            SyncPlan::Truncate { after: common }
+        }
+    }
+
+    /// Forgets entries that a snapshot on disk contains, except the youngest `kept` of them (with at
+    /// most `kept_bytes`) and those after `needed`, which a learner still has to be sent.
+    pub(super) fn trim(
+        &mut self,
+        snapshot: Zxid,
+        kept: usize,
+        kept_bytes: usize,
+        needed: Option<Zxid>,
+    ) {
+        assert!(snapshot <= self.committed, "a snapshot holds only what was delivered");
+        let limit = needed.map_or(snapshot, |needed| needed.min(snapshot));
+        let mut cut = self.entries.partition_point(|e| e.zxid <= limit);
+        let mut bytes = 0;
+        let mut count = 0;
+        while cut > 0 && count < kept {
+            bytes += self.entries[cut - 1].bytes.len();
+            if bytes > kept_bytes {
+                break;
+            }
+            cut -= 1;
+            count += 1;
+        }
+        for entry in self.entries.drain(..cut) {
+            self.base = entry.zxid;
+        }
+        self.committed_count -= cut;
+    }
+
+    /// How many entries after `zxid` are committed.
+    pub(super) fn committed_after(&self, zxid: Zxid) -> usize {
+        let index = self.entries.partition_point(|e| e.zxid <= zxid);
+        self.committed_count.saturating_sub(index)
+    }
+}
