@@ -1,0 +1,103 @@
+//! What a committed transaction does on this server, in the order that clients may rely on.
+//!
+//! Owns: that order. Leaves: what the transaction changes to the database.
+//! Holds: the tree changes first; then every watch event of the change leaves; only then the answer to
+//! whoever asked for it, and whatever was waiting for this state. So nobody sees a change before the
+//! event that tells of it, and a client that has its answer finds its own write.
+
+use super::Server;
+use crate::data::Applied;
+use crate::io::{ClientId, Output};
+use crate::replica::Outbox;
+use bytes::Bytes;
+use mailstorm_shared::{Now, Observation, SessionId, Zxid};
+use mailstorm_wire::client::{WatchEvent, encode_event};
+use mailstorm_wire::txn::{Entry, Origin, Txn, TxnBody};
+
+impl Server {
+    /// The replica says that an entry is committed.
+    pub(super) fn committed(&mut self, now: Now, entry: &Entry, out: &mut Outbox) {
+        let zxid = entry.zxid;
+        if zxid <= self.installed {
+            // The leader's snapshot was begun later than announced: it has this already.
+            return;
+        }
+        let txn = match Txn::decode(entry.bytes.clone()) {
+            Ok(txn) => txn,
+            Err(error) => {
+                self.halt(format!("the committed transaction {zxid} makes no sense: {error}"), out);
+                return;
+            }
+        };
+        let applied = self.database.apply(zxid, &txn);
+        let mut events: Vec<(ClientId, WatchEvent)> = Vec::new();
+        for (index, change) in applied.changes.iter().enumerate() {
+            for (client, event) in self.watches.trigger(zxid, change) {
+                let identities = self.clients.get(&client).map(|client| &client.identities[..]);
+                if applied.may_see(index, &event, identities.unwrap_or_default()) {
+                    events.push((client, event));
+                }
+            }
+        }
+        let server = self.config.replica.me;
+        let digest = entry.digest();
+        let Applied { result, changes, .. } = applied;
+        let told = Observation::Applied { server, zxid, digest, changes };
+        out.outputs.push(Output::Observe(told));
+        self.tell(&events, out);
+
+        let ends = (txn.body == TxnBody::CloseSession).then_some(txn.session);
+        if let Some(leading) = &mut self.leading {
+            leading.pending.applied(zxid);
+            if let Some(session) = ends {
+                leading.sessions.ended(session);
+            }
+        }
+        let ticket = match txn.origin {
+            Some(Origin { server: asker, ticket }) if asker == server => Some(ticket),
+            _ => None,
+        };
+        if let Some(session) = ends {
+            self.session_ended(session, ticket, out);
+        }
+        if let Some(ticket) = ticket {
+            self.written(now, ticket, zxid, result, out);
+        }
+        self.syncs_reached(now, zxid, out);
+    }
+
+    /// Sends watch events. Clients that watch the same thing get the same bytes.
+    fn tell(&mut self, events: &[(ClientId, WatchEvent)], out: &mut Outbox) {
+        let mut last: Option<(&WatchEvent, Bytes)> = None;
+        for (client, event) in events {
+            let frame = match &last {
+                Some((same, frame)) if *same == event => frame.clone(),
+                _ => encode_event(event),
+            };
+            last = Some((event, frame.clone()));
+            self.respond(*client, frame, out);
+        }
+    }
+
+    /// A session is over. Its connection goes with it, unless it asked for that itself: then it still
+    /// gets its answers.
+    fn session_ended(&mut self, session: SessionId, ticket: Option<u64>, out: &mut Outbox) {
+        let Some(id) = self.attached.get(&session).copied() else { return };
+        let asked_itself = ticket.is_some_and(|ticket| self.asked.get(&ticket) == Some(&id));
+        if !asked_itself {
+            self.hang_up(id, out);
+        }
+    }
+
+    /// Syncs whose point has been reached by applying this.
+    fn syncs_reached(&mut self, now: Now, zxid: Zxid, out: &mut Outbox) {
+        while let Some(first) = self.synced.first_entry() {
+            if *first.key() > zxid {
+                break;
+            }
+            for ticket in first.remove() {
+                self.sync_done(now, ticket, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What a server can be told at its start, and what it does when it is told nothing.
+
+use crate::data::DataOptions;
+use crate::replica::ReplicaConfig;
+use mailstorm_shared::Millis;
+use std::sync::Arc;
+
+/// The shortest session timeout a client can get, in ticks. As ZooKeeper's `minSessionTimeout`: a
+/// session must survive a few lost heartbeats, and the leader hears of it once a tick at best.
+pub const SESSION_TIMEOUT_TICKS_MIN: u64 = 2;
+
+/// The longest, in ticks. As ZooKeeper's `maxSessionTimeout`: longer, and the ephemerals of a dead
+/// client stand in everybody's way for longer.
+pub const SESSION_TIMEOUT_TICKS_MAX: u64 = 20;
+
+/// The largest frame a client may send. As ZooKeeper's `jute.maxbuffer`.
+pub const FRAME_BYTES_MAX: usize = 1_048_575;
+
+/// Requests of one client that may be under way before its connection is held.
+pub const OUTSTANDING_PER_CLIENT_MAX: usize = 1_000;
+
+/// Wishes of one server that may be under way at the leader before clients that ask for more are
+/// held. As ZooKeeper's `globalOutstandingLimit`. At twice as many, writes are refused as throttled.
+/// It also bounds the leader: it never has more on its hands than this from each server.
+pub const OUTSTANDING_MAX: usize = 10_000;
+
+/// Connections of clients that a server keeps. The next one is closed as soon as it is accepted.
+pub const CLIENTS_MAX: usize = 10_000;
+
+/// How often the leader looks for containers and znodes whose time-to-live is over. As ZooKeeper's
+/// `znode.container.checkIntervalMs`.
+pub const SWEEP_EVERY: Millis = Millis(60_000);
+
+/// How many znodes one sweep deletes at most. As ZooKeeper's `znode.container.maxPerMinute`.
+pub const SWEEP_COUNT_MAX: usize = 10_000;
+
+/// The size of a snapshot's pieces. Smaller pieces let more transactions in between; larger ones have
+/// less overhead. It is also what one step may add to its output beyond the rest.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 64 * 1024;
+
+/// How one server is set up.
+#[derive(Clone, Debug, Hash)]
+pub struct ServerConfig {
+    /// The ensemble, and the timing of agreement.
+    pub replica: ReplicaConfig,
+    /// Rules of the tree.
+    pub data: DataOptions,
+    /// The shortest session timeout granted.
+    pub session_timeout_min: Millis,
+    /// The longest session timeout granted.
+    pub session_timeout_max: Millis,
+    /// How long a connection may stay without a handshake, or wait for its session.
+    pub handshake_timeout: Millis,
+    /// See [`CLIENTS_MAX`].
+    pub clients_max: usize,
+    /// See [`OUTSTANDING_PER_CLIENT_MAX`].
+    pub outstanding_per_client_max: usize,
+    /// See [`OUTSTANDING_MAX`].
+    pub outstanding_max: usize,
+    /// See [`FRAME_BYTES_MAX`].
+    pub frame_bytes_max: usize,
+    /// Whether a server without a leader serves reads to clients that said they would take them. Off
+    /// by default, as in ZooKeeper: what they see may be arbitrarily old.
+    pub read_only_mode: bool,
+    /// `user:base64(sha1(user:password))` of the user whom no access list stops, if there is one.
+    pub super_digest: Option<Arc<str>>,
+    /// See [`SWEEP_EVERY`].
+    pub sweep_every: Millis,
+    /// See [`SWEEP_COUNT_MAX`].
+    pub sweep_count_max: usize,
+    /// See [`SNAPSHOT_CHUNK_BYTES`].
+    pub snapshot_chunk_bytes: usize,
+}
+
+impl ServerConfig {
+    /// The defaults, for this ensemble and timing.
+    pub fn new(replica: ReplicaConfig) -> Self {
+        let tick = replica.tick.0;
+        Self {
+            data: DataOptions::default(),
+            session_timeout_min: Millis(tick * SESSION_TIMEOUT_TICKS_MIN),
+            session_timeout_max: Millis(tick * SESSION_TIMEOUT_TICKS_MAX),
+            handshake_timeout: Millis(tick * SESSION_TIMEOUT_TICKS_MAX),
+            clients_max: CLIENTS_MAX,
+            outstanding_per_client_max: OUTSTANDING_PER_CLIENT_MAX,
+            outstanding_max: OUTSTANDING_MAX,
+            frame_bytes_max: FRAME_BYTES_MAX,
+            read_only_mode: false,
+            super_digest: None,
+            sweep_every: SWEEP_EVERY,
+            sweep_count_max: SWEEP_COUNT_MAX,
+            snapshot_chunk_bytes: SNAPSHOT_CHUNK_BYTES,
+            replica,
+        }
+    }
+
+    /// The timeout that a client gets which wishes for this one.
+    pub(super) fn negotiated(&self, wished: Millis) -> Millis {
+        // `max` first: should the bounds be swapped by mistake, the upper one wins without a panic.
+        wished.max(self.session_timeout_min).min(self.session_timeout_max)
+    }
+}

@@ -1,0 +1,451 @@
+//! Connections of clients: the handshake, what is answered outside the order of requests (pings,
+//! credentials, four-letter words), and every way in which a connection ends.
+//!
+//! Owns: [`Client`], and which connection a session is attached to here. Leaves: requests in order to
+//! `pipeline`, and whether a session lives to the leader.
+//! Holds: a session is attached to at most one connection of this server; a connection that was closed
+//! here is forgotten at once, with its watches, so that nothing is sent to it any more.
+//! Start at `Server::client_frame`.
+
+use super::Server;
+use super::pipeline::Backlog;
+use crate::data::auth;
+use crate::io::{ClientId, Output};
+use crate::replica::Outbox;
+use bytes::Bytes;
+use mailstorm_shared::{Millis, Now, Observation, SessionId, Zxid};
+use mailstorm_wire::client::{
+    ConnectRequest, ConnectResponse, ErrorCode, FourLetterWord, Reply, ReplyHeader,
+    decode_connect_request, encode_connect_response, encode_reply, xid,
+};
+use mailstorm_wire::peer::Wish;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// One connection.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Client {
+    pub(super) address: IpAddr,
+    entropy: [u8; 16],
+    pub(super) phase: Phase,
+    /// Whom the client has proved to be: (scheme, id).
+    pub(super) identities: Vec<(Arc<str>, Arc<str>)>,
+    /// When it last sent something, on the monotonic clock.
+    heard: Millis,
+    /// Whether the host was told to stop reading from it.
+    pub(super) held: bool,
+    /// What it asked for and has no answer to yet.
+    pub(super) backlog: Backlog,
+    /// Set when no more requests are taken: how it ends once the backlog is answered.
+    pub(super) ending: Option<Ending>,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    /// Nothing has been received.
+    Fresh,
+    /// The leader has been asked for the session.
+    Connecting {
+        /// What the client said about read-only servers, if it said anything.
+        read_only: Option<bool>,
+        /// The session to resume, with its password; `None` asks for a new one.
+        resume: Option<(SessionId, [u8; 16])>,
+        /// Frames that came behind the handshake: clients do not wait for its answer.
+        early: VecDeque<Bytes>,
+    },
+    /// The session is attached.
+    Attached {
+        /// Which.
+        session: SessionId,
+        /// Its timeout.
+        timeout: Millis,
+        /// Served without a leader, from what was last applied.
+        read_only: bool,
+    },
+}
+
+/// How a connection ends after its last answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Ending {
+    /// It asked for an operation that does not exist: it is told so, last.
+    Unimplemented {
+        /// The request's xid.
+        xid: i32,
+    },
+    /// It closed its session, or may not go on with it here.
+    Close,
+}
+
+impl Client {
+    /// The session attached, if one is.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match self.phase {
+            Phase::Attached { session, .. } => Some(session),
+            _ => None,
+        }
+    }
+}
+
+impl Server {
+    /// Somebody connected.
+    pub(super) fn client_opened(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        address: IpAddr,
+        entropy: [u8; 16],
+        out: &mut Outbox,
+    ) {
+        if self.clients.len() >= self.config.clients_max {
+            out.outputs.push(Output::CloseClient { client: id });
+            return;
+        }
+        let client = Client {
+            address,
+            entropy,
+            phase: Phase::Fresh,
+            identities: vec![auth::address_identity(address)],
+            heard: now.monotonic,
+            held: false,
+            backlog: Backlog::default(),
+            ending: None,
+        };
+        let before = self.clients.insert(id, client);
+        assert!(before.is_none(), "the host never uses a client's number twice");
+    }
+
+    /// A frame arrived.
+    pub(super) fn client_frame(&mut self, now: Now, id: ClientId, frame: Bytes, out: &mut Outbox) {
+        let Some(client) = self.clients.get_mut(&id) else { return }; // Closed in the meantime.
+        self.traffic.received += 1;
+        client.heard = now.monotonic;
+        if frame.len() > self.config.frame_bytes_max {
+            self.hang_up(id, out);
+            return;
+        }
+        match &mut client.phase {
+            Phase::Fresh => self.handshake(now, id, &frame, out),
+            Phase::Connecting { early, .. } => {
+                early.push_back(frame);
+                self.hold_if_crowded(id, out);
+            }
+            Phase::Attached { .. } => self.request(now, id, frame, out),
+        }
+    }
+
+    /// A four-letter word instead of a handshake: it is answered and that is all.
+    pub(super) fn client_word(&mut self, id: ClientId, word: FourLetterWord, out: &mut Outbox) {
+        if self.clients.remove(&id).is_none() {
+            return;
+        }
+        self.traffic.received += 1;
+        self.traffic.sent += 1;
+        let text = self.word(word);
+        out.outputs.push(Output::RespondText { client: id, text });
+    }
+
+    /// The host says that a connection is gone. Its session lives on, until it is resumed or expires.
+    pub(super) fn client_closed(&mut self, id: ClientId) {
+        self.forget_client(id);
+    }
+
+    /// The first frame. Without a leader nobody is served, except readers who said that they would
+    /// take a read-only server, where that is allowed.
+    fn handshake(&mut self, now: Now, id: ClientId, frame: &Bytes, out: &mut Outbox) {
+        let Ok(request) = decode_connect_request(frame.clone()) else {
+            self.hang_up(id, out);
+            return;
+        };
+        // Single system image: who has seen more than we have must find a server that has, too.
+        if request.last_zxid_seen > self.database.last_applied() {
+            self.hang_up(id, out);
+            return;
+        }
+        if self.serving {
+            self.ask_for_session(now, id, &request, out);
+        } else if self.may_serve_readers() && request.read_only == Some(true) {
+            self.attach_read_only(now, id, &request, out);
+        } else {
+            self.hang_up(id, out);
+        }
+    }
+
+    /// Whether there is something to show to readers that take it from a server without a leader.
+    pub(super) fn may_serve_readers(&self) -> bool {
+        self.config.read_only_mode && self.database.is_exact()
+    }
+
+    fn ask_for_session(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        request: &ConnectRequest,
+        out: &mut Outbox,
+    ) {
+        if self.asked.len() >= self.config.outstanding_max * 2 {
+            self.hang_up(id, out);
+            return;
+        }
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let (wish, resume) = if request.session == SessionId::NONE {
+            let timeout = self.config.negotiated(Millis(request.timeout.max(0) as u64));
+            (Wish::OpenSession { timeout, password: client.entropy }, None)
+        } else if let Ok(password) = <[u8; 16]>::try_from(&request.password[..]) {
+            (Wish::ResumeSession { password }, Some((request.session, password)))
+        } else {
+            self.refuse_session(id, request.read_only, out);
+            return;
+        };
+        let read_only = request.read_only;
+        client.phase = Phase::Connecting { read_only, resume, early: VecDeque::new() };
+        let ticket = self.next_ticket();
+        self.asked.insert(ticket, id);
+        self.ask(now, ticket, request.session, wish, out);
+    }
+
+    /// Serves a reader from what was last applied. A session that it brings must be known here; a new
+    /// one is local: negative, so that it can never be taken for a zxid, and gone with the connection.
+    fn attach_read_only(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        request: &ConnectRequest,
+        out: &mut Outbox,
+    ) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let wished = Millis(request.timeout.max(0) as u64);
+        let (session, timeout, password) = if request.session == SessionId::NONE {
+            let [a, b, c, d, e, f, g, h, ..] = client.entropy;
+            let local = SessionId(i64::from_be_bytes([a, b, c, d, e, f, g, h]) | i64::MIN);
+            (local, self.config.negotiated(wished), client.entropy)
+        } else {
+            match self.database.session(request.session) {
+                Some(record) if record.password[..] == request.password[..] => {
+                    (request.session, record.timeout, record.password)
+                }
+                _ => {
+                    self.refuse_session(id, request.read_only, out);
+                    return;
+                }
+            }
+        };
+        let response = ConnectResponse {
+            timeout: timeout.0 as i32,
+            session,
+            password: Bytes::copy_from_slice(&password),
+            read_only: Some(true),
+        };
+        self.attach(now, id, timeout, true, &response, out);
+    }
+
+    /// The leader's transaction opened the session that a connection waits for.
+    pub(super) fn session_opened(&mut self, now: Now, id: ClientId, zxid: Zxid, out: &mut Outbox) {
+        let session = SessionId::created_at(zxid);
+        let Some(client) = self.clients.get(&id) else { return };
+        let Phase::Connecting { read_only, .. } = client.phase else { return };
+        let Some(record) = self.database.session(session) else {
+            // Refused by the leader; there is no word for it in a handshake.
+            self.hang_up(id, out);
+            return;
+        };
+        let (timeout, password) = (record.timeout, record.password);
+        out.outputs.push(Output::Observe(Observation::Acknowledged {
+            server: self.me(),
+            session,
+            zxid,
+        }));
+        let response = ConnectResponse {
+            timeout: timeout.0 as i32,
+            session,
+            password: Bytes::copy_from_slice(&password),
+            read_only: read_only.map(|_| false),
+        };
+        self.attach(now, id, timeout, false, &response, out);
+    }
+
+    /// The leader says whether a session may be resumed here.
+    pub(super) fn session_resumed(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        timeout: Option<Millis>,
+        out: &mut Outbox,
+    ) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let Phase::Connecting { read_only, resume: Some((session, password)), .. } = client.phase
+        else {
+            return;
+        };
+        let Some(timeout) = timeout else {
+            self.refuse_session(id, read_only, out);
+            return;
+        };
+        let response = ConnectResponse {
+            timeout: timeout.0 as i32,
+            session,
+            password: Bytes::copy_from_slice(&password),
+            read_only: read_only.map(|_| false),
+        };
+        self.attach(now, id, timeout, false, &response, out);
+    }
+
+    /// Attaches a session to a connection: from here on it is served. An older connection of the same
+    /// session is closed.
+    fn attach(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        timeout: Millis,
+        read_only: bool,
+        response: &ConnectResponse,
+        out: &mut Outbox,
+    ) {
+        let session = response.session;
+        if let Some(old) = self.attached.insert(session, id) {
+            self.hang_up(old, out);
+        }
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let before =
+            std::mem::replace(&mut client.phase, Phase::Attached { session, timeout, read_only });
+        self.respond(id, encode_connect_response(response), out);
+        if let Phase::Connecting { early, .. } = before {
+            for frame in early {
+                self.request(now, id, frame, out);
+            }
+        }
+        self.release(id, out);
+    }
+
+    /// Tells a client that its session is over, or was never its own.
+    fn refuse_session(&mut self, id: ClientId, read_only: Option<bool>, out: &mut Outbox) {
+        let response = ConnectResponse {
+            timeout: 0,
+            session: SessionId::NONE,
+            password: Bytes::from_static(&[0; 16]),
+            read_only: read_only.map(|_| false),
+        };
+        self.respond(id, encode_connect_response(&response), out);
+        self.hang_up(id, out);
+    }
+
+    /// `auth`: from the next request on the client is also whom it has proved to be.
+    pub(super) fn authenticate(
+        &mut self,
+        id: ClientId,
+        scheme: &str,
+        credentials: &[u8],
+        out: &mut Outbox,
+    ) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let super_digest = self.config.super_digest.as_deref();
+        match auth::authenticate(scheme, credentials, client.address, super_digest) {
+            Ok(proved) => {
+                for identity in proved {
+                    if !client.identities.contains(&identity) {
+                        client.identities.push(identity);
+                    }
+                }
+                self.respond(id, auth_reply(None), out);
+            }
+            Err(error) => {
+                self.respond(id, auth_reply(Some(error)), out);
+                self.hang_up(id, out);
+            }
+        }
+    }
+
+    /// A header with the last transaction applied here, and a body if there is no error.
+    pub(super) fn reply(
+        &mut self,
+        id: ClientId,
+        xid: i32,
+        result: Result<Reply, ErrorCode>,
+        out: &mut Outbox,
+    ) {
+        let error = result.as_ref().err().copied();
+        let header = ReplyHeader { xid, zxid: self.database.last_applied(), error };
+        self.respond(id, encode_reply(&header, result.as_ref().ok()), out);
+    }
+
+    /// One frame to a client.
+    pub(super) fn respond(&mut self, client: ClientId, frame: Bytes, out: &mut Outbox) {
+        self.traffic.sent += 1;
+        out.outputs.push(Output::Respond { client, frame });
+    }
+
+    /// Closes a connection from our side, after what was sent.
+    pub(super) fn hang_up(&mut self, id: ClientId, out: &mut Outbox) {
+        if self.forget_client(id) {
+            out.outputs.push(Output::CloseClient { client: id });
+        }
+    }
+
+    /// A server that lost its role knows nothing any more of what its clients wait for: they must ask
+    /// elsewhere. Connections without a handshake have asked for nothing and stay.
+    pub(super) fn hang_up_everybody(&mut self, out: &mut Outbox) {
+        let mut busy: Vec<ClientId> = Vec::with_capacity(self.clients.len());
+        busy.extend(
+            self.clients.iter().filter(|(_, c)| c.phase != Phase::Fresh).map(|(id, _)| *id),
+        );
+        for id in busy {
+            self.hang_up(id, out);
+        }
+    }
+
+    /// Closes connections of which nothing has been heard for the session's timeout, or that never
+    /// came to have a session. The session itself is the leader's business.
+    pub(super) fn hang_up_silent(&mut self, now: Now, out: &mut Outbox) {
+        let mut silent: Vec<ClientId> = Vec::new();
+        for (id, client) in &self.clients {
+            let patience = match client.phase {
+                Phase::Attached { timeout, .. } => timeout,
+                Phase::Fresh | Phase::Connecting { .. } => self.config.handshake_timeout,
+            };
+            if now.monotonic.since(client.heard) > patience {
+                silent.push(*id);
+            }
+        }
+        for id in silent {
+            self.hang_up(id, out);
+        }
+    }
+
+    /// A held client cannot be heard, and that is our doing: it counts as heard of all the same.
+    pub(super) fn touch_held(&mut self, now: Now) {
+        let mut held = Vec::new();
+        for client in self.clients.values_mut().filter(|client| client.held) {
+            client.heard = now.monotonic;
+            held.extend(client.session());
+        }
+        for session in held {
+            self.touch(now.monotonic, session);
+        }
+    }
+
+    /// The session that was attached here is connected elsewhere now.
+    pub(super) fn session_moved(&mut self, session: SessionId, out: &mut Outbox) {
+        if let Some(id) = self.attached.get(&session).copied() {
+            self.hang_up(id, out);
+        }
+    }
+
+    /// Whether there was such a connection.
+    fn forget_client(&mut self, id: ClientId) -> bool {
+        let Some(client) = self.clients.remove(&id) else { return false };
+        if let Some(session) = client.session()
+            && self.attached.get(&session) == Some(&id)
+        {
+            self.attached.remove(&session);
+        }
+        self.watches.forget_client(id);
+        true
+    }
+}
+
+/// The answer to `auth` says nothing of the tree: its zxid is 0, as ZooKeeper's.
+fn auth_reply(error: Option<ErrorCode>) -> Bytes {
+    let header = ReplyHeader { xid: xid::AUTH, zxid: Zxid::ZERO, error };
+    encode_reply(&header, Some(&Reply::Empty))
+}

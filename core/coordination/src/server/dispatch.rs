@@ -1,0 +1,287 @@
+//! [`Server`]: its state, and who handles which input and which event.
+
+use super::ServerConfig;
+use super::connections::Client;
+use super::leader::Leading;
+use super::sessions::Asker;
+use super::snapshots::{self, Loading, OwnSnapshot};
+use crate::data::snapshot::{CorruptSnapshot, SnapshotCursor};
+use crate::data::{Database, Watches};
+use crate::io::{ClientId, Input, LinkId, Output, Recovered};
+use crate::replica::{Outbox, Replica, ReplicaEvent, Role};
+use mailstorm_shared::{Millis, Now, ServerId, SessionId, StateHasher, Zxid};
+use std::collections::{BTreeMap, VecDeque};
+
+/// One server of the ensemble.
+#[derive(Clone, Debug, Hash)]
+pub struct Server {
+    pub(super) config: ServerConfig,
+    pub(super) replica: Replica,
+    pub(super) database: Database,
+    pub(super) watches: Watches,
+    /// Every open connection.
+    pub(super) clients: BTreeMap<ClientId, Client>,
+    /// Which connection a session is attached to, of those served here.
+    pub(super) attached: BTreeMap<SessionId, ClientId>,
+    /// Whose wishes are under way, by ticket. A connection may be gone before its answer comes.
+    pub(super) asked: BTreeMap<u64, ClientId>,
+    /// Syncs that the leader has answered, by what must be applied here first.
+    pub(super) synced: BTreeMap<Zxid, Vec<u64>>,
+    /// The last ticket given.
+    pub(super) tickets: u64,
+    /// Whether clients are held because of all of them together.
+    pub(super) crowded: bool,
+    /// Whether there is a leader, which may be this server, and we are in step with it.
+    pub(super) serving: bool,
+    /// What only a leader knows.
+    pub(super) leading: Option<Leading>,
+    /// How far each learner is in its snapshot.
+    pub(super) cursors: BTreeMap<LinkId, SnapshotCursor>,
+    pub(super) own_snapshot: Option<OwnSnapshot>,
+    /// A leader's snapshot on its way to become our tree.
+    pub(super) loading: Option<Loading>,
+    /// The last transaction contained in the snapshot that a leader sent us, if one did.
+    pub(super) installed: Zxid,
+    pub(super) traffic: Traffic,
+    /// When to look after silent connections.
+    upkeep_at: Millis,
+    /// The last wish to be woken.
+    wake_at: Option<Millis>,
+    /// Set when the host was told to end the process: nothing is done any more.
+    halted: bool,
+}
+
+/// Frames from and to clients, for `srvr`.
+#[derive(Clone, Copy, Debug, Default, Hash)]
+pub(super) struct Traffic {
+    pub(super) received: u64,
+    pub(super) sent: u64,
+}
+
+impl Server {
+    /// A server that starts with what its disk holds. `incarnation` is random, so that no two lives of
+    /// a server share one.
+    ///
+    /// # Errors
+    /// [`CorruptSnapshot`] when the snapshot cannot be read; the host should have found that out and
+    /// offered an older one, or none and no vote.
+    pub fn new(
+        config: ServerConfig,
+        recovered: Recovered,
+        incarnation: u32,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<Self, CorruptSnapshot> {
+        let Recovered { state, snapshot, log, findings: _ } = recovered;
+        let zxid = snapshot.as_ref().map(|(zxid, _)| *zxid);
+        let database = match &snapshot {
+            Some((_, chunks)) => snapshots::load(chunks)?,
+            None => Database::new(),
+        };
+        let mut outbox = Outbox { outputs: std::mem::take(out), events: VecDeque::new() };
+        let replica =
+            Replica::new(config.replica.clone(), state, zxid, log, incarnation, now, &mut outbox);
+        let mut server = Self {
+            upkeep_at: now.monotonic + config.replica.tick,
+            config,
+            replica,
+            database,
+            watches: Watches::new(),
+            clients: BTreeMap::new(),
+            attached: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            synced: BTreeMap::new(),
+            tickets: u64::from(incarnation) << 32,
+            crowded: false,
+            serving: false,
+            leading: None,
+            cursors: BTreeMap::new(),
+            own_snapshot: None,
+            loading: None,
+            installed: Zxid::ZERO,
+            traffic: Traffic::default(),
+            wake_at: None,
+            halted: false,
+        };
+        server.settle(now, &mut outbox);
+        *out = outbox.outputs;
+        Ok(server)
+    }
+
+    /// One input, and everything that follows from it.
+    pub fn step(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
+        if self.halted {
+            return;
+        }
+        let mut outbox = Outbox { outputs: std::mem::take(out), events: VecDeque::new() };
+        self.take(now, input, &mut outbox);
+        self.settle(now, &mut outbox);
+        *out = outbox.outputs;
+    }
+
+    fn take(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        match input {
+            Input::Tick { jitter } => {
+                self.wake_at = None;
+                // The replica first: a leader that slept too long must find out before it takes its
+                // own silence for its clients'.
+                self.replica.tick(now, jitter, out);
+                self.drain(now, out);
+                self.upkeep(now, out);
+            }
+            Input::ClientOpened { client, address, entropy } => {
+                self.client_opened(now, client, address, entropy, out);
+            }
+            Input::ClientFrame { client, frame } => self.client_frame(now, client, frame, out),
+            Input::ClientWord { client, word } => self.client_word(client, word, out),
+            Input::ClientClosed { client } => self.client_closed(client),
+            Input::LinkUp { link, peer, purpose, opened_by_us } => {
+                self.replica.link_up(now, link, peer, purpose, opened_by_us, out);
+            }
+            Input::LinkDown { link, peer } => self.replica.link_down(now, link, peer, out),
+            Input::PeerMessage { link, message } => self.replica.received(now, link, message, out),
+            Input::DiskDone { ticket } => {
+                self.replica.disk_done(now, ticket, out);
+                self.drain(now, out);
+                self.snapshot_goes_on(ticket, out);
+            }
+        }
+    }
+
+    /// Handles what the replica has to tell, and what follows from that, until it has no more.
+    fn drain(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(event) = out.events.pop_front() {
+            if self.halted {
+                return;
+            }
+            self.happened(now, event, out);
+        }
+    }
+
+    fn happened(&mut self, now: Now, event: ReplicaEvent, out: &mut Outbox) {
+        match event {
+            ReplicaEvent::LeadingBegins { .. } => {
+                self.begin_serving(out);
+                self.begin_leading(now);
+            }
+            ReplicaEvent::FollowingBegins { .. } => self.begin_serving(out),
+            ReplicaEvent::ServingEnds { .. } => self.end_serving(out),
+            ReplicaEvent::Committed(entry) => self.committed(now, &entry, out),
+            ReplicaEvent::SnapshotReplaces { .. } => self.snapshot_replaces(),
+            ReplicaEvent::SnapshotChunk(chunk) => self.snapshot_chunk(&chunk, out),
+            ReplicaEvent::SnapshotComplete => self.snapshot_complete(out),
+            ReplicaEvent::SnapshotWanted { link } => self.snapshot_for_learner(now, link, out),
+            ReplicaEvent::LearnerGone { link } => self.learner_gone(link),
+            ReplicaEvent::Forwarded { link, server, forwarded } => {
+                self.grant(now, Asker::Learner { link, server }, forwarded, out);
+            }
+            ReplicaEvent::Touched { sessions, .. } => {
+                if let Some(leading) = &mut self.leading {
+                    for session in sessions {
+                        leading.sessions.heard(now.monotonic, session);
+                    }
+                }
+            }
+            ReplicaEvent::Answered { ticket, answer } => self.answered(now, ticket, answer, out),
+            ReplicaEvent::SessionMoved { session } => self.session_moved(session, out),
+            ReplicaEvent::Confirmed { token } => self.confirmed(now, token, out),
+        }
+    }
+
+    /// The end of every step.
+    fn settle(&mut self, now: Now, out: &mut Outbox) {
+        self.drain(now, out);
+        self.propose_waiting(now, out);
+        self.drain(now, out);
+        if self.halted {
+            return;
+        }
+        self.snapshot_if_due(out);
+        // Never at once: what could not be done now cannot be done without time passing either.
+        let at = self.next_wake().max(now.monotonic + Millis(1));
+        if self.wake_at != Some(at) {
+            self.wake_at = Some(at);
+            out.outputs.push(Output::WakeAt { at });
+        }
+    }
+
+    fn next_wake(&self) -> Millis {
+        let mut at = self.replica.next_wake().min(self.upkeep_at);
+        if let Some(leading) = &self.leading {
+            at = at.min(leading.sweep_at);
+            at = leading.sessions.next_deadline().map_or(at, |deadline| at.min(deadline));
+        }
+        at
+    }
+
+    /// What only time brings about.
+    fn upkeep(&mut self, now: Now, out: &mut Outbox) {
+        self.leader_upkeep(now, out);
+        self.drain(now, out);
+        if now.monotonic >= self.upkeep_at {
+            self.upkeep_at = now.monotonic + self.config.replica.tick;
+            self.touch_held(now);
+            self.hang_up_silent(now, out);
+        }
+    }
+
+    /// We are in step with a leader. Readers that were served without one should find out that they
+    /// can write again: they reconnect.
+    fn begin_serving(&mut self, out: &mut Outbox) {
+        self.hang_up_everybody(out);
+        self.serving = true;
+    }
+
+    /// The role is lost: what clients wait for may or may not come to be, and nobody here can tell.
+    fn end_serving(&mut self, out: &mut Outbox) {
+        self.serving = false;
+        self.leading = None;
+        self.asked.clear();
+        self.synced.clear();
+        self.crowded = false;
+        self.cursors.clear();
+        self.loading = None;
+        self.hang_up_everybody(out);
+    }
+
+    /// The process has to end.
+    pub(super) fn halt(&mut self, reason: String, out: &mut Outbox) {
+        self.halted = true;
+        out.outputs.push(Output::Halt { reason });
+    }
+
+    /// This server.
+    pub fn me(&self) -> ServerId {
+        self.config.replica.me
+    }
+
+    /// What it is to the ensemble at this moment.
+    pub fn role(&self) -> Role {
+        self.replica.role()
+    }
+
+    /// Whether it serves clients.
+    pub fn is_serving(&self) -> bool {
+        self.serving
+    }
+
+    /// The last transaction that its clients can see.
+    pub fn last_applied(&self) -> Zxid {
+        self.database.last_applied()
+    }
+
+    /// The agreement beneath it.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// The tree.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// A hash of everything it knows: equal in every process after the same inputs.
+    pub fn state_hash(&self) -> u64 {
+        StateHasher::of(self)
+    }
+}

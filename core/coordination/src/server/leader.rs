@@ -1,0 +1,248 @@
+//! The leader's part: wishes become transactions.
+//!
+//! Owns: which wishes are granted, their order, the sessions' owners and expiry, the sweep of
+//! containers and of znodes whose time is over. Leaves: what a write becomes to [`Pending`], agreement
+//! on it to the replica.
+//! Holds: every wish of a learner ends in exactly one transaction with its origin, or in one answer,
+//! or with the relation. Refused writes take a place in the order, too, so that a client's answers
+//! keep their order for free. The replica bounds how many proposals are under way; what is beyond
+//! waits here, in order, and is bounded by the askers: each server has at most `2 * outstanding_max`
+//! wishes open.
+//! Start at `Server::grant`.
+
+use super::Server;
+use super::sessions::{Asker, SessionTracker};
+use crate::data::Pending;
+use crate::io::{LinkId, Output};
+use crate::replica::Outbox;
+use mailstorm_shared::{Millis, Now, Observation, ServerId, SessionId, Zxid};
+use mailstorm_wire::peer::{Answer, Forwarded, Wish};
+use mailstorm_wire::txn::{Origin, Txn, TxnBody};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// What a server knows only while it leads.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Leading {
+    /// The tree as it will be when everything proposed is applied.
+    pub(super) pending: Pending,
+    /// Who is alive, and where.
+    pub(super) sessions: SessionTracker,
+    /// What waits until the replica can take more proposals, oldest first.
+    waiting: VecDeque<Wanted>,
+    /// Syncs that wait until a majority has confirmed this leader, by the replica's token.
+    syncs: BTreeMap<u64, SyncWish>,
+    last_token: u64,
+    /// When to look for what is to be swept.
+    pub(super) sweep_at: Millis,
+}
+
+/// Something that is to become a transaction.
+#[derive(Clone, Debug, Hash)]
+enum Wanted {
+    /// A client wants it.
+    Asked { asker: Asker, ticket: u64, session: SessionId, wish: Wish },
+    /// Nothing was heard of a session.
+    Expiry(SessionId),
+    /// A container is empty, or a znode's time is over.
+    Sweep(Arc<str>),
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+struct SyncWish {
+    asker: Asker,
+    ticket: u64,
+    /// What was committed when the wish came. Every write acknowledged before is in it: only this
+    /// leader, or one before it, can have committed any, since a majority has yet to confirm it.
+    point: Zxid,
+}
+
+impl Server {
+    /// Leadership is established: every session of the tree gets its full timeout from now.
+    pub(super) fn begin_leading(&mut self, now: Now) {
+        let sessions = self.database.sessions().map(|(id, record)| (id, record.timeout));
+        self.leading = Some(Leading {
+            pending: Pending::new(),
+            sessions: SessionTracker::begin(self.config.replica.tick, now.monotonic, sessions),
+            waiting: VecDeque::new(),
+            syncs: BTreeMap::new(),
+            last_token: 0,
+            sweep_at: now.monotonic + self.config.sweep_every,
+        });
+    }
+
+    /// A client's wish, from a learner or from here.
+    pub(super) fn grant(&mut self, now: Now, asker: Asker, asked: Forwarded, out: &mut Outbox) {
+        let Forwarded { ticket, session, wish } = asked;
+        let Some(leading) = &mut self.leading else { return }; // Its relation is over, too.
+        match wish {
+            Wish::Sync => {
+                leading.last_token += 1;
+                let token = leading.last_token;
+                let point = self.replica.last_committed();
+                leading.syncs.insert(token, SyncWish { asker, ticket, point });
+                self.replica.confirm(now, token, out);
+            }
+            Wish::ResumeSession { password } => {
+                let timeout = self.resume(now, asker, session, &password, out);
+                self.answer(now, asker, ticket, Answer::Session { timeout }, out);
+            }
+            wish => self.want(now, Wanted::Asked { asker, ticket, session, wish }, out),
+        }
+    }
+
+    /// A majority has confirmed this leader since the sync with this token was asked for.
+    pub(super) fn confirmed(&mut self, now: Now, token: u64, out: &mut Outbox) {
+        let Some(leading) = &mut self.leading else { return };
+        let Some(sync) = leading.syncs.remove(&token) else { return };
+        self.answer(now, sync.asker, sync.ticket, Answer::Synced { zxid: sync.point }, out);
+    }
+
+    /// A learner is gone. Its wishes that are proposed already stay proposed.
+    pub(super) fn learner_gone(&mut self, gone: LinkId) {
+        self.cursors.remove(&gone);
+        if let Some(leading) = &mut self.leading {
+            leading.sessions.forget_learner(gone);
+            leading.syncs.retain(|_, sync| !sync.asker.is_behind(gone));
+            leading.waiting.retain(
+                |wanted| !matches!(wanted, Wanted::Asked { asker, .. } if asker.is_behind(gone)),
+            );
+        }
+    }
+
+    /// Proposes the end of every session whose timeout has passed, and sweeps when it is time.
+    pub(super) fn leader_upkeep(&mut self, now: Now, out: &mut Outbox) {
+        let Some(leading) = &mut self.leading else { return };
+        let expired = leading.sessions.expire(now.monotonic);
+        for expired in expired {
+            out.outputs.push(Output::Observe(Observation::SessionExpired {
+                server: self.config.replica.me,
+                session: expired.session,
+                timeout: expired.timeout,
+                silent_for: expired.silent_for,
+            }));
+            self.want(now, Wanted::Expiry(expired.session), out);
+        }
+        self.sweep_if_due(now, out);
+    }
+
+    fn sweep_if_due(&mut self, now: Now, out: &mut Outbox) {
+        let Some(leading) = &mut self.leading else { return };
+        if now.monotonic < leading.sweep_at {
+            return;
+        }
+        leading.sweep_at = now.monotonic + self.config.sweep_every;
+        for path in self.database.sweepable(now.wall, self.config.sweep_count_max) {
+            self.want(now, Wanted::Sweep(path), out);
+        }
+    }
+
+    /// Whether a session may be resumed by `asker`: its timeout, if so. Whoever had it before is told.
+    fn resume(
+        &mut self,
+        now: Now,
+        asker: Asker,
+        session: SessionId,
+        password: &[u8; 16],
+        out: &mut Outbox,
+    ) -> Option<Millis> {
+        let leading = self.leading.as_mut()?;
+        let record = self.database.session(session)?;
+        if !leading.sessions.is_alive(session) || record.password != *password {
+            return None;
+        }
+        let timeout = record.timeout;
+        match leading.sessions.take_over(now.monotonic, session, asker) {
+            Some(Asker::Learner { server, .. }) => {
+                self.replica.tell_session_moved(server, session, out);
+            }
+            Some(Asker::Here) => self.session_moved(session, out),
+            None => {}
+        }
+        Some(timeout)
+    }
+
+    fn answer(&mut self, now: Now, asker: Asker, ticket: u64, answer: Answer, out: &mut Outbox) {
+        match asker {
+            Asker::Here => self.answered(now, ticket, answer, out),
+            Asker::Learner { link, .. } => self.replica.answer(link, ticket, answer, out),
+        }
+    }
+
+    fn want(&mut self, now: Now, wanted: Wanted, out: &mut Outbox) {
+        let Some(leading) = &mut self.leading else { return };
+        leading.waiting.push_back(wanted);
+        self.propose_waiting(now, out);
+    }
+
+    /// Proposes what waits, as far as the replica takes it. When the epoch has no place left, nothing
+    /// is proposed any more: the replica steps down, and everybody's wishes end with the relation.
+    pub(super) fn propose_waiting(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(leading) = &mut self.leading {
+            if leading.waiting.is_empty() || !self.replica.can_propose() {
+                return;
+            }
+            let Some(zxid) = self.replica.next_zxid() else { return };
+            let Some(wanted) = leading.waiting.pop_front() else { return };
+            if let Some(txn) = self.prepare(now, zxid, wanted) {
+                self.replica.propose(now, txn.encode(), out);
+            }
+        }
+    }
+
+    /// The transaction at `zxid`: what becomes of a wish, granted or refused. `None` when there is
+    /// nothing left to be done.
+    fn prepare(&mut self, now: Now, zxid: Zxid, wanted: Wanted) -> Option<Txn> {
+        let time = now.wall.0 as i64;
+        let me = self.config.replica.me;
+        let (database, options) = (&self.database, &self.config.data);
+        let Leading { pending, sessions, .. } = self.leading.as_mut()?;
+        let mut prepare =
+            |session, wish: &Wish| pending.prepare(database, zxid, session, wish, options);
+        match wanted {
+            Wanted::Asked {
+                asker, ticket, wish: Wish::OpenSession { timeout, password }, ..
+            } => {
+                let timeout = self.config.negotiated(timeout);
+                let session = SessionId::created_at(zxid);
+                let body = prepare(session, &Wish::OpenSession { timeout, password });
+                sessions.open(now.monotonic, session, timeout, asker);
+                Some(Txn { origin: Some(asker.origin(me, ticket)), session, time, body })
+            }
+            Wanted::Asked { asker, ticket, session, wish } => {
+                let body = match sessions.check(session, asker) {
+                    Ok(()) => {
+                        sessions.heard(now.monotonic, session);
+                        prepare(session, &wish)
+                    }
+                    Err(refused) => TxnBody::Error(refused),
+                };
+                if body == TxnBody::CloseSession {
+                    sessions.closing(session);
+                }
+                Some(Txn { origin: Some(asker.origin(me, ticket)), session, time, body })
+            }
+            Wanted::Expiry(session) => {
+                let body = prepare(session, &Wish::CloseSession);
+                Some(Txn { origin: None, session, time, body })
+            }
+            Wanted::Sweep(path) => {
+                let body = pending.prepare_sweep(database, zxid, now.wall, &path)?;
+                Some(Txn { origin: None, session: SessionId::NONE, time, body })
+            }
+        }
+    }
+}
+
+impl Asker {
+    fn is_behind(self, gone: LinkId) -> bool {
+        matches!(self, Self::Learner { link, .. } if link == gone)
+    }
+
+    fn origin(self, me: ServerId, ticket: u64) -> Origin {
+        match self {
+            Self::Here => Origin { server: me, ticket },
+            Self::Learner { server, .. } => Origin { server, ticket },
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! Requests of one connection, in order: what is asked of the leader at once, what waits, and when an
+//! answer may leave.
+//!
+//! Owns: [`Backlog`], and the rules of first in, first out. Leaves: what a read sees and what a write
+//! became to the database, the leader's part to `leader`.
+//! Holds: answers leave in the order of the requests. A read is made at the moment when it is the
+//! oldest request without an answer, so it sees every earlier write of its connection and no later
+//! one. A write goes to the leader as soon as it arrives, unless a sync before it has no answer yet:
+//! otherwise it could be applied before a read that stands between the two is made.
+//! Start at `Server::request`.
+
+use super::Server;
+use super::connections::{Client, Ending, Phase};
+use crate::data::{TxnResult, WatchKind};
+use crate::io::{ClientId, Output};
+use crate::replica::Outbox;
+use bytes::Bytes;
+use mailstorm_shared::{Millis, Now, Observation, SessionId, Zxid};
+use mailstorm_wire::client::{
+    ErrorCode, Reply, ReplyHeader, Request, RequestError, WatcherType, decode_request,
+    encode_event, encode_reply, xid,
+};
+use mailstorm_wire::peer::{Answer, Forwarded, Wish};
+use std::collections::VecDeque;
+
+/// The requests of one connection that have no answer yet, oldest first.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Backlog {
+    items: VecDeque<Item>,
+    /// Syncs among them that the leader has not answered.
+    open_syncs: usize,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Item {
+    xid: i32,
+    progress: Progress,
+}
+
+#[derive(Clone, Debug, Hash)]
+enum Progress {
+    /// It waits for its turn: a read, or a write behind a sync.
+    Waits(Request),
+    /// The leader has been asked.
+    Asked {
+        /// The wish's number.
+        ticket: u64,
+        /// What was asked, since the answer's shape depends on it.
+        request: Request,
+    },
+    /// The result is known, but an earlier request has none yet.
+    Known {
+        /// The result.
+        result: Result<Reply, ErrorCode>,
+        /// The write's transaction, if it came to one.
+        written: Option<Zxid>,
+    },
+}
+
+impl Backlog {
+    /// How many requests wait.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+}
+
+impl Server {
+    /// A frame of a connection with a session.
+    pub(super) fn request(&mut self, now: Now, id: ClientId, frame: Bytes, out: &mut Outbox) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let Phase::Attached { session, read_only, .. } = client.phase else { return };
+        if client.ending.is_some() {
+            return; // It closed its session: nothing that comes behind has a meaning.
+        }
+        if !read_only {
+            let server = self.config.replica.me;
+            out.outputs.push(Output::Observe(Observation::SessionHeard { server, session }));
+            self.touch(now.monotonic, session);
+        }
+        let (xid, request) = match decode_request(frame) {
+            Ok(request) => request,
+            Err(error) => {
+                self.refuse_frame(now, id, &error, out);
+                return;
+            }
+        };
+        match request {
+            Request::Ping => self.reply(id, xid::PING, Ok(Reply::Empty), out),
+            Request::Auth { scheme, credentials } => {
+                self.authenticate(id, &scheme, &credentials, out);
+            }
+            request if read_only && is_for_the_leader(&request) => {
+                self.refuse_read_only(id, xid, &request, out);
+            }
+            request if self.is_idle(id) && !is_for_the_leader(&request) => {
+                self.answer_read(id, xid, &request, out);
+            }
+            request => self.enqueue(now, id, session, xid, request, out),
+        }
+    }
+
+    /// The session of a client here was heard of: the leader must know, now or with the next pong.
+    pub(super) fn touch(&mut self, now: Millis, session: SessionId) {
+        match &mut self.leading {
+            Some(leading) => leading.sessions.heard(now, session),
+            None => self.replica.touched(session),
+        }
+    }
+
+    fn enqueue(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        session: SessionId,
+        xid: i32,
+        request: Request,
+        out: &mut Outbox,
+    ) {
+        let crowded = self.asked.len() >= self.config.outstanding_max * 2;
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if request == Request::CloseSession {
+            client.ending = Some(Ending::Close);
+        }
+        let at_once = match request {
+            Request::Sync { .. } => true,
+            _ => client.backlog.open_syncs == 0,
+        };
+        let wish = if at_once { Wish::of(&request, &client.identities) } else { None };
+        let Some(wish) = wish else {
+            client.backlog.items.push_back(Item { xid, progress: Progress::Waits(request) });
+            self.hold_if_crowded(id, out);
+            return;
+        };
+        if crowded && request != Request::CloseSession {
+            // Definite: the leader never hears of it.
+            self.enqueue_known(now, id, xid, ErrorCode::Throttled, out);
+            return;
+        }
+        let ticket = next_ticket(&mut self.tickets);
+        client.backlog.open_syncs += usize::from(matches!(request, Request::Sync { .. }));
+        let progress = Progress::Asked { ticket, request };
+        client.backlog.items.push_back(Item { xid, progress });
+        self.asked.insert(ticket, id);
+        self.ask(now, ticket, session, wish, out);
+        self.hold_if_crowded(id, out);
+    }
+
+    /// A frame that is no request we know: refused in its turn, or at once if there is nothing to
+    /// answer to.
+    fn refuse_frame(&mut self, now: Now, id: ClientId, error: &RequestError, out: &mut Outbox) {
+        let (Some(xid), Some(code)) = (error.xid(), error.error()) else {
+            self.hang_up(id, out);
+            return;
+        };
+        if let Some(client) = self.clients.get_mut(&id)
+            && error.hangs_up()
+        {
+            client.ending = Some(Ending::Unimplemented { xid });
+            self.advance(now, id, out);
+        } else {
+            self.enqueue_known(now, id, xid, code, out);
+        }
+    }
+
+    /// An error that leaves when everything before it is answered.
+    fn enqueue_known(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        xid: i32,
+        error: ErrorCode,
+        out: &mut Outbox,
+    ) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let progress = Progress::Known { result: Err(error), written: None };
+        client.backlog.items.push_back(Item { xid, progress });
+        self.advance(now, id, out);
+    }
+
+    fn is_idle(&self, id: ClientId) -> bool {
+        self.clients.get(&id).is_some_and(|client| client.backlog.items.is_empty())
+    }
+
+    /// A fresh number for a wish.
+    pub(super) fn next_ticket(&mut self) -> u64 {
+        next_ticket(&mut self.tickets)
+    }
+
+    /// Hands a wish to the leader, which may be this server.
+    pub(super) fn ask(
+        &mut self,
+        now: Now,
+        ticket: u64,
+        session: SessionId,
+        wish: Wish,
+        out: &mut Outbox,
+    ) {
+        let forwarded = Forwarded { ticket, session, wish };
+        if self.leading.is_some() {
+            self.grant(now, super::sessions::Asker::Here, forwarded, out);
+        } else {
+            self.replica.forward(forwarded, out);
+        }
+    }
+
+    /// The leader answered a wish that leaves no transaction.
+    pub(super) fn answered(&mut self, now: Now, ticket: u64, answer: Answer, out: &mut Outbox) {
+        match answer {
+            Answer::Synced { zxid } if zxid > self.database.last_applied() => {
+                self.synced.entry(zxid).or_default().push(ticket);
+            }
+            Answer::Synced { .. } => self.sync_done(now, ticket, out),
+            Answer::Session { timeout } => {
+                if let Some(id) = self.no_longer_asked(ticket, out) {
+                    self.session_resumed(now, id, timeout, out);
+                }
+            }
+        }
+    }
+
+    /// Everything that a sync waited for has been applied here.
+    pub(super) fn sync_done(&mut self, now: Now, ticket: u64, out: &mut Outbox) {
+        let Some(id) = self.no_longer_asked(ticket, out) else { return };
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let Some((request, progress)) = asked_item(client, ticket) else { return };
+        let Request::Sync { path } = request else { return };
+        *progress = Progress::Known { result: Ok(Reply::Synced(path)), written: None };
+        client.backlog.open_syncs -= 1;
+        self.advance(now, id, out);
+        self.ask_writes_behind_syncs(now, id, out);
+    }
+
+    /// A transaction that a client here waits for has been applied.
+    pub(super) fn written(
+        &mut self,
+        now: Now,
+        ticket: u64,
+        zxid: Zxid,
+        result: TxnResult,
+        out: &mut Outbox,
+    ) {
+        let Some(id) = self.no_longer_asked(ticket, out) else { return };
+        let Some(client) = self.clients.get_mut(&id) else { return }; // Gone without its answer.
+        if matches!(client.phase, Phase::Connecting { .. }) {
+            self.session_opened(now, id, zxid, out);
+            return;
+        }
+        let Some((request, progress)) = asked_item(client, ticket) else { return };
+        let result = result.reply(&request);
+        *progress = Progress::Known { result, written: Some(zxid) };
+        self.advance(now, id, out);
+    }
+
+    /// Answers what can be answered, oldest first, and ends the connection if nothing is left of one
+    /// that was to end.
+    pub(super) fn advance(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
+        loop {
+            let Some(client) = self.clients.get_mut(&id) else { return };
+            match client.backlog.items.front().map(|item| &item.progress) {
+                None | Some(Progress::Asked { .. }) => break,
+                Some(Progress::Waits(request)) if is_for_the_leader(request) => {
+                    // The sync before it has just been answered.
+                    self.ask_writes_behind_syncs(now, id, out);
+                    break;
+                }
+                Some(Progress::Waits(_) | Progress::Known { .. }) => {}
+            }
+            let Some(Item { xid, progress }) = client.backlog.items.pop_front() else { break };
+            match progress {
+                Progress::Known { result, written } => {
+                    self.answer_known(id, xid, result, written, out);
+                }
+                Progress::Waits(request) | Progress::Asked { request, .. } => {
+                    self.answer_read(id, xid, &request, out);
+                }
+            }
+        }
+        self.release(id, out);
+        self.end_if_answered(id, out);
+    }
+
+    fn answer_known(
+        &mut self,
+        id: ClientId,
+        xid: i32,
+        result: Result<Reply, ErrorCode>,
+        written: Option<Zxid>,
+        out: &mut Outbox,
+    ) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let moved = result == Err(ErrorCode::SessionMoved);
+        if let (Some(zxid), Some(session)) = (written, client.session()) {
+            let server = self.config.replica.me;
+            let told = Observation::Acknowledged { server, session, zxid };
+            out.outputs.push(Output::Observe(told));
+        }
+        self.reply(id, xid, result, out);
+        if moved {
+            // The session lives, but elsewhere: this connection has no business with it any more.
+            self.hang_up(id, out);
+        }
+    }
+
+    /// Asks the leader for the writes that waited for a sync, up to the next sync without an answer.
+    fn ask_writes_behind_syncs(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
+        let mut wishes = Vec::new();
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let Some(session) = client.session() else { return };
+        for Item { progress, .. } in &mut client.backlog.items {
+            match progress {
+                Progress::Asked { request: Request::Sync { .. }, .. } => break,
+                Progress::Waits(request) => {
+                    let Some(wish) = Wish::of(request, &client.identities) else { continue };
+                    let ticket = next_ticket(&mut self.tickets);
+                    let request = std::mem::replace(request, Request::Ping);
+                    *progress = Progress::Asked { ticket, request };
+                    self.asked.insert(ticket, id);
+                    wishes.push((ticket, wish));
+                }
+                _ => {}
+            }
+        }
+        for (ticket, wish) in wishes {
+            self.ask(now, ticket, session, wish, out);
+        }
+    }
+
+    /// Answers what needs no leader, from the tree as it is now.
+    fn answer_read(&mut self, id: ClientId, xid: i32, request: &Request, out: &mut Outbox) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let Some(session) = client.session() else { return };
+        let result = match request {
+            Request::WhoAmI => Ok(Reply::WhoAmI(client.identities.clone())),
+            Request::SetWatches(set) => {
+                let events = self.watches.rearm(id, &self.database, set, &client.identities);
+                for event in &events {
+                    self.respond(id, encode_event(event), out);
+                }
+                Ok(Reply::Empty)
+            }
+            Request::AddWatch { path, mode } => {
+                self.watches.add_lasting(id, path.clone(), *mode);
+                Ok(Reply::WatchAdded)
+            }
+            Request::CheckWatches { path, kind } => self.has_watch(id, path, *kind),
+            Request::RemoveWatches { path, kind } => {
+                self.watches.remove(id, path, *kind).map(|_| Reply::Empty)
+            }
+            request => {
+                let result = self.database.read(request, session, &client.identities);
+                self.leave_watch(id, request, &result);
+                result
+            }
+        };
+        self.reply(id, xid, result, out);
+    }
+
+    fn has_watch(&self, id: ClientId, path: &str, kind: WatcherType) -> Result<Reply, ErrorCode> {
+        if self.watches.check(id, path, kind) {
+            Ok(Reply::Empty)
+        } else {
+            Err(ErrorCode::NoWatcher)
+        }
+    }
+
+    /// The one-shot watch that a read asked for. Of a znode that is not there, `exists` alone leaves
+    /// one; whoever may not read a znode may not watch it either.
+    fn leave_watch(&mut self, id: ClientId, request: &Request, result: &Result<Reply, ErrorCode>) {
+        let (path, kind) = match (request, result) {
+            (Request::Exists { path, watch: true }, Ok(_)) => (path, WatchKind::Data),
+            (Request::Exists { path, watch: true }, Err(ErrorCode::NoNode)) => {
+                (path, WatchKind::Exist)
+            }
+            (Request::GetData { path, watch: true }, Ok(_)) => (path, WatchKind::Data),
+            (Request::Children { path, watch: true, .. }, Ok(_)) => (path, WatchKind::Child),
+            _ => return,
+        };
+        self.watches.add_one_shot(id, path.clone(), kind);
+    }
+
+    /// A server without a leader changes nothing. Closing a session that only this server knows, or
+    /// leaving, is a matter of the connection alone.
+    fn refuse_read_only(&mut self, id: ClientId, xid: i32, request: &Request, out: &mut Outbox) {
+        if *request == Request::CloseSession {
+            self.reply(id, xid, Ok(Reply::Empty), out);
+            self.hang_up(id, out);
+        } else {
+            self.reply(id, xid, Err(ErrorCode::NotReadOnly), out);
+        }
+    }
+
+    fn end_if_answered(&mut self, id: ClientId, out: &mut Outbox) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let Some(ending) = client.ending else { return };
+        if client.backlog.len() > 0 {
+            return;
+        }
+        if let Ending::Unimplemented { xid } = ending {
+            let error = Some(ErrorCode::Unimplemented);
+            let header = ReplyHeader { xid, zxid: Zxid(u64::MAX), error }; // -1, as ZooKeeper 3.9.
+            self.respond(id, encode_reply(&header, None), out);
+        }
+        self.hang_up(id, out);
+    }
+
+    /// Stops reading from a client that has too much under way, or while the server has.
+    pub(super) fn hold_if_crowded(&mut self, id: ClientId, out: &mut Outbox) {
+        let crowded = self.asked.len() >= self.config.outstanding_max;
+        let max = self.config.outstanding_per_client_max;
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if !client.held && (crowded || waiting(client) >= max) {
+            client.held = true;
+            self.crowded |= crowded;
+            out.outputs.push(Output::HoldClient { client: id, held: true });
+        }
+    }
+
+    /// Reads on from a client that has answers to half of what it may have under way.
+    pub(super) fn release(&mut self, id: ClientId, out: &mut Outbox) {
+        let crowded = self.asked.len() >= self.config.outstanding_max;
+        let enough = self.config.outstanding_per_client_max / 2;
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if client.held && !crowded && waiting(client) <= enough {
+            client.held = false;
+            out.outputs.push(Output::HoldClient { client: id, held: false });
+        }
+    }
+
+    /// A wish has its answer: whose it was, if it was one of this life.
+    fn no_longer_asked(&mut self, ticket: u64, out: &mut Outbox) -> Option<ClientId> {
+        let id = self.asked.remove(&ticket)?;
+        if self.crowded && self.asked.len() <= self.config.outstanding_max / 2 {
+            // Clients may be held that wait for nothing themselves: nobody else would release them.
+            self.crowded = false;
+            let held: Vec<ClientId> =
+                self.clients.iter().filter(|(_, client)| client.held).map(|(id, _)| *id).collect();
+            for id in held {
+                self.release(id, out);
+            }
+        }
+        Some(id)
+    }
+}
+
+/// Whether a request goes through the leader.
+fn is_for_the_leader(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Write(_) | Request::Multi(_) | Request::Sync { .. } | Request::CloseSession
+    )
+}
+
+/// What a client has under way, before or after its session was attached.
+fn waiting(client: &Client) -> usize {
+    match &client.phase {
+        Phase::Connecting { early, .. } => early.len(),
+        _ => client.backlog.len(),
+    }
+}
+
+/// The request that waits for this ticket, taken out, and the place where its result belongs. It is
+/// nearly always the oldest.
+fn asked_item(client: &mut Client, ticket: u64) -> Option<(Request, &mut Progress)> {
+    let waits = |item: &&mut Item| matches!(item.progress, Progress::Asked { ticket: t, .. } if t == ticket);
+    let progress = &mut client.backlog.items.iter_mut().find(waits)?.progress;
+    let Progress::Asked { request, .. } = progress else { return None };
+    let request = std::mem::replace(request, Request::Ping);
+    Some((request, progress))
+}
+
+/// Numbers for wishes: the server's incarnation in the high half, so that a restarted server never
+/// takes a transaction of its former life for an answer. The low half may wrap: far fewer are open.
+fn next_ticket(last: &mut u64) -> u64 {
+    let counter = (*last as u32).wrapping_add(1);
+    *last = *last >> 32 << 32 | u64::from(counter);
+    *last
+}

@@ -1,0 +1,297 @@
+//! Three servers: what a client may rely on wherever it is connected, and when it moves.
+
+use super::world::*;
+use crate::io::ClientId;
+use mailstorm_shared::observation::EventKind::{Created, DataChanged};
+use mailstorm_shared::observation::{Change, Observation};
+use mailstorm_shared::{ServerId, SessionId};
+use mailstorm_wire::client::*;
+
+/// A world of three, its leader, and its two followers.
+fn three() -> (World, ServerId, [ServerId; 2]) {
+    let mut world = World::new(3);
+    let leader = world.elect();
+    let followers: Vec<ServerId> = (1..=3).map(s).filter(|server| *server != leader).collect();
+    (world, leader, [followers[0], followers[1]])
+}
+
+#[test]
+fn a_write_through_a_follower_is_seen_there_at_once_and_everywhere_soon() {
+    let (mut world, leader, [a, b]) = three();
+    let client = world.connect(a, 10_000);
+    assert_eq!(world.call(client, &create("/a", CreateMode::Persistent)), created("/a"));
+    assert_eq!(data(world.call(client, &get("/a", false))), "new");
+    assert_eq!(
+        world.call(client, &create("/a", CreateMode::Persistent)),
+        Err(ErrorCode::NodeExists)
+    );
+    world.pass(1_000);
+    assert!([leader, a, b].iter().all(|server| world.has(*server, "/a")));
+}
+
+#[test]
+fn pipelined_requests_at_a_follower_are_answered_in_order_each_read_after_its_writes() {
+    let (mut world, _, [a, _]) = three();
+    let client = world.connect(a, 10_000);
+    world.call(client, &create("/a", CreateMode::Persistent)).unwrap();
+    for n in 0..20 {
+        world.post(client, 3 * n, &set("/a", &n.to_string()));
+        world.post(client, 3 * n + 1, &get("/a", false));
+        world.post(client, 3 * n + 2, &sync());
+    }
+    world.settle();
+    world.pass(2_000);
+    let seen: Vec<String> = world
+        .got(client)
+        .into_iter()
+        .filter_map(|got| match got {
+            Got::Reply(xid, result) if xid % 3 == 1 => Some(data(result)),
+            _ => None,
+        })
+        .collect();
+    let expected: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn an_event_reaches_a_watcher_on_another_server_before_any_reply_that_shows_the_change() {
+    let (mut world, _, [a, b]) = three();
+    let writer = world.connect(a, 10_000);
+    let watcher = world.connect(b, 10_000);
+    world.call(writer, &create("/a", CreateMode::Persistent)).unwrap();
+    world.post(watcher, 1, &sync());
+    world.post(watcher, 2, &get("/a", true));
+    world.settle();
+    world.pass(2_000);
+    world.got(watcher);
+    world.post(writer, 3, &set("/a", "2"));
+    for xid in 4..9 {
+        world.post(watcher, xid, &get("/a", false));
+    }
+    world.settle();
+    world.post(watcher, 9, &sync());
+    world.post(watcher, 10, &get("/a", false));
+    world.settle();
+    world.pass(2_000);
+    let got = world.got(watcher);
+    let told = got.iter().position(|got| *got == event(DataChanged, "/a")).unwrap();
+    let shown = got
+        .iter()
+        .position(
+            |got| matches!(got, Got::Reply(_, Ok(Reply::Data { data: Some(d), .. })) if d == "2"),
+        )
+        .unwrap();
+    assert!(told < shown, "{got:?}");
+}
+
+#[test]
+fn a_sync_at_a_follower_makes_what_was_acknowledged_before_it_visible() {
+    let (mut world, leader, [a, b]) = three();
+    let writer = world.connect(leader, 10_000);
+    let reader = world.connect(a, 10_000);
+    world.freeze(a);
+    world.call(writer, &create("/a", CreateMode::Persistent)).unwrap();
+    world.post(reader, 1, &sync());
+    world.post(reader, 2, &get("/a", false));
+    world.thaw(a);
+    world.pass(2_000);
+    let got = world.got(reader);
+    assert_eq!(got[0], Got::Reply(1, Ok(Reply::Synced("/".into()))));
+    let Got::Reply(2, result) = &got[1] else { panic!("{got:?}") };
+    assert_eq!(data(result.clone()), "new");
+    assert!(world.has(b, "/a"));
+}
+
+#[test]
+fn a_leader_that_no_majority_confirms_answers_no_sync() {
+    let (mut world, leader, [a, b]) = three();
+    let client = world.connect(leader, 10_000);
+    world.freeze(a);
+    world.freeze(b);
+    world.send(client, 1, &sync());
+    world.send(client, 2, &exists("/a", false));
+    world.pass(2_000);
+    assert_eq!(world.got(client), [], "and the read behind it waits");
+}
+
+#[test]
+fn a_session_moves_to_another_server_and_its_old_connection_is_closed() {
+    let (mut world, leader, [a, b]) = three();
+    let first = world.connect(a, 10_000);
+    world.call(first, &create("/e", CreateMode::Ephemeral)).unwrap();
+    let mut last = first;
+    for server in [b, leader, a, a, leader, b] {
+        let next = world.resume(server, first);
+        assert_eq!(world.response(next), world.response(first));
+        assert!(world.is_closed(last), "the connection before the one at {server}");
+        world.call(next, &create("/x", CreateMode::Ephemeral)).unwrap();
+        world.call(next, &delete("/x")).unwrap();
+        last = next;
+    }
+    assert!(world.has(b, "/e"));
+    world.call(last, &Request::CloseSession).unwrap();
+    world.pass(1_000);
+    assert!([leader, a, b].iter().all(|server| !world.has(*server, "/e")));
+}
+
+#[test]
+fn a_write_of_a_connection_whose_session_has_moved_has_no_effect() {
+    let (mut world, leader, [a, b]) = three();
+    let old = world.connect(a, 10_000);
+    world.freeze(a);
+    world.post(old, 1, &create("/old", CreateMode::Persistent));
+    let new = world.resume(b, old);
+    world.call(new, &create("/new", CreateMode::Persistent)).unwrap();
+    world.thaw(a);
+    world.pass(1_000);
+    assert!(world.is_closed(old));
+    assert!(world.has(leader, "/new") && !world.has(leader, "/old"));
+    let wrong = world.got(old);
+    assert!(
+        wrong.is_empty() || wrong == [Got::Reply(1, Err(ErrorCode::SessionMoved))],
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn a_wrong_password_takes_no_session_away() {
+    let (mut world, leader, [a, b]) = three();
+    let client = world.connect(a, 10_000);
+    for server in [leader, a, b] {
+        let password = bytes::Bytes::from_static(&[0xEE; 16]);
+        let request = ConnectRequest { password, ..world.resumption(client) };
+        let thief = world.open(server);
+        world.handshake(thief, &request);
+        assert_eq!(world.session(thief), SessionId::NONE);
+        assert!(world.is_closed(thief));
+    }
+    assert!(!world.is_closed(client));
+    world.call(client, &create("/a", CreateMode::Persistent)).unwrap();
+}
+
+#[test]
+fn sessions_of_followers_live_on_pongs_and_expire_without() {
+    let (mut world, leader, [a, b]) = three();
+    let lively = world.connect(a, 6_000);
+    let silent = world.connect(b, 6_000);
+    world.call(lively, &create("/lively", CreateMode::Ephemeral)).unwrap();
+    world.call(silent, &create("/silent", CreateMode::Ephemeral)).unwrap();
+    for _ in 0..10 {
+        world.pass(2_000);
+        world.send(lively, xid::PING, &Request::Ping);
+    }
+    assert!(!world.is_closed(lively) && world.is_closed(silent));
+    assert!([leader, a, b].iter().all(|server| world.has(*server, "/lively")));
+    assert!([leader, a, b].iter().all(|server| !world.has(*server, "/silent")));
+    let session = world.session(silent);
+    let closings: Vec<&Vec<Change>> = world
+        .observed
+        .iter()
+        .filter_map(|observation| match observation {
+            Observation::Applied { changes, .. } => {
+                changes.contains(&Change::SessionClosed { session }).then_some(changes)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(closings.len(), 3, "once on each server");
+    assert!(closings.iter().all(|c| c.contains(&Change::Deleted { path: "/silent".into() })));
+}
+
+#[test]
+fn a_session_outlives_its_server_and_its_leader() {
+    let (mut world, leader, [a, _]) = three();
+    let client = world.connect(leader, 10_000);
+    world.call(client, &create("/e", CreateMode::Ephemeral)).unwrap();
+    world.pass(1_000);
+    world.crash(leader);
+    let next = world.elect();
+    world.pass(8_000);
+    let moved = world.resume(a, client);
+    assert_eq!(world.response(moved), world.response(client));
+    assert!(world.has(next, "/e"));
+    world.call(moved, &delete("/e")).unwrap();
+    world.start(leader);
+    world.elect();
+    assert!(!world.has(leader, "/e"));
+}
+
+#[test]
+fn servers_that_lose_their_role_close_their_clients_and_take_no_new_ones() {
+    let (mut world, leader, [a, b]) = three();
+    let clients: Vec<ClientId> = [leader, a, b].map(|server| world.connect(server, 40_000)).into();
+    world.cut_off(leader);
+    world.send(clients[0], 1, &create("/lost", CreateMode::Persistent));
+    world.pass(15_000);
+    assert!(clients.iter().all(|client| world.is_closed(*client)));
+    assert_eq!(world.got(clients[0]), [], "nobody knows what became of it");
+    let refused = world.open(leader);
+    world.handshake(refused, &new_session(10_000));
+    assert!(world.is_closed(refused) && world.clients[&refused].got.is_empty());
+    let next = world.elect();
+    assert_ne!(next, leader);
+    world.heal(leader);
+    world.elect();
+    assert!(!world.has(leader, "/lost"), "it never reached a majority");
+    let again = world.resume(leader, clients[0]);
+    assert_eq!(world.response(again), world.response(clients[0]));
+}
+
+#[test]
+fn a_server_that_was_away_for_long_gets_a_snapshot_and_sees_what_changes_meanwhile() {
+    let mut world = World::with(3, |config| {
+        config.replica.snapshot_every_entries = 20;
+        config.replica.sync_entries_kept = 5;
+        config.snapshot_chunk_bytes = 64;
+    });
+    let leader = world.elect();
+    let away = (1..=3).map(s).find(|server| *server != leader).unwrap();
+    world.crash(away);
+    let client = world.connect(leader, 40_000);
+    for n in 0..100 {
+        world.call(client, &create(&format!("/{n}"), CreateMode::Persistent)).unwrap();
+    }
+    world.start(away);
+    for n in 100..130 {
+        world.call(client, &create(&format!("/{n}"), CreateMode::Persistent)).unwrap();
+        world.pass(10);
+    }
+    world.elect();
+    world.pass(2_000);
+    let hashes: Vec<u64> = world
+        .servers
+        .values()
+        .map(|server| mailstorm_shared::StateHasher::of(server.database()))
+        .collect();
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]));
+    assert!(
+        world
+            .observed
+            .iter()
+            .any(|o| matches!(o, Observation::SnapshotInstalled { server, .. } if *server == away))
+    );
+    let watcher = world.connect(away, 40_000);
+    world.call(watcher, &exists("/new", true)).unwrap_err();
+    world.call(client, &create("/new", CreateMode::Persistent)).unwrap();
+    world.pass(1_000);
+    assert_eq!(world.got(watcher), [event(Created, "/new")]);
+}
+
+#[test]
+fn equal_inputs_make_equal_servers() {
+    let run = || {
+        let (mut world, leader, [a, b]) = three();
+        for server in [leader, a, b] {
+            let client = world.connect(server, 10_000);
+            for n in 0..5 {
+                let path = format!("/{}-{n}", server.number());
+                world.call(client, &create(&path, CreateMode::EphemeralSequential)).unwrap();
+            }
+        }
+        world.pass(5_000);
+        world.crash(leader);
+        world.elect();
+        world.servers.values().map(|server| server.state_hash()).collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}

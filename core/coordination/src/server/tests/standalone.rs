@@ -1,0 +1,436 @@
+//! An ensemble of one: everything that a client can see of a server.
+
+use super::world::*;
+use crate::io::ClientId;
+use bytes::Bytes;
+use mailstorm_shared::observation::EventKind::{Created, DataChanged, Deleted};
+use mailstorm_shared::observation::{Change, Observation};
+use mailstorm_shared::{SessionId, Zxid};
+use mailstorm_wire::client::*;
+
+fn alone() -> World {
+    let mut world = World::new(1);
+    world.elect();
+    world
+}
+
+/// A world with one connected client.
+fn with_client() -> (World, ClientId) {
+    let mut world = alone();
+    let client = world.connect(s(1), 10_000);
+    (world, client)
+}
+
+#[test]
+fn a_client_connects_creates_reads_writes_and_closes() {
+    let (mut world, client) = with_client();
+    let response = world.response(client);
+    assert_eq!((response.timeout, response.read_only), (10_000, Some(false)));
+    assert_eq!(world.call(client, &create("/a", CreateMode::Persistent)), created("/a"));
+    assert_eq!(data(world.call(client, &get("/a", false))), "new");
+    assert!(matches!(
+        world.call(client, &set("/a", "2")),
+        Ok(Reply::Stat(Stat { version: 1, .. }))
+    ));
+    assert_eq!(data(world.call(client, &get("/a", false))), "2");
+    assert_eq!(world.call(client, &get("/b", false)), Err(ErrorCode::NoNode));
+    assert_eq!(world.call(client, &delete("/a")), Ok(Reply::Empty));
+    assert_eq!(world.call(client, &delete("/a")), Err(ErrorCode::NoNode));
+    assert_eq!(world.call(client, &sync()), Ok(Reply::Synced("/".into())));
+    assert_eq!(world.call(client, &Request::CloseSession), Ok(Reply::Empty));
+    assert!(world.is_closed(client));
+}
+
+#[test]
+fn a_refused_write_takes_a_place_in_the_order_and_its_reply_shows_it() {
+    let (mut world, client) = with_client();
+    let before = world.servers[&s(1)].last_applied();
+    world.call(client, &delete("/missing")).unwrap_err();
+    assert_eq!(world.servers[&s(1)].last_applied().0, before.0 + 1);
+}
+
+#[test]
+fn an_event_leaves_before_the_reply_to_the_write_that_caused_it() {
+    let (mut world, client) = with_client();
+    let other = world.connect(s(1), 10_000);
+    world.call(client, &exists("/a", true)).unwrap_err();
+    world.call(other, &exists("/a", true)).unwrap_err();
+    world.send(client, 7, &create("/a", CreateMode::Persistent));
+    let expected = [event(Created, "/a"), Got::Reply(7, created("/a"))];
+    assert_eq!(world.got(client), expected);
+    assert_eq!(world.got(other), [event(Created, "/a")]);
+
+    world.call(other, &get("/a", true)).unwrap();
+    world.send(client, 8, &set("/a", "2"));
+    world.send(client, 9, &set("/a", "3"));
+    assert_eq!(world.got(other), [event(DataChanged, "/a")], "a one-shot watch fires once");
+}
+
+#[test]
+fn a_lasting_watch_tells_of_every_change_until_it_is_removed() {
+    let (mut world, client) = with_client();
+    let watch = Request::AddWatch { path: "/".into(), mode: AddWatchMode::PersistentRecursive };
+    let remove = Request::RemoveWatches { path: "/".into(), kind: WatcherType::Any };
+    assert_eq!(world.call(client, &watch), Ok(Reply::WatchAdded));
+    world.send(client, 1, &create("/a", CreateMode::Persistent));
+    world.send(client, 2, &delete("/a"));
+    let got = world.got(client);
+    assert_eq!([&got[0], &got[2]], [&event(Created, "/a"), &event(Deleted, "/a")]);
+    assert_eq!(world.call(client, &remove), Ok(Reply::Empty));
+    assert_eq!(world.call(client, &remove), Err(ErrorCode::NoWatcher));
+    assert_eq!(world.call(client, &create("/a", CreateMode::Persistent)), created("/a"));
+}
+
+#[test]
+fn watches_are_armed_again_on_a_new_connection_and_tell_what_was_missed() {
+    let (mut world, client) = with_client();
+    world.call(client, &create("/a", CreateMode::Persistent)).unwrap();
+    let seen = world.servers[&s(1)].last_applied();
+    let other = world.connect(s(1), 10_000);
+    world.call(other, &set("/a", "2")).unwrap();
+    let again = world.resume(s(1), client);
+    let watches =
+        SetWatches { relative_zxid: seen, data: vec!["/a".into()], ..SetWatches::default() };
+    world.send(again, xid::SET_WATCHES, &Request::SetWatches(watches));
+    let reply = Got::Reply(xid::SET_WATCHES, Ok(Reply::Empty));
+    assert_eq!(world.got(again), [event(DataChanged, "/a"), reply]);
+}
+
+#[test]
+fn a_multi_does_all_or_nothing() {
+    let (mut world, client) = with_client();
+    let steps = |last: &str| {
+        let Request::Write(first) = create("/a", CreateMode::Persistent) else { unreachable!() };
+        let second = Write::Check { path: last.into(), version: -1 };
+        Request::Multi(vec![first, second])
+    };
+    let failed = [MultiReply::Error(None), MultiReply::Error(Some(ErrorCode::NoNode))];
+    assert_eq!(world.call(client, &steps("/b")), Ok(Reply::Multi(failed.to_vec())));
+    assert!(!world.has(s(1), "/a"));
+    let done = [MultiReply::Created { path: "/a".into(), stat: None }, MultiReply::Checked];
+    assert_eq!(world.call(client, &steps("/a")), Ok(Reply::Multi(done.to_vec())));
+    assert!(world.has(s(1), "/a"));
+}
+
+#[test]
+fn a_pipelined_read_sees_the_writes_before_it_and_none_after_it() {
+    let (mut world, client) = with_client();
+    world.call(client, &create("/a", CreateMode::Persistent)).unwrap();
+    let requests = [
+        set("/a", "1"),
+        get("/a", false),
+        sync(),
+        get("/a", false),
+        set("/a", "2"),
+        get("/a", false),
+    ];
+    for (xid, request) in requests.iter().enumerate() {
+        world.post(client, xid as i32, request);
+    }
+    world.settle();
+    let seen: Vec<String> = world
+        .got(client)
+        .into_iter()
+        .filter_map(|got| match got {
+            Got::Reply(1 | 3 | 5, result) => Some(data(result)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(seen, ["1", "1", "2"]);
+}
+
+#[test]
+fn requests_sent_behind_the_handshake_are_answered_after_it() {
+    let mut world = alone();
+    let client = world.open(s(1));
+    let auth = Request::Auth { scheme: "digest".into(), credentials: Bytes::from_static(b"u:p") };
+    world.handshake_and(client, &new_session(10_000), &[(xid::AUTH, auth), (1, Request::WhoAmI)]);
+    let got = world.got(client);
+    assert_eq!(got[0], Got::Reply(xid::AUTH, Ok(Reply::Empty)));
+    let Got::Reply(1, Ok(Reply::WhoAmI(identities))) = &got[1] else { panic!("{got:?}") };
+    let schemes: Vec<&str> = identities.iter().map(|(scheme, _)| &**scheme).collect();
+    assert_eq!(schemes, ["ip", "digest"]);
+}
+
+#[test]
+fn refused_credentials_end_the_connection() {
+    let (mut world, client) = with_client();
+    let auth = Request::Auth { scheme: "kerberos".into(), credentials: Bytes::new() };
+    world.send(client, xid::AUTH, &auth);
+    assert_eq!(world.got(client), [Got::Reply(xid::AUTH, Err(ErrorCode::AuthFailed))]);
+    assert!(world.is_closed(client));
+}
+
+#[test]
+fn an_unknown_operation_is_answered_in_its_turn_and_ends_the_connection() {
+    let (mut world, client) = with_client();
+    world.post(client, 1, &create("/a", CreateMode::Persistent));
+    // A bare check: opcode 13 stands for itself inside a multi only.
+    world.post_as(client, 2, Bytes::from_static(&[0, 0, 0, 2, 0, 0, 0, 13]));
+    world.post(client, 3, &get("/a", false));
+    world.settle();
+    let got = world.got(client);
+    let refused = Got::Reply(2, Err(ErrorCode::Unimplemented));
+    assert_eq!(got, [Got::Reply(1, created("/a")), refused]);
+    assert!(world.is_closed(client));
+}
+
+#[test]
+fn frames_without_sense_end_the_connection_and_nothing_else() {
+    let (mut world, client) = with_client();
+    for frame in [&b""[..], b"\0\0", &[0xff; 7]] {
+        let stranger = world.open(s(1));
+        world.frame(stranger, Bytes::copy_from_slice(frame));
+        assert!(world.is_closed(stranger), "{frame:?} is no handshake");
+        let stranger = world.connect(s(1), 10_000);
+        world.frame(stranger, Bytes::copy_from_slice(&frame[..frame.len().min(4)]));
+        assert!(world.is_closed(stranger), "{frame:?} is no request");
+    }
+    let stranger = world.connect(s(1), 10_000);
+    world.frame(stranger, Bytes::from(vec![0; 2 << 20]));
+    assert!(world.is_closed(stranger), "2 MiB are too many");
+    assert_eq!(world.call(client, &create("/a", CreateMode::Persistent)), created("/a"));
+}
+
+#[test]
+fn a_session_is_resumed_with_its_password_and_its_old_connection_is_closed() {
+    let (mut world, client) = with_client();
+    world.call(client, &create("/e", CreateMode::Ephemeral)).unwrap();
+    let again = world.resume(s(1), client);
+    assert_eq!(world.response(again), world.response(client));
+    assert!(world.is_closed(client));
+    assert!(world.has(s(1), "/e"));
+    assert_eq!(world.call(again, &delete("/e")), Ok(Reply::Empty));
+}
+
+#[test]
+fn a_wrong_password_gets_no_session_and_harms_none() {
+    let (mut world, client) = with_client();
+    for (session, password) in [
+        (world.session(client), Bytes::from_static(&[0xEE; 16])),
+        (world.session(client), Bytes::from_static(&[9; 3])),
+        (SessionId(0x7777), world.response(client).password.clone()),
+    ] {
+        let request = ConnectRequest { session, password, ..world.resumption(client) };
+        let thief = world.open(s(1));
+        world.handshake(thief, &request);
+        let response = world.response(thief).clone();
+        assert_eq!((response.session, response.timeout), (SessionId::NONE, 0));
+        assert_eq!(response.password[..], [0; 16]);
+        assert!(world.is_closed(thief));
+    }
+    assert!(!world.is_closed(client));
+}
+
+#[test]
+fn a_client_that_has_seen_more_than_the_server_is_turned_away_without_an_answer() {
+    let mut world = alone();
+    let client = world.open(s(1));
+    let request = ConnectRequest { last_zxid_seen: Zxid(1 << 40), ..new_session(10_000) };
+    world.handshake(client, &request);
+    assert!(world.is_closed(client) && world.clients[&client].got.is_empty());
+}
+
+#[test]
+fn the_timeout_is_negotiated_within_bounds() {
+    let mut world = alone();
+    for (wished, granted) in [(-5, 4_000), (1, 4_000), (7_000, 7_000), (9_000_000, 40_000)] {
+        let client = world.connect(s(1), wished);
+        assert_eq!(world.response(client).timeout, granted);
+    }
+}
+
+#[test]
+fn a_silent_session_expires_not_before_its_timeout_and_takes_its_ephemerals_along() {
+    let (mut world, client) = with_client();
+    world.call(client, &create("/e", CreateMode::Ephemeral)).unwrap();
+    let watcher = world.connect(s(1), 40_000);
+    world.call(watcher, &exists("/e", true)).unwrap();
+    world.pass(9_900);
+    assert!(world.has(s(1), "/e"));
+    world.pass(2_200);
+    assert!(!world.has(s(1), "/e"));
+    assert!(world.is_closed(client));
+    assert_eq!(world.got(watcher), [event(Deleted, "/e")]);
+    let session = world.session(client);
+    let closing = world.observed.iter().find_map(|observation| match observation {
+        Observation::Applied { changes, .. } => {
+            changes.contains(&Change::SessionClosed { session }).then_some(changes)
+        }
+        _ => None,
+    });
+    let gone = Change::Deleted { path: "/e".into() };
+    assert!(closing.unwrap().contains(&gone), "the ephemeral goes in the closing transaction");
+    let expired = world.observed.iter().any(|observation| {
+        matches!(observation, Observation::SessionExpired { session: s, timeout, silent_for, .. }
+            if *s == session && silent_for >= timeout)
+    });
+    assert!(expired);
+    let late = world.resume(s(1), client);
+    assert_eq!(world.response(late).session, SessionId::NONE);
+}
+
+#[test]
+fn pings_keep_a_session_alive() {
+    let (mut world, client) = with_client();
+    for _ in 0..10 {
+        world.pass(4_000);
+        world.send(client, xid::PING, &Request::Ping);
+    }
+    assert_eq!(world.got(client).len(), 10);
+    assert!(!world.is_closed(client));
+}
+
+#[test]
+fn a_connection_without_a_handshake_is_closed_in_the_end() {
+    let mut world = alone();
+    let client = world.open(s(1));
+    world.pass(60_000);
+    assert!(world.is_closed(client));
+}
+
+#[test]
+fn a_client_with_too_much_under_way_is_held_and_released() {
+    let mut world = World::with(1, |config| config.outstanding_per_client_max = 4);
+    world.elect();
+    let client = world.connect(s(1), 10_000);
+    world.post(client, 0, &create("/a", CreateMode::Persistent));
+    world.freeze_disk = true;
+    world.settle();
+    for xid in 1..6 {
+        world.send(client, xid, &get("/a", false));
+    }
+    assert!(world.clients[&client].held);
+    world.thaw_disk();
+    assert!(!world.clients[&client].held);
+    assert_eq!(world.got(client).len(), 6);
+}
+
+#[test]
+fn writes_beyond_what_a_server_may_have_under_way_are_refused_and_have_no_effect() {
+    let mut world = World::with(1, |config| config.outstanding_max = 2);
+    world.elect();
+    let clients: Vec<ClientId> = (0..2).map(|_| world.connect(s(1), 10_000)).collect();
+    world.freeze_disk = true;
+    for xid in 0..3 {
+        for (n, client) in clients.iter().enumerate() {
+            world.send(*client, xid, &create(&format!("/{n}-{xid}"), CreateMode::Persistent));
+        }
+    }
+    assert!(clients.iter().any(|client| world.clients[client].held));
+    world.thaw_disk();
+    for (n, client) in clients.iter().enumerate() {
+        assert!(!world.clients[client].held);
+        let got = world.got(*client);
+        let refused = Got::Reply(2, Err(ErrorCode::Throttled));
+        assert_eq!(got[2], refused, "of {got:?}");
+        assert!(world.has(s(1), &format!("/{n}-1")) && !world.has(s(1), &format!("/{n}-2")));
+    }
+}
+
+#[test]
+fn only_so_many_connections_are_taken() {
+    let mut world = World::with(1, |config| config.clients_max = 2);
+    world.elect();
+    let clients: Vec<ClientId> = (0..3).map(|_| world.open(s(1))).collect();
+    let closed: Vec<bool> = clients.iter().map(|client| world.is_closed(*client)).collect();
+    assert_eq!(closed, [false, false, true]);
+}
+
+#[test]
+fn four_letter_words_tell_how_the_server_is() {
+    let (mut world, client) = with_client();
+    world.call(client, &create("/e", CreateMode::Ephemeral)).unwrap();
+    assert_eq!(world.word(s(1), FourLetterWord::Ruok), "imok");
+    assert_eq!(world.word(s(1), FourLetterWord::Isro), "rw");
+    let srvr = world.word(s(1), FourLetterWord::Srvr);
+    assert!(srvr.starts_with("Zookeeper version: mailstorm-"), "{srvr}");
+    assert!(srvr.contains("\nMode: standalone\n") && srvr.contains("\nZxid: 0x"), "{srvr}");
+    let mntr = world.word(s(1), FourLetterWord::Mntr);
+    for line in ["zk_server_state\tstandalone", "zk_ephemerals_count\t1", "zk_global_sessions\t1"] {
+        assert!(mntr.lines().any(|l| l == line), "{line} is not in {mntr}");
+    }
+}
+
+#[test]
+fn containers_are_swept_after_their_last_child_went() {
+    let (mut world, client) = with_client();
+    world.call(client, &create("/c", CreateMode::Container)).unwrap();
+    world.call(client, &create("/c/a", CreateMode::Persistent)).unwrap();
+    world.call(client, &delete("/c/a")).unwrap();
+    for _ in 0..20 {
+        world.pass(4_000);
+        world.send(client, xid::PING, &Request::Ping);
+    }
+    assert!(!world.has(s(1), "/c"));
+}
+
+#[test]
+fn a_server_that_starts_again_has_everything_and_every_session_its_full_timeout() {
+    let mut world = World::with(1, |config| {
+        config.replica.snapshot_every_entries = 20;
+        config.replica.sync_entries_kept = 5;
+        config.snapshot_chunk_bytes = 64;
+    });
+    world.elect();
+    let client = world.connect(s(1), 10_000);
+    world.call(client, &create("/e", CreateMode::Ephemeral)).unwrap();
+    for n in 0..50 {
+        world.call(client, &create(&format!("/{n}"), CreateMode::Persistent)).unwrap();
+    }
+    assert!(world.disks[&s(1)].snapshot.is_some(), "snapshots were made on the way");
+    world.pass(9_000);
+    world.crash(s(1));
+    world.start(s(1));
+    world.elect();
+    assert!((0..50).all(|n| world.has(s(1), &format!("/{n}"))) && world.has(s(1), "/e"));
+    world.pass(9_000);
+    let again = world.resume(s(1), client);
+    assert_eq!(world.call(again, &delete("/e")), Ok(Reply::Empty));
+    world.pass(13_000);
+    let late = world.resume(s(1), client);
+    assert_eq!(world.response(late).session, SessionId::NONE);
+}
+
+#[test]
+fn a_server_without_a_leader_serves_readers_only_if_it_may() {
+    for may in [false, true] {
+        let mut world = World::with(3, |config| config.read_only_mode = may);
+        world.elect();
+        let client = world.connect(s(3), 10_000);
+        world.call(client, &create("/a", CreateMode::Persistent)).unwrap();
+        world.cut_off(s(3));
+        world.pass(30_000);
+        assert!(world.is_closed(client), "the role is lost, and with it the clients");
+        let writer = world.open(s(3));
+        world.handshake(writer, &new_session(10_000));
+        assert!(world.is_closed(writer) && world.clients[&writer].got.is_empty());
+        let reader = world.open(s(3));
+        world.handshake(reader, &ConnectRequest { read_only: Some(true), ..new_session(10_000) });
+        assert_eq!(world.is_closed(reader), !may);
+        if may {
+            assert_eq!(world.word(s(3), FourLetterWord::Isro), "ro");
+            assert_eq!(data(world.call(reader, &get("/a", false))), "new");
+            assert_eq!(world.call(reader, &set("/a", "2")), Err(ErrorCode::NotReadOnly));
+            world.heal(s(3));
+            world.elect();
+            assert!(world.is_closed(reader), "a reader should find out that it can write again");
+        }
+    }
+}
+
+#[test]
+fn the_same_inputs_give_the_same_state() {
+    let run = || {
+        let (mut world, client) = with_client();
+        for n in 0..20 {
+            world.call(client, &create(&format!("/{n}"), CreateMode::Ephemeral)).unwrap();
+            world.call(client, &get(&format!("/{n}"), true)).unwrap();
+        }
+        world.pass(3_000);
+        let copy = world.servers[&s(1)].clone();
+        assert_eq!(copy.state_hash(), world.servers[&s(1)].state_hash());
+        world.servers[&s(1)].state_hash()
+    };
+    assert_eq!(run(), run());
+}
