@@ -1,0 +1,246 @@
+//! An item in the hands of a worker: taking, renewing, giving back, finishing.
+//!
+//! Holds: as long as an item's header names our taking, nobody else has changed it. So after a lost reply
+//! header and version say together what happened.
+
+use super::item::{Header, Item, Status};
+use super::{ATTEMPTS_MAX, ClaimError, create, delete, set};
+use crate::client::Client;
+use crate::error::{CallError, MultiError};
+use crate::session::SessionState;
+use bytes::Bytes;
+use mailstorm_host::Platform;
+use mailstorm_shared::Zxid;
+use mailstorm_wire::client::{CreateMode, ErrorCode, MultiReply, Stat, Write};
+use std::sync::Arc;
+
+/// An item that this worker holds.
+///
+/// Dropping it changes nothing: as long as the session lives nobody else can take it. A worker who is
+/// done for goes with his session; one who changes his mind calls [`Claim::give_back`].
+pub struct Claim<P: Platform> {
+    client: Client<P>,
+    number: u64,
+    path: Arc<str>,
+    done_path: Arc<str>,
+    note: Bytes,
+    header: Header,
+    version: i32,
+    token: Zxid,
+    taken_over: bool,
+    lost: bool,
+}
+
+/// What an unanswered change turned out to be.
+enum Fate {
+    Done(Stat),
+    NotDone,
+    /// Not done, and it never can be.
+    Lost,
+}
+
+impl<P: Platform> Claim<P> {
+    pub(super) async fn take(
+        client: &Client<P>,
+        open: &str,
+        done: &str,
+        item: Item,
+    ) -> Result<Self, ClaimError> {
+        let header = Header {
+            status: Status::Taken,
+            holder: client.session(),
+            attempt: client.unique_number(),
+            takes: item.header.takes.saturating_add(1),
+        };
+        let mut claim = Self {
+            client: client.clone(),
+            number: item.number,
+            path: format!("{open}/{}", item.name).into(),
+            done_path: format!("{done}/{}", item.name).into(),
+            note: item.note,
+            header,
+            version: item.version,
+            token: Zxid::ZERO,
+            taken_over: item.header.status == Status::Taken,
+            lost: false,
+        };
+        let data = header.before(&claim.note);
+        let stat = claim
+            .change(&[], |claim| {
+                vec![
+                    set(&claim.path, data.clone(), claim.version),
+                    create(claim.holder_path(), Bytes::new(), CreateMode::Ephemeral),
+                ]
+            })
+            .await?;
+        claim.token = stat.mzxid;
+        Ok(claim)
+    }
+
+    /// The item's number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The application's note, as last read or written.
+    pub fn note(&self) -> &Bytes {
+        &self.note
+    }
+
+    /// The fencing token: higher than that of every earlier holder of this item.
+    pub fn token(&self) -> Zxid {
+        self.token
+    }
+
+    /// How often the item has been taken, this time included.
+    pub fn takes(&self) -> u32 {
+        self.header.takes
+    }
+
+    /// Whether it was taken from a holder who has died.
+    pub fn is_taken_over(&self) -> bool {
+        self.taken_over
+    }
+
+    /// Whether the item is surely held as far as this client knows. A process that was paused can
+    /// still be wrong; see the token.
+    pub fn is_held(&self) -> bool {
+        !self.lost && self.client.state() == SessionState::Connected
+    }
+
+    /// The client that holds the item.
+    pub fn client(&self) -> &Client<P> {
+        &self.client
+    }
+
+    /// Replaces the note.
+    ///
+    /// # Errors
+    /// [`ClaimError::Lost`] when somebody has taken over.
+    pub async fn renew(&mut self, note: Bytes) -> Result<(), ClaimError> {
+        let data = self.header.before(&note);
+        self.change(&[], |claim| vec![set(&claim.path, data.clone(), claim.version)]).await?;
+        self.note = note;
+        Ok(())
+    }
+
+    /// Lets somebody else take the item.
+    ///
+    /// # Errors
+    /// [`ClaimError::Lost`] when somebody has taken over.
+    pub async fn give_back(mut self) -> Result<(), ClaimError> {
+        let data = Header { status: Status::Open, ..self.header }.before(&self.note);
+        let writes = |claim: &Self| {
+            vec![set(&claim.path, data.clone(), claim.version), delete(claim.holder_path(), -1)]
+        };
+        match self.change(&[], writes).await {
+            // Another worker was quick, but only after us: as long as we held it he could not.
+            Err(ClaimError::Lost) if self.client.state() == SessionState::Connected => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Finishes the item with a last note, together with the application's own writes: all or nothing.
+    /// Nobody will ever take it again.
+    ///
+    /// # Errors
+    /// [`ClaimError::Lost`] when somebody has taken over, [`ClaimError::Step`] when a write of the
+    /// application was refused; then the item is still held.
+    pub async fn finish(&mut self, note: Bytes, writes: Vec<Write>) -> Result<(), ClaimError> {
+        let data = Header { status: Status::Done, ..self.header }.before(&note);
+        self.change(&writes, |claim| {
+            vec![
+                delete(claim.holder_path(), -1),
+                delete(claim.path.clone(), claim.version),
+                create(claim.done_path.clone(), data.clone(), CreateMode::Persistent),
+            ]
+        })
+        .await?;
+        self.note = note;
+        Ok(())
+    }
+
+    fn holder_path(&self) -> Arc<str> {
+        format!("{}/holder", self.path).into()
+    }
+
+    /// Makes a change, and if its reply is lost finds out what happened.
+    async fn change(
+        &mut self,
+        more: &[Write],
+        own: impl Fn(&Self) -> Vec<Write>,
+    ) -> Result<Stat, ClaimError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let mut writes = own(self);
+            let own_steps = writes.len();
+            writes.extend_from_slice(more);
+            let fate = match self.client.multi(writes).await {
+                Ok(replies) => Fate::Done(first_stat(&replies)),
+                Err(MultiError::Call(CallError::ConnectionLoss)) => self.find_out().await?,
+                Err(error) => match ClaimError::of_multi(error, own_steps) {
+                    ClaimError::Lost => Fate::Lost,
+                    error => return Err(error),
+                },
+            };
+            match fate {
+                Fate::Done(stat) => {
+                    self.version = stat.version;
+                    return Ok(stat);
+                }
+                Fate::NotDone => {}
+                Fate::Lost => {
+                    self.lost = true;
+                    return Err(ClaimError::Lost);
+                }
+            }
+        }
+        Err(CallError::ConnectionLoss.into())
+    }
+
+    /// What became of a change whose reply was lost.
+    ///
+    /// | the znode is           | its header names | its version is | so the change was                   |
+    /// | ---------------------- | ---------------- | -------------- | ----------------------------------- |
+    /// | open                   | our taking       | newer          | done                                |
+    /// | open                   | anything         | as we knew     | not done                            |
+    /// | open                   | another taking   | newer          | lost: somebody was first            |
+    /// | not open, but finished | our taking       |                | done                                |
+    /// | not open, but finished | another taking   |                | lost                                |
+    /// | neither                |                  |                | lost: finished by another, and swept |
+    async fn find_out(&self) -> Result<Fate, CallError> {
+        self.client.settle().await?;
+        match self.look(&self.path).await? {
+            Some((_, stat)) if stat.version == self.version => return Ok(Fate::NotDone),
+            Some((true, stat)) => return Ok(Fate::Done(stat)),
+            Some((false, _)) => return Ok(Fate::Lost),
+            None => {}
+        }
+        Ok(match self.look(&self.done_path).await? {
+            Some((true, stat)) => Fate::Done(stat),
+            _ => Fate::Lost,
+        })
+    }
+
+    /// Whether the header there names our taking, and the `Stat`.
+    async fn look(&self, path: &Arc<str>) -> Result<Option<(bool, Stat)>, CallError> {
+        match self.client.get_data(path.clone()).await {
+            Ok((data, stat)) => {
+                let header = Header::read(data.unwrap_or_default());
+                Ok(Some((header.is_some_and(|(h, _)| h.same_taking(&self.header)), stat)))
+            }
+            Err(CallError::Refused(ErrorCode::NoNode)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The `Stat` of the first step that has one: the item as the change left it.
+fn first_stat(replies: &[MultiReply]) -> Stat {
+    replies
+        .iter()
+        .find_map(|reply| match reply {
+            MultiReply::DataSet(stat) | MultiReply::Created { stat: Some(stat), .. } => Some(*stat),
+            _ => None,
+        })
+        .unwrap_or_default()
+}

@@ -1,0 +1,134 @@
+//! The lock: held by whoever stands first in a line of sequential ephemerals.
+//!
+//! 1. A contender gets in line ([`super::queue`]) and, if somebody is before him, waits for that one
+//!    alone: when a lock is given up, one contender wakes, not all (no herd).
+//! 2. When nobody is before him he holds the lock. Its *fencing token* is the `czxid` of his znode:
+//!    every later holder has a higher one.
+//! 3. The znode lives with the session. When the session ends, the next contender holds the lock,
+//!    whether or not the earlier holder knows. A holder who slept through the end of his session still
+//!    believes; what he guards must refuse his token once it has seen a higher one. Nothing on this
+//!    side of the wire could stop him.
+//! 4. [`Held::is_held`] is cautious: false already while the connection is lost, since from then on only
+//!    a server knows. [`Held::lost`] resolves when it is certain.
+
+use crate::client::Client;
+use crate::error::CallError;
+use crate::recipes::queue::{Line, Place, Turn};
+use crate::session::SessionState;
+use crate::watch::Watch;
+use bytes::Bytes;
+use mailstorm_host::Platform;
+use mailstorm_shared::Zxid;
+use mailstorm_shared::observation::EventKind;
+use mailstorm_wire::client::WatchEventKind;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// A lock that any number of clients may contend for.
+pub struct Lock<P: Platform> {
+    line: Line<P>,
+}
+
+/// A lock held. Dropping it gives it up.
+pub struct Held<P: Platform> {
+    client: Client<P>,
+    place: Place,
+    /// Fires when the znode is taken away. Renewed when it fires for anything else.
+    watch: RefCell<Watch>,
+}
+
+impl<P: Platform> Lock<P> {
+    /// The lock at `path`, a persistent znode that exists (see [`Client::ensure_path`]).
+    pub fn new(client: &Client<P>, path: impl Into<Arc<str>>) -> Self {
+        Self { line: Line::new(client, path, "lock") }
+    }
+
+    /// Waits for the lock. `note` is left in the znode for people who look. Dropping the future leaves
+    /// the line.
+    ///
+    /// # Errors
+    /// [`CallError::SessionExpired`] when the session ends while waiting, or somebody else deleted the
+    /// contender's znode; otherwise as for a create.
+    pub async fn acquire(&self, note: impl Into<Bytes>) -> Result<Held<P>, CallError> {
+        let place = self.line.join(note.into()).await?;
+        loop {
+            match self.line.turn(&place).await? {
+                Turn::Ours(watch) => return Ok(self.held(place, watch)),
+                Turn::Behind(watch) => drop(watch.await),
+                Turn::Gone => return Err(CallError::SessionExpired),
+            }
+        }
+    }
+
+    /// Takes the lock if nobody holds it or waits for it.
+    ///
+    /// # Errors
+    /// As for [`Lock::acquire`].
+    pub async fn try_acquire(&self, note: impl Into<Bytes>) -> Result<Option<Held<P>>, CallError> {
+        let place = self.line.join(note.into()).await?;
+        match self.line.turn(&place).await? {
+            Turn::Ours(watch) => Ok(Some(self.held(place, watch))),
+            Turn::Behind(_) => {
+                place.leave(self.line.client()).await?;
+                Ok(None)
+            }
+            Turn::Gone => Err(CallError::SessionExpired),
+        }
+    }
+
+    fn held(&self, place: Place, watch: Watch) -> Held<P> {
+        Held { client: self.line.client().clone(), place, watch: RefCell::new(watch) }
+    }
+}
+
+impl<P: Platform> Held<P> {
+    /// The fencing token: higher than that of every earlier holder.
+    pub fn token(&self) -> Zxid {
+        self.place.token()
+    }
+
+    /// The holder's znode.
+    pub fn path(&self) -> &Arc<str> {
+        self.place.path()
+    }
+
+    /// Whether the lock is surely held as far as this client knows: connected, and the znode in place.
+    /// A process that was paused can still be wrong; see the token.
+    pub fn is_held(&self) -> bool {
+        self.client.state() == SessionState::Connected && !self.is_taken_away()
+    }
+
+    fn is_taken_away(&self) -> bool {
+        self.watch.borrow().event().is_some_and(|event| is_deletion(event.kind))
+    }
+
+    /// Resolves when the lock is lost for good: the session is over, or the znode was deleted.
+    pub async fn lost(&self) {
+        loop {
+            if self.client.state().is_over() || self.is_taken_away() {
+                return;
+            }
+            // Somebody wrote to our znode: it is still there, and must be watched anew.
+            if self.watch.borrow().is_ready() {
+                match self.client.exists_and_watch(self.path().clone()).await {
+                    Ok((Some(_), watch)) => drop(self.watch.replace(watch)),
+                    Ok((None, _)) | Err(_) => return,
+                }
+                continue;
+            }
+            std::future::poll_fn(|context| self.watch.borrow().poll_ready(context)).await;
+        }
+    }
+
+    /// Gives the lock up, and waits until it is done.
+    ///
+    /// # Errors
+    /// [`CallError::SessionExpired`] when it was lost already.
+    pub async fn release(self) -> Result<(), CallError> {
+        self.place.leave(&self.client).await
+    }
+}
+
+pub(super) fn is_deletion(kind: WatchEventKind) -> bool {
+    kind == WatchEventKind::Change(EventKind::Deleted)
+}

@@ -1,0 +1,23 @@
+//! The client's session as a pure core that is stepped.
+//!
+//! Owns: which server to be connected to, the handshake, heartbeats, what is under way, what is watched.
+//! Leaves: sockets, timers and tasks to the `driver`.
+//! Holds: replies are taken in the order of the requests or the connection is dropped; after a
+//! reconnect credentials and watches go before everything else; an operation completes once.
+//!
+//! In reading order: [`io`] (what goes in and out), [`core`] (the connection's life), [`replies`] (what
+//! a connected server says), [`outstanding`] (what is under way), [`registry`] (what is watched),
+//! [`account`] (what onlookers are told).
+//! Start at [`core::SessionCore::step`].
+
+pub mod account;
+pub mod core;
+pub mod io;
+pub mod outstanding;
+pub mod registry;
+mod replies;
+
+pub use self::core::{SessionConfig, SessionCore};
+pub use io::{
+    Answer, OperationId, Retry, SessionInput, SessionOutput, SessionState, Submission, WatchId,
+};

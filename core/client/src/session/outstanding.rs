@@ -1,0 +1,124 @@
+//! What is under way: operations sent and not answered, and operations not sent yet.
+//!
+//! Holds: the application's order. Whatever is sent again after a lost connection goes before what was
+//! never sent, so that a session's operations take effect in the order in which they were asked for.
+
+use crate::session::account;
+use crate::session::io::{OperationId, Retry, WatchId};
+use mailstorm_wire::client::Request;
+use std::collections::VecDeque;
+
+/// Operations under way at most. As ZooKeeper's `globalOutstandingLimit`. Lower: less pipelining.
+/// Higher: more is unknown when a connection breaks.
+pub const OPERATIONS_OUTSTANDING_MAX: usize = 1_000;
+
+/// How often one operation is sent at most, each time on another connection. An operation whose
+/// connection breaks this often is likely to be the reason.
+pub const SENDS_MAX: u32 = 16;
+
+/// An operation under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Its number; `None` for the session's own farewell.
+    pub id: Option<OperationId>,
+    /// What is asked.
+    pub request: Request,
+    /// The watch to register when the answer comes.
+    pub watch: Option<WatchId>,
+    /// What may be done when the answer is lost.
+    pub retry: Retry,
+    /// On how many connections it was sent.
+    pub sends: u32,
+}
+
+impl Operation {
+    /// Whether it may be sent once more after a connection broke over it.
+    pub fn may_be_sent_again(&self) -> bool {
+        let harmless = self.retry == Retry::Always || !account::is_write(&self.request);
+        harmless && self.sends < SENDS_MAX
+    }
+
+    /// Whether it may have taken effect although no answer came, and effect matters.
+    pub fn may_have_happened(&self) -> bool {
+        self.sends > 0 && account::is_write(&self.request)
+    }
+}
+
+/// What is under way.
+#[derive(Clone, Debug, Default)]
+pub struct Outstanding {
+    /// Sent on this connection, oldest first, with their xids.
+    sent: VecDeque<(i32, Operation)>,
+    /// Not sent on this connection, in the order in which they will be.
+    unsent: VecDeque<Operation>,
+}
+
+impl Outstanding {
+    /// How many operations are under way.
+    pub fn count(&self) -> usize {
+        self.sent.len() + self.unsent.len()
+    }
+
+    /// Adds an operation behind all others.
+    pub fn add(&mut self, operation: Operation) {
+        self.unsent.push_back(operation);
+    }
+
+    /// The next operation to send; it must be handed back with [`Outstanding::sent`] or ended.
+    pub fn next_unsent(&mut self) -> Option<Operation> {
+        self.unsent.pop_front()
+    }
+
+    /// Notes that the operation was sent.
+    pub fn sent(&mut self, xid: i32, mut operation: Operation) {
+        operation.sends += 1;
+        self.sent.push_back((xid, operation));
+    }
+
+    /// The operation that this reply answers: the oldest one sent, or none if the reply is out of order.
+    pub fn answered(&mut self, xid: i32) -> Option<Operation> {
+        match self.sent.front() {
+            Some((oldest, _)) if *oldest == xid => {
+                self.sent.pop_front().map(|(_, operation)| operation)
+            }
+            _ => None,
+        }
+    }
+
+    /// The answer could not be read: as before it came.
+    pub fn unanswered(&mut self, xid: i32, operation: Operation) {
+        self.sent.push_front((xid, operation));
+    }
+
+    /// The connection is gone: what may be sent again goes back to the front of the line, in its old
+    /// order; the rest is returned, in its old order.
+    pub fn connection_lost(&mut self) -> Vec<Operation> {
+        let mut lost = Vec::new();
+        let mut again = VecDeque::new();
+        for (_, operation) in self.sent.drain(..) {
+            if operation.may_be_sent_again() {
+                again.push_back(operation);
+            } else {
+                lost.push(operation);
+            }
+        }
+        again.append(&mut self.unsent);
+        self.unsent = again;
+        lost
+    }
+
+    /// Everything, in order: the session is over.
+    pub fn drain(&mut self) -> impl Iterator<Item = Operation> + '_ {
+        self.sent.drain(..).map(|(_, operation)| operation).chain(self.unsent.drain(..))
+    }
+
+    /// The application is no longer interested in this watch: the answer shall not register it.
+    pub fn forget_watch(&mut self, watch: WatchId) {
+        let sent = self.sent.iter_mut().map(|(_, operation)| operation);
+        for operation in sent.chain(&mut self.unsent) {
+            if operation.watch == Some(watch) {
+                operation.watch = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What a server says: the answer to the handshake, replies, events.
+//!
+//! Anything that cannot be understood, or comes out of order, ends the connection: a server whose
+//! answers cannot be matched to our questions is of no use, and another one may do better.
+
+use crate::error::CallError;
+use crate::session::account;
+use crate::session::core::{Link, SessionCore};
+use crate::session::io::{Answer, SessionOutput};
+use crate::session::outstanding::Operation;
+use crate::session::registry::WatchTable;
+use bytes::Bytes;
+use mailstorm_shared::{Millis, Observation, SessionId, Zxid};
+use mailstorm_wire::client::{
+    ErrorCode, Reply, ReplyHeader, ReplyShape, Request, WatchEvent, WatchEventKind, WatcherType,
+    decode_connect_response, decode_event, decode_reply, decode_reply_header, xid,
+};
+use mailstorm_wire::frame::FrameDecoder;
+
+/// The server broke the protocol; the connection is of no use any more.
+struct Nonsense;
+
+impl SessionCore {
+    pub(super) fn received(&mut self, now: Millis, bytes: &Bytes, out: &mut Vec<SessionOutput>) {
+        match &mut self.link {
+            Link::Greeting { reader, .. } => reader.push(bytes.clone()),
+            Link::Up(up) => {
+                up.heard_at = now;
+                up.reader.push(bytes.clone());
+            }
+            // What a connection says after we gave it up.
+            Link::Idle { .. } | Link::Opening { .. } | Link::Over => return,
+        }
+        // Frames one by one: each may end the connection, and with it the rest.
+        loop {
+            let reader = match &mut self.link {
+                Link::Greeting { reader, .. } => reader,
+                Link::Up(up) => &mut up.reader,
+                _ => return,
+            };
+            let taken = match reader.next_frame() {
+                Ok(None) => return,
+                Ok(Some(frame)) if matches!(self.link, Link::Greeting { .. }) => {
+                    self.greeted(now, frame, out)
+                }
+                Ok(Some(frame)) => self.told(now, frame, out),
+                Err(_) => Err(Nonsense),
+            };
+            if let Err(Nonsense) = taken {
+                return self.drop_connection(now, out);
+            }
+        }
+    }
+
+    fn greeted(
+        &mut self,
+        now: Millis,
+        frame: Bytes,
+        out: &mut Vec<SessionOutput>,
+    ) -> Result<(), Nonsense> {
+        let response = decode_connect_response(frame).map_err(|_| Nonsense)?;
+        let resumed = self.session != SessionId::NONE;
+        let timeout = u64::try_from(response.timeout).unwrap_or(0);
+        if response.session == SessionId::NONE || timeout == 0 {
+            if resumed {
+                self.expired(out);
+                return Ok(());
+            }
+            // A new session was refused, which only a server in trouble does.
+            return Err(Nonsense);
+        }
+        if resumed && response.session != self.session {
+            return Err(Nonsense);
+        }
+        let Link::Greeting { reader, .. } = &mut self.link else {
+            unreachable!("only a server that was greeted greets")
+        };
+        let reader = std::mem::replace(reader, FrameDecoder::new(0));
+        let read_only = response.read_only == Some(true);
+        if !read_only {
+            self.session = response.session;
+            self.password = response.password;
+            self.timeout = Millis(timeout);
+        }
+        self.established(now, reader, read_only, resumed, out);
+        Ok(())
+    }
+
+    fn told(
+        &mut self,
+        now: Millis,
+        frame: Bytes,
+        out: &mut Vec<SessionOutput>,
+    ) -> Result<(), Nonsense> {
+        let header = decode_reply_header(&frame).map_err(|_| Nonsense)?;
+        match header.xid {
+            xid::EVENT => {
+                let event = decode_event(frame).map_err(|_| Nonsense)?;
+                self.happened(event, out);
+                Ok(())
+            }
+            xid::PING => {
+                self.saw(header.zxid);
+                self.fruitless = 0;
+                Ok(())
+            }
+            xid::AUTH => self.proven(now, header, out),
+            xid::SET_WATCHES => {
+                let Link::Up(up) = &mut self.link else { return Err(Nonsense) };
+                up.rearming = up.rearming.checked_sub(1).ok_or(Nonsense)?;
+                // A refusal would leave us deaf: better to try another server.
+                if header.error.is_some() { Err(Nonsense) } else { Ok(()) }
+            }
+            xid => {
+                let operation = self.outstanding.answered(xid).ok_or(Nonsense)?;
+                self.answered(operation, header, frame, out)
+            }
+        }
+    }
+
+    /// A reply shows everything up to its zxid, and every event up to there came before it.
+    fn saw(&mut self, zxid: Zxid) {
+        self.last_zxid_complete = self.last_zxid_complete.max(zxid);
+        self.last_zxid_seen = self.last_zxid_seen.max(zxid);
+    }
+
+    fn happened(&mut self, event: WatchEvent, out: &mut Vec<SessionOutput>) {
+        self.last_zxid_seen = self.last_zxid_seen.max(event.zxid);
+        let removed = match event.kind {
+            WatchEventKind::Change(kind) => {
+                out.push(SessionOutput::Observe(Observation::EventDelivered {
+                    client: self.config.client,
+                    session: self.session,
+                    path: event.path.clone(),
+                    kind,
+                    zxid: event.zxid,
+                }));
+                for watch in self.registry.fire(&event) {
+                    out.push(SessionOutput::Deliver { watch, event: event.clone() });
+                }
+                return;
+            }
+            WatchEventKind::DataWatchRemoved => WatcherType::Data,
+            WatchEventKind::ChildWatchRemoved => WatcherType::Children,
+            WatchEventKind::PersistentWatchRemoved => WatcherType::Persistent,
+        };
+        for watch in self.registry.remove(&event.path, removed) {
+            out.push(SessionOutput::Unwatched { watch });
+        }
+    }
+
+    fn proven(
+        &mut self,
+        now: Millis,
+        header: ReplyHeader,
+        out: &mut Vec<SessionOutput>,
+    ) -> Result<(), Nonsense> {
+        let Link::Up(up) = &mut self.link else { return Err(Nonsense) };
+        let number = up.proving.pop_front().ok_or(Nonsense)?;
+        let index = self.credentials.iter().position(|c| c.number == number).ok_or(Nonsense)?;
+        let Some(code) = header.error else {
+            if let Some(id) = self.credentials[index].waiting.take() {
+                let answer = Answer { zxid: header.zxid, reply: Reply::Empty };
+                self.complete_auth(id, Ok(answer), header.zxid, out);
+            }
+            return Ok(());
+        };
+        // Refused credentials are not tried again: the server hangs up over them each time.
+        let refused = self.credentials.remove(index);
+        if let Some(id) = refused.waiting {
+            self.complete_auth(id, Err(CallError::Refused(code)), header.zxid, out);
+        }
+        self.drop_connection(now, out);
+        Ok(())
+    }
+
+    fn answered(
+        &mut self,
+        operation: Operation,
+        header: ReplyHeader,
+        frame: Bytes,
+        out: &mut Vec<SessionOutput>,
+    ) -> Result<(), Nonsense> {
+        let result = match header.error {
+            Some(code) => Err(refusal(&operation, code)),
+            None => match decode_reply(frame, ReplyShape::of(&operation.request)) {
+                Ok((_, Ok(reply))) => Ok(Answer { zxid: header.zxid, reply }),
+                Ok((_, Err(code))) => Err(refusal(&operation, code)),
+                Err(_) => {
+                    // As if no answer had come.
+                    self.outstanding.unanswered(header.xid, operation);
+                    return Err(Nonsense);
+                }
+            },
+        };
+        self.saw(header.zxid);
+        self.fruitless = 0;
+        if operation.request == Request::CloseSession {
+            self.farewell(out);
+            return Ok(());
+        }
+        self.settle_watches(&operation, &result, out);
+        self.complete(&operation, result, header.zxid, out);
+        match header.error {
+            // The server will hang up; whoever takes us next says whether the session is over.
+            Some(ErrorCode::SessionExpired | ErrorCode::SessionMoved) => Err(Nonsense),
+            _ => Ok(()),
+        }
+    }
+
+    /// Registers the watch that the operation has left, or drops those it has removed.
+    fn settle_watches(
+        &mut self,
+        operation: &Operation,
+        result: &Result<Answer, CallError>,
+        out: &mut Vec<SessionOutput>,
+    ) {
+        let table = match (&operation.request, result) {
+            (Request::Exists { path, .. }, Err(CallError::Refused(ErrorCode::NoNode))) => {
+                (WatchTable::Exist, path)
+            }
+            (Request::Exists { path, .. } | Request::GetData { path, .. }, Ok(_)) => {
+                (WatchTable::Data, path)
+            }
+            (Request::Children { path, .. }, Ok(_)) => (WatchTable::Child, path),
+            (Request::AddWatch { path, mode }, Ok(_)) => (WatchTable::lasting(*mode), path),
+            (Request::RemoveWatches { path, kind }, Ok(_)) => {
+                for watch in self.registry.remove(path, *kind) {
+                    out.push(SessionOutput::Unwatched { watch });
+                }
+                return;
+            }
+            _ => return,
+        };
+        if let Some(watch) = operation.watch {
+            self.registry.add(watch, table.0, table.1.clone());
+        }
+    }
+}
+
+/// What a reply's error code means for the caller.
+fn refusal(operation: &Operation, code: ErrorCode) -> CallError {
+    match code {
+        // The server does not know, either.
+        ErrorCode::ConnectionLoss | ErrorCode::OperationTimeout | ErrorCode::SystemError
+            if account::is_write(&operation.request) =>
+        {
+            CallError::ConnectionLoss
+        }
+        ErrorCode::SessionExpired => CallError::SessionExpired,
+        code => CallError::Refused(code),
+    }
+}
