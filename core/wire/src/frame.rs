@@ -7,7 +7,7 @@
 //! where the next frame begins is unknown, and the connection has to end.
 //! Start at [`FrameDecoder`].
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// The longest request a server takes, in bytes. ZooKeeper's `jute.maxbuffer` is 1,048,575, for the
 /// whole request; here a znode's data may have 1 MiB, and 64 KiB are left for path, access list and
@@ -128,14 +128,15 @@ impl Gathered {
             return None;
         }
         if self.copied.is_empty() {
-            let mut frame = self.chunk.split_to(whole);
-            return Some(frame.split_off(skip));
+            self.chunk.advance(skip);
+            return Some(self.chunk.split_to(length));
         }
         let missing = whole.saturating_sub(self.copied.len());
         self.copied.extend_from_slice(&self.chunk.split_to(missing));
         let rest = self.copied.split_off(whole);
         let mut frame = Bytes::from(std::mem::replace(&mut self.copied, rest));
-        Some(frame.split_off(skip))
+        frame.advance(skip);
+        Some(frame)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every format here is made of: bytes put into a sink, bytes taken from a cursor.
 //!
 //! Owns: [`Sink`] and [`Encode`], which give each encoding exactly one allocation, and the bounds
-//! checks of [`Cursor`]. Leaves: what numbers and strings look like to [`crate::jute`] and
+//! checks of `Cursor`. Leaves: what numbers and strings look like to [`crate::jute`] and
 //! [`crate::compact`].
 //! Holds: a cursor never reads past its end, and no allocation is larger than the bytes at hand
 //! justify. Start at [`to_bytes`].

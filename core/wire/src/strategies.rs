@@ -157,14 +157,14 @@ fn set_watches() -> impl Strategy<Value = SetWatches> {
 }
 
 pub(crate) fn request() -> impl Strategy<Value = Request> {
-    let with_watch = (text(), any::<bool>());
+    let with_watch = || (text(), any::<bool>());
     prop_oneof![
         lone_write().prop_map(Request::Write),
         vec(step(), 0..4).prop_map(Request::Multi),
         vec(read(), 0..4).prop_map(Request::MultiRead),
-        with_watch.clone().prop_map(|(path, watch)| Request::Exists { path, watch }),
-        with_watch.clone().prop_map(|(path, watch)| Request::GetData { path, watch }),
-        (with_watch, any::<bool>()).prop_map(|((path, watch), stat)| Request::Children {
+        with_watch().prop_map(|(path, watch)| Request::Exists { path, watch }),
+        with_watch().prop_map(|(path, watch)| Request::GetData { path, watch }),
+        (with_watch(), any::<bool>()).prop_map(|((path, watch), stat)| Request::Children {
             path,
             watch,
             stat

@@ -1,6 +1,6 @@
 //! ZooKeeper's client protocol, version 0, as 3.9 speaks it: requests, replies, events, handshake.
 //!
-//! [`types`] has the vocabulary, `record` the parts that several frames share; `handshake`, `request`
+//! `types` has the vocabulary, `record` the parts that several frames share; `handshake`, `request`
 //! and `reply` turn frames into bytes and back, for both sides. Every function here deals in bodies:
 //! the length before them belongs to [`crate::frame`].
 //!

@@ -266,14 +266,17 @@ fn a_request_without_a_header_has_no_answer() {
 
 #[test]
 fn a_record_that_is_not_what_its_opcode_says_is_answered_by_minus_five() {
+    // As a step, both would be whole: a path, an empty access list, a version; a path, a version.
+    let set_acl = format!("00000007 00 ffffffff 00000002 2f61 00000000 ffffffff {LAST_STEP}");
+    let delete = format!("00000002 00 ffffffff 00000002 2f61 ffffffff {LAST_STEP}");
     for frame in [
-        "00000007 00000003 00000005 2f61 00", // a path that is too short
-        "00000007 0000006a 00000002 2f61 00000002", // a third mode of addWatch
-        "00000007 00000012 00000002 2f61 00000000", // watcher types begin at 1
-        "00000007 0000000e 00000007 00 ffffffff 00000002 2f61 00", // setACL as a step
-        "00000007 00000016 00000002 00 ffffffff 00000002 2f61 00", // delete in a multiRead
+        "00000007 00000003 00000005 2f61 00".into(), // a path that is too short
+        "00000007 0000006a 00000002 2f61 00000002".into(), // a third mode of addWatch
+        "00000007 00000012 00000002 2f61 00000000".into(), // watcher types begin at 1
+        format!("00000007 0000000e {set_acl}"),
+        format!("00000007 00000016 {delete}"),
     ] {
-        let error = decode_request(hex(frame)).unwrap_err();
+        let error = decode_request(hex(&frame)).unwrap_err();
         assert!(matches!(error, RequestError::Malformed { xid: 7, .. }), "{error}");
         assert!(!error.hangs_up());
         let answer = error.answer(Zxid(99)).unwrap();

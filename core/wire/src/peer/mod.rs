@@ -7,7 +7,7 @@
 //! earlier relation can never be taken for one of a later. Within a link messages arrive in order or
 //! the link breaks.
 //!
-//! [`types`] has the vocabulary, `codec` the bytes of a message, `frame` what is around them: lengths
+//! `types` has the vocabulary, `codec` the bytes of a message, `frame` what is around them: lengths
 //! and checksums.
 
 mod codec;

@@ -4,7 +4,7 @@
 //! that applying it twice does no harm: fuzzy snapshots and repeated proposals depend on that.
 //! The replica moves [`Entry`]s and does not look inside; the database reads [`Txn`].
 //!
-//! [`types`] has the vocabulary; `codec` turns it into bytes and back.
+//! `types` has the vocabulary; `codec` turns it into bytes and back.
 
 mod codec;
 #[cfg(test)]
