@@ -1,0 +1,42 @@
+//! What a claim notes of its batch.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A batch of mails, as its claim's znode holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchNote {
+    /// The place of the first mail in the inbox, from 0; the others follow.
+    pub first: usize,
+    /// When the note was last written, in milliseconds since the Unix epoch, on the writer's clock.
+    pub noted_at: u64,
+    /// Who wrote it.
+    pub writer: Arc<str>,
+    /// The mails, in the inbox's order.
+    pub mails: Vec<NotedMail>,
+}
+
+/// One mail of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotedMail {
+    /// Its id in the inbox.
+    pub id: Arc<str>,
+    /// How many times processing was begun.
+    pub attempts: u32,
+    /// The verdict in one word, once the sink has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Arc<str>>,
+}
+
+impl BatchNote {
+    pub(super) fn encode(&self) -> Bytes {
+        serde_json::to_vec(self).expect("plain data serialises").into()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}

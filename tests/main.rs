@@ -1,0 +1,5 @@
+//! Everything that is tested across packages: stories, replays, regression seeds, tidy checks.
+//!
+//! One binary, so that it links once. Every failure prints the line that replays it.
+
+mod tidy;
