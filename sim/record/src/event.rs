@@ -23,7 +23,7 @@ impl fmt::Display for NodeName {
 }
 
 /// One event of a run. Checkers are fed with these, in order, while the run goes on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// Virtual time since the run began, in nanoseconds: the world's own clock, not a node's.
     pub at_ns: u64,
@@ -35,7 +35,7 @@ pub struct Event {
 }
 
 /// What an event tells.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Happening {
     /// A process told of itself.

@@ -4,10 +4,14 @@
 //! `world`, judging it to `checkers`, showing it to `reports`.
 //! Holds: everything here is plain data with one serialised form; nothing in it depends on the machine
 //! it was made on.
-//! Start at [`event::Event`] and [`verdict::Verdict`].
+//! Start at [`plan::Plan`], [`event::Event`] and [`verdict::Verdict`]; [`run::Run`] holds them together.
 
 pub mod event;
+pub mod plan;
+pub mod run;
 pub mod verdict;
 
 pub use event::{Event, Happening, NodeName};
+pub use plan::{Fault, FaultKind, Plan, PlanError};
+pub use run::{FaultCount, Run, TraceHash};
 pub use verdict::{Verdict, Violation};

@@ -1,0 +1,202 @@
+//! The record of a run: what was run, what it gave, and, on replay, everything that happened.
+//!
+//! Holds: the same run gives the same bytes; nothing here tells of the machine or the hour it ran on.
+//! Start at [`Run`].
+
+use crate::{Event, Plan, Verdict, Violation};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the record's file format. Grows when an old reader would misread a new record.
+pub const RUN_FORMAT: u32 = 1;
+
+/// A run: `(scenario, seed, plan)` and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// [`RUN_FORMAT`] of the writer.
+    pub format: u32,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// What went wrong, and when.
+    pub plan: Plan,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Everything that happened, in order, if it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<Event>>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Every checker's verdict by name; the world's own (`panic`, `bound`, `dead-end`, `convergence`)
+    /// are there only when they fired.
+    pub verdicts: Vec<(String, Verdict)>,
+    /// A hash over every delivered message and every event: equal for equal runs, in any process.
+    pub trace_hash: TraceHash,
+    /// How often each of the scenario's goals was reached.
+    pub reached: BTreeMap<String, u64>,
+    /// The faults, by kind.
+    pub faults: BTreeMap<String, FaultCount>,
+    /// Further figures that the scenario counts: mails processed, attempts.
+    pub figures: BTreeMap<String, u64>,
+    /// Messages delivered.
+    pub messages: u64,
+    /// Bytes delivered.
+    pub bytes: u64,
+    /// Events of the world's clockwork: deliveries, disk completions, timers.
+    pub events: u64,
+    /// How long the run was, in virtual nanoseconds.
+    pub virtual_ns: u64,
+}
+
+/// How many faults of one kind there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultCount {
+    /// How many the plan had and the run came to.
+    pub injected: u64,
+    /// How many of them changed anything: held a packet, killed a process, tore a sector.
+    pub effective: u64,
+}
+
+/// A trace hash; written in hexadecimal, since JSON's numbers end at 2^53 in many readers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TraceHash(pub u64);
+
+impl std::fmt::Display for TraceHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for TraceHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TraceHash {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Outcome {
+    /// The violations, in the order of the checkers.
+    pub fn violations(&self) -> impl Iterator<Item = &Violation> {
+        self.verdicts.iter().filter_map(|(_, verdict)| match verdict {
+            Verdict::Violation(violation) => Some(violation),
+            _ => None,
+        })
+    }
+
+    /// The verdict on the whole: the first violation, else the first that could not be told, else a pass.
+    pub fn verdict(&self) -> Verdict {
+        if let Some(violation) = self.violations().next() {
+            return Verdict::Violation(violation.clone());
+        }
+        let unknown = self.verdicts.iter().find(|(_, v)| matches!(v, Verdict::Unknown { .. }));
+        unknown.map_or(Verdict::Pass, |(_, verdict)| verdict.clone())
+    }
+}
+
+/// Why a file is no record that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It is no record at all.
+    #[error("not a record of a run: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    /// It was written by a later version.
+    #[error("the record has format {found}; this version reads up to {RUN_FORMAT}")]
+    TooNew {
+        /// Its version.
+        found: u32,
+    },
+}
+
+impl Run {
+    /// The record as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a run is plain data with string keys")
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`RunError`] when it is none, or too new.
+    pub fn parse(text: &str) -> Result<Self, RunError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_str(text)?;
+        if head.format > RUN_FORMAT {
+            return Err(RunError::TooNew { found: head.format });
+        }
+        Ok(serde_json::from_str(text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Happening, NodeName};
+
+    fn run() -> Run {
+        let violation = Violation {
+            checker: "quorum".into(),
+            kind: "lost".into(),
+            at_ns: 7,
+            nodes: vec!["s1".into()],
+            detail: "1:2 is gone".into(),
+        };
+        Run {
+            format: RUN_FORMAT,
+            scenario: "mail-claims".into(),
+            seed: u64::MAX,
+            plan: Plan::default(),
+            outcome: Outcome {
+                verdicts: vec![
+                    ("sessions".into(), Verdict::Unknown { why: "bound".into() }),
+                    ("quorum".into(), Verdict::Violation(violation)),
+                    ("watches".into(), Verdict::Pass),
+                ],
+                trace_hash: TraceHash(0xfeed),
+                reached: [("leader_died".to_owned(), 3)].into(),
+                faults: [("crash".to_owned(), FaultCount { injected: 2, effective: 1 })].into(),
+                figures: BTreeMap::new(),
+                messages: 1,
+                bytes: 2,
+                events: 3,
+                virtual_ns: 4,
+            },
+            events: Some(vec![Event {
+                at_ns: 5,
+                node: Some(NodeName::from("s1")),
+                happening: Happening::Started { incarnation: 0 },
+            }]),
+        }
+    }
+
+    #[test]
+    fn a_record_read_back_is_the_same_record() {
+        assert_eq!(Run::parse(&run().to_json()).expect("our own words"), run());
+    }
+
+    #[test]
+    fn a_violation_outweighs_what_could_not_be_told() {
+        assert!(matches!(run().outcome.verdict(), Verdict::Violation(v) if v.kind == "lost"));
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_refused() {
+        let mut later = run();
+        later.format += 1;
+        let error = Run::parse(&later.to_json()).expect_err("too new");
+        assert_eq!(error.to_string(), "the record has format 2; this version reads up to 1");
+        assert!(Run::parse("{}").is_err());
+    }
+}

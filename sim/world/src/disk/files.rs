@@ -1,0 +1,508 @@
+//! What is on a disk, what is only in its cache, and what a crash makes of the difference.
+//!
+//! Owns: contents, the folder, what a sync has made durable, crashes, damage. Leaves: time and faults to
+//! the module above.
+//! Holds: what a sync has covered survives every crash, unless it is damaged on purpose; what it has not
+//! covered is kept, lost or torn, sector by sector; a rename or removal that was not synced happened or
+//! did not.
+//!
+//! A file keeps its newest content whole. What it would be without the writes that no sync has covered
+//! stands in its *layers*: for every sector touched since, what it held before. A sync freezes the newest
+//! layer when it begins and drops it when it is done; writes in between open another one.
+
+use crate::stream::Stream;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// What a disk writes whole or tears.
+pub(crate) const SECTOR_BYTES: usize = 512;
+
+/// How many sectors before the end of what was written are spared from damage, besides the newest batch.
+const TAIL_SECTORS: usize = 8;
+
+/// The longest file: a bound on what damaged numbers can ask for.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// What a crash does to writes that no sync has covered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The disk's stream decides, for the whole crash and for every sector.
+    Drawn,
+    /// Every such sector is torn.
+    Torn,
+}
+
+/// What a crash has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Losses {
+    /// Sectors that fell back to what they held before.
+    pub(crate) lost: usize,
+    /// Sectors that are half old and half new.
+    pub(crate) torn: usize,
+    /// Names that came back or vanished.
+    pub(crate) names: usize,
+}
+
+/// The files of one disk.
+#[derive(Debug)]
+pub(crate) struct Files {
+    bodies: BTreeMap<u32, Body>,
+    names: BTreeMap<String, u32>,
+    durable_names: BTreeMap<String, u32>,
+    /// What was done to the folder since it was synced.
+    journal: Vec<Change>,
+    next_body: u32,
+    next_layer: u64,
+    stream: Stream,
+}
+
+/// A change of the folder.
+#[derive(Clone, Debug)]
+enum Change {
+    Created { name: String, body: u32 },
+    Renamed { from: String, to: String, body: u32 },
+    Removed { name: String },
+}
+
+#[derive(Debug, Default)]
+struct Body {
+    content: Vec<u8>,
+    /// Oldest first; the last one is open.
+    layers: Vec<Layer>,
+    /// Sectors that a sync was said to cover and did not.
+    doomed: BTreeMap<usize, Vec<u8>>,
+    /// What the last sync covered: the newest batch.
+    newest: BTreeSet<usize>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    number: u64,
+    /// What the sectors held before.
+    before: BTreeMap<usize, Vec<u8>>,
+    length_before: usize,
+}
+
+/// A sync under way.
+#[derive(Clone, Debug)]
+pub(crate) enum SyncMark {
+    File { body: u32, layer: u64, name: String },
+    Folder { changes: usize },
+}
+
+fn missing() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+fn sectors(from: usize, to: usize) -> std::ops::Range<usize> {
+    from / SECTOR_BYTES..to.div_ceil(SECTOR_BYTES)
+}
+
+impl Body {
+    /// What a sector holds now; shorter at the end of the file.
+    fn sector(&self, sector: usize) -> &[u8] {
+        let start = (sector * SECTOR_BYTES).min(self.content.len());
+        &self.content[start..(start + SECTOR_BYTES).min(self.content.len())]
+    }
+
+    fn replace_sector(&mut self, sector: usize, bytes: &[u8]) {
+        let start = sector * SECTOR_BYTES;
+        if self.content.len() < start + bytes.len() {
+            self.content.resize(start + bytes.len(), 0);
+        }
+        self.content[start..start + bytes.len()].copy_from_slice(bytes);
+        let end = (start + SECTOR_BYTES).min(self.content.len());
+        self.content[start + bytes.len()..end].fill(0);
+    }
+
+    /// Notes what the sectors from byte `from` to byte `to` held, before they change.
+    fn remember(&mut self, from: usize, to: usize, next_layer: &mut u64) {
+        if self.layers.is_empty() {
+            *next_layer += 1;
+            let length_before = self.content.len();
+            self.layers.push(Layer { number: *next_layer, before: BTreeMap::new(), length_before });
+        }
+        for sector in sectors(from, to) {
+            let open = self.layers.last().expect("a layer is open: pushed above");
+            if !open.before.contains_key(&sector) {
+                let before = self.sector(sector).to_vec();
+                let open = self.layers.last_mut().expect("a layer is open: pushed above");
+                open.before.insert(sector, before);
+            }
+        }
+    }
+
+    /// Settles everything no sync has covered, as a crash does.
+    fn crash(&mut self, mode: Mode, stream: &mut Stream, losses: &mut Losses) {
+        let mut versions: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
+        for (sector, before) in std::mem::take(&mut self.doomed) {
+            versions.entry(sector).or_default().push(before);
+        }
+        let length_before = self.layers.first().map(|layer| layer.length_before);
+        for layer in std::mem::take(&mut self.layers) {
+            for (sector, before) in layer.before {
+                versions.entry(sector).or_default().push(before);
+            }
+        }
+        let new_length = self.content.len();
+        let kept_up_to = stream.below(versions.len() as u64 + 1) as usize;
+        for (place, (sector, older)) in versions.into_iter().enumerate() {
+            let fate = match mode {
+                Mode::KeepAll => SectorFate::Kept,
+                Mode::LoseAll => SectorFate::Lost,
+                Mode::KeepPrefix if place < kept_up_to => SectorFate::Kept,
+                Mode::KeepPrefix if place == kept_up_to => SectorFate::Torn,
+                Mode::KeepPrefix => SectorFate::Lost,
+                Mode::TearAll => SectorFate::Torn,
+                Mode::EachItsOwn => match stream.below(3) {
+                    0 => SectorFate::Kept,
+                    1 => SectorFate::Lost,
+                    _ => SectorFate::Torn,
+                },
+            };
+            let old = stream.pick(&older).expect("a sector stands here for what it held").clone();
+            match fate {
+                SectorFate::Kept => {}
+                SectorFate::Lost => {
+                    losses.lost += 1;
+                    self.replace_sector(sector, &old);
+                }
+                SectorFate::Torn => {
+                    losses.torn += 1;
+                    let new = self.sector(sector).to_vec();
+                    let mut torn = old;
+                    let cut = stream.between(1, SECTOR_BYTES as u64 - 1) as usize;
+                    torn.resize(torn.len().max(cut.min(new.len())), 0);
+                    let cut = cut.min(new.len());
+                    torn[..cut].copy_from_slice(&new[..cut]);
+                    self.replace_sector(sector, &torn);
+                }
+            }
+        }
+        if let Some(length_before) = length_before {
+            let length = match mode {
+                Mode::KeepAll | Mode::TearAll => new_length,
+                Mode::LoseAll => length_before,
+                Mode::KeepPrefix | Mode::EachItsOwn => {
+                    *stream.pick(&[length_before, new_length]).expect("there are two")
+                }
+            };
+            self.content.resize(length, 0);
+        }
+    }
+
+    /// The first sector that damage may not reach if the file can end torn: the newest batch is spared,
+    /// and what stands at the very end (after a log was cut, that is no part of the newest batch).
+    fn tail(&self) -> usize {
+        let written =
+            self.content.iter().rposition(|b| *b != 0).map_or(0, |last| last / SECTOR_BYTES);
+        let newest = self.newest.first().copied().unwrap_or(0);
+        newest.min(written.saturating_sub(TAIL_SECTORS))
+    }
+}
+
+/// How a crash deals with everything that was not synced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// The machine had written it all: what a mere death of the process leaves.
+    KeepAll,
+    LoseAll,
+    /// Written in order up to some sector, which is torn.
+    KeepPrefix,
+    EachItsOwn,
+    TearAll,
+}
+
+enum SectorFate {
+    Kept,
+    Lost,
+    Torn,
+}
+
+impl Files {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            bodies: BTreeMap::new(),
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            journal: Vec::new(),
+            next_body: 0,
+            next_layer: 0,
+            stream,
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
+    }
+
+    pub(crate) fn length(&self, name: &str) -> Option<usize> {
+        self.names.get(name).map(|body| self.bodies[body].content.len())
+    }
+
+    pub(crate) fn read(&self, name: &str) -> io::Result<Bytes> {
+        let body = self.names.get(name).ok_or_else(missing)?;
+        Ok(Bytes::copy_from_slice(&self.bodies[body].content))
+    }
+
+    /// Whether this write needs room that the disk has not given yet.
+    pub(crate) fn grows(&self, name: &str, end: u64) -> bool {
+        self.length(name).is_none_or(|length| end > length as u64)
+    }
+
+    pub(crate) fn write(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let end = offset.saturating_add(bytes.len() as u64);
+        if end > FILE_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let (offset, end) = (offset as usize, end as usize);
+        let id = self.body(name);
+        let body = self.bodies.get_mut(&id).expect("every name has its body");
+        body.remember(offset.min(body.content.len()), end, &mut self.next_layer);
+        if body.content.len() < end {
+            body.content.resize(end, 0);
+        }
+        body.content[offset..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn truncate(&mut self, name: &str, bytes: u64) -> io::Result<()> {
+        if bytes > FILE_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let id = *self.names.get(name).ok_or_else(missing)?;
+        let body = self.bodies.get_mut(&id).expect("every name has its body");
+        // A longer file is all zeros there, whether its length survives or not: nothing to remember.
+        let old = body.content.len();
+        body.remember((bytes as usize).min(old), old, &mut self.next_layer);
+        body.content.resize(bytes as usize, 0);
+        Ok(())
+    }
+
+    pub(crate) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let body = self.names.remove(from).ok_or_else(missing)?;
+        self.names.insert(to.to_owned(), body);
+        self.journal.push(Change::Renamed { from: from.to_owned(), to: to.to_owned(), body });
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        if self.names.remove(name).is_some() {
+            self.journal.push(Change::Removed { name: name.to_owned() });
+        }
+    }
+
+    /// Whether anything was written that no sync has covered.
+    pub(crate) fn is_endangered(&self) -> bool {
+        self.bodies.values().any(|body| body.layers.iter().any(|layer| !layer.before.is_empty()))
+    }
+
+    /// Freezes what a sync of this file covers.
+    pub(crate) fn sync_begins(&mut self, name: &str) -> io::Result<SyncMark> {
+        let id = *self.names.get(name).ok_or_else(missing)?;
+        let body = self.bodies.get_mut(&id).expect("every name has its body");
+        let layer = body.layers.last().map_or(0, |layer| layer.number);
+        if body
+            .layers
+            .last()
+            .is_some_and(|open| !open.before.is_empty() || open.length_before != body.content.len())
+        {
+            self.next_layer += 1;
+            let length_before = body.content.len();
+            body.layers.push(Layer {
+                number: self.next_layer,
+                before: BTreeMap::new(),
+                length_before,
+            });
+        }
+        Ok(SyncMark::File { body: id, layer, name: name.to_owned() })
+    }
+
+    /// Freezes what a sync of the folder covers.
+    pub(crate) fn sync_folder_begins(&self) -> SyncMark {
+        SyncMark::Folder { changes: self.journal.len() }
+    }
+
+    /// Makes durable what the sync covers.
+    pub(crate) fn sync_done(&mut self, mark: &SyncMark) {
+        match mark {
+            SyncMark::Folder { changes } => {
+                let covered = (*changes).min(self.journal.len());
+                for change in self.journal.drain(..covered).collect::<Vec<_>>() {
+                    self.apply(change);
+                }
+                self.drop_unnamed();
+            }
+            SyncMark::File { body: id, layer, name } => {
+                let mut change = None;
+                self.journal.retain(|c| {
+                    let ours = match c {
+                        Change::Created { body, .. } | Change::Renamed { body, .. } => body == id,
+                        Change::Removed { .. } => false,
+                    };
+                    if ours {
+                        change = Some(c.clone());
+                    }
+                    !ours
+                });
+                if let Some(Change::Renamed { from, .. }) = &change {
+                    self.durable_names.remove(from);
+                }
+                if self.names.get(name) == Some(id) {
+                    self.durable_names.insert(name.clone(), *id);
+                }
+                let Some(body) = self.bodies.get_mut(id) else { return };
+                let covered = body.layers.partition_point(|l| l.number <= *layer);
+                let done: Vec<Layer> = body.layers.drain(..covered).collect();
+                if done.iter().any(|l| !l.before.is_empty()) {
+                    body.newest = done.iter().flat_map(|l| l.before.keys().copied()).collect();
+                }
+                for sector in &body.newest {
+                    body.doomed.remove(sector);
+                }
+            }
+        }
+    }
+
+    /// Says that the sync is over, though what it covers is as endangered as before (and a later sync
+    /// will not see it: the cache holds it to be clean). Returns whether anything was to be synced.
+    pub(crate) fn sync_failed(&mut self, mark: &SyncMark) -> bool {
+        let SyncMark::File { body: id, layer, .. } = mark else { return false };
+        let Some(body) = self.bodies.get_mut(id) else { return false };
+        let covered = body.layers.partition_point(|l| l.number <= *layer);
+        let mut any = false;
+        for layer in body.layers.drain(..covered).collect::<Vec<_>>() {
+            for (sector, before) in layer.before {
+                any = true;
+                body.doomed.entry(sector).or_insert(before);
+            }
+        }
+        any
+    }
+
+    /// The power is gone.
+    pub(crate) fn crash(&mut self, fate: Fate) -> Losses {
+        let mut losses = Losses::default();
+        let mode = match (fate, self.stream.below(4)) {
+            (Fate::Torn, _) => Mode::TearAll,
+            (Fate::Drawn, 0) => Mode::KeepAll,
+            (Fate::Drawn, 1) => Mode::LoseAll,
+            (Fate::Drawn, 2) => Mode::KeepPrefix,
+            (Fate::Drawn, _) => Mode::EachItsOwn,
+        };
+        let journal = std::mem::take(&mut self.journal);
+        let kept_up_to = self.stream.below(journal.len() as u64 + 1) as usize;
+        for (place, change) in journal.into_iter().enumerate() {
+            let kept = match mode {
+                Mode::KeepAll | Mode::TearAll => true,
+                Mode::LoseAll => false,
+                Mode::KeepPrefix => place < kept_up_to,
+                Mode::EachItsOwn => self.stream.chance(500_000),
+            };
+            if kept {
+                self.apply(change);
+            } else {
+                losses.names += 1;
+            }
+        }
+        self.names = self.durable_names.clone();
+        self.drop_unnamed();
+        for body in self.bodies.values_mut() {
+            body.crash(mode, &mut self.stream, &mut losses);
+        }
+        losses
+    }
+
+    /// Everything is gone: the disk was replaced. Returns whether there was anything.
+    pub(crate) fn lose(&mut self) -> bool {
+        let any = !self.durable_names.is_empty();
+        self.names.clear();
+        self.durable_names.clear();
+        self.journal.clear();
+        self.bodies.clear();
+        any
+    }
+
+    /// Changes one bit in a sector that has been durable for some time. To be used between a crash and
+    /// the next start. Returns whether there was such a sector.
+    pub(crate) fn rot(&mut self, ends_torn: &dyn Fn(&str) -> bool) -> bool {
+        let Some((id, sector)) = self.old_sector(ends_torn) else { return false };
+        let body = self.bodies.get_mut(&id).expect("every name has its body");
+        let mut bytes = body.sector(sector).to_vec();
+        let bit = self.stream.below(bytes.len() as u64 * 8) as usize;
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        body.replace_sector(sector, &bytes);
+        true
+    }
+
+    /// Replaces a sector that has been durable for some time by another one's content. To be used between
+    /// a crash and the next start. Returns whether that changed anything.
+    pub(crate) fn misdirect(&mut self, ends_torn: &dyn Fn(&str) -> bool) -> bool {
+        let Some((id, sector)) = self.old_sector(ends_torn) else { return false };
+        let Some((from, stray)) = self.old_sector(ends_torn) else { return false };
+        let stray = self.bodies[&from].sector(stray).to_vec();
+        let body = self.bodies.get_mut(&id).expect("every name has its body");
+        let mut bytes = body.sector(sector).to_vec();
+        let length = bytes.len().min(stray.len());
+        if bytes[..length] == stray[..length] {
+            return false;
+        }
+        bytes[..length].copy_from_slice(&stray[..length]);
+        body.replace_sector(sector, &bytes);
+        true
+    }
+
+    /// Some sector with a content, outside the newest batch of its file.
+    ///
+    /// Where a file can end torn, its tail is spared as well. A record there that is damaged looks like one
+    /// that a crash cut off, so that a correct server would drop it, though it may have been acknowledged.
+    fn old_sector(&mut self, ends_torn: &dyn Fn(&str) -> bool) -> Option<(u32, usize)> {
+        let mut candidates = Vec::new();
+        for (name, id) in &self.durable_names {
+            let body = &self.bodies[id];
+            let all = body.content.len().div_ceil(SECTOR_BYTES);
+            let end = if ends_torn(name) { all.min(body.tail()) } else { all };
+            let filled = |s: &usize| body.sector(*s).iter().any(|b| *b != 0);
+            candidates.extend((0..end).filter(filled).map(|s| (*id, s)));
+        }
+        self.stream.pick(&candidates).copied()
+    }
+
+    /// The body of this name, made if need be.
+    fn body(&mut self, name: &str) -> u32 {
+        if let Some(body) = self.names.get(name) {
+            return *body;
+        }
+        self.next_body += 1;
+        let body = self.next_body;
+        self.bodies.insert(body, Body::default());
+        self.names.insert(name.to_owned(), body);
+        self.journal.push(Change::Created { name: name.to_owned(), body });
+        body
+    }
+
+    /// Carries out a change on what is durable.
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Created { name, body } => _ = self.durable_names.insert(name, body),
+            Change::Renamed { from, to, body } => {
+                self.durable_names.remove(&from);
+                self.durable_names.insert(to, body);
+            }
+            Change::Removed { name } => _ = self.durable_names.remove(&name),
+        }
+    }
+
+    /// Forgets the bodies that no name can lead to any more.
+    fn drop_unnamed(&mut self) {
+        let mut named: BTreeSet<u32> =
+            self.names.values().chain(self.durable_names.values()).copied().collect();
+        for change in &self.journal {
+            if let Change::Created { body, .. } | Change::Renamed { body, .. } = change {
+                named.insert(*body);
+            }
+        }
+        self.bodies.retain(|body, _| named.contains(body));
+    }
+}

@@ -1,0 +1,221 @@
+//! A node's disk: its files, its pace, and what is wrong with it.
+//!
+//! Owns: how long things take, faults that come and go, operations under way. Leaves: contents and
+//! crashes to [`files`].
+//! Holds: one device does one thing at a time, in the order of asking; an operation that a dead process
+//! asked for is never told as done.
+
+pub(crate) mod files;
+
+use crate::queue::{Control, Due};
+use crate::scenario::DiskSpeed;
+use crate::slab::Id;
+use crate::stream::Stream;
+use crate::world::World;
+use files::{Files, SyncMark};
+use std::io;
+use std::task::{Poll, Waker};
+
+/// One node's disk.
+pub(crate) struct Device {
+    pub(crate) files: Files,
+    pub(crate) faults: DiskFaults,
+    /// A sync was begun that a fault wants torn.
+    pub(crate) is_torn: bool,
+    stream: Stream,
+    free_at: u64,
+    /// Operations that wait for a stalled disk, in the order of asking.
+    stalled: Vec<Id>,
+}
+
+/// The faults that a disk has at the moment, by their place in the plan.
+#[derive(Debug, Default)]
+pub(crate) struct DiskFaults {
+    pub(crate) stalled: Vec<usize>,
+    pub(crate) slow: Vec<(usize, u32)>,
+    pub(crate) full: Vec<usize>,
+    pub(crate) sync_fails: Vec<usize>,
+    pub(crate) sync_lies: Vec<usize>,
+    pub(crate) tears: Vec<usize>,
+}
+
+/// An operation that takes time.
+#[derive(Debug)]
+pub(crate) struct DiskWork {
+    node: usize,
+    what: DiskTask,
+    waker: Option<Waker>,
+    done: Option<io::Result<()>>,
+}
+
+/// What takes time.
+#[derive(Debug)]
+pub(crate) enum DiskTask {
+    /// A sync.
+    Sync(SyncMark),
+    /// Anything else: a read, or a command to a disk that does not answer.
+    Wait,
+}
+
+impl Device {
+    pub(crate) fn new(seed: u64, node: &str) -> Self {
+        Self {
+            files: Files::new(Stream::new(seed, &format!("disk {node} crashes"))),
+            faults: DiskFaults::default(),
+            is_torn: false,
+            stream: Stream::new(seed, &format!("disk {node} pace")),
+            free_at: 0,
+            stalled: Vec::new(),
+        }
+    }
+
+    /// How long a sync takes on a healthy disk.
+    fn sync_ns(&mut self, speed: &DiskSpeed) -> u64 {
+        let us = self.stream.between(speed.sync_us_min, speed.sync_us_max.max(speed.sync_us_min));
+        let late = self.stream.chance(speed.late_per_million);
+        let late_us = if late { self.stream.below(speed.late_us) } else { 0 };
+        (us + late_us) * 1_000
+    }
+
+    /// Nothing is under way any more: the process died.
+    pub(crate) fn forget_work(&mut self, now: u64) {
+        self.stalled.clear();
+        self.is_torn = false;
+        self.free_at = now;
+    }
+}
+
+impl World {
+    /// Whether a command to this disk takes effect at once, as a write to the cache of a healthy disk.
+    pub(crate) fn disk_is_prompt(&mut self, node: usize) -> bool {
+        let Self { nodes, faults, .. } = self;
+        let device = &nodes[node].disk;
+        for fault in &device.faults.stalled {
+            faults.effective(*fault);
+        }
+        device.faults.stalled.is_empty()
+    }
+
+    /// Whether there is room for a file to reach up to `end`.
+    pub(crate) fn disk_room(&mut self, node: usize, name: &str, end: u64) -> io::Result<()> {
+        let Self { nodes, faults, .. } = self;
+        let device = &nodes[node].disk;
+        if device.faults.full.is_empty() || !device.files.grows(name, end) {
+            return Ok(());
+        }
+        device.faults.full.iter().for_each(|fault| faults.effective(*fault));
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    /// Begins an operation that takes `healthy_ns` on a healthy disk.
+    fn disk_begin(&mut self, node: usize, what: DiskTask, healthy_ns: u64) -> Id {
+        let Self { nodes, faults, queue, disk_work, now, .. } = self;
+        let device = &mut nodes[node].disk;
+        let id = disk_work.insert(DiskWork { node, what, waker: None, done: None });
+        let mut factor = 1;
+        for (fault, by) in &device.faults.slow {
+            faults.effective(*fault);
+            factor *= u64::from(*by);
+        }
+        for fault in &device.faults.stalled {
+            faults.effective(*fault);
+        }
+        device.free_at = device.free_at.max(*now).saturating_add(healthy_ns.saturating_mul(factor));
+        queue.push(device.free_at, Due::Disk(id));
+        id
+    }
+
+    /// Begins a sync of a file, or of the folder.
+    pub(crate) fn disk_sync(&mut self, node: usize, file: Option<&str>) -> io::Result<Id> {
+        let speed = self.disk_speed;
+        let device = &mut self.nodes[node].disk;
+        let mark = match file {
+            Some(name) => device.files.sync_begins(name)?,
+            None => device.files.sync_folder_begins(),
+        };
+        let ns = device.sync_ns(&speed);
+        if !device.faults.tears.is_empty() && device.files.is_endangered() {
+            device.is_torn = true;
+            for fault in device.faults.tears.clone() {
+                self.control(Control::FaultSteps(fault));
+            }
+        }
+        Ok(self.disk_begin(node, DiskTask::Sync(mark), ns))
+    }
+
+    /// Begins a read of so many bytes.
+    pub(crate) fn disk_read(&mut self, node: usize, bytes: usize) -> Id {
+        let speed = self.disk_speed;
+        let ns = speed.read_us * 1_000
+            + (bytes as u64).saturating_mul(1_000_000_000) / speed.read_bytes_per_second.max(1);
+        self.disk_begin(node, DiskTask::Wait, ns)
+    }
+
+    /// Lets an operation wait for as long as the disk does not answer.
+    pub(crate) fn disk_wait(&mut self, node: usize) -> Id {
+        self.disk_begin(node, DiskTask::Wait, 0)
+    }
+
+    /// An operation's time is over.
+    pub(crate) fn disk_due(&mut self, id: Id) {
+        let Some(work) = self.disk_work.get_mut(id) else { return };
+        let Self { nodes, faults, .. } = self;
+        let device = &mut nodes[work.node].disk;
+        if !device.faults.stalled.is_empty() {
+            device.faults.stalled.iter().for_each(|fault| faults.effective(*fault));
+            device.stalled.push(id);
+            return;
+        }
+        let result = match &work.what {
+            DiskTask::Wait => Ok(()),
+            DiskTask::Sync(mark) => {
+                let (fails, lies) = (&device.faults.sync_fails, &device.faults.sync_lies);
+                if fails.is_empty() && lies.is_empty() {
+                    device.files.sync_done(mark);
+                    Ok(())
+                } else {
+                    let lost = device.files.sync_failed(mark);
+                    if lost {
+                        fails.iter().chain(lies).for_each(|fault| faults.effective(*fault));
+                    }
+                    if fails.is_empty() { Ok(()) } else { Err(io::Error::other("I/O error")) }
+                }
+            }
+        };
+        work.done = Some(result);
+        let (node, waker) = (work.node, work.waker.take());
+        if let Some(waker) = waker {
+            self.wake(node, waker);
+        }
+    }
+
+    /// Whether an operation is done.
+    pub(crate) fn disk_poll(&mut self, id: Id, waker: &Waker) -> Poll<io::Result<()>> {
+        let Some(work) = self.disk_work.get_mut(id) else { return Poll::Pending };
+        match work.done.take() {
+            Some(result) => {
+                self.disk_work.remove(id);
+                Poll::Ready(result)
+            }
+            None => {
+                work.waker = Some(waker.clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The disk answers again: what waited goes on, in the order of asking.
+    pub(crate) fn disk_answers(&mut self, node: usize) {
+        for id in std::mem::take(&mut self.nodes[node].disk.stalled) {
+            self.queue.push(self.now, Due::Disk(id));
+        }
+    }
+
+    /// Forgets everything a dead process asked of its disk.
+    pub(crate) fn disk_abandon(&mut self, node: usize) {
+        for id in self.disk_work.ids(|work| work.node == node) {
+            self.disk_work.remove(id);
+        }
+        self.nodes[node].disk.forget_work(self.now);
+    }
+}

@@ -1,0 +1,171 @@
+//! The onlooker: every event of a run goes through here, into the trace hash, to the checkers, to the
+//! goals, and into the record if there is one.
+
+use crate::scenario::{Goal, Progress, Role};
+use mailstorm_checkers::Suite;
+use mailstorm_record::{Event, FaultCount, Happening, NodeName, Plan, Violation};
+use mailstorm_shared::{Epoch, Observation, ServerId, StateHasher};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+
+/// Everything that watches a run and never changes it.
+pub(crate) struct Judge {
+    pub(crate) suite: Suite,
+    pub(crate) progress: Box<dyn Progress>,
+    goals: Vec<(Goal, u64)>,
+    hasher: StateHasher,
+    record: Option<Vec<Event>>,
+    /// What the world itself has to say: panics, dead ends, blown bounds.
+    pub(crate) own: Vec<Violation>,
+    /// Whether anything has fired.
+    pub(crate) fired: bool,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Judge {
+    pub(crate) fn new(
+        suite: Suite,
+        progress: Box<dyn Progress>,
+        goals: Vec<Goal>,
+        full: bool,
+    ) -> Self {
+        Self {
+            suite,
+            progress,
+            goals: goals.into_iter().map(|goal| (goal, 0)).collect(),
+            hasher: StateHasher::new(),
+            record: full.then(Vec::new),
+            own: Vec::new(),
+            fired: false,
+            messages: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Whether everything is recorded.
+    pub(crate) fn is_full(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// Something happened.
+    pub(crate) fn see(&mut self, event: Event) {
+        event.hash(&mut self.hasher);
+        self.fired |= self.suite.observe(&event).is_some();
+        self.progress.observe(&event);
+        for (goal, count) in &mut self.goals {
+            *count += u64::from((goal.reached)(&event));
+        }
+        if let Some(record) = &mut self.record {
+            record.push(event);
+        }
+    }
+
+    /// Something that only a full recording tells of: it must leave the hash as it is.
+    pub(crate) fn record_only(&mut self, at_ns: u64, node: NodeName, happening: Happening) {
+        if let Some(record) = &mut self.record {
+            record.push(Event { at_ns, node: Some(node), happening });
+        }
+    }
+
+    /// A message arrived.
+    pub(crate) fn delivered(&mut self, at_ns: u64, from: usize, to: usize, bytes: &[u8]) {
+        self.messages += 1;
+        self.bytes += bytes.len() as u64;
+        let mut head = [0; 24];
+        head[..8].copy_from_slice(&at_ns.to_le_bytes());
+        head[8..12].copy_from_slice(&(from as u32).to_le_bytes());
+        head[12..16].copy_from_slice(&(to as u32).to_le_bytes());
+        head[16..].copy_from_slice(&xxhash_rust::xxh3::xxh3_64(bytes).to_le_bytes());
+        self.hasher.write(&head);
+    }
+
+    /// The world itself found something.
+    pub(crate) fn accuse(&mut self, violation: Violation) {
+        self.fired = true;
+        self.own.push(violation);
+    }
+
+    pub(crate) fn trace_hash(&self) -> u64 {
+        self.hasher.finish()
+    }
+
+    pub(crate) fn reached(&self) -> BTreeMap<String, u64> {
+        let mut reached = BTreeMap::new();
+        for (goal, count) in &self.goals {
+            *reached.entry(goal.name.to_owned()).or_default() += count;
+        }
+        reached
+    }
+
+    pub(crate) fn take_record(&mut self) -> Option<Vec<Event>> {
+        self.record.take()
+    }
+}
+
+/// Who leads, as far as the servers have told.
+#[derive(Debug, Default)]
+pub(crate) struct Leadership {
+    /// The newest established leader of each server that still leads.
+    leading: BTreeMap<ServerId, Epoch>,
+}
+
+impl Leadership {
+    /// A server told something.
+    pub(crate) fn observe(&mut self, observation: &Observation) {
+        match observation {
+            Observation::Leads { server, epoch, .. } => _ = self.leading.insert(*server, *epoch),
+            Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
+                self.leading.remove(server);
+            }
+            _ => {}
+        }
+    }
+
+    /// A server's process is gone.
+    pub(crate) fn gone(&mut self, role: &Role) {
+        if let Role::Server { id, .. } = role {
+            self.leading.remove(id);
+        }
+    }
+
+    /// The leader of the newest epoch.
+    pub(crate) fn leader(&self) -> Option<ServerId> {
+        self.leading.iter().max_by_key(|(_, epoch)| **epoch).map(|(server, _)| *server)
+    }
+}
+
+/// The faults of the plan, and which of them changed anything.
+#[derive(Debug, Default)]
+pub(crate) struct FaultBook {
+    pub(crate) plan: Plan,
+    begun: Vec<bool>,
+    effective: Vec<bool>,
+}
+
+impl FaultBook {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let count = plan.faults.len();
+        Self { plan, begun: vec![false; count], effective: vec![false; count] }
+    }
+
+    pub(crate) fn begun(&mut self, fault: usize) {
+        self.begun[fault] = true;
+    }
+
+    /// The fault changed something: held a packet, killed a process, tore a sector.
+    pub(crate) fn effective(&mut self, fault: usize) {
+        self.effective[fault] = true;
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<String, FaultCount> {
+        let mut counts: BTreeMap<Cow<'static, str>, FaultCount> = BTreeMap::new();
+        for (index, fault) in self.plan.faults.iter().enumerate() {
+            let count = counts.entry(fault.kind.label()).or_default();
+            count.injected += u64::from(self.begun[index]);
+            count.effective += u64::from(self.effective[index]);
+        }
+        counts.into_iter().map(|(kind, count)| (kind.into_owned(), count)).collect()
+    }
+}

@@ -1,0 +1,625 @@
+//! The nemesis: carries out the faults of a plan, and the life and death of processes.
+//!
+//! Owns: who is aimed at, which links and disks and clocks a fault touches, when processes start and
+//! die, the atlas. Leaves: what a cut, a crash or a slow disk does to what is under way to the modules
+//! that own it.
+//! Holds: faults may overlap; each takes away only what it has brought; a process is up again when the
+//! last fault that keeps it down has ended. Each fault draws from a stream of its own.
+//!
+//! The *atlas* keeps damage to what disks hold durably within what a correct ensemble must survive: in
+//! one run at most as many voters are ever damaged as may be gone while the rest still decides; the
+//! newest batch of a log is spared (damage there looks like a crash, see `disk::files`); damage comes
+//! while the process is down, so that it is found before anything else happens to the file.
+
+use crate::disk::files::{Fate, Losses};
+use crate::executor::{self, Task, spawn_program};
+use crate::network::link::Link;
+use crate::node::Life;
+use crate::platform::SimPlatform;
+use crate::queue::{Control, Due};
+use crate::scenario::{Process, Role};
+use crate::slab::Id;
+use crate::stream::Stream;
+use crate::world::{World, WorldRef};
+use madsim::runtime::Handle;
+use mailstorm_record::plan::LEADER;
+use mailstorm_record::{Fault, FaultKind, Happening, NodeName};
+use mailstorm_shared::StateHasher;
+use mailstorm_shared::quorum::tolerated_failures;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// The nemesis of one run.
+pub(crate) struct Nemesis {
+    world: WorldRef,
+    madsim: Handle,
+    active: BTreeMap<usize, Active>,
+    /// The voters whose disks were ever damaged.
+    damaged: BTreeSet<usize>,
+    /// How fast each node's clock runs when it is left alone.
+    natural_ppm: Vec<i32>,
+}
+
+/// A fault that has begun and not ended.
+struct Active {
+    kind: FaultKind,
+    /// The nodes of each of its lists.
+    lists: Vec<Vec<usize>>,
+    stream: Stream,
+    /// Where a fault that comes and goes stands.
+    is_on: bool,
+    /// The stranger that floods.
+    stranger: Option<Id>,
+}
+
+impl Nemesis {
+    pub(crate) fn new(world: WorldRef) -> Self {
+        let natural_ppm = world.borrow().nodes.iter().map(|node| node.clock.ppm()).collect();
+        Self {
+            world,
+            madsim: Handle::current(),
+            active: BTreeMap::new(),
+            damaged: BTreeSet::new(),
+            natural_ppm,
+        }
+    }
+
+    /// The storm begins now: every fault has its time.
+    pub(crate) fn schedule(&self) {
+        let world = &mut *self.world.borrow_mut();
+        for (index, fault) in world.faults.plan.faults.iter().enumerate() {
+            let at = world.now.saturating_add(fault.at_ms.saturating_mul(NS_PER_MS));
+            world.queue.push(at, Due::Control(Control::FaultBegins(index)));
+        }
+    }
+
+    /// All faults end, and all processes are up.
+    pub(crate) fn heal(&mut self) {
+        for fault in self.active.keys().copied().collect::<Vec<_>>() {
+            self.fault_ends(fault);
+        }
+        for node in 0..self.natural_ppm.len() {
+            self.start(node);
+        }
+    }
+
+    /// Every process ends; the run is over.
+    pub(crate) fn end(&mut self) {
+        let ids: Vec<_> = self.world.borrow().nodes.iter().filter_map(|n| n.madsim).collect();
+        ids.into_iter().for_each(|id| self.madsim.kill(id));
+    }
+
+    /// Who is meant by a list of names.
+    fn resolve(&self, names: &[NodeName], leader: usize) -> Vec<usize> {
+        let world = self.world.borrow();
+        let of = |name: &NodeName| {
+            if &*name.0 == LEADER { Some(leader) } else { world.node_named(&name.0) }
+        };
+        let mut nodes: Vec<usize> = Vec::new();
+        for node in names.iter().filter_map(of) {
+            if !nodes.contains(&node) {
+                nodes.push(node);
+            }
+        }
+        nodes
+    }
+
+    /// The node whose server leads, or, when nobody does, some server.
+    fn leader(&self, stream: &mut Stream) -> usize {
+        let world = self.world.borrow();
+        let leader = world.leadership.leader();
+        let is = |wanted: &dyn Fn(&Role) -> bool| {
+            let matching = world.nodes.iter().enumerate().filter(|(_, n)| wanted(&n.spec.role));
+            matching.map(|(index, _)| index).collect::<Vec<_>>()
+        };
+        let leading = is(&|role| matches!(role, Role::Server { id, .. } if Some(*id) == leader));
+        let servers = is(&|role| role.is_server());
+        leading.first().copied().or_else(|| stream.pick(&servers).copied()).unwrap_or(0)
+    }
+
+    pub(crate) fn fault_begins(&mut self, index: usize) {
+        let (seed, fault) = {
+            let world = self.world.borrow();
+            (world.seed, world.faults.plan.faults[index].clone())
+        };
+        let Fault { lasts_ms, kind, .. } = &fault;
+        // Keyed by what the fault is and not by its place, so that taking another one out of the plan
+        // leaves its draws alone.
+        let name = format!("fault {:016x}", StateHasher::of(&fault));
+        let mut stream = Stream::new(seed, &name);
+        let leader = self.leader(&mut stream);
+        let lists: Vec<_> = kind.node_lists().iter().map(|l| self.resolve(l, leader)).collect();
+        {
+            let mut world = self.world.borrow_mut();
+            world.faults.begun(index);
+            let kind = Arc::from(&*kind.label());
+            world.tell(None, Happening::FaultBegan { index, kind });
+            let at = world.now.saturating_add(lasts_ms.saturating_mul(NS_PER_MS));
+            world.queue.push(at, Due::Control(Control::FaultEnds(index)));
+        }
+        let kind = kind.clone();
+        self.active.insert(index, Active { kind, lists, stream, is_on: true, stranger: None });
+        self.change(index, true);
+        self.step_later(index);
+    }
+
+    /// A fault that comes and goes does so.
+    pub(crate) fn fault_steps(&mut self, index: usize) {
+        let Some(active) = self.active.get_mut(&index) else { return };
+        match active.kind {
+            FaultKind::Reset { .. } => self.change(index, true),
+            FaultKind::TornWrites { .. } => self.tear(index),
+            _ => {
+                active.is_on = !active.is_on;
+                let is_on = active.is_on;
+                self.change(index, is_on);
+            }
+        }
+        self.step_later(index);
+    }
+
+    fn step_later(&mut self, index: usize) {
+        let active = &self.active[&index];
+        let after_ms = match (&active.kind, active.is_on) {
+            (FaultKind::Reset { every_ms, .. }, _) => *every_ms,
+            (FaultKind::Flap { down_ms, .. } | FaultKind::CrashLoop { down_ms, .. }, true) => {
+                *down_ms
+            }
+            (FaultKind::Flap { up_ms, .. } | FaultKind::CrashLoop { up_ms, .. }, false) => *up_ms,
+            _ => 0,
+        };
+        if after_ms > 0 {
+            let mut world = self.world.borrow_mut();
+            let at = world.now.saturating_add(after_ms.saturating_mul(NS_PER_MS));
+            world.queue.push(at, Due::Control(Control::FaultSteps(index)));
+        }
+    }
+
+    pub(crate) fn fault_ends(&mut self, index: usize) {
+        let Some(active) = self.active.get(&index) else { return };
+        if active.is_on {
+            self.change(index, false);
+        }
+        self.active.remove(&index);
+        self.world.borrow_mut().tell(None, Happening::FaultEnded { index });
+    }
+
+    /// Brings a fault, or takes it away.
+    fn change(&mut self, index: usize, begins: bool) {
+        let active = self.active.get_mut(&index).expect("only active faults change");
+        let (kind, lists) = (active.kind.clone(), active.lists.clone());
+        let nodes: &[usize] = lists.first().map_or(&[], |list| &list[..]);
+        match kind {
+            FaultKind::Partition { .. } => {
+                let mut pairs = Vec::new();
+                for (place, side) in lists.iter().enumerate() {
+                    for other in &lists[place + 1..] {
+                        pairs.extend(both_ways(side, other));
+                    }
+                }
+                self.cut(index, &pairs, begins);
+            }
+            FaultKind::Bridge { .. } => self.cut(index, &both_ways(&lists[0], &lists[1]), begins),
+            FaultKind::OneWay { .. } => self.cut(index, &one_way(&lists[0], &lists[1]), begins),
+            FaultKind::Ring { .. } => self.cut(index, &ring(nodes), begins),
+            FaultKind::Isolate { .. } | FaultKind::Flap { .. } => {
+                let all: Vec<usize> = (0..=self.world.borrow().network.strangers()).collect();
+                self.cut(index, &both_ways(nodes, &all), begins);
+            }
+            FaultKind::KillSessions { .. } => {
+                let world = self.world.borrow();
+                let is_server = |n: &usize| world.nodes[*n].spec.role.is_server();
+                let servers: Vec<usize> = (0..world.nodes.len()).filter(is_server).collect();
+                drop(world);
+                self.cut(index, &both_ways(nodes, &servers), begins);
+            }
+            FaultKind::Slow { delay_ms, kib_per_second, .. } => {
+                let (delay, left) = (delay_ms * NS_PER_MS, kib_per_second * 1024);
+                self.links_of(nodes, |link| {
+                    link.slowed_by.retain(|by| by.0 != index);
+                    if begins {
+                        link.slowed_by.push((index, delay, left));
+                    }
+                });
+            }
+            FaultKind::Corrupt { per_million, .. } => self.links_of(nodes, |link| {
+                link.corrupted_by.retain(|by| by.0 != index);
+                if begins {
+                    link.corrupted_by.push((index, per_million));
+                }
+            }),
+            FaultKind::Reset { .. } if begins => self.reset(index, nodes),
+            FaultKind::Reset { .. } => {}
+            FaultKind::Flood { connections, .. } => self.flood(index, nodes, connections, begins),
+            FaultKind::Crash { .. } | FaultKind::CrashLoop { .. } => {
+                self.stop(index, nodes, begins, true, Fate::Drawn);
+            }
+            FaultKind::PowerCut { .. } => {
+                self.power(index, nodes, begins);
+                self.stop(index, nodes, begins, false, Fate::Drawn);
+            }
+            FaultKind::TornWrites { .. } => {
+                let mut world = self.world.borrow_mut();
+                for node in nodes {
+                    switch(&mut world.nodes[*node].disk.faults.tears, index, begins);
+                }
+                drop(world);
+                if !begins {
+                    self.release(index, nodes);
+                }
+            }
+            FaultKind::BitRot { .. }
+            | FaultKind::MisdirectedWrite { .. }
+            | FaultKind::DiskLost { .. } => self.damage(index, &kind, nodes, begins),
+            FaultKind::Pause { .. } => {
+                nodes.iter().for_each(|node| self.pause(index, *node, begins))
+            }
+            FaultKind::Drift { ppm, .. } => {
+                nodes.iter().for_each(|n| self.drift(index, *n, begins.then_some(ppm)))
+            }
+            FaultKind::Jump { by_ms, .. } => {
+                let mut world = self.world.borrow_mut();
+                for node in nodes {
+                    world.nodes[*node].clock.jump(if begins { by_ms } else { -by_ms });
+                    world.faults.effective(index);
+                }
+            }
+            FaultKind::DiskStall { .. } => {
+                let mut world = self.world.borrow_mut();
+                for node in nodes {
+                    switch(&mut world.nodes[*node].disk.faults.stalled, index, begins);
+                    if world.nodes[*node].disk.faults.stalled.is_empty() {
+                        world.disk_answers(*node);
+                    }
+                }
+            }
+            FaultKind::DiskSlow { factor, .. } => {
+                let mut world = self.world.borrow_mut();
+                for node in nodes {
+                    let slow = &mut world.nodes[*node].disk.faults.slow;
+                    slow.retain(|by| by.0 != index);
+                    if begins {
+                        slow.push((index, factor));
+                    }
+                }
+            }
+            FaultKind::DiskFull { .. }
+            | FaultKind::SyncFails { .. }
+            | FaultKind::SyncLies { .. } => {
+                let mut world = self.world.borrow_mut();
+                for node in nodes {
+                    let faults = &mut world.nodes[*node].disk.faults;
+                    let list = match kind {
+                        FaultKind::DiskFull { .. } => &mut faults.full,
+                        FaultKind::SyncFails { .. } => &mut faults.sync_fails,
+                        _ => &mut faults.sync_lies,
+                    };
+                    switch(list, index, begins);
+                }
+            }
+        }
+    }
+
+    /// Cuts links, or lets go of them.
+    fn cut(&self, index: usize, pairs: &[(usize, usize)], begins: bool) {
+        let mut world = self.world.borrow_mut();
+        for (from, to) in pairs {
+            switch(&mut world.network.link(*from, *to).cut_by, index, begins);
+        }
+        if !begins {
+            pairs.iter().for_each(|(from, to)| world.link_changed(*from, *to));
+        }
+    }
+
+    /// Does something to every link to and from these nodes.
+    fn links_of(&self, nodes: &[usize], mut act: impl FnMut(&mut Link)) {
+        let network = &mut self.world.borrow_mut().network;
+        let count = network.strangers() + 1;
+        for from in 0..count {
+            for to in (0..count).filter(|to| nodes.contains(to) || nodes.contains(&from)) {
+                act(network.link(from, to));
+            }
+        }
+    }
+
+    fn reset(&self, index: usize, nodes: &[usize]) {
+        let mut world = self.world.borrow_mut();
+        for node in nodes {
+            for connection in world.connections_of(*node) {
+                world.faults.effective(index);
+                world.reset(connection);
+            }
+        }
+    }
+
+    /// Strangers come, or go.
+    fn flood(&mut self, index: usize, nodes: &[usize], connections: u32, begins: bool) {
+        let active = self.active.get_mut(&index).expect("only active faults change");
+        let mut world = self.world.borrow_mut();
+        if !begins {
+            active.stranger.take().into_iter().for_each(|endpoint| world.drop_endpoint(endpoint));
+            return;
+        }
+        let strangers = world.network.strangers();
+        let endpoint = world.new_endpoint(strangers);
+        active.stranger = Some(endpoint);
+        for node in nodes {
+            let addresses: Vec<_> =
+                world.nodes[*node].listeners.iter().map(|listener| listener.2.clone()).collect();
+            for address in addresses {
+                for _ in 0..connections {
+                    world.faults.effective(index);
+                    let half = world.connect(endpoint, strangers, &address);
+                    let length = active.stream.below(64) as usize;
+                    let nonsense: Vec<u8> =
+                        (0..length).map(|_| active.stream.number() as u8).collect();
+                    world.send(half, nonsense.into());
+                }
+            }
+        }
+    }
+
+    /// Stops the processes of nodes, or lets them be started.
+    fn stop(&mut self, index: usize, nodes: &[usize], begins: bool, told: bool, fate: Fate) {
+        if !begins {
+            return self.release(index, nodes);
+        }
+        for node in nodes {
+            self.world.borrow_mut().nodes[*node].down_by.push(index);
+            let why = self.active[&index].kind.name();
+            if self.kill(*node, why, told, fate).is_some() {
+                self.world.borrow_mut().faults.effective(index);
+            }
+        }
+    }
+
+    /// This fault keeps these nodes down no longer.
+    fn release(&mut self, index: usize, nodes: &[usize]) {
+        for node in nodes {
+            self.world.borrow_mut().nodes[*node].down_by.retain(|by| *by != index);
+            self.start(*node);
+        }
+    }
+
+    /// Takes power from machines, or gives it back.
+    fn power(&self, index: usize, nodes: &[usize], begins: bool) {
+        let mut world = self.world.borrow_mut();
+        for node in nodes {
+            switch(&mut world.nodes[*node].dark_by, index, begins);
+            if !begins {
+                for other in 0..=world.network.strangers() {
+                    world.link_changed(*node, other);
+                    world.link_changed(other, *node);
+                }
+            }
+        }
+    }
+
+    /// A process that was about to sync dies in the middle of the write.
+    fn tear(&mut self, index: usize) {
+        let active = &self.active[&index];
+        let nodes = active.lists.first().cloned().unwrap_or_default();
+        for node in nodes {
+            let sprung = std::mem::take(&mut self.world.borrow_mut().nodes[node].disk.is_torn);
+            if !sprung {
+                continue;
+            }
+            {
+                let mut world = self.world.borrow_mut();
+                switch(&mut world.nodes[node].disk.faults.tears, index, false);
+                world.nodes[node].down_by.push(index);
+            }
+            if self.kill(node, "torn_writes", true, Fate::Torn).is_some_and(|l| l.torn > 0) {
+                self.world.borrow_mut().faults.effective(index);
+            }
+        }
+    }
+
+    /// Damages disks while their processes are down.
+    fn damage(&mut self, index: usize, kind: &FaultKind, nodes: &[usize], begins: bool) {
+        if !begins {
+            return self.release(index, nodes);
+        }
+        for node in nodes {
+            if !self.atlas_allows(*node) {
+                continue;
+            }
+            self.world.borrow_mut().nodes[*node].down_by.push(index);
+            let told = !matches!(kind, FaultKind::DiskLost { .. });
+            self.kill(*node, kind.name(), told, Fate::Drawn);
+            let mut world = self.world.borrow_mut();
+            let World { nodes, scenario, .. } = &mut *world;
+            let files = &mut nodes[*node].disk.files;
+            let ends_torn = |file: &str| scenario.ends_torn(file);
+            let is_damaged = match kind {
+                FaultKind::DiskLost { .. } => files.lose(),
+                FaultKind::BitRot { sectors, .. } => {
+                    (0..*sectors).filter(|_| files.rot(&ends_torn)).count() > 0
+                }
+                _ => files.misdirect(&ends_torn),
+            };
+            if is_damaged {
+                self.damaged.insert(*node);
+                world.faults.effective(index);
+                world.tell(Some(*node), Happening::DiskDamaged);
+            }
+        }
+    }
+
+    /// Whether a correct ensemble must survive damage to this disk, too.
+    fn atlas_allows(&self, node: usize) -> bool {
+        let world = self.world.borrow();
+        let votes = |n: usize| matches!(world.nodes[n].spec.role, Role::Server { votes: true, .. });
+        if world.faults.plan.lifts_atlas || !votes(node) || self.damaged.contains(&node) {
+            return true;
+        }
+        let voters = (0..world.nodes.len()).filter(|n| votes(*n)).count();
+        let damaged = self.damaged.iter().filter(|n| votes(**n)).count();
+        damaged < tolerated_failures(voters)
+    }
+
+    fn pause(&self, index: usize, node: usize, begins: bool) {
+        let (id, changed) = {
+            let mut world = self.world.borrow_mut();
+            let machine = &mut world.nodes[node];
+            let ran = machine.paused_by.is_empty();
+            switch(&mut machine.paused_by, index, begins);
+            let changed = machine.is_up() && ran != machine.paused_by.is_empty();
+            let id = machine.madsim;
+            if changed && begins {
+                world.faults.effective(index);
+                world.tell(Some(node), Happening::Paused);
+            } else if changed {
+                world.tell(Some(node), Happening::Resumed);
+            }
+            (id, changed)
+        };
+        match (id, changed, begins) {
+            (Some(id), true, true) => self.madsim.pause(id),
+            (Some(id), true, false) => self.madsim.resume(id),
+            _ => {}
+        }
+    }
+
+    /// Changes the speed of a node's clocks, or sets it back.
+    fn drift(&self, index: usize, node: usize, ppm: Option<i32>) {
+        let mut world = self.world.borrow_mut();
+        let now = world.now;
+        world.nodes[node].clock.set_ppm(now, ppm.unwrap_or(self.natural_ppm[node]));
+        world.faults.effective(index);
+        world.clock_changed(node);
+    }
+
+    /// Starts a node's process, if it is wanted and nothing keeps it down.
+    pub(crate) fn start(&self, node: usize) {
+        let (id, is_paused) = {
+            let mut world = self.world.borrow_mut();
+            let machine = &mut world.nodes[node];
+            let can = machine.wanted && machine.down_by.is_empty() && machine.has_power();
+            if !can || machine.life != Life::Down {
+                return;
+            }
+            machine.life = Life::Up;
+            machine.starts += 1;
+            machine.last_words = None;
+            let (id, is_paused) = (machine.madsim, !machine.paused_by.is_empty());
+            let incarnation = machine.incarnation();
+            world.tell(Some(node), Happening::Started { incarnation });
+            (id, is_paused)
+        };
+        let id = match id {
+            Some(id) => {
+                self.madsim.restart(id);
+                id
+            }
+            None => {
+                let built = self.madsim.create_node().init(move || program(node)).build();
+                self.world.borrow_mut().nodes[node].madsim = Some(built.id());
+                built.id()
+            }
+        };
+        if is_paused {
+            self.madsim.pause(id);
+        }
+    }
+
+    /// A process came to the end of its program. Returns whether it is to be started again.
+    pub(crate) fn ended(&self, node: usize, incarnation: u32) -> bool {
+        let (returns, why) = {
+            let mut world = self.world.borrow_mut();
+            if !world.is_alive(node, incarnation) {
+                return false;
+            }
+            let machine = &mut world.nodes[node];
+            (machine.spec.returns, machine.last_words.take())
+        };
+        if !returns {
+            let why = why.unwrap_or_else(|| "ended by itself".to_owned());
+            self.kill(node, &why, true, Fate::Drawn);
+            return true;
+        }
+        let mut world = self.world.borrow_mut();
+        world.nodes[node].life = Life::Finished;
+        world.forget_process(node, true);
+        false
+    }
+
+    /// Ends a node's process at once. What it lost, if there was one.
+    fn kill(&self, node: usize, why: &str, told: bool, fate: Fate) -> Option<Losses> {
+        let (id, losses) = {
+            let mut world = self.world.borrow_mut();
+            if !world.nodes[node].is_up() {
+                return None;
+            }
+            // From here on every handle of the process is dead; destructors run later.
+            world.nodes[node].life = Life::Down;
+            world.forget_process(node, told);
+            let losses = world.nodes[node].disk.files.crash(fate);
+            world.tell(Some(node), Happening::Crashed { why: why.into() });
+            (world.nodes[node].madsim, losses)
+        };
+        if let Some(id) = id {
+            self.madsim.kill(id);
+        }
+        Some(losses)
+    }
+}
+
+/// A node's program, in its madsim node.
+async fn program(node: usize) {
+    let Some(world) = executor::world() else { return };
+    let (process, scenario) = {
+        let world_now = world.borrow();
+        let machine = &world_now.nodes[node];
+        let incarnation = machine.incarnation();
+        let platform = SimPlatform::new(world.clone(), node, incarnation);
+        let name = machine.spec.name.clone();
+        let process = Process { node: name, incarnation, seed: world_now.seed, platform };
+        (process, world_now.scenario.clone())
+    };
+    let incarnation = process.incarnation;
+    let of = world.clone();
+    let program = async move {
+        scenario.boot(process).await;
+        of.borrow_mut().control(Control::Ended { node, incarnation });
+    };
+    spawn_program(Task::new(world, node, incarnation, program)).await;
+}
+
+/// Puts a fault into a list, or takes it out.
+fn switch(list: &mut Vec<usize>, fault: usize, begins: bool) {
+    list.retain(|by| *by != fault);
+    if begins {
+        list.push(fault);
+    }
+}
+
+fn one_way(from: &[usize], to: &[usize]) -> Vec<(usize, usize)> {
+    let pairs = from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b)));
+    pairs.filter(|(a, b)| a != b).collect()
+}
+
+fn both_ways(left: &[usize], right: &[usize]) -> Vec<(usize, usize)> {
+    let mut pairs = one_way(left, right);
+    pairs.extend(one_way(right, left));
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
+
+/// Every pair of a ring that are no neighbours in it.
+fn ring(nodes: &[usize]) -> Vec<(usize, usize)> {
+    let count = nodes.len();
+    let mut pairs = Vec::new();
+    for from in 0..count {
+        for to in 0..count {
+            let apart = (to + count - from) % count;
+            if apart > 1 && apart < count - 1 {
+                pairs.push((nodes[from], nodes[to]));
+            }
+        }
+    }
+    pairs
+}

@@ -1,0 +1,97 @@
+//! The world's clockwork: everything that is to happen, by time and then by the order of asking.
+
+use crate::slab::Id;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What is to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// The next segment that this half of a connection sent arrives.
+    Arrival(Id),
+    /// The other machine says that it knows nothing of this half's connection.
+    Unknown(Id),
+    /// The other machine says that nobody listens where this half wants to connect to.
+    Refused(Id),
+    /// This half has waited long enough for an answer.
+    GiveUp(Id),
+    /// This endpoint asked to be woken.
+    Timer(Id),
+    /// This sleep is over.
+    Sleep(Id),
+    /// This disk operation is done.
+    Disk(Id),
+    /// Something for the run's own task.
+    Control(Control),
+}
+
+/// What the run's own task does: all that starts and stops processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Control {
+    /// A fault of the plan begins.
+    FaultBegins(usize),
+    /// A fault goes through its next motion: a flapping link flips, a crash loop crashes again.
+    FaultSteps(usize),
+    /// A fault of the plan ends.
+    FaultEnds(usize),
+    /// A node's process is started, if nothing keeps it down.
+    Start(usize),
+    /// A process came to the end of its program.
+    Ended {
+        /// Its node.
+        node: usize,
+        /// Which of the node's processes.
+        incarnation: u32,
+    },
+    /// The run looks whether its phase is over.
+    Look,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    at: u64,
+    sequence: u64,
+    due: Due,
+}
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    heap: BinaryHeap<Reverse<Entry>>,
+    sequence: u64,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, at: u64, due: Due) {
+        self.sequence += 1;
+        self.heap.push(Reverse(Entry { at, sequence: self.sequence, due }));
+    }
+
+    /// When the next thing happens.
+    pub(crate) fn head(&self) -> Option<u64> {
+        self.heap.peek().map(|entry| entry.0.at)
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(u64, Due)> {
+        let Reverse(entry) = self.heap.pop()?;
+        Some((entry.at, entry.due))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_at_one_time_happens_in_the_order_of_asking() {
+        let mut queue = Queue::default();
+        queue.push(5, Due::Control(Control::Start(1)));
+        queue.push(3, Due::Control(Control::Start(2)));
+        queue.push(5, Due::Control(Control::Start(0)));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(
+            order,
+            [(3, 2), (5, 1), (5, 0)].map(|(at, n)| (at, Due::Control(Control::Start(n))))
+        );
+    }
+}

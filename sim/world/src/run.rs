@@ -1,0 +1,333 @@
+//! One run: a scenario, a seed and a plan, from start to verdict.
+//!
+//! Owns: the phases start, storm, heal, converge and end, the bounds, the thread that a run has to
+//! itself. Leaves: the faults to `nemesis`.
+//! Holds: the same `(scenario, seed, plan)` gives the same [`Run`], in this process and in any other.
+//! Start at [`run`](fn@run).
+
+use crate::executor::{self, Controls};
+use crate::judge::{FaultBook, Judge};
+use crate::nemesis::Nemesis;
+use crate::queue::{Control, Due};
+use crate::scenario::{Limits, RESTART_DELAY, Scenario};
+use crate::stream::Stream;
+use crate::swarm;
+use crate::world::{Materials, World, WorldRef};
+use mailstorm_record::run::{Outcome, RUN_FORMAT};
+use mailstorm_record::{Happening, Plan, Run, TraceHash, Verdict, Violation};
+use mailstorm_shared::Millis;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// How often a run looks whether its phase is over.
+const LOOK_NS: u64 = 50_000_000;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// How many turns the tasks of a run get to end after it is over: each ends at its first.
+const LAST_TURNS_MAX: usize = 100_000;
+
+/// The stack of a run's thread: programs are deep, and nothing here recurses without a bound.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// What is to be run.
+#[derive(Clone)]
+pub struct RunSpec {
+    /// The scenario.
+    pub scenario: Arc<dyn Scenario>,
+    /// The seed.
+    pub seed: u64,
+    /// The faults; without any given, the scenario's own plan or what a swarm draws from the seed. Its
+    /// nodes must be the scenario's ([`Plan::parse`], [`Plan::check`]).
+    pub plan: Option<Plan>,
+    /// How much is recorded.
+    pub recording: Recording,
+}
+
+impl RunSpec {
+    /// The run of a scenario with a seed, recorded as a sweep does.
+    pub fn new(scenario: Arc<dyn Scenario>, seed: u64) -> Self {
+        Self { scenario, seed, plan: None, recording: Recording::Digest }
+    }
+
+    /// The faults of this run.
+    pub fn plan(&self) -> Plan {
+        let own = || self.plan.clone().or_else(|| self.scenario.plan());
+        let drawn =
+            || swarm::draw(self.seed, &self.scenario.topology(), self.scenario.limits().storm);
+        own().unwrap_or_else(drawn)
+    }
+}
+
+/// How much of a run is recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recording {
+    /// Hashes and counters.
+    #[default]
+    Digest,
+    /// Every event and every message. It changes nothing about the run.
+    Full,
+}
+
+/// Runs it, on a fresh thread: libraries seed their hash maps per thread, so that a second run on a used
+/// one could differ.
+pub fn run(spec: &RunSpec) -> Run {
+    let spec = spec.clone();
+    let thread = std::thread::Builder::new()
+        .name(format!("seed {}", spec.seed))
+        .stack_size(STACK_BYTES)
+        .spawn(move || {
+            crate::panics::note_on_this_thread();
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| on_this_thread(&spec)))
+                .unwrap_or_else(|_| broken(&spec, crate::panics::take()))
+        })
+        .expect("the machine has room for one more thread");
+    thread.join().expect("panics are caught in the thread")
+}
+
+/// Runs it twice; the second run, if it was the same as the first.
+///
+/// # Errors
+/// Both runs, if they differ.
+pub fn verify(spec: &RunSpec) -> Result<Run, Box<(Run, Run)>> {
+    let (first, second) = (run(spec), run(spec));
+    if first == second { Ok(second) } else { Err(Box::new((first, second))) }
+}
+
+/// The record of a run in which the laboratory itself failed.
+fn broken(spec: &RunSpec, message: String) -> Run {
+    let violation = Violation {
+        checker: "panic".to_owned(),
+        kind: "laboratory".to_owned(),
+        at_ns: 0,
+        nodes: Vec::new(),
+        detail: message,
+    };
+    let outcome = Outcome {
+        verdicts: vec![("panic".to_owned(), Verdict::Violation(violation))],
+        ..Outcome::default()
+    };
+    record(spec, spec.plan(), outcome, None)
+}
+
+fn record(
+    spec: &RunSpec,
+    plan: Plan,
+    outcome: Outcome,
+    events: Option<Vec<mailstorm_record::Event>>,
+) -> Run {
+    let scenario = spec.scenario.name().to_owned();
+    Run { format: RUN_FORMAT, scenario, seed: spec.seed, plan, outcome, events }
+}
+
+fn on_this_thread(spec: &RunSpec) -> Run {
+    let scheduler = Stream::new(spec.seed, "scheduler").number();
+    let runtime = madsim::runtime::Runtime::with_seed_and_config(scheduler, Default::default());
+    let plan = spec.plan();
+    let scenario = spec.scenario.clone();
+    let judge = Judge::new(
+        scenario.checkers(spec.seed),
+        scenario.progress(spec.seed),
+        scenario.goals(),
+        spec.recording == Recording::Full,
+    );
+    let limits = scenario.limits();
+    let world: WorldRef = Rc::new(RefCell::new(World::new(Materials {
+        seed: spec.seed,
+        scenario,
+        faults: FaultBook::new(plan.clone()),
+        judge,
+        events_max: limits.events_max,
+    })));
+    let shared = world.clone();
+    // A plan that was given says itself how long the storm lasts.
+    let is_drawn = spec.plan.is_none() && spec.scenario.plan().is_none();
+    let storm_ms = if is_drawn { plan.ends_ms().max(limits.storm.0) } else { plan.ends_ms() };
+    let is_complete = runtime.block_on(async move {
+        executor::enter(shared.clone());
+        let mut driver = Driver::new(shared, limits);
+        let is_complete = driver.phases(Millis(storm_ms)).await;
+        driver.end().await;
+        executor::leave();
+        is_complete
+    });
+    drop(runtime);
+    let Ok(world) = Rc::try_unwrap(world) else { panic!("a process outlived its run") };
+    let world = world.into_inner();
+    let events = world.events;
+    let faults = world.faults.counts();
+    let (mut judge, virtual_ns) = (world.judge, world.now);
+    let recorded = judge.take_record();
+    let (trace_hash, reached) = (TraceHash(judge.trace_hash()), judge.reached());
+    let figures = judge.progress.figures();
+    let mut verdicts: Vec<(String, Verdict)> = std::mem::take(&mut judge.own)
+        .into_iter()
+        .map(|violation| (violation.checker.clone(), Verdict::Violation(violation)))
+        .collect();
+    let (messages, bytes) = (judge.messages, judge.bytes);
+    if is_complete {
+        let judged = judge.suite.finish(virtual_ns);
+        verdicts.extend(judged.into_iter().map(|(name, verdict)| (name.to_owned(), verdict)));
+    } else {
+        // What a run that was cut short does not show proves nothing: only what fired counts.
+        let fired = judge.suite.violations();
+        verdicts.extend(fired.map(|v| (v.checker.clone(), Verdict::Violation(v.clone()))));
+    }
+    let outcome = Outcome {
+        verdicts,
+        trace_hash,
+        reached,
+        faults,
+        figures,
+        messages,
+        bytes,
+        events,
+        virtual_ns,
+    };
+    record(spec, plan, outcome, recorded)
+}
+
+/// How a phase ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// What it waited for is so.
+    Met,
+    /// Its time is over.
+    Late,
+    /// Something fired.
+    Fired,
+}
+
+/// What a run's own task does.
+struct Driver {
+    world: WorldRef,
+    controls: Controls,
+    nemesis: Nemesis,
+    limits: Limits,
+}
+
+impl Driver {
+    fn new(world: WorldRef, limits: Limits) -> Self {
+        Self {
+            controls: Controls::new(world.clone()),
+            nemesis: Nemesis::new(world.clone()),
+            world,
+            limits,
+        }
+    }
+
+    /// Goes through all phases. Returns whether the run came to its lawful end.
+    async fn phases(&mut self, storm: Millis) -> bool {
+        self.begin("start");
+        for node in 0..self.world.borrow().nodes.len() {
+            self.nemesis.start(node);
+        }
+        let ready = |world: &World| world.judge.progress.ready(world.leadership.leader());
+        match self.wait(self.limits.start, ready).await {
+            Ended::Fired => return false,
+            Ended::Met => {}
+            Ended::Late => return self.stuck("not-ready", self.limits.start),
+        }
+        self.begin("storm");
+        self.nemesis.schedule();
+        if self.wait(storm, |_| false).await == Ended::Fired {
+            return false;
+        }
+        self.begin("heal");
+        self.nemesis.heal();
+        self.begin("converge");
+        let done = |world: &World| world.judge.progress.done();
+        match self.wait(self.limits.converge, done).await {
+            Ended::Fired => return false,
+            Ended::Met => {}
+            Ended::Late => return self.stuck("not-done", self.limits.converge),
+        }
+        // What happens too often happens now.
+        if self.wait(self.limits.linger, |_| false).await == Ended::Fired {
+            return false;
+        }
+        self.begin("end");
+        !self.world.borrow().judge.fired
+    }
+
+    fn begin(&self, phase: &str) {
+        self.world.borrow_mut().tell(None, Happening::Phase { name: phase.into() });
+    }
+
+    /// What was waited for did not come.
+    fn stuck(&self, kind: &str, within: Millis) -> bool {
+        let mut world = self.world.borrow_mut();
+        let missing = world.judge.progress.waits_for();
+        let detail = format!("within {within} of virtual time: {missing}");
+        world.accuse("convergence", kind, &[], detail);
+        false
+    }
+
+    /// Lets the world go on until `met`, but not for longer than `within`.
+    async fn wait(&mut self, within: Millis, met: impl Fn(&World) -> bool) -> Ended {
+        let until = self.world.borrow().now + within.0 * NS_PER_MS;
+        loop {
+            {
+                let mut world = self.world.borrow_mut();
+                if world.judge.fired {
+                    return Ended::Fired;
+                }
+                if met(&world) {
+                    return Ended::Met;
+                }
+                if world.now >= until {
+                    return Ended::Late;
+                }
+                if world.queue.head().is_none() {
+                    let missing = world.judge.progress.waits_for();
+                    world.accuse(
+                        "dead-end",
+                        "dead-end",
+                        &[],
+                        format!("nothing can ever happen again: {missing}"),
+                    );
+                    return Ended::Fired;
+                }
+                let at = until.min(world.now + LOOK_NS);
+                world.queue.push(at, Due::Control(Control::Look));
+            }
+            loop {
+                let control = self.controls.next().await;
+                if control == Control::Look {
+                    break;
+                }
+                self.carry_out(control);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, control: Control) {
+        match control {
+            Control::FaultBegins(fault) => self.nemesis.fault_begins(fault),
+            Control::FaultSteps(fault) => self.nemesis.fault_steps(fault),
+            Control::FaultEnds(fault) => self.nemesis.fault_ends(fault),
+            Control::Start(node) => self.nemesis.start(node),
+            Control::Ended { node, incarnation } => {
+                if self.nemesis.ended(node, incarnation) {
+                    let mut world = self.world.borrow_mut();
+                    let at = world.now + RESTART_DELAY.0 * NS_PER_MS;
+                    world.queue.push(at, Due::Control(Control::Start(node)));
+                }
+            }
+            Control::Look => {}
+        }
+    }
+
+    /// Ends every process, so that nothing of the run is left on this thread.
+    async fn end(&mut self) {
+        self.world.borrow_mut().over = true;
+        self.nemesis.end();
+        for _ in 0..LAST_TURNS_MAX {
+            if self.world.borrow().tasks == 0 {
+                return;
+            }
+            executor::turn().await;
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What a scenario tells the world: which machines there are, what runs on them, what is checked, what
+//! must be reached, and when it is done.
+//!
+//! Start at [`Scenario`].
+
+use crate::platform::SimPlatform;
+use mailstorm_checkers::Suite;
+use mailstorm_record::{Event, NodeName, Plan};
+use mailstorm_shared::{Millis, ServerId};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+/// A lesson, or a proof: one world, and what to expect of it.
+///
+/// A scenario has no state of its own; whatever a run needs to remember is in the values that these
+/// methods make anew for every run.
+pub trait Scenario: Send + Sync {
+    /// Its name, in `kebab-case`.
+    fn name(&self) -> &str;
+    /// What it shows, in a sentence.
+    fn about(&self) -> &str;
+    /// The machines, and what connects them.
+    fn topology(&self) -> Topology;
+    /// The program of a node, from its start to its end. A process that must run until it is stopped
+    /// returns only to die: it is then started again (see [`NodeSpec::returns`]).
+    fn boot(&self, process: Process) -> Pin<Box<dyn Future<Output = ()>>>;
+    /// The checkers of one run.
+    fn checkers(&self, seed: u64) -> Suite;
+    /// What must happen in a sweep, so that no pass is empty.
+    fn goals(&self) -> Vec<Goal>;
+    /// What one run waits for.
+    fn progress(&self, seed: u64) -> Box<dyn Progress>;
+    /// The plan that belongs to the scenario; without one, a swarm draws it from the seed.
+    fn plan(&self) -> Option<Plan> {
+        None
+    }
+    /// Times and bounds.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+    /// What a message is, in a few words, for a full recording; `listener` is the address that the
+    /// connection was made to, `caller` whether the message comes from the one who called it.
+    fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
+        let _ = (listener, caller, bytes);
+        None
+    }
+    /// Whether a lawful crash can cut off the end of this file, so that damage to its newest batch cannot
+    /// be told from a crash: true for a log. The atlas keeps such damage away.
+    fn ends_torn(&self, file: &str) -> bool {
+        let _ = file;
+        true
+    }
+}
+
+/// One process, as its program gets it at its start.
+pub struct Process {
+    /// The node it runs on.
+    pub node: NodeName,
+    /// How many times it was started before.
+    pub incarnation: u32,
+    /// The run's seed.
+    pub seed: u64,
+    /// Its machine.
+    pub platform: SimPlatform,
+}
+
+/// Something that a sweep must reach.
+pub struct Goal {
+    /// Its name, in `snake_case`.
+    pub name: &'static str,
+    /// Whether this event is one more time. It sees every event of a run, in order.
+    pub reached: Box<dyn FnMut(&Event) -> bool>,
+}
+
+impl Goal {
+    /// A goal that is reached by every event of which `reached` is true.
+    pub fn new(name: &'static str, reached: impl FnMut(&Event) -> bool + 'static) -> Self {
+        Self { name, reached: Box::new(reached) }
+    }
+}
+
+/// What a run waits for; it sees every event, in order.
+pub trait Progress {
+    /// Looks at the next event.
+    fn observe(&mut self, event: &Event);
+    /// Whether the storm may begin. Asked from the start of the run; `leader` leads the ensemble.
+    fn ready(&self, leader: Option<ServerId>) -> bool {
+        leader.is_some()
+    }
+    /// Whether everything that was to be done is done. Asked often once all faults have ended: must be
+    /// cheap.
+    fn done(&self) -> bool;
+    /// What is still missing, in a few words, for the violation that says so.
+    fn waits_for(&self) -> String;
+    /// Figures for the summary: mails processed, attempts.
+    fn figures(&self) -> BTreeMap<String, u64> {
+        BTreeMap::new()
+    }
+}
+
+/// Times and bounds of a run, in virtual time since the beginning of the respective phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For how long everything is healthy until the storm must be able to begin.
+    pub start: Millis,
+    /// How long a storm that is drawn from the seed lasts. One with a plan lasts as long as its plan.
+    pub storm: Millis,
+    /// How long everything may take to work again once all faults have ended.
+    pub converge: Millis,
+    /// For how long the run goes on after that, to see what happens too often.
+    pub linger: Millis,
+    /// After how many events of the clockwork a run is a livelock.
+    pub events_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            start: Millis(60_000),
+            storm: Millis(60_000),
+            converge: Millis(120_000),
+            linger: Millis(2_000),
+            events_max: 20_000_000,
+        }
+    }
+}
+
+/// The machines and what connects them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// The machines. Their addresses are `10.0.0.1`, `10.0.0.2`, ... in this order.
+    pub nodes: Vec<NodeSpec>,
+    /// How fast the network is while it is well.
+    pub network: NetworkSpeed,
+    /// How fast the disks are while they are well.
+    pub disk: DiskSpeed,
+}
+
+impl Topology {
+    /// The names of all nodes, as plans may use them.
+    pub fn names(&self) -> Vec<NodeName> {
+        self.nodes.iter().map(|node| node.name.clone()).collect()
+    }
+
+    /// The names of all nodes of one kind that this kind of trouble may come to.
+    pub(crate) fn subject(
+        &self,
+        role: impl Fn(&Role) -> bool,
+        subject: impl Fn(&Subject) -> bool,
+    ) -> Vec<NodeName> {
+        self.nodes
+            .iter()
+            .filter(|n| role(&n.role) && subject(&n.subject) && !n.spare)
+            .map(|n| n.name.clone())
+            .collect()
+    }
+}
+
+/// One machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Its name: letters and a number.
+    pub name: NodeName,
+    /// What runs on it.
+    pub role: Role,
+    /// What may go wrong with it when a swarm draws the faults. A plan may name any node.
+    pub subject: Subject,
+    /// True if nothing runs on it until a process asks for it.
+    pub spare: bool,
+    /// True if its program may end by itself. Otherwise an end is a death: told as a crash, and the
+    /// process is started again after [`RESTART_DELAY`].
+    pub returns: bool,
+}
+
+/// After how long a process that ended by itself is started again.
+pub const RESTART_DELAY: Millis = Millis(500);
+
+/// What runs on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A server of the ensemble.
+    Server {
+        /// Which.
+        id: ServerId,
+        /// Whether it votes; otherwise it is an observer.
+        votes: bool,
+    },
+    /// A worker or client of the ensemble.
+    Client,
+    /// Something of the outside world: the sink.
+    Outside,
+}
+
+impl Role {
+    /// Whether it is a server of the ensemble.
+    pub fn is_server(&self) -> bool {
+        matches!(self, Self::Server { .. })
+    }
+}
+
+/// What may go wrong with a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// Its process: crashes, pauses.
+    pub process: bool,
+    /// Its network.
+    pub network: bool,
+    /// Its disk.
+    pub disk: bool,
+    /// Its clocks.
+    pub clock: bool,
+}
+
+impl Subject {
+    /// Everything may go wrong.
+    pub const ALL: Self = Self { process: true, network: true, disk: true, clock: true };
+    /// Nothing may go wrong.
+    pub const NOTHING: Self = Self { process: false, network: false, disk: false, clock: false };
+}
+
+impl NodeSpec {
+    /// A server of the ensemble that votes, named `s` and its number.
+    pub fn server(id: ServerId) -> Self {
+        Self::new(&format!("s{}", id.number()), Role::Server { id, votes: true }, Subject::ALL)
+    }
+
+    /// A server of the ensemble that only observes, named `s` and its number.
+    pub fn observer(id: ServerId) -> Self {
+        Self::new(&format!("s{}", id.number()), Role::Server { id, votes: false }, Subject::ALL)
+    }
+
+    /// A worker or client without a disk that matters.
+    pub fn client(name: &str) -> Self {
+        Self::new(name, Role::Client, Subject { disk: false, ..Subject::ALL })
+    }
+
+    /// Something of the outside world, which never fails.
+    pub fn outside(name: &str) -> Self {
+        Self::new(name, Role::Outside, Subject::NOTHING)
+    }
+
+    /// The same node, on which nothing runs until a process asks for it.
+    #[must_use]
+    pub fn spare(self) -> Self {
+        Self { spare: true, ..self }
+    }
+
+    /// The same node, whose program may end by itself.
+    #[must_use]
+    pub fn returns(self) -> Self {
+        Self { returns: true, ..self }
+    }
+
+    /// The same node, with other things that may go wrong.
+    #[must_use]
+    pub fn subject_to(self, subject: Subject) -> Self {
+        Self { subject, ..self }
+    }
+
+    fn new(name: &str, role: Role, subject: Subject) -> Self {
+        Self { name: name.into(), role, subject, spare: false, returns: false }
+    }
+}
+
+/// How fast a healthy network is. Each direction of each link draws its own base latency once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkSpeed {
+    /// The smallest base latency of a link, in microseconds.
+    pub base_us_min: u64,
+    /// The largest.
+    pub base_us_max: u64,
+    /// What is added to each message, at the most, in microseconds.
+    pub jitter_us: u64,
+    /// How many of a million messages are late.
+    pub late_per_million: u32,
+    /// By how much, at the most, in microseconds.
+    pub late_us: u64,
+    /// The bandwidth of each direction of each link.
+    pub bytes_per_second: u64,
+}
+
+impl Default for NetworkSpeed {
+    /// A data centre: a fraction of a millisecond, a gigabit per second, one message in a thousand late.
+    fn default() -> Self {
+        Self {
+            base_us_min: 200,
+            base_us_max: 800,
+            jitter_us: 400,
+            late_per_million: 1_000,
+            late_us: 20_000,
+            bytes_per_second: 125_000_000,
+        }
+    }
+}
+
+/// How fast a healthy disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSpeed {
+    /// The shortest sync, in microseconds.
+    pub sync_us_min: u64,
+    /// The longest ordinary one.
+    pub sync_us_max: u64,
+    /// How many of a million syncs are late.
+    pub late_per_million: u32,
+    /// By how much, at the most, in microseconds.
+    pub late_us: u64,
+    /// How long it takes to read a file, in microseconds, apart from its bytes.
+    pub read_us: u64,
+    /// How fast a file is read.
+    pub read_bytes_per_second: u64,
+}
+
+impl Default for DiskSpeed {
+    /// A solid-state disk behind a busy controller.
+    fn default() -> Self {
+        Self {
+            sync_us_min: 300,
+            sync_us_max: 2_000,
+            late_per_million: 2_000,
+            late_us: 50_000,
+            read_us: 100,
+            read_bytes_per_second: 500_000_000,
+        }
+    }
+}

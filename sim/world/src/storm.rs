@@ -1,0 +1,107 @@
+//! Sweeps: many runs, on several threads, told in order.
+//!
+//! Holds: what is told does not depend on the number of threads; memory does not grow with the number of
+//! runs, since no run is begun that is too far ahead of the one to be told next.
+
+use crate::run::{RunSpec, run};
+use mailstorm_record::Run;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How many runs per thread may be ahead of the one to be told next.
+const AHEAD_PER_JOB: u64 = 16;
+
+/// Where a sweep stands.
+struct Sweep<I> {
+    specs: I,
+    /// The number of the next run to be begun.
+    next: u64,
+    /// How many have been told.
+    told: u64,
+    done: BTreeMap<u64, Run>,
+    /// No further run is begun.
+    is_closed: bool,
+    /// How many runs are under way.
+    running: usize,
+}
+
+/// Runs these on `jobs` threads and tells each, in order; stops when `tell` breaks off. It is asked after
+/// every run, so whoever has a deadline looks at the clock there.
+///
+/// Returns how many runs were told.
+pub fn storm(
+    specs: impl Iterator<Item = RunSpec> + Send,
+    jobs: usize,
+    mut tell: impl FnMut(Run) -> ControlFlow<()>,
+) -> u64 {
+    let jobs = jobs.max(1);
+    let ahead = AHEAD_PER_JOB * jobs as u64;
+    let state = Mutex::new(Sweep {
+        specs,
+        next: 0,
+        told: 0,
+        done: BTreeMap::new(),
+        is_closed: false,
+        running: 0,
+    });
+    let changed = Condvar::new();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| work(&state, &changed, ahead));
+        }
+        let mut sweep = lock(&state);
+        loop {
+            let place = sweep.told;
+            if let Some(run) = sweep.done.remove(&place) {
+                sweep.told += 1;
+                changed.notify_all();
+                drop(sweep);
+                let flow = tell(run);
+                sweep = lock(&state);
+                if flow.is_break() {
+                    break;
+                }
+            } else if sweep.is_closed && sweep.running == 0 {
+                break;
+            } else {
+                sweep = changed.wait(sweep).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        sweep.is_closed = true;
+        changed.notify_all();
+        sweep.told
+    })
+}
+
+/// What one thread does.
+fn work<I: Iterator<Item = RunSpec>>(state: &Mutex<Sweep<I>>, changed: &Condvar, ahead: u64) {
+    let mut sweep = lock(state);
+    loop {
+        while !sweep.is_closed && sweep.next >= sweep.told + ahead {
+            sweep = changed.wait(sweep).unwrap_or_else(PoisonError::into_inner);
+        }
+        if sweep.is_closed {
+            return;
+        }
+        let Some(spec) = sweep.specs.next() else {
+            sweep.is_closed = true;
+            changed.notify_all();
+            return;
+        };
+        let place = sweep.next;
+        sweep.next += 1;
+        sweep.running += 1;
+        drop(sweep);
+        let done = run(&spec);
+        sweep = lock(state);
+        sweep.running -= 1;
+        sweep.done.insert(place, done);
+        changed.notify_all();
+    }
+}
+
+/// The lock is held for bookkeeping only, so that a thread that panicked elsewhere leaves it sound.
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,319 @@
+//! Plans drawn from seeds: which kinds of faults a storm has, how often, and how cruel they are.
+//!
+//! A storm in which everything goes wrong at once often hides what one kind of trouble would show (swarm
+//! testing: Groce and others, ISSTA 2012). So each seed first draws which kinds it has at all.
+//! Holds: the plan depends on seed, topology and length alone; each kind draws from a stream of its own;
+//! no plan drawn here lifts the atlas.
+//! Start at [`draw`].
+
+use crate::scenario::{Role, Topology};
+use crate::stream::Stream;
+use mailstorm_record::plan::LEADER;
+use mailstorm_record::{Fault, FaultKind, NodeName, Plan};
+use mailstorm_shared::Millis;
+use mailstorm_shared::quorum::tolerated_failures;
+
+/// How many of a million seeds have a given kind of trouble.
+const KIND_PER_MILLION: u32 = 300_000;
+
+/// How often a kind that a seed has comes, at the most, per minute of storm.
+const TIMES_PER_MINUTE_MAX: u64 = 4;
+
+/// Above the session timeouts that scenarios use: who is gone for so long has lost its session.
+const LONG_MS: (u64, u64) = (8_000, 16_000);
+
+/// For how long ordinary trouble lasts.
+const SHORT_MS: (u64, u64) = (200, 6_000);
+
+/// Draws the plan of a storm of this length.
+pub fn draw(seed: u64, topology: &Topology, storm: Millis) -> Plan {
+    let cast = Cast::of(topology);
+    let mut plan = Plan::default();
+    if cast.all.is_empty() {
+        return plan;
+    }
+    let mut swarm = Stream::new(seed, "swarm");
+    for (name, trouble) in TROUBLES {
+        // Drawn for every kind, so that a kind that finds no node moves no other.
+        let has_it = swarm.chance(KIND_PER_MILLION);
+        let times_max = (TIMES_PER_MINUTE_MAX * storm.0).div_ceil(60_000).max(1);
+        let times = swarm.between(1, times_max);
+        if !has_it {
+            continue;
+        }
+        let mut stream = Stream::new(seed, &format!("swarm {name}"));
+        for _ in 0..times {
+            let at_ms = stream.below(storm.0);
+            let Some((lasts_ms, kind)) = trouble(&mut stream, &cast) else { continue };
+            let lasts_ms = lasts_ms.min(storm.0 - at_ms);
+            plan.faults.push(Fault { at_ms, lasts_ms, kind });
+        }
+    }
+    plan.faults.sort_by_key(|fault| fault.at_ms);
+    plan
+}
+
+/// Who can be struck.
+struct Cast {
+    /// Servers and clients whose network may fail.
+    all: Vec<NodeName>,
+    /// Servers whose network may fail.
+    servers: Vec<NodeName>,
+    /// Clients whose network may fail.
+    clients: Vec<NodeName>,
+    /// Whose process may fail.
+    processes: Vec<NodeName>,
+    /// Servers whose process may fail.
+    server_processes: Vec<NodeName>,
+    /// Whose clocks may be wrong.
+    clocks: Vec<NodeName>,
+    /// Whose disks may fail.
+    disks: Vec<NodeName>,
+    /// How many voters may be gone at once.
+    spare_voters: usize,
+}
+
+impl Cast {
+    fn of(topology: &Topology) -> Self {
+        let server = |role: &Role| role.is_server();
+        let client = |role: &Role| !role.is_server();
+        let anybody = |_: &Role| true;
+        let votes = |role: &Role| matches!(role, Role::Server { votes: true, .. });
+        let voters = topology.nodes.iter().filter(|node| votes(&node.role)).count();
+        Self {
+            all: topology.subject(anybody, |s| s.network),
+            servers: topology.subject(server, |s| s.network),
+            clients: topology.subject(client, |s| s.network),
+            processes: topology.subject(anybody, |s| s.process),
+            server_processes: topology.subject(server, |s| s.process),
+            clocks: topology.subject(anybody, |s| s.clock),
+            disks: topology.subject(anybody, |s| s.disk),
+            spare_voters: tolerated_failures(voters),
+        }
+    }
+
+    /// The servers if there are any, or everybody.
+    fn ensemble(&self) -> &[NodeName] {
+        if self.servers.is_empty() { &self.all } else { &self.servers }
+    }
+}
+
+/// Draws one fault: how long it lasts, and what it is. None if there is nobody to strike.
+type Trouble = fn(&mut Stream, &Cast) -> Option<(u64, FaultKind)>;
+
+fn short(stream: &mut Stream) -> u64 {
+    stream.between(SHORT_MS.0, SHORT_MS.1)
+}
+
+fn long(stream: &mut Stream) -> u64 {
+    stream.between(LONG_MS.0, LONG_MS.1)
+}
+
+fn one(stream: &mut Stream, of: &[NodeName]) -> Option<Vec<NodeName>> {
+    stream.pick(of).map(|node| vec![node.clone()])
+}
+
+/// From one to `at_most` of these.
+fn some(stream: &mut Stream, of: &[NodeName], at_most: usize) -> Option<Vec<NodeName>> {
+    if of.is_empty() {
+        return None;
+    }
+    let mut nodes = of.to_vec();
+    stream.shuffle(&mut nodes);
+    nodes.truncate(stream.between(1, at_most.clamp(1, of.len()) as u64) as usize);
+    nodes.sort();
+    Some(nodes)
+}
+
+fn leader(cast: &Cast) -> Option<Vec<NodeName>> {
+    (!cast.servers.is_empty()).then(|| vec![LEADER.into()])
+}
+
+fn leader_process(cast: &Cast) -> Option<Vec<NodeName>> {
+    (!cast.server_processes.is_empty()).then(|| vec![LEADER.into()])
+}
+
+/// The servers cut in two, and the clients with them, each on either side.
+fn sides(stream: &mut Stream, cast: &Cast, first: usize) -> Option<(u64, FaultKind)> {
+    let mut servers = cast.ensemble().to_vec();
+    if servers.len() < 2 {
+        return None;
+    }
+    stream.shuffle(&mut servers);
+    let mut right = servers.split_off(first.clamp(1, servers.len() - 1));
+    let mut left = servers;
+    for client in cast.clients.iter().filter(|client| !cast.ensemble().contains(client)) {
+        if stream.chance(500_000) { &mut left } else { &mut right }.push(client.clone());
+    }
+    left.sort();
+    right.sort();
+    // Some storms outlast sessions and connections, most do not.
+    let lasts = if stream.chance(250_000) { long(stream) } else { short(stream) };
+    Some((lasts, FaultKind::Partition { sides: vec![left, right] }))
+}
+
+/// Every kind of trouble, by a name that keys its stream.
+const TROUBLES: &[(&str, Trouble)] = &[
+    ("halves", |s, c| sides(s, c, c.ensemble().len() / 2)),
+    ("minority", |s, c| {
+        let first = s.between(1, c.spare_voters.max(1) as u64) as usize;
+        sides(s, c, first)
+    }),
+    ("one node", |s, c| Some((short(s), FaultKind::Isolate { nodes: one(s, &c.all)? }))),
+    ("bridge", |s, c| {
+        let mut nodes = c.ensemble().to_vec();
+        if nodes.len() < 3 {
+            return None;
+        }
+        s.shuffle(&mut nodes);
+        nodes.pop();
+        let right = nodes.split_off(nodes.len() / 2);
+        Some((short(s), FaultKind::Bridge { left: nodes, right }))
+    }),
+    ("ring", |s, c| {
+        let mut nodes = c.ensemble().to_vec();
+        if nodes.len() < 4 {
+            return None;
+        }
+        s.shuffle(&mut nodes);
+        Some((short(s), FaultKind::Ring { nodes }))
+    }),
+    ("one way", |s, c| {
+        let from = some(s, &c.all, 2)?;
+        let to: Vec<_> = c.ensemble().iter().filter(|n| !from.contains(n)).cloned().collect();
+        Some((short(s), FaultKind::OneWay { from, to: some(s, &to, to.len())? }))
+    }),
+    ("leader cut", |s, c| Some((short(s), FaultKind::Isolate { nodes: leader(c)? }))),
+    ("leader cut long", |s, c| Some((long(s), FaultKind::Isolate { nodes: leader(c)? }))),
+    ("leader crash", |s, c| Some((short(s), FaultKind::Crash { nodes: leader_process(c)? }))),
+    ("leader pause", |s, c| Some((short(s), FaultKind::Pause { nodes: leader_process(c)? }))),
+    ("leader slow", |s, c| {
+        let delay_ms = s.between(20, 800);
+        Some((short(s), FaultKind::Slow { nodes: leader(c)?, delay_ms, kib_per_second: 0 }))
+    }),
+    ("crash one", |s, c| Some((short(s), FaultKind::Crash { nodes: one(s, &c.processes)? }))),
+    ("crash several", |s, c| {
+        Some((short(s), FaultKind::Crash { nodes: some(s, &c.processes, c.processes.len())? }))
+    }),
+    ("crash loop", |s, c| {
+        let (up_ms, down_ms) = (s.between(100, 2_000), s.between(50, 1_000));
+        let nodes = one(s, &c.processes)?;
+        Some((short(s), FaultKind::CrashLoop { nodes, up_ms, down_ms }))
+    }),
+    ("power cut one", |s, c| {
+        Some((short(s), FaultKind::PowerCut { nodes: one(s, &c.processes)? }))
+    }),
+    ("power cut all", |s, c| {
+        let nodes = if c.server_processes.is_empty() { &c.processes } else { &c.server_processes };
+        let lasts = s.between(50, 3_000);
+        (!nodes.is_empty()).then(|| (lasts, FaultKind::PowerCut { nodes: nodes.clone() }))
+    }),
+    ("pause", |s, c| Some((short(s), FaultKind::Pause { nodes: some(s, &c.processes, 2)? }))),
+    ("long pause", |s, c| Some((long(s), FaultKind::Pause { nodes: one(s, &c.processes)? }))),
+    ("drift", |s, c| {
+        let ppm = s.between(0, 40_000) as i32 - 20_000;
+        Some((long(s), FaultKind::Drift { nodes: some(s, &c.clocks, 2)?, ppm }))
+    }),
+    ("jump", |s, c| {
+        let by_ms = s.between(0, 7_200_000) as i64 - 3_600_000;
+        Some((long(s), FaultKind::Jump { nodes: some(s, &c.clocks, 2)?, by_ms }))
+    }),
+    ("disk stall", |s, c| Some((short(s), FaultKind::DiskStall { nodes: some(s, &c.disks, 2)? }))),
+    ("disk slow", |s, c| {
+        let factor = s.between(5, 100) as u32;
+        Some((long(s), FaultKind::DiskSlow { nodes: some(s, &c.disks, 2)?, factor }))
+    }),
+    ("disk full", |s, c| Some((short(s), FaultKind::DiskFull { nodes: one(s, &c.disks)? }))),
+    ("sync fails", |s, c| {
+        let lasts = s.between(50, 2_000);
+        Some((lasts, FaultKind::SyncFails { nodes: one(s, &c.disks)? }))
+    }),
+    ("torn writes", |s, c| {
+        Some((short(s), FaultKind::TornWrites { nodes: some(s, &c.disks, 3)? }))
+    }),
+    ("bit rot", |s, c| {
+        let sectors = s.between(1, 4) as u32;
+        Some((short(s), FaultKind::BitRot { nodes: one(s, &c.disks)?, sectors }))
+    }),
+    ("misdirected", |s, c| {
+        Some((short(s), FaultKind::MisdirectedWrite { nodes: one(s, &c.disks)? }))
+    }),
+    ("lost disk", |s, c| Some((short(s), FaultKind::DiskLost { nodes: one(s, &c.disks)? }))),
+    ("sessions", |s, c| {
+        let clients = if c.clients.is_empty() { return None } else { &c.clients };
+        Some((long(s), FaultKind::KillSessions { nodes: some(s, clients, 2)? }))
+    }),
+    ("resets", |s, c| {
+        let every_ms = s.between(100, 2_000);
+        Some((short(s), FaultKind::Reset { nodes: some(s, &c.all, 3)?, every_ms }))
+    }),
+    ("flood", |s, c| {
+        let connections = s.between(10, 100) as u32;
+        Some((short(s), FaultKind::Flood { nodes: some(s, c.ensemble(), 3)?, connections }))
+    }),
+    ("corruption", |s, c| {
+        let per_million = s.between(1_000, 50_000) as u32;
+        let nodes = if c.servers.is_empty() { return None } else { &c.servers };
+        Some((short(s), FaultKind::Corrupt { nodes: some(s, nodes, 2)?, per_million }))
+    }),
+    ("slow", |s, c| {
+        let (delay_ms, kib_per_second) = (s.between(5, 500), s.between(0, 4) * 64);
+        Some((short(s), FaultKind::Slow { nodes: some(s, &c.all, 3)?, delay_ms, kib_per_second }))
+    }),
+    ("flap", |s, c| {
+        let (down_ms, up_ms) = (s.between(20, 1_500), s.between(20, 1_500));
+        Some((short(s), FaultKind::Flap { nodes: one(s, &c.all)?, down_ms, up_ms }))
+    }),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::NodeSpec;
+    use mailstorm_shared::ServerId;
+    use std::collections::BTreeSet;
+
+    fn topology() -> Topology {
+        let servers = (1..=5).filter_map(ServerId::new).map(NodeSpec::server);
+        let workers = ["w1", "w2"].into_iter().map(NodeSpec::client);
+        let spare = [NodeSpec::client("w3").spare(), NodeSpec::outside("sink")];
+        Topology { nodes: servers.chain(workers).chain(spare).collect(), ..Topology::default() }
+    }
+
+    #[test]
+    fn the_same_seed_draws_the_same_plan_and_another_seed_another() {
+        let draw = |seed| draw(seed, &topology(), Millis(60_000));
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn every_plan_makes_sense_strikes_nobody_who_is_exempt_and_ends_with_the_storm() {
+        for seed in 0..500 {
+            let plan = draw(seed, &topology(), Millis(60_000));
+            assert_eq!(plan.check(&topology().names()), Ok(()));
+            assert!(plan.ends_ms() <= 60_000);
+            let struck = plan.faults.iter().flat_map(|f| f.kind.node_lists()).flatten();
+            assert!(!struck.into_iter().any(|node| ["sink", "w3"].contains(&&*node.0)));
+        }
+    }
+
+    #[test]
+    fn a_few_hundred_seeds_draw_every_kind_but_the_lie() {
+        let kinds: BTreeSet<&str> = (0..300)
+            .flat_map(|seed| draw(seed, &topology(), Millis(60_000)).faults)
+            .map(|fault| fault.kind.name())
+            .collect();
+        assert_eq!(kinds.len(), 25, "{kinds:?}");
+        assert!(!kinds.contains("sync_lies"));
+    }
+
+    #[test]
+    fn a_world_without_servers_has_storms_too() {
+        let nodes = vec![NodeSpec::client("c1"), NodeSpec::client("c2")];
+        let topology = Topology { nodes, ..Topology::default() };
+        let faults = (0..20).map(|seed| draw(seed, &topology, Millis(60_000)).faults.len());
+        assert!(faults.sum::<usize>() > 20);
+        assert_eq!(draw(1, &Topology::default(), Millis(1)), Plan::default());
+    }
+}

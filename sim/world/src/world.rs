@@ -1,0 +1,266 @@
+//! The world of one run: all of its state, and the step that makes the next thing in it happen.
+//!
+//! Holds: the world's clock stands still while processes run and is exactly the time of what happens
+//! next when it moves.
+//! Start at [`World::happen`].
+
+use crate::disk::DiskWork;
+use crate::judge::{FaultBook, Judge, Leadership};
+use crate::network::Network;
+use crate::node::Node;
+use crate::queue::{Control, Due, Queue};
+use crate::scenario::{DiskSpeed, Scenario};
+use crate::slab::{Id, Slab};
+use mailstorm_record::{Event, Happening, Violation};
+use mailstorm_shared::{Millis, Observation};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+/// A handle to the world; every process of a run holds some.
+pub(crate) type WorldRef = Rc<RefCell<World>>;
+
+/// How often processes may run at one time of the world before the run is a livelock: no event can come
+/// between, so that the bound on events would never be reached.
+const POLLS_AT_ONE_TIME_MAX: u32 = 2_000_000;
+
+/// The world.
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    /// Nanoseconds since the run began.
+    pub(crate) now: u64,
+    pub(crate) queue: Queue,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) network: Network,
+    pub(crate) disk_speed: DiskSpeed,
+    pub(crate) disk_work: Slab<DiskWork>,
+    pub(crate) sleeps: Slab<Sleeper>,
+    pub(crate) judge: Judge,
+    pub(crate) leadership: Leadership,
+    pub(crate) faults: FaultBook,
+    pub(crate) scenario: Arc<dyn Scenario>,
+    /// What the run's own task is to do.
+    pub(crate) controls: VecDeque<Control>,
+    pub(crate) control_waker: Option<Waker>,
+    /// How many things have happened.
+    pub(crate) events: u64,
+    events_max: u64,
+    /// How often a task ran since time last moved.
+    polls: u32,
+    /// How many tasks there are.
+    pub(crate) tasks: usize,
+    /// The run is over: nothing happens any more, and nobody may ask for anything.
+    pub(crate) over: bool,
+    /// Whether the last thing that happened gives somebody something to do.
+    stirred: bool,
+}
+
+/// A process that waits for time to pass.
+pub(crate) struct Sleeper {
+    node: usize,
+    until: Millis,
+    waker: Option<Waker>,
+    done: bool,
+}
+
+/// What a run's world is made of.
+pub(crate) struct Materials {
+    pub(crate) seed: u64,
+    pub(crate) scenario: Arc<dyn Scenario>,
+    pub(crate) faults: FaultBook,
+    pub(crate) judge: Judge,
+    pub(crate) events_max: u64,
+}
+
+impl World {
+    pub(crate) fn new(materials: Materials) -> Self {
+        let Materials { seed, scenario, faults, judge, events_max } = materials;
+        let topology = scenario.topology();
+        let network = Network::new(seed, &topology);
+        let nodes = topology
+            .nodes
+            .into_iter()
+            .enumerate()
+            .map(|(i, spec)| Node::new(seed, i, spec))
+            .collect();
+        Self {
+            seed,
+            now: 0,
+            queue: Queue::default(),
+            nodes,
+            network,
+            disk_speed: topology.disk,
+            disk_work: Slab::default(),
+            sleeps: Slab::default(),
+            judge,
+            leadership: Leadership::default(),
+            faults,
+            scenario,
+            controls: VecDeque::new(),
+            control_waker: None,
+            events: 0,
+            events_max,
+            polls: 0,
+            tasks: 0,
+            over: false,
+            stirred: false,
+        }
+    }
+
+    /// Lets the next things happen, until somebody has something to do. To be called when nobody has.
+    pub(crate) fn happen(&mut self) {
+        self.stirred = false;
+        while !self.stirred && !self.over && self.controls.is_empty() {
+            let Some(at) = self.queue.head() else { return };
+            assert!(at >= self.now, "time never goes back: {at} after {}", self.now);
+            self.now = at;
+            self.polls = 0;
+            while self.queue.head() == Some(at) {
+                let (_, due) = self.queue.pop().expect("there is a head");
+                self.one(due);
+            }
+            if self.events >= self.events_max {
+                self.events_max = u64::MAX;
+                self.give_up("events", format!("{} events and no end", self.events));
+            }
+        }
+    }
+
+    fn one(&mut self, due: Due) {
+        self.events += 1;
+        match due {
+            Due::Arrival(half) => self.arrival(half),
+            Due::Unknown(half) => self.unknown(half),
+            Due::Refused(half) => self.refused(half),
+            Due::GiveUp(half) => self.give_up_on(half),
+            Due::Timer(endpoint) => self.timer_due(endpoint),
+            Due::Sleep(sleep) => self.sleep_due(sleep),
+            Due::Disk(work) => self.disk_due(work),
+            Due::Control(control) => self.control(control),
+        }
+    }
+
+    /// Hands something to the run's own task.
+    pub(crate) fn control(&mut self, control: Control) {
+        self.controls.push_back(control);
+        if let Some(waker) = self.control_waker.take() {
+            waker.wake();
+        }
+        self.stirred = true;
+    }
+
+    /// Wakes a task of a node.
+    pub(crate) fn wake(&mut self, node: usize, waker: Waker) {
+        self.stirred |= self.nodes[node].runs();
+        waker.wake();
+    }
+
+    /// A task runs. Says whether it may: a run that stands still in time is stopped.
+    pub(crate) fn polled(&mut self) -> bool {
+        self.polls += 1;
+        if self.polls == POLLS_AT_ONE_TIME_MAX {
+            self.give_up("polls", "processes run and run, and time stands still".to_owned());
+        }
+        self.polls < POLLS_AT_ONE_TIME_MAX
+    }
+
+    /// A bound is reached: the run ends with a violation.
+    fn give_up(&mut self, kind: &str, detail: String) {
+        self.accuse("bound", kind, &[], detail);
+    }
+
+    /// The world itself found something; the run ends.
+    pub(crate) fn accuse(&mut self, checker: &str, kind: &str, nodes: &[usize], detail: String) {
+        let nodes = nodes.iter().map(|n| self.nodes[*n].spec.name.clone()).collect();
+        let (checker, kind) = (checker.to_owned(), kind.to_owned());
+        self.judge.accuse(Violation { checker, kind, at_ns: self.now, nodes, detail });
+        self.control(Control::Look);
+    }
+
+    /// Tells the onlookers.
+    pub(crate) fn tell(&mut self, node: Option<usize>, happening: Happening) {
+        let node = node.map(|n| self.nodes[n].spec.name.clone());
+        let fired = self.judge.fired;
+        self.judge.see(Event { at_ns: self.now, node, happening });
+        if self.judge.fired && !fired {
+            self.control(Control::Look);
+        }
+    }
+
+    /// A process tells of itself.
+    pub(crate) fn observe(&mut self, node: usize, observation: Observation) {
+        self.leadership.observe(&observation);
+        self.tell(Some(node), Happening::Observed { observation });
+    }
+
+    /// Whether this incarnation of a node's process is the one that is there.
+    pub(crate) fn is_alive(&self, node: usize, incarnation: u32) -> bool {
+        let node = &self.nodes[node];
+        !self.over && node.is_up() && node.incarnation() == incarnation
+    }
+
+    /// Begins to wait for a node's monotonic clock to show `until`.
+    pub(crate) fn sleep(&mut self, node: usize, until: Millis) -> Id {
+        let id = self.sleeps.insert(Sleeper { node, until, waker: None, done: false });
+        let at = self.nodes[node].clock.when(self.now, until);
+        self.queue.push(at, Due::Sleep(id));
+        id
+    }
+
+    fn sleep_due(&mut self, id: Id) {
+        let Some(sleeper) = self.sleeps.get_mut(id) else { return };
+        let clock = &self.nodes[sleeper.node].clock;
+        if clock.now(self.now).monotonic < sleeper.until {
+            // The clock was slowed down meanwhile.
+            let at = clock.when(self.now, sleeper.until);
+            self.queue.push(at, Due::Sleep(id));
+            return;
+        }
+        sleeper.done = true;
+        let (node, waker) = (sleeper.node, sleeper.waker.take());
+        if let Some(waker) = waker {
+            self.wake(node, waker);
+        }
+    }
+
+    pub(crate) fn sleep_poll(&mut self, id: Id, waker: &Waker) -> Poll<()> {
+        match self.sleeps.get_mut(id) {
+            Some(sleeper) if sleeper.done => Poll::Ready(()),
+            Some(sleeper) => {
+                sleeper.waker = Some(waker.clone());
+                Poll::Pending
+            }
+            None => Poll::Pending,
+        }
+    }
+
+    /// A node's clock changed its speed: every wish is due at another time. Wishes that are now due later
+    /// notice it themselves.
+    pub(crate) fn clock_changed(&mut self, node: usize) {
+        for id in self.sleeps.ids(|sleeper| sleeper.node == node && !sleeper.done) {
+            let until = self.sleeps.get(id).expect("its id was just found").until;
+            let at = self.nodes[node].clock.when(self.now, until);
+            self.queue.push(at, Due::Sleep(id));
+        }
+        self.rearm_timers(node);
+    }
+
+    /// The process on a node is gone: nothing it asked for is left. `told` says whether its machine is
+    /// there to tell its peers.
+    pub(crate) fn forget_process(&mut self, node: usize, told: bool) {
+        self.network_abandon(node, told);
+        self.disk_abandon(node);
+        for id in self.sleeps.ids(|sleeper| sleeper.node == node) {
+            self.sleeps.remove(id);
+        }
+        let role = self.nodes[node].spec.role;
+        self.leadership.gone(&role);
+    }
+
+    /// The node of this name.
+    pub(crate) fn node_named(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| &*node.spec.name.0 == name)
+    }
+}
