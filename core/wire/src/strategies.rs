@@ -369,7 +369,8 @@ fn learner_message() -> impl Strategy<Value = PeerMessage> {
 fn leader_message() -> impl Strategy<Value = PeerMessage> {
     let answer = prop_oneof![
         zxid().prop_map(|zxid| Answer::Synced { zxid }),
-        proptest::option::of(millis()).prop_map(|timeout| Answer::Session { timeout }),
+        (millis(), zxid()).prop_map(|(timeout, zxid)| Answer::Session { timeout, zxid }),
+        Just(Answer::NoSession),
     ];
     prop_oneof![
         epoch().prop_map(|epoch| PeerMessage::LeaderInfo { epoch }),

@@ -10,7 +10,7 @@ use crate::data::Applied;
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
 use bytes::Bytes;
-use mailstorm_shared::{Now, Observation, SessionId, Zxid};
+use mailstorm_shared::{Now, Observation, SessionId};
 use mailstorm_wire::client::{WatchEvent, encode_event};
 use mailstorm_wire::txn::{Entry, Origin, Txn, TxnBody};
 
@@ -19,7 +19,7 @@ impl Server {
     pub(super) fn committed(&mut self, now: Now, entry: &Entry, out: &mut Outbox) {
         let zxid = entry.zxid;
         if zxid <= self.installed {
-            // The leader's snapshot was begun later than announced: it has this already.
+            // The snapshot was begun later than announced: it has this already.
             return;
         }
         let txn = match Txn::decode(entry.bytes.clone()) {
@@ -63,7 +63,7 @@ impl Server {
         if let Some(ticket) = ticket {
             self.written(now, ticket, zxid, result, out);
         }
-        self.syncs_reached(now, zxid, out);
+        self.answers_reached(now, zxid, out);
     }
 
     /// Sends watch events. Clients that watch the same thing get the same bytes.
@@ -86,18 +86,6 @@ impl Server {
         let asked_itself = ticket.is_some_and(|ticket| self.asked.get(&ticket) == Some(&id));
         if !asked_itself {
             self.hang_up(id, out);
-        }
-    }
-
-    /// Syncs whose point has been reached by applying this.
-    fn syncs_reached(&mut self, now: Now, zxid: Zxid, out: &mut Outbox) {
-        while let Some(first) = self.synced.first_entry() {
-            if *first.key() > zxid {
-                break;
-            }
-            for ticket in first.remove() {
-                self.sync_done(now, ticket, out);
-            }
         }
     }
 }

@@ -202,6 +202,9 @@ impl Server {
         client.phase = Phase::Connecting { read_only, resume, early: VecDeque::new() };
         let ticket = self.next_ticket();
         self.asked.insert(ticket, id);
+        if request.session != SessionId::NONE {
+            self.resuming.insert(ticket, request.session);
+        }
         self.ask(now, ticket, request.session, wish, out);
     }
 

@@ -10,6 +10,7 @@ use crate::data::{Database, Watches};
 use crate::io::{ClientId, Input, LinkId, Output, Recovered};
 use crate::replica::{Outbox, Replica, ReplicaEvent, Role};
 use mailstorm_shared::{Millis, Now, ServerId, SessionId, StateHasher, Zxid};
+use mailstorm_wire::peer::Answer;
 use std::collections::{BTreeMap, VecDeque};
 
 /// One server of the ensemble.
@@ -25,8 +26,10 @@ pub struct Server {
     pub(super) attached: BTreeMap<SessionId, ClientId>,
     /// Whose wishes are under way, by ticket. A connection may be gone before its answer comes.
     pub(super) asked: BTreeMap<u64, ClientId>,
-    /// Syncs that the leader has answered, by what must be applied here first.
-    pub(super) synced: BTreeMap<Zxid, Vec<u64>>,
+    /// The leader's answers to wishes, by what must be applied here before they mean anything.
+    pub(super) answers: BTreeMap<Zxid, Vec<(u64, Answer)>>,
+    /// Sessions that a connection waits to resume, by ticket.
+    pub(super) resuming: BTreeMap<u64, SessionId>,
     /// The last ticket given.
     pub(super) tickets: u64,
     /// Whether clients are held because of all of them together.
@@ -40,7 +43,7 @@ pub struct Server {
     pub(super) own_snapshot: Option<OwnSnapshot>,
     /// A leader's snapshot on its way to become our tree.
     pub(super) loading: Option<Loading>,
-    /// The last transaction contained in the snapshot that a leader sent us, if one did.
+    /// The last transaction contained in the snapshot that our tree began with.
     pub(super) installed: Zxid,
     pub(super) traffic: Traffic,
     /// When to look after silent connections.
@@ -85,12 +88,14 @@ impl Server {
             upkeep_at: now.monotonic + config.replica.tick,
             config,
             replica,
+            installed: database.last_applied(),
             database,
             watches: Watches::new(),
             clients: BTreeMap::new(),
             attached: BTreeMap::new(),
             asked: BTreeMap::new(),
-            synced: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            resuming: BTreeMap::new(),
             tickets: u64::from(incarnation) << 32,
             crowded: false,
             serving: false,
@@ -98,7 +103,6 @@ impl Server {
             cursors: BTreeMap::new(),
             own_snapshot: None,
             loading: None,
-            installed: Zxid::ZERO,
             traffic: Traffic::default(),
             wake_at: None,
             halted: false,
@@ -237,7 +241,8 @@ impl Server {
         self.serving = false;
         self.leading = None;
         self.asked.clear();
-        self.synced.clear();
+        self.answers.clear();
+        self.resuming.clear();
         self.crowded = false;
         self.cursors.clear();
         self.loading = None;

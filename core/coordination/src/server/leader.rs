@@ -83,10 +83,6 @@ impl Server {
                 leading.syncs.insert(token, SyncWish { asker, ticket, point });
                 self.replica.confirm(now, token, out);
             }
-            Wish::ResumeSession { password } => {
-                let timeout = self.resume(now, asker, session, &password, out);
-                self.answer(now, asker, ticket, Answer::Session { timeout }, out);
-            }
             wish => self.want(now, Wanted::Asked { asker, ticket, session, wish }, out),
         }
     }
@@ -137,7 +133,15 @@ impl Server {
         }
     }
 
-    /// Whether a session may be resumed by `asker`: its timeout, if so. Whoever had it before is told.
+    /// May the session be served where `asker` is? Whoever had it before is told.
+    ///
+    /// A client that comes back asks first of all what became of its last write, and must get the final
+    /// answer: "my znode is not there" is taken as leave to make it again. So nothing of an earlier
+    /// connection may be under way any more when it is served:
+    /// 1. what was proposed for it is applied at the asker first, up to the end of our log as it is now;
+    /// 2. what comes later from another server is refused, since the owner has changed;
+    /// 3. what comes later from the same server comes from the new connection, since that server asks
+    ///    nothing for the old one once it has asked this (see `pipeline`).
     fn resume(
         &mut self,
         now: Now,
@@ -145,11 +149,13 @@ impl Server {
         session: SessionId,
         password: &[u8; 16],
         out: &mut Outbox,
-    ) -> Option<Millis> {
-        let leading = self.leading.as_mut()?;
-        let record = self.database.session(session)?;
-        if !leading.sessions.is_alive(session) || record.password != *password {
-            return None;
+    ) -> Answer {
+        let record = self.database.session(session).filter(|record| record.password == *password);
+        let (Some(leading), Some(record)) = (&mut self.leading, record) else {
+            return Answer::NoSession;
+        };
+        if !leading.sessions.is_alive(session) {
+            return Answer::NoSession;
         }
         let timeout = record.timeout;
         match leading.sessions.take_over(now.monotonic, session, asker) {
@@ -159,7 +165,7 @@ impl Server {
             Some(Asker::Here) => self.session_moved(session, out),
             None => {}
         }
-        Some(timeout)
+        Answer::Session { timeout, zxid: self.replica.last_logged() }
     }
 
     fn answer(&mut self, now: Now, asker: Asker, ticket: u64, answer: Answer, out: &mut Outbox) {
@@ -175,15 +181,31 @@ impl Server {
         self.propose_waiting(now, out);
     }
 
-    /// Proposes what waits, as far as the replica takes it. When the epoch has no place left, nothing
-    /// is proposed any more: the replica steps down, and everybody's wishes end with the relation.
+    /// Grants what waits, in order, as far as the replica takes proposals. When the epoch has no place
+    /// left, nothing is proposed any more: the replica steps down, and everybody's wishes end with the
+    /// relation.
     pub(super) fn propose_waiting(&mut self, now: Now, out: &mut Outbox) {
         while let Some(leading) = &mut self.leading {
-            if leading.waiting.is_empty() || !self.replica.can_propose() {
+            let resumes = match leading.waiting.front() {
+                None => return,
+                Some(wanted) => wanted.is_resumption(),
+            };
+            if !resumes && !self.replica.can_propose() {
                 return;
             }
-            let Some(zxid) = self.replica.next_zxid() else { return };
             let Some(wanted) = leading.waiting.pop_front() else { return };
+            if let Wanted::Asked {
+                asker,
+                ticket,
+                session,
+                wish: Wish::ResumeSession { password },
+            } = wanted
+            {
+                let answer = self.resume(now, asker, session, &password, out);
+                self.answer(now, asker, ticket, answer, out);
+                continue;
+            }
+            let Some(zxid) = self.replica.next_zxid() else { return };
             if let Some(txn) = self.prepare(now, zxid, wanted) {
                 self.replica.propose(now, txn.encode(), out);
             }
@@ -231,6 +253,12 @@ impl Server {
                 Some(Txn { origin: None, session: SessionId::NONE, time, body })
             }
         }
+    }
+}
+
+impl Wanted {
+    fn is_resumption(&self) -> bool {
+        matches!(self, Self::Asked { wish: Wish::ResumeSession { .. }, .. })
     }
 }
 

@@ -6,7 +6,8 @@
 //! Holds: answers leave in the order of the requests. A read is made at the moment when it is the
 //! oldest request without an answer, so it sees every earlier write of its connection and no later
 //! one. A write goes to the leader as soon as it arrives, unless a sync before it has no answer yet:
-//! otherwise it could be applied before a read that stands between the two is made.
+//! otherwise it could be applied before a read that stands between the two is made. While a newer
+//! connection waits to take the session over, nothing more is asked for the older one.
 //! Start at `Server::request`.
 
 use super::Server;
@@ -21,7 +22,7 @@ use mailstorm_wire::client::{
     encode_event, encode_reply, xid,
 };
 use mailstorm_wire::peer::{Answer, Forwarded, Wish};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// The requests of one connection that have no answer yet, oldest first.
 #[derive(Clone, Debug, Default, Hash)]
@@ -123,7 +124,7 @@ impl Server {
         }
         let at_once = match request {
             Request::Sync { .. } => true,
-            _ => client.backlog.open_syncs == 0,
+            _ => client.backlog.open_syncs == 0 && !is_resuming(&self.resuming, session),
         };
         let wish = if at_once { Wish::of(&request, &client.identities) } else { None };
         let Some(wish) = wish else {
@@ -203,23 +204,48 @@ impl Server {
         }
     }
 
-    /// The leader answered a wish that leaves no transaction.
+    /// The leader answered a wish that leaves no transaction. The answer means something only when what
+    /// it names has been applied here.
     pub(super) fn answered(&mut self, now: Now, ticket: u64, answer: Answer, out: &mut Outbox) {
         match answer {
-            Answer::Synced { zxid } if zxid > self.database.last_applied() => {
-                self.synced.entry(zxid).or_default().push(ticket);
+            Answer::Synced { zxid } | Answer::Session { zxid, .. }
+                if zxid > self.database.last_applied() =>
+            {
+                self.answers.entry(zxid).or_default().push((ticket, answer));
             }
             Answer::Synced { .. } => self.sync_done(now, ticket, out),
-            Answer::Session { timeout } => {
-                if let Some(id) = self.no_longer_asked(ticket, out) {
-                    self.session_resumed(now, id, timeout, out);
-                }
+            Answer::Session { timeout, .. } => self.resumed(now, ticket, Some(timeout), out),
+            Answer::NoSession => self.resumed(now, ticket, None, out),
+        }
+    }
+
+    /// Answers whose point has been reached by applying this.
+    pub(super) fn answers_reached(&mut self, now: Now, zxid: Zxid, out: &mut Outbox) {
+        while let Some(first) = self.answers.first_entry() {
+            if *first.key() > zxid {
+                break;
+            }
+            for (ticket, answer) in first.remove() {
+                self.answered(now, ticket, answer, out);
             }
         }
     }
 
+    /// A connection may have the session that it asked for, or may not.
+    fn resumed(&mut self, now: Now, ticket: u64, timeout: Option<Millis>, out: &mut Outbox) {
+        let session = self.resuming.remove(&ticket);
+        if let Some(id) = self.no_longer_asked(ticket, out) {
+            self.session_resumed(now, id, timeout, out);
+        }
+        // If the older connection still is there, it goes on.
+        if let Some(old) = session.and_then(|session| self.attached.get(&session)).copied() {
+            self.advance(now, old, out);
+            self.ask_waiting_writes(now, old, out);
+        }
+    }
+
     /// Everything that a sync waited for has been applied here.
-    pub(super) fn sync_done(&mut self, now: Now, ticket: u64, out: &mut Outbox) {
+    fn sync_done(&mut self, now: Now, ticket: u64, out: &mut Outbox) {
         let Some(id) = self.no_longer_asked(ticket, out) else { return };
         let Some(client) = self.clients.get_mut(&id) else { return };
         let Some((request, progress)) = asked_item(client, ticket) else { return };
@@ -227,7 +253,7 @@ impl Server {
         *progress = Progress::Known { result: Ok(Reply::Synced(path)), written: None };
         client.backlog.open_syncs -= 1;
         self.advance(now, id, out);
-        self.ask_writes_behind_syncs(now, id, out);
+        self.ask_waiting_writes(now, id, out);
     }
 
     /// A transaction that a client here waits for has been applied.
@@ -259,8 +285,8 @@ impl Server {
             match client.backlog.items.front().map(|item| &item.progress) {
                 None | Some(Progress::Asked { .. }) => break,
                 Some(Progress::Waits(request)) if is_for_the_leader(request) => {
-                    // The sync before it has just been answered.
-                    self.ask_writes_behind_syncs(now, id, out);
+                    // A sync before it has just been answered, or a newer connection asks.
+                    self.ask_waiting_writes(now, id, out);
                     break;
                 }
                 Some(Progress::Waits(_) | Progress::Known { .. }) => {}
@@ -301,11 +327,14 @@ impl Server {
         }
     }
 
-    /// Asks the leader for the writes that waited for a sync, up to the next sync without an answer.
-    fn ask_writes_behind_syncs(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
+    /// Asks the leader for the writes that waited, up to the next sync without an answer.
+    fn ask_waiting_writes(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
         let mut wishes = Vec::new();
         let Some(client) = self.clients.get_mut(&id) else { return };
         let Some(session) = client.session() else { return };
+        if is_resuming(&self.resuming, session) {
+            return;
+        }
         for Item { progress, .. } in &mut client.backlog.items {
             match progress {
                 Progress::Asked { request: Request::Sync { .. }, .. } => break,
@@ -448,6 +477,12 @@ fn is_for_the_leader(request: &Request) -> bool {
         request,
         Request::Write(_) | Request::Multi(_) | Request::Sync { .. } | Request::CloseSession
     )
+}
+
+/// Whether a newer connection waits to take this session over.
+fn is_resuming(resuming: &BTreeMap<u64, SessionId>, session: SessionId) -> bool {
+    // Nearly always empty, and never long.
+    resuming.values().any(|resumed| *resumed == session)
 }
 
 /// What a client has under way, before or after its session was attached.

@@ -353,19 +353,22 @@ fn write_answer(out: &mut impl Sink, answer: Answer) {
             out.u8(answer_tag::SYNCED);
             write_zxid(out, zxid);
         }
-        Answer::Session { timeout: Some(timeout) } => {
+        Answer::Session { timeout, zxid } => {
             out.u8(answer_tag::SESSION);
             write_millis(out, timeout);
+            write_zxid(out, zxid);
         }
-        Answer::Session { timeout: None } => out.u8(answer_tag::NO_SESSION),
+        Answer::NoSession => out.u8(answer_tag::NO_SESSION),
     }
 }
 
 fn read_answer(reader: &mut Reader<'_>) -> Result<Answer, Malformed> {
     Ok(match reader.u8()? {
         answer_tag::SYNCED => Answer::Synced { zxid: read_zxid(reader)? },
-        answer_tag::SESSION => Answer::Session { timeout: Some(read_millis(reader)?) },
-        answer_tag::NO_SESSION => Answer::Session { timeout: None },
+        answer_tag::SESSION => {
+            Answer::Session { timeout: read_millis(reader)?, zxid: read_zxid(reader)? }
+        }
+        answer_tag::NO_SESSION => Answer::NoSession,
         other => reader.value(None, "answer", other)?,
     })
 }

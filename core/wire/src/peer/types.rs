@@ -122,7 +122,7 @@ pub enum Wish {
     /// The end of the session.
     CloseSession,
     /// May this session, which came from another server, be served here? Answered by
-    /// [`Answer::Session`]; the leader tells the server that had it before.
+    /// [`Answer::Session`] or [`Answer::NoSession`]; the leader tells the server that had it before.
     ResumeSession {
         /// What the client brought.
         password: [u8; 16],
@@ -155,11 +155,16 @@ pub enum Answer {
         /// Up to here.
         zxid: Zxid,
     },
-    /// The session lives (with its timeout), or is over or another's (`None`).
+    /// The session lives, and is served where the question came from.
     Session {
         /// The timeout negotiated when it began.
-        timeout: Option<Millis>,
+        timeout: Millis,
+        /// Everything that the session's earlier connections may still have under way is applied when
+        /// this is: before, the client must not be served, or it could miss its own writes.
+        zxid: Zxid,
     },
+    /// The session is over, or another's.
+    NoSession,
 }
 
 /// Everything that travels on a link after the [`Hello`].

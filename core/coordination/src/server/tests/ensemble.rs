@@ -154,6 +154,55 @@ fn a_write_of_a_connection_whose_session_has_moved_has_no_effect() {
 }
 
 #[test]
+fn a_resumed_session_is_served_when_nothing_of_its_old_connection_is_under_way() {
+    for same_server in [true, false] {
+        let (mut world, leader, [a, b]) = three();
+        let old = world.connect(a, 10_000);
+        // The write is proposed, and no majority has it yet.
+        world.freeze(leader);
+        world.post(old, 1, &create("/mine", CreateMode::Ephemeral));
+        world.settle();
+        world.freeze_disk = true;
+        world.thaw(leader);
+        let new = world.open(if same_server { a } else { b });
+        let behind = [(2, exists("/mine", false))];
+        let resumption = world.resumption(old);
+        world.handshake_and(new, &resumption, &behind);
+        assert!(world.clients[&new].got.is_empty(), "served while a write may still come");
+        // The old connection says more, too late.
+        if same_server {
+            world.post(old, 3, &create("/late", CreateMode::Ephemeral));
+            world.settle();
+        }
+        world.thaw_disk();
+        world.pass(1_000);
+        assert!(world.is_closed(old));
+        let got = world.got(new);
+        assert!(matches!(got[..], [Got::Reply(2, Ok(Reply::Stat(_)))]), "{got:?}");
+        assert!(!world.has(leader, "/late"));
+    }
+}
+
+#[test]
+fn a_connection_goes_on_when_another_fails_to_take_its_session_over() {
+    let (mut world, leader, [a, _]) = three();
+    let client = world.connect(a, 10_000);
+    world.freeze(leader);
+    let thief = world.open(a);
+    let password = bytes::Bytes::from_static(&[0xEE; 16]);
+    let request = ConnectRequest { password, ..world.resumption(client) };
+    world.handshake(thief, &request);
+    world.send(client, 1, &create("/a", CreateMode::Persistent));
+    world.send(client, 2, &get("/a", false));
+    assert_eq!(world.got(client), []);
+    world.thaw(leader);
+    assert!(world.is_closed(thief));
+    let got = world.got(client);
+    assert_eq!(got[0], Got::Reply(1, created("/a")));
+    assert_eq!(got.len(), 2);
+}
+
+#[test]
 fn a_wrong_password_takes_no_session_away() {
     let (mut world, leader, [a, b]) = three();
     let client = world.connect(a, 10_000);
