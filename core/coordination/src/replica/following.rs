@@ -39,8 +39,8 @@ enum Step {
     Promising,
     /// The leader brings us to its history.
     Synchronising,
-    /// The leader sends a snapshot.
-    Receiving,
+    /// The leader sends a snapshot of everything up to here.
+    Receiving(Zxid),
     /// The history is complete, and on its way to our disk.
     Beginning,
     /// History and epoch are on disk, and the leader has been told.
@@ -62,9 +62,9 @@ pub(super) struct Following {
     since: Millis,
     /// When the leader was heard last.
     heard_at: Millis,
-    /// The last entry, or snapshot, of this relation; zero before the first.
+    /// The last entry, or snapshot, that came in this relation; zero before the first.
     received: Zxid,
-    /// How much of it was acknowledged.
+    /// What the leader knows us to have on disk, or what we had before it sent anything.
     acked: Zxid,
     /// Sessions heard of since the last pong.
     touched: BTreeSet<SessionId>,
@@ -113,7 +113,7 @@ impl Following {
 
     /// Whether a leader's snapshot is being received.
     pub(super) fn is_receiving(&self) -> bool {
-        self.step == Step::Receiving
+        matches!(self.step, Step::Receiving(_))
     }
 
     // ---- links ---------------------------------------------------------------------------------
@@ -189,25 +189,27 @@ impl Following {
             PeerMessage::Truncate { after }
                 if self.step == Step::Synchronising && self.received == Zxid::ZERO =>
             {
-                truncate(base, after, out)
+                truncate(base, after, out)?;
+                self.acked = after;
+                Ok(())
             }
             PeerMessage::SnapshotBegin { zxid }
                 if self.step == Step::Synchronising && self.received == Zxid::ZERO =>
             {
                 self.begin_snapshot(base, zxid, out)
             }
-            PeerMessage::SnapshotChunk { bytes } if self.step == Step::Receiving => {
+            PeerMessage::SnapshotChunk { bytes } if self.is_receiving() => {
                 let chunk = DiskCommand::SnapshotChunk { bytes: Bytes::clone(&bytes) };
                 base.disk.issue(chunk, WhenDurable::ChunkStored { link }, out);
                 out.events.push_back(ReplicaEvent::SnapshotChunk(bytes));
                 Ok(())
             }
-            PeerMessage::SnapshotEnd if self.step == Step::Receiving => {
+            PeerMessage::SnapshotEnd if self.is_receiving() => {
                 self.install_snapshot(base, out);
                 Ok(())
             }
             PeerMessage::Propose { entry }
-                if self.step >= Step::Synchronising && self.step != Step::Receiving =>
+                if self.step >= Step::Synchronising && !self.is_receiving() =>
             {
                 self.log_proposal(base, entry, out)
             }
@@ -266,6 +268,7 @@ impl Following {
         // The end of the log, committed or not (ZOOKEEPER-2832, ZOOKEEPER-2845): what is in it and not
         // in the leader's must be cut, and what the leader believes us to have is not sent again.
         let last_logged = base.log.last();
+        self.acked = last_logged;
         send(link, PeerMessage::AckEpoch { current_epoch, last_logged }, out);
     }
 
@@ -275,8 +278,7 @@ impl Following {
         if zxid < base.log.last() {
             return Err(Leave::Look("the leader's snapshot is older than our log"));
         }
-        self.received = zxid;
-        self.step = Step::Receiving;
+        self.step = Step::Receiving(zxid);
         base.snapshots.under_way = false;
         base.disk.issue(DiskCommand::SnapshotBegin { zxid }, WhenDurable::Nothing, out);
         out.events.push_back(ReplicaEvent::SnapshotReplaces { zxid });
@@ -285,13 +287,14 @@ impl Following {
 
     /// A part of the snapshot is on our disk: the next one may come.
     pub(super) fn chunk_stored(&self, link: LinkId, out: &mut Outbox) {
-        if self.link == Some(link) && self.step == Step::Receiving {
+        if self.link == Some(link) && self.is_receiving() {
             send(link, PeerMessage::SnapshotWanted, out);
         }
     }
 
     fn install_snapshot(&mut self, base: &mut Base, out: &mut Outbox) {
-        let zxid = self.received;
+        let Step::Receiving(zxid) = self.step else { return };
+        self.received = zxid;
         base.log.replace(zxid);
         base.disk.forget_after(Zxid::ZERO);
         let end = DiskCommand::SnapshotEnd { replaces_log: true };
@@ -326,6 +329,7 @@ impl Following {
             return Err(Leave::Look("the leader has another history than we do"));
         }
         self.received = self.received.max(entry.zxid);
+        self.acked = Zxid::ZERO;
         self.logged(base, out);
         Ok(())
     }
@@ -361,7 +365,7 @@ impl Following {
     }
 
     /// More of the log may be on our disk: acknowledges all of it at once. Only what came in this
-    /// relation: the leader has not sent the rest and may be about to have it cut.
+    /// relation: the rest the leader has not sent, and perhaps is about to have cut.
     pub(super) fn logged(&mut self, base: &Base, out: &mut Outbox) {
         let zxid = base.log.durable().min(self.received);
         if self.step >= Step::Synchronising && zxid > self.acked {

@@ -35,6 +35,8 @@ mod learner;
 mod log;
 #[allow(clippy::module_inception)]
 pub mod replica;
+#[cfg(test)]
+mod storm;
 
 pub use config::ReplicaConfig;
 pub use event::{Outbox, ReplicaEvent};
