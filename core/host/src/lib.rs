@@ -2,9 +2,15 @@
 //! Platform, and the real Platform of sockets, files and timers.
 //!
 //! Leaves: every decision to the cores. Holds: outputs are carried out in the order in which the core
-//! gave them; nothing here knows whether the Platform is real.
-//! Start at [`platform`].
+//! gave them; outside [`real`] nothing knows whether the Platform is real.
+//! Start at [`platform`], then [`coordination`].
 
+pub mod coordination;
+mod error;
 pub mod platform;
+mod signal;
+pub mod storage;
 
+pub use coordination::{ServerProbe, ServerSettings, serve_coordination};
+pub use error::HostError;
 pub use platform::{Address, CloseReason, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};

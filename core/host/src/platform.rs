@@ -64,6 +64,12 @@ pub trait Endpoint: 'static {
     /// When the address is in use or not ours.
     fn listen(&self, address: &Address) -> io::Result<()>;
 
+    /// The address that a call to [`Endpoint::listen`] has really taken: where that named port 0, the
+    /// port that was given. Events go on to name the address that was asked for.
+    fn bound_address(&self, asked: &Address) -> Address {
+        asked.clone()
+    }
+
     /// Begins to connect; [`NetworkEvent::Connected`] or [`NetworkEvent::Closed`] follows, perhaps
     /// only after minutes: callers keep their own deadline.
     fn connect(&self, address: &Address) -> ConnectionId;

@@ -14,15 +14,15 @@
 //! anything synced costs the vote.
 //! Start at [`log`] for the one file that matters, then [`recovery::recover`] and [`writer::Writer`].
 
-pub mod names;
+mod bits;
 pub mod log;
+pub mod names;
+pub mod recovery;
 pub mod snapshot;
 pub mod state;
-pub mod recovery;
-pub mod writer;
-mod bits;
 #[cfg(test)]
 mod tests;
+pub mod writer;
 
 pub use names::FileName;
 pub use recovery::{Condition, RecoverError, Recovery, recover};

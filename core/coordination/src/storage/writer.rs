@@ -83,7 +83,7 @@ pub struct Writer {
     synced: u64,
     buffer: BytesMut,
     last: Zxid,
-    /// Entries were appended since the last commit.
+    /// The history became longer, or another one, since the last commit.
     appended: bool,
     /// Oldest first; the last is the one being written.
     logs: VecDeque<LogFile>,
@@ -195,8 +195,8 @@ impl Writer {
         }
     }
 
-    /// Adds the operations that make everything durable that was commanded. The last entry, if any were
-    /// appended since the last commit.
+    /// Adds the operations that make everything durable that was commanded. The last entry, if entries
+    /// were appended or a leader's snapshot brought a new history since the last commit.
     pub fn commit(&mut self, ops: &mut Vec<FileOp>) -> Option<Zxid> {
         self.flush(ops);
         std::mem::take(&mut self.appended).then_some(self.last)
@@ -361,6 +361,7 @@ impl Writer {
         let old_logs = std::mem::take(&mut self.logs);
         let old_snapshots = std::mem::replace(&mut self.snapshots, vec![zxid]);
         self.last = zxid;
+        self.appended = true;
         self.restart_log(self.sequence + 1, ops);
         let logs = old_logs.iter().map(|log| FileName::Log(log.sequence));
         let snapshots = old_snapshots.into_iter().filter(|old| *old != zxid);

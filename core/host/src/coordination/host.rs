@@ -1,0 +1,506 @@
+//! The driver: events in, steps, outputs carried out.
+
+use super::connections::{Client, Connection, Connections, Origins};
+use super::links::Elections;
+use super::settings::{HostLimits, LinkTiming, Listening, ServerSettings};
+use crate::signal::Signal;
+use crate::storage;
+use crate::{Address, CloseReason, ConnectionId, Endpoint, HostError, NetworkEvent, Platform};
+use bytes::Bytes;
+use mailstorm_coordination::io::{ClientId, DiskCommand, DiskTicket, Input, LinkId, Output};
+use mailstorm_coordination::server::Server;
+use mailstorm_coordination::storage::recovery::RecoverOptions;
+use mailstorm_coordination::storage::{Identity, Writer};
+use mailstorm_shared::{Millis, Now, Observation, ServerId, StateHasher};
+use mailstorm_wire::client::FourLetterWord;
+use mailstorm_wire::frame;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// How often a client is looked at that does not take its replies.
+const BACKLOG_LOOK_EVERY: Millis = Millis(50);
+
+/// Runs one server until it has to end, and says why it had to.
+pub async fn serve_coordination<P: Platform>(platform: P, settings: ServerSettings) -> HostError {
+    let probe = settings.probe.clone();
+    let reason = match start(platform, settings).await {
+        Ok((host, writer)) => run(&host, writer).await,
+        Err(reason) => reason,
+    };
+    probe.show(None);
+    reason
+}
+
+/// Listens, recovers, and makes the first step. An address in use is found out before the folder is
+/// touched.
+async fn start<P: Platform>(
+    platform: P,
+    settings: ServerSettings,
+) -> Result<(Rc<Host<P>>, Writer), HostError> {
+    let endpoint = platform.endpoint();
+    let replica = &settings.server.replica;
+    let me = replica.me;
+    let ensemble = StateHasher::of(&replica.ensemble);
+    let others: Vec<_> = replica.ensemble.servers().filter(|server| *server != me).collect();
+    let clients = listen(&endpoint, &settings.client_address)?;
+    let peer_address = settings.peers.get(&me).filter(|_| !others.is_empty()).cloned();
+    let peers = peer_address.as_ref().map(|address| listen(&endpoint, address)).transpose()?;
+
+    let disk = platform.disk();
+    let identity = Identity { server: me, ensemble };
+    let options = RecoverOptions {
+        initialise: settings.initialise,
+        membership_changed: settings.membership_changed,
+        entries_before_snapshot: replica.sync_entries_kept,
+    };
+    let (recovery, writer) = storage::open(&disk, identity, settings.storage, &options).await?;
+    for finding in &recovery.recovered.findings {
+        tracing::warn!(server = %me, "{finding}");
+    }
+    let now = platform.now();
+    let incarnation = platform.entropy() as u32;
+    let mut outputs = Vec::new();
+    let frame_bytes_max = settings.server.frame_bytes_max;
+    let server = Server::new(settings.server, recovery.recovered, incarnation, now, &mut outputs)?;
+    let server = Rc::new(RefCell::new(server));
+    settings.probe.show(Some(server.clone()));
+    let core = Core {
+        me,
+        ensemble,
+        peer_address,
+        frame_bytes_max,
+        limits: settings.limits,
+        timing: settings.links,
+        addresses: settings.peers,
+        server,
+        outputs: Vec::new(),
+        consequences: VecDeque::new(),
+        resumed: VecDeque::new(),
+        connections: Connections::new(),
+        origins: Origins::default(),
+        strangers: 0,
+        elections: Elections::new(me, others, now.monotonic, settings.links),
+        deadlines: VecDeque::new(),
+        disk_queue: Vec::new(),
+        core_wake: None,
+        look_at: None,
+        held_for_backlog: Vec::new(),
+        armed: None,
+    };
+    let host = Rc::new(Host {
+        platform,
+        endpoint,
+        disk,
+        core: RefCell::new(core),
+        disk_work: Signal::default(),
+        ended: Signal::default(),
+        stopped: Cell::new(false),
+        reason: RefCell::new(None),
+    });
+    host.turn(|turn| turn.carry_out_all(outputs));
+    if let Some(on_listening) = settings.on_listening {
+        on_listening(&Listening { clients, peers });
+    }
+    Ok((host, writer))
+}
+
+fn listen(endpoint: &impl Endpoint, address: &Address) -> Result<Address, HostError> {
+    endpoint
+        .listen(address)
+        .map_err(|source| HostError::Listen { address: address.clone(), source })?;
+    Ok(endpoint.bound_address(address))
+}
+
+/// Both tasks, until one of them ends the server.
+async fn run<P: Platform>(host: &Rc<Host<P>>, writer: Writer) -> HostError {
+    // The disk task must not outlive this future, whether it ends or is dropped.
+    let _stop = StopDisk(host);
+    host.platform.spawn(write_disk(host.clone(), writer));
+    loop {
+        let mut next = pin!(host.endpoint.next());
+        let event = poll_fn(|context| match host.ended.poll(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => next.as_mut().poll(context).map(Some),
+        });
+        let Some(event) = event.await else {
+            let reason = host.reason.borrow_mut().take();
+            return reason.expect("the signal is raised with a reason");
+        };
+        host.turn(|turn| turn.happened(event));
+    }
+}
+
+struct StopDisk<'a, P: Platform>(&'a Host<P>);
+
+impl<P: Platform> Drop for StopDisk<'_, P> {
+    fn drop(&mut self) {
+        self.0.stopped.set(true);
+        self.0.disk_work.raise();
+    }
+}
+
+/// The disk task: all commands that wait, one sync for them together, then the answer.
+async fn write_disk<P: Platform>(host: Rc<Host<P>>, mut writer: Writer) {
+    let mut batch = Vec::new();
+    let mut ops = Vec::new();
+    let server = host.core.borrow().me;
+    loop {
+        std::mem::swap(&mut batch, &mut host.core.borrow_mut().disk_queue);
+        let Some((last, _)) = batch.last() else {
+            host.disk_work.wait().await;
+            if host.stopped.get() {
+                return;
+            }
+            continue;
+        };
+        let last: DiskTicket = *last;
+        for (_, command) in batch.drain(..) {
+            writer.command(&command, &mut ops);
+        }
+        let durable = writer.commit(&mut ops);
+        if let Err(reason) = storage::carry_out(&host.disk, &mut ops).await {
+            host.end(reason);
+            return;
+        }
+        if host.stopped.get() {
+            return;
+        }
+        if let Some(zxid) = durable {
+            host.platform.observe(Observation::Durable { server, zxid });
+        }
+        host.turn(|turn| turn.step(Input::DiskDone { ticket: last }));
+    }
+}
+
+/// What both tasks share.
+pub(super) struct Host<P: Platform> {
+    pub(super) platform: P,
+    pub(super) endpoint: P::Endpoint,
+    disk: P::Disk,
+    core: RefCell<Core>,
+    /// Disk commands wait.
+    disk_work: Signal,
+    /// There is a reason to end.
+    ended: Signal,
+    stopped: Cell<bool>,
+    reason: RefCell<Option<HostError>>,
+}
+
+impl<P: Platform> Host<P> {
+    /// Something happens, and all that follows from it.
+    fn turn(&self, happens: impl FnOnce(&mut Turn<'_, P>)) {
+        let mut core = self.core.borrow_mut();
+        let now = self.platform.now();
+        let mut turn = Turn { host: self, core: &mut core, now };
+        happens(&mut turn);
+        turn.finish();
+    }
+
+    /// The first reason counts.
+    fn end(&self, reason: HostError) {
+        self.reason.borrow_mut().get_or_insert(reason);
+        self.ended.raise();
+    }
+}
+
+/// The server and what belongs to it; changed within a [`Turn`] only.
+pub(super) struct Core {
+    pub(super) me: ServerId,
+    pub(super) ensemble: u64,
+    peer_address: Option<Address>,
+    frame_bytes_max: usize,
+    pub(super) limits: HostLimits,
+    pub(super) timing: LinkTiming,
+    pub(super) addresses: BTreeMap<ServerId, Address>,
+    server: Rc<RefCell<Server>>,
+    /// Kept for its memory.
+    outputs: Vec<Output>,
+    /// Inputs that follow from outputs; the core is not stepped while its outputs are carried out.
+    pub(super) consequences: VecDeque<Input>,
+    /// Clients that are held no longer and may have whole frames waiting.
+    resumed: VecDeque<ConnectionId>,
+    pub(super) connections: Connections,
+    origins: Origins,
+    pub(super) strangers: usize,
+    pub(super) elections: Elections,
+    /// When dialled connections and strangers are given up, oldest first; all have the same time.
+    pub(super) deadlines: VecDeque<(Millis, ConnectionId)>,
+    disk_queue: Vec<(DiskTicket, DiskCommand)>,
+    /// When the core wants to be stepped.
+    core_wake: Option<Millis>,
+    /// When to look at clients that do not take their replies.
+    look_at: Option<Millis>,
+    held_for_backlog: Vec<ConnectionId>,
+    /// What the endpoint was asked for.
+    armed: Option<Millis>,
+}
+
+/// One thing that happens, at one moment, until everything that follows from it is done.
+pub(super) struct Turn<'a, P: Platform> {
+    pub(super) host: &'a Host<P>,
+    pub(super) core: &'a mut Core,
+    pub(super) now: Now,
+}
+
+impl<P: Platform> Turn<'_, P> {
+    fn happened(&mut self, event: NetworkEvent) {
+        match event {
+            NetworkEvent::Received { connection, bytes } => self.received(connection, bytes),
+            NetworkEvent::Accepted { connection, listener, from } => {
+                if self.core.peer_address.as_ref() == Some(&listener) {
+                    self.accept_stranger(connection);
+                } else {
+                    self.accept_client(connection, from);
+                }
+            }
+            NetworkEvent::Connected { connection } => self.say_hello(connection),
+            NetworkEvent::Closed { connection, reason } => self.closed(connection, reason),
+            NetworkEvent::Woken => self.woken(),
+        }
+    }
+
+    /// The core takes one input, and those that follow from what it asked for.
+    pub(super) fn step(&mut self, input: Input) {
+        let mut next = Some(input);
+        while let Some(input) = next {
+            let mut outputs = std::mem::take(&mut self.core.outputs);
+            self.core.server.borrow_mut().step(self.now, input, &mut outputs);
+            for output in outputs.drain(..) {
+                self.carry_out(output);
+            }
+            self.core.outputs = outputs;
+            next = self.core.consequences.pop_front();
+        }
+    }
+
+    fn carry_out_all(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            self.carry_out(output);
+        }
+        if let Some(input) = self.core.consequences.pop_front() {
+            self.step(input);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Disk { ticket, command } => {
+                self.core.disk_queue.push((ticket, command));
+                self.host.disk_work.raise();
+            }
+            Output::Send { links, message } => self.send(&links, &message),
+            Output::Respond { client, frame } => self.respond(client, &frame),
+            Output::Observe(observation) => self.host.platform.observe(observation),
+            Output::WakeAt { at } => self.core.core_wake = Some(at),
+            Output::RespondText { client, text } => {
+                let connection = ConnectionId(client.0);
+                self.host.endpoint.send(connection, Bytes::from(text));
+                self.close_client(connection);
+            }
+            Output::CloseClient { client } => self.close_client(ConnectionId(client.0)),
+            Output::HoldClient { client, held } => {
+                self.hold(ConnectionId(client.0), |client| client.held_by_core = held);
+            }
+            Output::OpenLearnerLink { peer } => self.open_learner_link(peer),
+            Output::CloseLink { link } => self.close_link(link),
+            Output::Halt { reason } => self.host.end(HostError::Halted { reason }),
+        }
+    }
+
+    /// What may follow from everything that happened: frames of clients that are held no longer, and
+    /// the next time to wake up.
+    fn finish(&mut self) {
+        while let Some(connection) = self.core.resumed.pop_front() {
+            self.take_frames(connection);
+        }
+        let core = &mut *self.core;
+        let wishes = [
+            core.core_wake,
+            core.look_at,
+            core.deadlines.front().map(|(at, _)| *at),
+            core.elections.next_dial(),
+        ];
+        let at = wishes.into_iter().flatten().min();
+        if at != core.armed {
+            core.armed = at;
+            self.host.endpoint.wake_at(at);
+        }
+    }
+
+    fn woken(&mut self) {
+        self.core.armed = None;
+        let now = self.now.monotonic;
+        self.give_up_late_handshakes();
+        self.dial_due();
+        if self.core.look_at.is_some_and(|at| at <= now) {
+            self.look_at_backlogs();
+        }
+        if self.core.core_wake.is_some_and(|at| at <= now) {
+            self.core.core_wake = None;
+            self.step(Input::Tick { jitter: self.host.platform.entropy() });
+        }
+    }
+
+    fn received(&mut self, connection: ConnectionId, bytes: Bytes) {
+        match self.core.connections.get_mut(&connection) {
+            Some(Connection::Client(client)) => {
+                client.decoder.push(bytes);
+                self.take_frames(connection);
+            }
+            Some(Connection::Link(link)) => {
+                link.decoder.push(bytes);
+                self.take_messages(connection);
+            }
+            Some(Connection::Dialled { decoder, .. } | Connection::Stranger { decoder }) => {
+                decoder.push(bytes);
+                self.take_hello(connection);
+            }
+            // Closed by us; what was on its way means nothing any more.
+            None => {}
+        }
+    }
+
+    fn closed(&mut self, connection: ConnectionId, reason: CloseReason) {
+        match self.core.connections.remove(&connection) {
+            Some(Connection::Client(client)) => {
+                self.core.origins.leave(client.from);
+                self.step(Input::ClientClosed { client: ClientId(connection.0) });
+            }
+            Some(Connection::Stranger { .. }) => self.core.strangers -= 1,
+            Some(Connection::Dialled { peer, purpose, .. }) => {
+                tracing::debug!(server = %self.core.me, %peer, ?purpose, ?reason, "not connected");
+                self.dial_failed(connection, peer, purpose);
+            }
+            Some(Connection::Link(link)) => {
+                tracing::debug!(server = %self.core.me, peer = %link.peer, ?reason, "link lost");
+                self.link_lost(connection, &link);
+            }
+            None => {}
+        }
+    }
+
+    fn accept_client(&mut self, connection: ConnectionId, from: IpAddr) {
+        let core = &mut *self.core;
+        if !core.origins.admit(from, core.limits.clients_per_address_max) {
+            tracing::debug!(server = %core.me, %from, "too many clients from this address");
+            self.host.endpoint.close(connection);
+            return;
+        }
+        let client = Client::new(from, core.frame_bytes_max);
+        core.connections.insert(connection, Connection::Client(client));
+        let mut entropy = [0; 16];
+        entropy[..8].copy_from_slice(&self.host.platform.entropy().to_le_bytes());
+        entropy[8..].copy_from_slice(&self.host.platform.entropy().to_le_bytes());
+        self.step(Input::ClientOpened { client: ClientId(connection.0), address: from, entropy });
+    }
+
+    /// Gives the core every whole frame of a client that is not held.
+    fn take_frames(&mut self, connection: ConnectionId) {
+        let id = ClientId(connection.0);
+        while let Some(Connection::Client(client)) = self.core.connections.get_mut(&connection) {
+            if client.is_held() {
+                return;
+            }
+            if client.silent {
+                let Some(prefix) = client.decoder.prefix() else { return };
+                client.silent = false;
+                if let Some(word) = FourLetterWord::parse(&prefix) {
+                    self.step(Input::ClientWord { client: id, word });
+                    return;
+                }
+            }
+            match client.decoder.next_frame() {
+                Ok(Some(frame)) => self.step(Input::ClientFrame { client: id, frame }),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::debug!(server = %self.core.me, from = %client.from, %error, "client dropped");
+                    self.close_client(connection);
+                    self.step(Input::ClientClosed { client: id });
+                }
+            }
+        }
+    }
+
+    fn respond(&mut self, client: ClientId, body: &[u8]) {
+        let connection = ConnectionId(client.0);
+        let Some(Connection::Client(state)) = self.core.connections.get_mut(&connection) else {
+            return;
+        };
+        let frame = frame::framed(body);
+        let look = state.sent.add(frame.len());
+        self.host.endpoint.send(connection, frame);
+        if look {
+            self.look_at_backlog(connection);
+        }
+    }
+
+    /// A client that does not take its replies gets to ask for no more, and at last is given up.
+    fn look_at_backlog(&mut self, connection: ConnectionId) {
+        let backlog = self.host.endpoint.backlog(connection);
+        let limits = self.core.limits;
+        if backlog > limits.client_backlog_bytes_max {
+            tracing::debug!(server = %self.core.me, backlog, "client dropped: it takes no replies");
+            self.close_client(connection);
+            let client = ClientId(connection.0);
+            self.core.consequences.push_back(Input::ClientClosed { client });
+        } else if backlog > limits.client_backlog_bytes_held
+            && !self.core.held_for_backlog.contains(&connection)
+        {
+            self.hold(connection, |client| client.held_for_backlog = true);
+            self.core.held_for_backlog.push(connection);
+            self.core.look_at.get_or_insert(self.now.monotonic + BACKLOG_LOOK_EVERY);
+        }
+    }
+
+    /// Lets those go on whose backlog has shrunk to half of what they were held for.
+    fn look_at_backlogs(&mut self) {
+        let mut held = std::mem::take(&mut self.core.held_for_backlog);
+        held.retain(|connection| {
+            if !self.core.connections.contains_key(connection) {
+                return false;
+            }
+            let backlog = self.host.endpoint.backlog(*connection);
+            let still = backlog > self.core.limits.client_backlog_bytes_held / 2;
+            if !still {
+                self.hold(*connection, |client| client.held_for_backlog = false);
+            }
+            still
+        });
+        let next = self.now.monotonic + BACKLOG_LOOK_EVERY;
+        self.core.look_at = (!held.is_empty()).then_some(next);
+        self.core.held_for_backlog = held;
+    }
+
+    /// Changes a reason to hold a client, and what the endpoint does about it.
+    fn hold(&mut self, connection: ConnectionId, change: impl FnOnce(&mut Client)) {
+        let Some(Connection::Client(client)) = self.core.connections.get_mut(&connection) else {
+            return;
+        };
+        let before = client.is_held();
+        change(client);
+        let held = client.is_held();
+        if held != before {
+            self.host.endpoint.hold(connection, held);
+            if !held {
+                self.core.resumed.push_back(connection);
+            }
+        }
+    }
+
+    fn close_client(&mut self, connection: ConnectionId) {
+        if let Some(Connection::Client(client)) = self.core.connections.remove(&connection) {
+            self.core.origins.leave(client.from);
+            self.host.endpoint.close(connection);
+        }
+    }
+}
+
+/// The link of a connection. Links and clients are numbered as the connections they are made of.
+pub(super) fn link_id(connection: ConnectionId) -> LinkId {
+    LinkId(connection.0)
+}

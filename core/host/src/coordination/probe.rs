@@ -1,0 +1,56 @@
+//! A window into a running server, for onlookers in the same process (a nemesis that wants to know who
+//! leads now, a test). Looking changes nothing.
+
+use mailstorm_coordination::replica::Role;
+use mailstorm_coordination::server::Server;
+use mailstorm_shared::{Epoch, ServerId, Zxid};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// A handle that shows the server it was given to, while that runs.
+#[derive(Clone, Default)]
+pub struct ServerProbe(Rc<RefCell<Option<Rc<RefCell<Server>>>>>);
+
+/// What a server is at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerReport {
+    /// Who.
+    pub server: ServerId,
+    /// What it is to the ensemble.
+    pub role: Role,
+    /// Whether clients are served.
+    pub serving: bool,
+    /// The leader, while clients are served.
+    pub leader: Option<ServerId>,
+    /// The epoch it serves in, or the last one it took part in.
+    pub epoch: Epoch,
+    /// The last transaction its clients can see.
+    pub last_applied: Zxid,
+}
+
+impl ServerProbe {
+    /// What the server is now; `None` when it does not run.
+    pub fn report(&self) -> Option<ServerReport> {
+        self.look(|server| ServerReport {
+            server: server.me(),
+            role: server.role(),
+            serving: server.is_serving(),
+            leader: server.replica().leader(),
+            epoch: server.replica().epoch(),
+            last_applied: server.last_applied(),
+        })
+    }
+
+    /// A hash of everything the server knows; costs as much as the server is large.
+    pub fn state_hash(&self) -> Option<u64> {
+        self.look(Server::state_hash)
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Server) -> T) -> Option<T> {
+        self.0.borrow().as_ref().map(|server| look(&server.borrow()))
+    }
+
+    pub(super) fn show(&self, server: Option<Rc<RefCell<Server>>>) {
+        *self.0.borrow_mut() = server;
+    }
+}

@@ -1,0 +1,94 @@
+//! Why a server's process ends.
+
+use crate::Address;
+use mailstorm_coordination::data::snapshot::CorruptSnapshot;
+use mailstorm_coordination::storage::RecoverError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a server cannot start, or cannot go on. One line each, with what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The address is somebody else's.
+    #[error("cannot listen on {address}: {}", listen_advice(source))]
+    Listen {
+        /// Where.
+        address: Address,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The data folder cannot be made or opened.
+    #[error("cannot use the data folder {}: {source}: check `data` and its owner", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process has the data folder.
+    #[error("the data folder {} is in use: stop the other server, or give this one its own", folder.display())]
+    InUse {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// The folder has files, and none of them is a server's.
+    #[error("{} is not a data folder (it has {file:?}): choose an empty one for `data`", folder.display())]
+    NotOurs {
+        /// Which.
+        folder: PathBuf,
+        /// What is in it.
+        file: String,
+    },
+    /// The data folder is another server's.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// A snapshot whose checksums are right makes no sense to the database.
+    #[error(
+        "the newest snapshot cannot be loaded ({0}): empty the data folder, the leader sends a new one"
+    )]
+    Snapshot(#[from] CorruptSnapshot),
+    /// The disk failed. What it holds is not known any more, so nothing goes on from here.
+    #[error("cannot {operation} {file}: {source}: {}", disk_advice(source))]
+    Disk {
+        /// What was asked of it.
+        operation: &'static str,
+        /// On which file.
+        file: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The server itself gave up.
+    #[error("{reason}")]
+    Halted {
+        /// Why.
+        reason: String,
+    },
+    /// The runtime for sockets and timers could not be made.
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+fn listen_advice(source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            "it is in use: stop the other process, or choose another port".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "it is no address of this machine: check the configuration".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => "not permitted: choose a port above 1023".to_owned(),
+        _ => format!("{source}: check the configuration"),
+    }
+}
+
+fn disk_advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room, then start the server again; nothing acknowledged is lost"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "make the data folder writable, then start the server again"
+        }
+        _ => "check the disk, then start the server again; it recovers, or is brought up to date",
+    }
+}

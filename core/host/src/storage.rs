@@ -1,0 +1,97 @@
+//! A server's data folder on a [`Disk`]: reading it at the start, and carrying out what it commands.
+//!
+//! Owns: doing [`FileOp`]s in order. Leaves: which ones, to `mailstorm_coordination::storage`.
+//! Holds: after the first operation that failed none follows. A failed sync may have dropped what it
+//! should have made durable, and a second one would succeed without it (the "fsyncgate" of
+//! PostgreSQL, 2018): the process has to end and to look at what is really there.
+
+use crate::{Disk, HostError};
+use bytes::Bytes;
+use mailstorm_coordination::storage::recovery::RecoverOptions;
+use mailstorm_coordination::storage::{
+    Condition, FileName, FileOp, Identity, Recovery, StorageOptions, Writer, recover,
+};
+use std::collections::BTreeMap;
+use std::io;
+
+/// Reads a folder and repairs what has to be repaired. When it returns, the repairs are durable.
+///
+/// # Errors
+/// When the folder is another server's, or the disk fails.
+pub async fn open(
+    disk: &impl Disk,
+    identity: Identity,
+    storage: StorageOptions,
+    options: &RecoverOptions,
+) -> Result<(Recovery, Writer), HostError> {
+    let listed = disk.list().await.map_err(|source| failed("list", "the data folder", source))?;
+    let mut files = BTreeMap::new();
+    let mut snapshots = Vec::new();
+    for name in listed.iter().filter_map(|name| FileName::parse(name)) {
+        match name {
+            FileName::Snapshot(zxid) => snapshots.push(zxid),
+            _ => {
+                files.insert(name, read(disk, name).await?);
+            }
+        }
+    }
+    snapshots.sort_unstable();
+    let recovery = loop {
+        // Snapshots are large: an older one is read only if those that were read do not suffice.
+        if let Some(newest) = snapshots.pop() {
+            let name = FileName::Snapshot(newest);
+            files.insert(name, read(disk, name).await?);
+        }
+        let recovery = recover(&files, &snapshots, identity, options)?;
+        if recovery.condition != Condition::Damaged || snapshots.is_empty() {
+            break recovery;
+        }
+    };
+    drop(files);
+    let mut repairs = Vec::new();
+    let writer = Writer::open(identity, storage, &recovery, &mut repairs);
+    carry_out(disk, &mut repairs).await?;
+    Ok((recovery, writer))
+}
+
+async fn read(disk: &impl Disk, name: FileName) -> Result<Bytes, HostError> {
+    let name = name.to_string();
+    disk.read(&name).await.map_err(|source| failed("read", &name, source))
+}
+
+/// Does these operations, in order, and leaves the list empty.
+///
+/// # Errors
+/// The first operation that failed; those after it were not done.
+pub async fn carry_out(disk: &impl Disk, ops: &mut Vec<FileOp>) -> Result<(), HostError> {
+    for op in ops.drain(..) {
+        match op {
+            FileOp::Write { name, offset, bytes } => {
+                let done = disk.write(&name, offset, bytes).await;
+                done.map_err(|source| failed("write", &name, source))?;
+            }
+            FileOp::Truncate { name, bytes } => {
+                let done = disk.truncate(&name, bytes).await;
+                done.map_err(|source| failed("change the length of", &name, source))?;
+            }
+            FileOp::Sync { name } => {
+                disk.sync(&name).await.map_err(|source| failed("sync", &name, source))?;
+            }
+            FileOp::Rename { from, to } => {
+                disk.rename(&from, &to).await.map_err(|source| failed("rename", &from, source))?;
+            }
+            FileOp::Remove { name } => {
+                disk.remove(&name).await.map_err(|source| failed("remove", &name, source))?;
+            }
+            FileOp::SyncFolder => {
+                let done = disk.sync_folder().await;
+                done.map_err(|source| failed("sync", "the data folder", source))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn failed(operation: &'static str, file: &str, source: io::Error) -> HostError {
+    HostError::Disk { operation, file: file.to_owned(), source }
+}
