@@ -26,6 +26,6 @@ pub mod watch;
 pub use client::{Client, open_acl};
 pub use config::ClientConfig;
 pub use error::{CallError, MultiError};
-
+pub use recipes::{barrier, claims, election, lock};
 pub use session::SessionState;
 pub use watch::{Watch, WatchEnd, WatchItem, WatchStream};

@@ -21,7 +21,7 @@ use mailstorm_host::Platform;
 use mailstorm_shared::Zxid;
 use mailstorm_shared::observation::EventKind;
 use mailstorm_wire::client::WatchEventKind;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 /// A lock that any number of clients may contend for.
@@ -33,8 +33,9 @@ pub struct Lock<P: Platform> {
 pub struct Held<P: Platform> {
     client: Client<P>,
     place: Place,
-    /// Fires when the znode is taken away. Renewed when it fires for anything else.
+    /// Fires when the znode is taken away. Left anew by [`Held::lost`] when it fires for anything else.
     watch: RefCell<Watch>,
+    gone: Cell<bool>,
 }
 
 impl<P: Platform> Lock<P> {
@@ -77,7 +78,12 @@ impl<P: Platform> Lock<P> {
     }
 
     fn held(&self, place: Place, watch: Watch) -> Held<P> {
-        Held { client: self.line.client().clone(), place, watch: RefCell::new(watch) }
+        Held {
+            client: self.line.client().clone(),
+            place,
+            watch: RefCell::new(watch),
+            gone: Cell::new(false),
+        }
     }
 }
 
@@ -93,13 +99,14 @@ impl<P: Platform> Held<P> {
     }
 
     /// Whether the lock is surely held as far as this client knows: connected, and the znode in place.
-    /// A process that was paused can still be wrong; see the token.
+    /// A process that was paused can still be wrong; see the token. And if somebody wrote to the znode,
+    /// its deletion is only noticed while somebody awaits [`Held::lost`].
     pub fn is_held(&self) -> bool {
         self.client.state() == SessionState::Connected && !self.is_taken_away()
     }
 
     fn is_taken_away(&self) -> bool {
-        self.watch.borrow().event().is_some_and(|event| is_deletion(event.kind))
+        self.gone.get() || self.watch.borrow().event().is_some_and(|event| is_deletion(event.kind))
     }
 
     /// Resolves when the lock is lost for good: the session is over, or the znode was deleted.
@@ -112,7 +119,10 @@ impl<P: Platform> Held<P> {
             if self.watch.borrow().is_ready() {
                 match self.client.exists_and_watch(self.path().clone()).await {
                     Ok((Some(_), watch)) => drop(self.watch.replace(watch)),
-                    Ok((None, _)) | Err(_) => return,
+                    Ok((None, _)) => self.gone.set(true),
+                    Err(error) if error.is_final() => return,
+                    // Too much under way, or connection after connection lost over this: again.
+                    Err(_) => {}
                 }
                 continue;
             }
@@ -129,6 +139,6 @@ impl<P: Platform> Held<P> {
     }
 }
 
-pub(super) fn is_deletion(kind: WatchEventKind) -> bool {
+fn is_deletion(kind: WatchEventKind) -> bool {
     kind == WatchEventKind::Change(EventKind::Deleted)
 }

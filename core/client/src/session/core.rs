@@ -432,10 +432,14 @@ impl SessionCore {
         if let Some(error) = refusal {
             return self.complete(&operation, Err(error), Zxid::ZERO, out);
         }
-        if let Request::Auth { scheme, credentials: secret } = operation.request {
+        if let Request::Auth { scheme, credentials: secret } = &operation.request {
+            if encode_request(xid::AUTH, &operation.request).len() > frame::REQUEST_BYTES_MAX {
+                return self.complete(&operation, Err(CallError::RequestTooLarge), Zxid::ZERO, out);
+            }
             // Not in line with the others: it concerns every connection from now on.
             let number = self.next_credentials;
             self.next_credentials += 1;
+            let (scheme, secret) = (scheme.clone(), secret.clone());
             self.credentials.push(Credentials { number, scheme, secret, waiting: Some(id) });
             return self.prove(now, credentials, out);
         }

@@ -16,6 +16,8 @@ pub mod io;
 pub mod outstanding;
 pub mod registry;
 mod replies;
+#[cfg(test)]
+mod tests;
 
 pub use self::core::{SessionConfig, SessionCore};
 pub use io::{

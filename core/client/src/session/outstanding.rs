@@ -1,7 +1,8 @@
 //! What is under way: operations sent and not answered, and operations not sent yet.
 //!
 //! Holds: the application's order. Whatever is sent again after a lost connection goes before what was
-//! never sent, so that a session's operations take effect in the order in which they were asked for.
+//! never sent. So what takes effect does so in the order in which it was asked for, with one exception:
+//! a read that is sent again may already see a later write whose outcome is unknown.
 
 use crate::session::account;
 use crate::session::io::{OperationId, Retry, WatchId};
