@@ -6,7 +6,7 @@
 //! Start at [`Database::apply`].
 
 use super::applied::{Applied, TxnResult};
-use super::fuzzy::{Fuzzy, Key};
+use super::fuzzy::Fuzzy;
 use super::tree::{Guard, Tree, Znode};
 use bytes::Bytes;
 use mailstorm_shared::checksum::value_digest;
@@ -191,10 +191,9 @@ impl Database {
         password: [u8; 16],
         told: &mut Told,
     ) -> TxnResult {
+        // A fuzzy snapshot may have it already, or no more; then its end is still to be replayed.
         let session = SessionId::created_at(zxid);
-        if self.tree.is_open(zxid, || Key::Session(session)) {
-            self.sessions.insert(session, SessionRecord { timeout, password });
-        }
+        self.sessions.insert(session, SessionRecord { timeout, password });
         told.push(Change::SessionOpened { session, timeout }, None);
         TxnResult::SessionOpened(session)
     }

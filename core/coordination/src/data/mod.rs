@@ -25,6 +25,8 @@ mod pending;
 mod read;
 mod rearm;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod watches;
 

@@ -70,13 +70,13 @@ impl Watches {
             }
         }
         for path in &set.persistent {
-            missed.of_one(seen, path);
+            missed.of_watched(seen, path, Kinds::PERSISTENT);
             self.add(client, path.clone(), Kinds::PERSISTENT);
         }
         for path in &set.persistent_recursive {
-            missed.of_one(seen, path);
+            missed.of_watched(seen, path, Kinds::RECURSIVE);
             for (below, znode) in tree.below(path) {
-                missed.of_znode(seen, below, znode);
+                missed.of_znode(seen, below, znode, Kinds::RECURSIVE);
             }
             self.add(client, path.clone(), Kinds::RECURSIVE);
         }
@@ -105,9 +105,9 @@ impl Missed<'_> {
     }
 
     /// What a lasting watch missed at its own path.
-    fn of_one(&mut self, seen: Zxid, path: &Arc<str>) {
+    fn of_watched(&mut self, seen: Zxid, path: &Arc<str>, watch: Kinds) {
         if let Some(znode) = self.tree.get(path) {
-            return self.of_znode(seen, path, znode);
+            return self.of_znode(seen, path, znode, watch);
         }
         let nearest_above = path::ancestors(path).find_map(|above| self.tree.get(above));
         if nearest_above.is_some_and(|above| above.pzxid > seen) {
@@ -115,14 +115,16 @@ impl Missed<'_> {
         }
     }
 
-    fn of_znode(&mut self, seen: Zxid, path: &Arc<str>, znode: &Znode) {
+    fn of_znode(&mut self, seen: Zxid, path: &Arc<str>, znode: &Znode, watch: Kinds) {
         let is_new = znode.czxid > seen;
         if is_new {
             self.tell(Created, path);
         } else if znode.mzxid > seen {
             self.tell(DataChanged, path);
         }
-        if znode.pzxid > seen && znode.pzxid > znode.czxid {
+        // Under a recursive watch, all that a new znode has below is new and told.
+        let matters = !is_new || watch == Kinds::PERSISTENT && znode.pzxid > znode.czxid;
+        if znode.pzxid > seen && matters {
             self.tell(ChildrenChanged, path);
         }
     }

@@ -7,13 +7,12 @@ use super::super::database::{Database, SessionRecord};
 use super::super::fuzzy::Key;
 use super::super::path;
 use super::super::tree::{Tree, Znode};
-use super::RowCounts;
 use bytes::Bytes;
 use mailstorm_shared::{Millis, SessionId, Zxid};
 use mailstorm_wire::client::Acl;
 use mailstorm_wire::txn::Owner;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{AddAssign, Bound};
 use std::sync::Arc;
 
 const NONE: u8 = 0;
@@ -34,6 +33,24 @@ pub(super) enum Row<'a> {
     Session(SessionId, &'a SessionRecord),
     Ephemeral(SessionId, &'a Arc<str>),
     Znode(&'a Arc<str>, &'a Znode),
+}
+
+/// How many rows of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct RowCounts {
+    pub(super) sessions: u64,
+    pub(super) ephemerals: u64,
+    pub(super) znodes: u64,
+}
+
+impl AddAssign<&Row<'_>> for RowCounts {
+    fn add_assign(&mut self, row: &Row<'_>) {
+        match row {
+            Row::Session(..) => self.sessions += 1,
+            Row::Ephemeral(..) => self.ephemerals += 1,
+            Row::Znode(..) => self.znodes += 1,
+        }
+    }
 }
 
 /// The rows after `key`, or from the first.

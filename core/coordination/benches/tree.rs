@@ -1,0 +1,144 @@
+//! How fast one core prepares, applies and answers: create, set, get, and a watch that fires.
+//!
+//! A million znodes would take the memory of a small machine; 100,000 show the depth of the maps.
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use mailstorm_coordination::data::{
+    DataOptions, Database, Pending, SnapshotCursor, SnapshotLoader, Watches,
+};
+use mailstorm_coordination::io::ClientId;
+use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_wire::client::{Acl, AddWatchMode, CreateMode, Request, Write, permission};
+use mailstorm_wire::peer::Wish;
+use mailstorm_wire::txn::Txn;
+use std::hint::black_box;
+use std::sync::Arc;
+
+const ZNODES: u32 = 100_000;
+const SESSION: SessionId = SessionId(1);
+
+struct Leader {
+    database: Database,
+    pending: Pending,
+    zxid: Zxid,
+}
+
+impl Leader {
+    fn new() -> Self {
+        let mut leader =
+            Self { database: Database::new(), pending: Pending::new(), zxid: Zxid::ZERO };
+        leader.write(&Wish::OpenSession { timeout: Millis(1), password: [0; 16] });
+        leader
+    }
+
+    /// With this many znodes of 100 bytes in folders of a hundred.
+    fn filled() -> Self {
+        let mut leader = Self::new();
+        for index in 0..ZNODES / 100 {
+            leader.write(&create(format!("/folder-{index}")));
+        }
+        for index in 0..ZNODES {
+            leader.write(&create(path(index).to_string()));
+        }
+        leader
+    }
+
+    fn write(&mut self, wish: &Wish) {
+        self.zxid = self.zxid.next().expect("a bench has fewer transactions");
+        let options = DataOptions::default();
+        let body = self.pending.prepare(&self.database, self.zxid, SESSION, wish, &options);
+        let txn = Txn { origin: None, session: SESSION, time: 1, body };
+        black_box(self.database.apply(self.zxid, &txn));
+        self.pending.applied(self.zxid);
+    }
+}
+
+fn path(index: u32) -> Arc<str> {
+    format!("/folder-{}/znode-{index}", index % (ZNODES / 100)).into()
+}
+
+fn write(write: Write) -> Wish {
+    Wish::Write { identities: vec![("ip".into(), "127.0.0.1".into())], write }
+}
+
+fn create(path: String) -> Wish {
+    let acl =
+        vec![Acl { permissions: permission::ALL, scheme: "world".into(), id: "anyone".into() }];
+    let data = Some(Bytes::from_static(&[7; 100]));
+    let mode = CreateMode::Persistent;
+    write(Write::Create { path: path.into(), data, acl, mode, ttl: 0, stat: false })
+}
+
+fn tree(criterion: &mut Criterion) {
+    let mut leader = Leader::filled();
+    let mut group = criterion.benchmark_group("tree");
+    group.throughput(Throughput::Elements(1));
+
+    let mut index = 0;
+    let mut any = || {
+        index = (index + 7_919) % ZNODES;
+        index
+    };
+    group.bench_function("create and delete", |bencher| {
+        bencher.iter_batched(
+            || format!("/folder-{}/new", any() % (ZNODES / 100)),
+            |path| {
+                let name = path.as_str().into();
+                leader.write(&create(path));
+                leader.write(&write(Write::Delete { path: name, version: -1 }));
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("set", |bencher| {
+        bencher.iter_batched(
+            || {
+                let data = Some(Bytes::from_static(&[9; 100]));
+                write(Write::SetData { path: path(any()), data, version: -1 })
+            },
+            |wish| leader.write(&wish),
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("get", |bencher| {
+        bencher.iter_batched(
+            || Request::GetData { path: path(any()), watch: false },
+            |request| black_box(leader.database.read(&request, SESSION, &[])),
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("trigger a recursive watch on the root", |bencher| {
+        let mut watches = Watches::new();
+        watches.add_lasting(ClientId(1), "/".into(), AddWatchMode::PersistentRecursive);
+        bencher.iter_batched(
+            || mailstorm_shared::observation::Change::Deleted { path: path(any()) },
+            |change| black_box(watches.trigger(Zxid(1), &change)),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("snapshot");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(u64::from(ZNODES)));
+    let take = |database: &Database| {
+        let mut cursor = SnapshotCursor::begin(database);
+        std::iter::from_fn(|| cursor.next_chunk(database, 64 * 1024)).collect::<Vec<_>>()
+    };
+    group.bench_function("take", |bencher| bencher.iter(|| take(&leader.database)));
+    let chunks = take(&leader.database);
+    group.bench_function("load", |bencher| {
+        bencher.iter(|| {
+            let mut loader = SnapshotLoader::new();
+            for chunk in &chunks {
+                loader.push(chunk).expect("it was taken just now");
+            }
+            loader.finish().expect("it was taken just now")
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, tree);
+criterion_main!(benches);
