@@ -1,30 +1,54 @@
 //! One property per file, judged from records.
 //!
-//! Owns: the [`Checker`] trait, the [`Suite`] that feeds several of them. Leaves: making the events to
-//! `world` (or to real servers), showing the verdicts to `reports`.
+//! Owns: the [`Checker`] trait, the [`Suite`] that feeds several of them, and the properties. Leaves:
+//! making the events to `world` (or to real servers), showing the verdicts to `reports`.
 //! Holds: a checker knows events and nothing else, so a history of the real servers can be judged as
-//! well; the same events in the same order give the same verdict.
-//! Start at [`Checker`], then [`Suite`].
+//! well; the same events in the same order give the same verdict; a checker never panics on a strange
+//! history, it says what is strange about it.
+//! Start at [`Checker`], then [`Suite`], then the property you care about:
+//!
+//! - the ensemble: [`quorum`], [`split_brain`], [`sessions`], [`convergence`];
+//! - what clients see: [`linearizable`], [`session_order`], [`watches`];
+//! - the mail: [`exactly_once`];
+//! - whether a sweep saw what it was made for: [`reached`].
+//!
+//! Panics, dead ends ("nothing can ever happen again") and blown bounds are not judged here: they are
+//! no events. Whoever drives the run reports them as a [`Violation`] of its own.
 
+pub mod checker;
+pub mod figure;
+pub mod servers;
 pub mod suite;
 
+mod server_log;
+mod znodes;
+
+pub mod convergence;
+pub mod exactly_once;
+pub mod linearizable;
+pub mod quorum;
+pub mod reached;
+pub mod session_order;
+pub mod sessions;
+pub mod split_brain;
+pub mod watches;
+
+#[cfg(test)]
+mod history;
+
+pub use checker::{Checker, Interests};
+pub use convergence::Convergence;
+pub use exactly_once::ExactlyOnce;
+pub use figure::Figure;
+pub use linearizable::Linearizable;
+pub use quorum::Quorum;
+pub use reached::{Goal, Reached, Tally};
+pub use session_order::SessionOrder;
+pub use sessions::Sessions;
+pub use split_brain::SplitBrain;
 pub use suite::Suite;
+pub use watches::Watches;
 
-use mailstorm_record::{Event, Verdict, Violation};
-
-/// One property, watched while a run goes on.
-pub trait Checker {
-    /// Its name, as it stands in violations and in scenarios: `quorum`, `exactly-once`, ...
-    fn name(&self) -> &'static str;
-
-    /// Looks at the next event of the run.
-    ///
-    /// # Errors
-    /// A [`Violation`] as soon as the property is known to be broken. The checker is done then: it may
-    /// not be fed again.
-    fn observe(&mut self, event: &Event) -> Result<(), Violation>;
-
-    /// Judges what can only be judged at the end of the run, at `at_ns`. Called once, and only if no
-    /// call of [`Checker::observe`] returned a violation.
-    fn finish(&mut self, at_ns: u64) -> Verdict;
-}
+// Named in the documentation above.
+#[cfg(doc)]
+use mailstorm_record::Violation;

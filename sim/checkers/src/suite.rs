@@ -2,7 +2,7 @@
 //!
 //! Holds: a checker that has fired is never fed again, and its verdict is its first violation.
 
-use crate::Checker;
+use crate::{Checker, Figure, Interests};
 use mailstorm_record::{Event, Verdict, Violation};
 
 /// The checkers of one run.
@@ -13,6 +13,7 @@ pub struct Suite {
 
 /// A checker and, once it has fired, what it found.
 struct Member {
+    interests: Interests,
     checker: Box<dyn Checker>,
     fired: Option<Violation>,
 }
@@ -25,7 +26,11 @@ impl Suite {
 
     /// Adds a checker.
     pub fn add(&mut self, checker: impl Checker + 'static) {
-        self.members.push(Member { checker: Box::new(checker), fired: None });
+        self.members.push(Member {
+            interests: checker.interests(),
+            checker: Box::new(checker),
+            fired: None,
+        });
     }
 
     /// Adds a checker, for building a suite in one expression.
@@ -35,12 +40,13 @@ impl Suite {
         self
     }
 
-    /// Feeds the next event to every checker that has not fired, and returns the first violation that
-    /// this event made known, if any. The run may go on: the other checkers still want to see it.
+    /// Feeds the next event to every checker that wants it and has not fired, and returns the first
+    /// violation that this event made known, if any. The run may go on: the others still want to see it.
     pub fn observe(&mut self, event: &Event) -> Option<&Violation> {
+        let kind = Interests::of(event);
         let mut first = None;
         for (index, member) in self.members.iter_mut().enumerate() {
-            if member.fired.is_some() {
+            if !member.interests.overlaps(kind) || member.fired.is_some() {
                 continue;
             }
             if let Err(violation) = member.checker.observe(event) {
@@ -56,17 +62,64 @@ impl Suite {
         self.members.iter().filter_map(|member| member.fired.as_ref())
     }
 
-    /// Ends the run: every checker's name and verdict, in the order in which they were added.
-    pub fn finish(mut self, at_ns: u64) -> Vec<(&'static str, Verdict)> {
-        self.members
+    /// Ends the run: every checker's name and verdict, in the order in which they were added, and all
+    /// that they measured.
+    pub fn finish(mut self, at_ns: u64) -> (Vec<(&'static str, Verdict)>, Vec<Figure>) {
+        let mut figures = Vec::new();
+        let verdicts = self
+            .members
             .iter_mut()
             .map(|member| {
                 let verdict = match member.fired.take() {
                     Some(violation) => Verdict::Violation(violation),
                     None => member.checker.finish(at_ns),
                 };
+                figures.extend(member.checker.figures());
                 (member.checker.name(), verdict)
             })
-            .collect()
+            .collect();
+        (verdicts, figures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{History, mails};
+    use crate::{ExactlyOnce, SplitBrain};
+
+    #[test]
+    fn a_checker_that_fired_is_fed_no_more_while_the_others_go_on() {
+        let mut suite =
+            Suite::new().with(ExactlyOnce::new(mails(&["m-1", "m-2"]))).with(SplitBrain::new());
+        let events = History::new()
+            .accepted("m-1", "w1", 5)
+            .accepted("m-1", "w2", 6) // exactly-once fires here
+            .accepted("m-1", "w1", 5) // and split-brain here
+            .events();
+        let mut found = Vec::new();
+        for event in &events {
+            found.extend(suite.observe(event).map(|v| (v.checker.clone(), v.kind.clone())));
+        }
+        assert_eq!(
+            found,
+            [
+                ("exactly-once".to_owned(), "doubled".to_owned()),
+                ("split-brain".to_owned(), "mutex".to_owned())
+            ]
+        );
+        assert_eq!(suite.violations().count(), 2);
+        let (verdicts, figures) = suite.finish(0);
+        assert!(verdicts.iter().all(|(_, verdict)| matches!(verdict, Verdict::Violation(_))));
+        assert!(figures.iter().any(|figure| figure.name == "attempts_per_mail"));
+    }
+
+    #[test]
+    fn an_empty_suite_passes_everything() {
+        let mut suite = Suite::new();
+        for event in History::new().accepted("m-1", "w1", 5).events() {
+            assert!(suite.observe(&event).is_none());
+        }
+        assert!(suite.finish(0).0.is_empty());
     }
 }

@@ -1,0 +1,175 @@
+//! Goals: what must have happened in a sweep, so that no pass is empty.
+//!
+//! A sweep in which no leader ever died proves nothing about leaders that die. A scenario names what its
+//! storms must reach; each goal counts how often a run reached it ([`Reached`]), runs are added up
+//! ([`Tally`]), and a goal that no run reached is the sweep's failure, not a run's.
+//!
+//! The goals of the ensemble are in [`ensemble`], those of the mail in [`mail`]; a scenario adds its own
+//! with [`Goal::new`], or counts a [`Observation::Milestone`] by its name with [`Goal::milestone`].
+
+pub mod ensemble;
+pub mod mail;
+
+use crate::Interests;
+use mailstorm_record::{Event, Happening};
+use mailstorm_shared::Observation;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Something that must happen in a sweep.
+pub struct Goal {
+    /// Its name, in `snake_case`.
+    pub name: &'static str,
+    /// What it means, in one sentence.
+    pub about: &'static str,
+    interests: Interests,
+    reached: Box<dyn FnMut(&Event) -> bool>,
+}
+
+impl Goal {
+    /// A goal that is reached once more with every event of which `reached` is true. It sees every event
+    /// of a run of the kinds it is interested in, in order.
+    pub fn new(
+        name: &'static str,
+        about: &'static str,
+        interests: Interests,
+        reached: impl FnMut(&Event) -> bool + 'static,
+    ) -> Self {
+        Self { name, about, interests, reached: Box::new(reached) }
+    }
+
+    /// A goal that is reached with every milestone of its name.
+    pub fn milestone(name: &'static str, about: &'static str) -> Self {
+        Self::new(name, about, Interests::MAIL, move |event| {
+            matches!(&event.happening, Happening::Observed {
+                observation: Observation::Milestone { name: told },
+            } if **told == *name)
+        })
+    }
+
+    /// A goal that is reached with every observation of which `reached` is true.
+    pub fn observed(
+        name: &'static str,
+        about: &'static str,
+        interests: Interests,
+        mut reached: impl FnMut(&Observation) -> bool + 'static,
+    ) -> Self {
+        Self::new(name, about, interests, move |event| match &event.happening {
+            Happening::Observed { observation } => reached(observation),
+            _ => false,
+        })
+    }
+
+    /// Looks at the next event of the run, and says whether it reaches the goal once more.
+    pub fn is_reached_by(&mut self, event: &Event) -> bool {
+        self.interests.overlaps(Interests::of(event)) && (self.reached)(event)
+    }
+}
+
+impl fmt::Debug for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Goal")
+            .field("name", &self.name)
+            .field("about", &self.about)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counts how often one run reaches its goals.
+#[derive(Debug)]
+pub struct Reached {
+    goals: Vec<(Goal, u64)>,
+}
+
+impl Reached {
+    /// Counts these goals in one run.
+    pub fn new(goals: impl IntoIterator<Item = Goal>) -> Self {
+        Self { goals: goals.into_iter().map(|goal| (goal, 0)).collect() }
+    }
+
+    /// Looks at the next event of the run.
+    pub fn observe(&mut self, event: &Event) {
+        let kind = Interests::of(event);
+        for (goal, count) in &mut self.goals {
+            if goal.interests.overlaps(kind) && (goal.reached)(event) {
+                *count += 1;
+            }
+        }
+    }
+
+    /// How often the run reached what, to be added to the sweep's.
+    pub fn tally(&self) -> Tally {
+        let count = |(goal, count): &(Goal, u64)| {
+            let reached = Count { about: goal.about, runs: u64::from(*count > 0), times: *count };
+            (goal.name, reached)
+        };
+        Tally { runs: 1, goals: self.goals.iter().map(count).collect() }
+    }
+}
+
+/// How often the runs of a sweep reached their goals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many runs there were.
+    pub runs: u64,
+    /// By name.
+    pub goals: BTreeMap<&'static str, Count>,
+}
+
+/// How often one goal was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// What it means, in one sentence.
+    pub about: &'static str,
+    /// In how many runs it was reached.
+    pub runs: u64,
+    /// How often, over all runs.
+    pub times: u64,
+}
+
+impl Tally {
+    /// Adds the runs of another part of the sweep.
+    pub fn merge(&mut self, other: &Self) {
+        self.runs += other.runs;
+        for (name, count) in &other.goals {
+            let mine = self.goals.entry(name).or_insert(Count { runs: 0, times: 0, ..*count });
+            mine.runs += count.runs;
+            mine.times += count.times;
+        }
+    }
+
+    /// The goals that no run reached.
+    pub fn missing(&self) -> impl Iterator<Item = &'static str> {
+        self.goals.iter().filter(|(_, count)| count.times == 0).map(|(name, _)| *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::History;
+
+    fn run(history: History) -> Tally {
+        let mut reached = Reached::new([
+            Goal::milestone("claim_taken_over", "a claim was taken over"),
+            Goal::milestone("worker_replaced", "a worker was replaced"),
+        ]);
+        for event in history.events() {
+            reached.observe(&event);
+        }
+        reached.tally()
+    }
+
+    #[test]
+    fn runs_add_up_and_what_none_of_them_reached_is_missing() {
+        let mut sweep = Tally::default();
+        sweep.merge(&run(History::new()
+            .milestone("claim_taken_over")
+            .milestone("claim_taken_over")));
+        sweep.merge(&run(History::new()));
+        assert_eq!(sweep.runs, 2);
+        let claims = sweep.goals["claim_taken_over"];
+        assert_eq!((claims.runs, claims.times), (1, 2));
+        assert_eq!(sweep.missing().collect::<Vec<_>>(), ["worker_replaced"]);
+    }
+}
