@@ -103,6 +103,26 @@ fn a_sync_at_a_follower_makes_what_was_acknowledged_before_it_visible() {
 }
 
 #[test]
+fn a_sync_waits_until_a_follower_that_is_behind_has_caught_up() {
+    let (mut world, leader, [a, _]) = three();
+    let writer = world.connect(leader, 10_000);
+    let reader = world.connect(a, 10_000);
+    world.call(writer, &create("/a", CreateMode::Persistent)).unwrap();
+    // More than a leader sends to a learner that acknowledges nothing.
+    world.slow_disks.push(a);
+    for n in 0..2_100 {
+        world.call(writer, &set("/a", &n.to_string())).unwrap();
+    }
+    world.send(reader, 1, &sync());
+    world.send(reader, 2, &get("/a", false));
+    assert_eq!(world.got(reader), [], "the answer is there, but not what it speaks of");
+    world.quick_disks();
+    let got = world.got(reader);
+    let Got::Reply(2, result) = &got[1] else { panic!("{got:?}") };
+    assert_eq!(data(result.clone()), "2099");
+}
+
+#[test]
 fn a_leader_that_no_majority_confirms_answers_no_sync() {
     let (mut world, leader, [a, b]) = three();
     let client = world.connect(leader, 10_000);
@@ -162,7 +182,7 @@ fn a_resumed_session_is_served_when_nothing_of_its_old_connection_is_under_way()
         world.freeze(leader);
         world.post(old, 1, &create("/mine", CreateMode::Ephemeral));
         world.settle();
-        world.freeze_disk = true;
+        world.slow_disks();
         world.thaw(leader);
         let new = world.open(if same_server { a } else { b });
         let behind = [(2, exists("/mine", false))];
@@ -174,7 +194,7 @@ fn a_resumed_session_is_served_when_nothing_of_its_old_connection_is_under_way()
             world.post(old, 3, &create("/late", CreateMode::Ephemeral));
             world.settle();
         }
-        world.thaw_disk();
+        world.quick_disks();
         world.pass(1_000);
         assert!(world.is_closed(old));
         let got = world.got(new);
@@ -245,6 +265,20 @@ fn sessions_of_followers_live_on_pongs_and_expire_without() {
         .collect();
     assert_eq!(closings.len(), 3, "once on each server");
     assert!(closings.iter().all(|c| c.contains(&Change::Deleted { path: "/silent".into() })));
+}
+
+#[test]
+fn a_session_that_expired_while_its_server_slept_is_closed_there() {
+    let (mut world, leader, [a, _]) = three();
+    let client = world.connect(a, 4_000);
+    world.call(client, &create("/e", CreateMode::Ephemeral)).unwrap();
+    world.freeze(a);
+    world.post(client, 1, &get("/e", false));
+    world.pass(7_000);
+    assert!(!world.has(leader, "/e"));
+    world.thaw(a);
+    assert!(!world.has(a, "/e"));
+    assert!(world.is_closed(client));
 }
 
 #[test]

@@ -2,4 +2,5 @@
 
 mod ensemble;
 mod standalone;
+mod storm;
 mod world;

@@ -295,13 +295,13 @@ fn a_client_with_too_much_under_way_is_held_and_released() {
     world.elect();
     let client = world.connect(s(1), 10_000);
     world.post(client, 0, &create("/a", CreateMode::Persistent));
-    world.freeze_disk = true;
+    world.slow_disks();
     world.settle();
     for xid in 1..6 {
         world.send(client, xid, &get("/a", false));
     }
     assert!(world.clients[&client].held);
-    world.thaw_disk();
+    world.quick_disks();
     assert!(!world.clients[&client].held);
     assert_eq!(world.got(client).len(), 6);
 }
@@ -311,14 +311,14 @@ fn writes_beyond_what_a_server_may_have_under_way_are_refused_and_have_no_effect
     let mut world = World::with(1, |config| config.outstanding_max = 2);
     world.elect();
     let clients: Vec<ClientId> = (0..2).map(|_| world.connect(s(1), 10_000)).collect();
-    world.freeze_disk = true;
+    world.slow_disks();
     for xid in 0..3 {
         for (n, client) in clients.iter().enumerate() {
             world.send(*client, xid, &create(&format!("/{n}-{xid}"), CreateMode::Persistent));
         }
     }
     assert!(clients.iter().any(|client| world.clients[client].held));
-    world.thaw_disk();
+    world.quick_disks();
     for (n, client) in clients.iter().enumerate() {
         assert!(!world.clients[client].held);
         let got = world.got(*client);

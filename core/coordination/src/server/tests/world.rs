@@ -32,14 +32,34 @@ pub(super) struct World {
     frozen: Vec<ServerId>,
     links: BTreeMap<LinkId, (ServerId, ServerId, LinkPurpose)>,
     cut_off: Vec<ServerId>,
-    /// While set, disks carry commands out but do not say so.
-    pub(super) freeze_disk: bool,
+    /// Whose disks carry commands out but do not say so.
+    pub(super) slow_disks: Vec<ServerId>,
     disk_answers: Vec<(ServerId, Input)>,
     pub(super) clients: BTreeMap<ClientId, TestClient>,
     pub(super) observed: Vec<Observation>,
-    /// Every input in the order in which it was taken, for replays.
-    pub(super) taken: Vec<(ServerId, Now, Input)>,
+    /// Decides which server is next, if set.
+    pub(super) chance: Option<Chance>,
     numbers: u64,
+}
+
+/// Seeded chance (SplitMix64).
+pub(super) struct Chance(pub(super) u64);
+
+impl Chance {
+    pub(super) fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.draw() % end
+    }
+
+    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len() as u64) as usize]
+    }
 }
 
 /// What a disk holds; everything is durable at once.
@@ -84,12 +104,17 @@ impl Disk {
 /// One connection as its client sees it.
 pub(super) struct TestClient {
     pub(super) server: ServerId,
+    /// The server closed it.
     pub(super) closed: bool,
+    /// The client closed it, and hears nothing more.
+    pub(super) gone: bool,
     pub(super) held: bool,
     pub(super) text: Option<String>,
     /// What it asked and has no reply to.
     open: VecDeque<(i32, ReplyShape)>,
     connected: bool,
+    /// The newest state it has seen.
+    pub(super) last_zxid: Zxid,
     pub(super) got: Vec<Got>,
 }
 
@@ -123,11 +148,11 @@ impl World {
             frozen: Vec::new(),
             links: BTreeMap::new(),
             cut_off: Vec::new(),
-            freeze_disk: false,
+            slow_disks: Vec::new(),
             disk_answers: Vec::new(),
             clients: BTreeMap::new(),
             observed: Vec::new(),
-            taken: Vec::new(),
+            chance: None,
             numbers: 0,
         };
         for number in 1..=count {
@@ -200,9 +225,14 @@ impl World {
         self.settle();
     }
 
+    /// Every disk is slow.
+    pub(super) fn slow_disks(&mut self) {
+        self.slow_disks = self.servers.keys().copied().collect();
+    }
+
     /// Disks say what they have done.
-    pub(super) fn thaw_disk(&mut self) {
-        self.freeze_disk = false;
+    pub(super) fn quick_disks(&mut self) {
+        self.slow_disks.clear();
         self.queue.extend(self.disk_answers.drain(..));
         self.settle();
     }
@@ -285,17 +315,36 @@ impl World {
 
     /// Takes everything that is on its way.
     pub(super) fn settle(&mut self) {
-        for _ in 0..1_000_000 {
-            let next = self.queue.iter().position(|(to, _)| !self.frozen.contains(to));
-            let Some((to, input)) = next.and_then(|at| self.queue.remove(at)) else { return };
+        assert!(self.steps(1_000_000) > 0, "the servers never come to rest");
+    }
+
+    /// Takes at most so much of what is on its way, and gives how much of that was not needed. Each
+    /// server takes its inputs in order; which server is next is chance, if there is any.
+    pub(super) fn steps(&mut self, most: usize) -> usize {
+        for left in (1..=most).rev() {
+            let ready = |to: &ServerId| !self.frozen.contains(to);
+            let mut next = self.queue.iter().map(|(to, _)| *to).find(|to| ready(to));
+            if let Some(chance) = &mut self.chance {
+                let mut waiting: Vec<ServerId> = self
+                    .queue
+                    .iter()
+                    .map(|(to, _)| *to)
+                    .filter(|to| !self.frozen.contains(to))
+                    .collect();
+                waiting.sort();
+                waiting.dedup();
+                next = (!waiting.is_empty()).then(|| *chance.pick(&waiting));
+            }
+            let Some(next) = next else { return left };
+            let at = self.queue.iter().position(|(to, _)| *to == next).unwrap();
+            let (to, input) = self.queue.remove(at).unwrap();
             let now = self.clock();
             let Some(server) = self.servers.get_mut(&to) else { continue };
-            self.taken.push((to, now, input.clone()));
             let mut out = Vec::new();
             server.step(now, input, &mut out);
             self.carry_out(to, out);
         }
-        panic!("the servers never come to rest");
+        0
     }
 
     fn carry_out(&mut self, me: ServerId, outputs: Vec<Output>) {
@@ -304,7 +353,7 @@ impl World {
                 Output::Disk { ticket, command } => {
                     self.disks.get_mut(&me).unwrap().carry_out(command);
                     let done = (me, Input::DiskDone { ticket });
-                    if self.freeze_disk {
+                    if self.slow_disks.contains(&me) {
                         self.disk_answers.push(done);
                     } else {
                         self.queue.push_back(done);
@@ -356,6 +405,9 @@ impl World {
 
     fn received(&mut self, id: ClientId, frame: Bytes) {
         let client = self.clients.get_mut(&id).unwrap();
+        if client.gone {
+            return;
+        }
         assert!(!client.closed, "a frame for a connection that is closed");
         if !client.connected {
             client.connected = true;
@@ -363,6 +415,10 @@ impl World {
             return;
         }
         let header = decode_reply_header(&frame).unwrap();
+        if header.xid >= 0 && header.error != Some(ErrorCode::Unimplemented) {
+            assert!(header.zxid >= client.last_zxid, "a client was shown an older state");
+            client.last_zxid = header.zxid;
+        }
         if header.xid == xid::EVENT {
             let WatchEvent { kind, path, .. } = decode_event(frame).unwrap();
             client.got.push(Got::Event(kind, path));
@@ -380,22 +436,51 @@ impl World {
 
     /// Opens a connection, without a word.
     pub(super) fn open(&mut self, server: ServerId) -> ClientId {
+        let client = self.dial(server);
+        self.settle();
+        client
+    }
+
+    /// The client's side of a connection is gone.
+    pub(super) fn hang_up(&mut self, client: ClientId) {
+        let gone = self.clients.get_mut(&client).unwrap();
+        gone.gone = true;
+        self.queue.push_back((gone.server, Input::ClientClosed { client }));
+    }
+
+    /// Puts a handshake on its way on a new connection; a resumed session has seen `last_zxid`.
+    pub(super) fn post_handshake(
+        &mut self,
+        server: ServerId,
+        request: &ConnectRequest,
+        last_zxid: Zxid,
+    ) -> ClientId {
+        let client = self.dial(server);
+        self.clients.get_mut(&client).unwrap().last_zxid = last_zxid;
+        let frame = encode_connect_request(request);
+        self.queue.push_back((server, Input::ClientFrame { client, frame }));
+        client
+    }
+
+    /// Puts the opening of a connection on its way.
+    fn dial(&mut self, server: ServerId) -> ClientId {
         let number = self.number();
         let id = ClientId(number);
         let client = TestClient {
             server,
             closed: false,
+            gone: false,
             held: false,
             text: None,
             open: VecDeque::new(),
             connected: false,
+            last_zxid: Zxid::ZERO,
             got: Vec::new(),
         };
         self.clients.insert(id, client);
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let entropy = [number as u8; 16];
         self.queue.push_back((server, Input::ClientOpened { client: id, address, entropy }));
-        self.settle();
         id
     }
 
@@ -458,7 +543,7 @@ impl World {
     pub(super) fn resumption(&self, of: ClientId) -> ConnectRequest {
         let response = self.response(of).clone();
         ConnectRequest {
-            last_zxid_seen: Zxid::ZERO,
+            last_zxid_seen: self.clients[&of].last_zxid,
             timeout: response.timeout,
             session: response.session,
             password: response.password,
