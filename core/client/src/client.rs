@@ -383,6 +383,13 @@ impl<P: Platform> Client<P> {
         self.shared().state_changed()
     }
 
+    /// Resolves when there is a session (so that [`Client::session`] names it), or never will be one.
+    pub async fn session_begun(&self) {
+        while self.session() == SessionId::NONE && !self.state().is_over() {
+            self.state_changed().await;
+        }
+    }
+
     /// Resolves when the session is over.
     pub async fn session_over(&self) {
         while !self.state().is_over() {

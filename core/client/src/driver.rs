@@ -221,7 +221,6 @@ impl<P: Platform> Shared<P> {
         for listener in listeners.iter().filter_map(Weak::upgrade) {
             listener.changed(state);
         }
-        self.listeners.borrow_mut().retain(|listener| listener.strong_count() > 0);
     }
 
     fn end_watches(&self) {
@@ -282,7 +281,9 @@ impl<P: Platform> Shared<P> {
     }
 
     pub(crate) fn listen(&self, listener: Weak<dyn StateListener>) {
-        self.listeners.borrow_mut().push(listener);
+        let mut listeners = self.listeners.borrow_mut();
+        listeners.retain(|listener| listener.strong_count() > 0);
+        listeners.push(listener);
     }
 
     /// Leaves something for the driver to do. For destructors.

@@ -72,20 +72,11 @@ impl<P: Platform> Line<P> {
     /// [`CallError::ConnectionLoss`] only after [`CREATE_ATTEMPTS_MAX`] broken connections.
     pub async fn join(&self, note: Bytes) -> Result<Place, CallError> {
         let hatch = Rc::new(RefCell::new(Hatch::default()));
-        let entry = Entry {
-            client: self.client.clone(),
-            path: self.path.clone(),
-            stem: format!(
-                "{}-{:016x}-{}-",
-                self.prefix,
-                self.client.session().0,
-                self.client.unique_number()
-            ),
-            note,
-        };
+        let entry = Entry { client: self.client.clone(), line: self.path.clone(), note };
+        let prefix = self.prefix.clone();
         let task = hatch.clone();
         self.client.platform().spawn(async move {
-            let result = entry.create().await;
+            let result = entry.create(&prefix).await;
             // With nobody left to take it, the place is dropped here, which leaves the line.
             if Rc::strong_count(&task) > 1 {
                 let mut hatch = task.borrow_mut();
@@ -184,14 +175,17 @@ struct Hatch {
 /// An attempt to get in line.
 struct Entry<P: Platform> {
     client: Client<P>,
-    path: Arc<str>,
-    stem: String,
+    line: Arc<str>,
     note: Bytes,
 }
 
 impl<P: Platform> Entry<P> {
-    async fn create(&self) -> Result<Place, CallError> {
-        let path: Arc<str> = format!("{}/{}", self.path, self.stem).into();
+    async fn create(&self, prefix: &str) -> Result<Place, CallError> {
+        // Without its session in it the name would not tell us from somebody else.
+        self.client.session_begun().await;
+        let (session, attempt) = (self.client.session().0, self.client.unique_number());
+        let stem = format!("{prefix}-{session:016x}-{attempt}-");
+        let path: Arc<str> = format!("{}/{stem}", self.line).into();
         for _ in 0..CREATE_ATTEMPTS_MAX {
             let mode = CreateMode::EphemeralSequential;
             match self.client.create(path.clone(), self.note.clone(), mode, open_acl()).await {
@@ -199,7 +193,7 @@ impl<P: Platform> Entry<P> {
                 Err(CallError::ConnectionLoss) => {}
                 Err(error) => return Err(error),
             }
-            if let Some(place) = self.find().await? {
+            if let Some(place) = self.find(&stem).await? {
                 return Ok(place);
             }
         }
@@ -207,13 +201,13 @@ impl<P: Platform> Entry<P> {
     }
 
     /// The znode that an unanswered create has left, if it has.
-    async fn find(&self) -> Result<Option<Place>, CallError> {
+    async fn find(&self, stem: &str) -> Result<Option<Place>, CallError> {
         self.client.settle().await?;
-        let (names, _) = self.client.children(self.path.clone()).await?;
-        let Some(name) = names.iter().find(|name| name.starts_with(&self.stem)) else {
+        let (names, _) = self.client.children(self.line.clone()).await?;
+        let Some(name) = names.iter().find(|name| name.starts_with(stem)) else {
             return Ok(None);
         };
-        let path: Arc<str> = format!("{}/{name}", self.path).into();
+        let path: Arc<str> = format!("{}/{name}", self.line).into();
         let stat = self.client.exists(path.clone()).await?;
         Ok(stat.map(|stat| self.place(path, stat.czxid)))
     }

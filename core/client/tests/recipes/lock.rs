@@ -94,6 +94,31 @@ fn a_create_whose_reply_is_lost_leaves_no_orphan() {
 }
 
 #[test]
+fn two_who_begin_with_the_lock_do_not_take_each_others_znode_for_their_own() {
+    let world = World::new();
+    let (_, first) = world.client();
+    let story = world.clone();
+    world.run(async move {
+        prepare(&first).await;
+        let held = Rc::new(RefCell::new(Vec::new()));
+        for _ in 0..2 {
+            let (process, client) = story.client();
+            let held = held.clone();
+            story.break_around(process.id, Break::AfterServer, joins);
+            story.spawn(process.id, async move {
+                // The first call of its life: there is no session yet.
+                let lock = Lock::new(&client, "/locks/mail").acquire("").await.unwrap();
+                held.borrow_mut().push(lock.path().clone());
+                lock.lost().await;
+            });
+        }
+        story.sleep(Millis(500)).await;
+        assert_eq!(held.borrow().len(), 1);
+        assert_eq!(contenders(&first).await, 2);
+    });
+}
+
+#[test]
 fn giving_the_lock_up_wakes_one_contender_and_not_the_herd() {
     let world = World::new();
     let (_, holder) = world.client();
