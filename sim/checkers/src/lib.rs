@@ -42,7 +42,7 @@ pub use exactly_once::ExactlyOnce;
 pub use figure::Figure;
 pub use linearizable::Linearizable;
 pub use quorum::Quorum;
-pub use reached::{Goal, Reached, Tally};
+pub use reached::{Goal, Reached};
 pub use session_order::SessionOrder;
 pub use sessions::Sessions;
 pub use split_brain::SplitBrain;

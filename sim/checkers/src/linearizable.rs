@@ -158,6 +158,16 @@ impl Linearizable {
         }
     }
 
+    /// Another session, or another process, under the same number: what was synced before says nothing
+    /// about this connection.
+    fn began_anew(&mut self, client: u32) {
+        let client = self.clients.entry(client).or_default();
+        client.sync = None;
+        for outstanding in client.outstanding.values_mut() {
+            outstanding.synced = false;
+        }
+    }
+
     fn returned(&mut self, at_ns: u64, client: u32, operation: u64, outcome: &Outcome) {
         let Some(state) = self.clients.get_mut(&client) else { return };
         if let Some(sync) = &mut state.sync
@@ -191,7 +201,7 @@ impl Linearizable {
             }
             return;
         }
-        if synced && reconnected {
+        if !call.kind.is_write() && (!synced || reconnected) {
             return; // Read again over another connection: the sync was not for that one.
         }
         let Some(answer) = answer(&call, outcome) else { return };
@@ -347,6 +357,8 @@ impl Checker for Linearizable {
                 self.returned(event.at_ns, *client, *operation, outcome);
             }
             Observation::ClientDisconnected { client } => self.disconnected(*client),
+            Observation::ClientConnected { client, .. }
+            | Observation::ClientSessionEnded { client, .. } => self.began_anew(*client),
             _ => {}
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Goals: what must have happened in a sweep, so that no pass is empty.
 //!
 //! A sweep in which no leader ever died proves nothing about leaders that die. A scenario names what its
-//! storms must reach; each goal counts how often a run reached it ([`Reached`]), runs are added up
-//! ([`Tally`]), and a goal that no run reached is the sweep's failure, not a run's.
+//! storms must reach; each goal counts how often a run reached it ([`Reached`]). Runs are added up where
+//! they are told, and a goal that no run reached is the sweep's failure, not a run's.
 //!
 //! The goals of the ensemble are in [`ensemble`], those of the mail in [`mail`]; a scenario adds its own
 //! with [`Goal::new`], or counts a [`Observation::Milestone`] by its name with [`Goal::milestone`].
@@ -13,7 +13,6 @@ pub mod mail;
 use crate::Interests;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::Observation;
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// Something that must happen in a sweep.
@@ -97,50 +96,9 @@ impl Reached {
         }
     }
 
-    /// How often the run reached what, to be added to the sweep's.
-    pub fn tally(&self) -> Tally {
-        let count = |(goal, count): &(Goal, u64)| {
-            let reached = Count { about: goal.about, runs: u64::from(*count > 0), times: *count };
-            (goal.name, reached)
-        };
-        Tally { runs: 1, goals: self.goals.iter().map(count).collect() }
-    }
-}
-
-/// How often the runs of a sweep reached their goals.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// How many runs there were.
-    pub runs: u64,
-    /// By name.
-    pub goals: BTreeMap<&'static str, Count>,
-}
-
-/// How often one goal was reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// What it means, in one sentence.
-    pub about: &'static str,
-    /// In how many runs it was reached.
-    pub runs: u64,
-    /// How often, over all runs.
-    pub times: u64,
-}
-
-impl Tally {
-    /// Adds the runs of another part of the sweep.
-    pub fn merge(&mut self, other: &Self) {
-        self.runs += other.runs;
-        for (name, count) in &other.goals {
-            let mine = self.goals.entry(name).or_insert(Count { runs: 0, times: 0, ..*count });
-            mine.runs += count.runs;
-            mine.times += count.times;
-        }
-    }
-
-    /// The goals that no run reached.
-    pub fn missing(&self) -> impl Iterator<Item = &'static str> {
-        self.goals.iter().filter(|(_, count)| count.times == 0).map(|(name, _)| *name)
+    /// How often the run has reached each goal so far, in the order in which they were given.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.goals.iter().map(|(goal, count)| (goal.name, *count))
     }
 }
 
@@ -149,27 +107,17 @@ mod tests {
     use super::*;
     use crate::history::History;
 
-    fn run(history: History) -> Tally {
+    #[test]
+    fn a_goal_counts_how_often_it_was_reached() {
         let mut reached = Reached::new([
             Goal::milestone("claim_taken_over", "a claim was taken over"),
             Goal::milestone("worker_replaced", "a worker was replaced"),
         ]);
+        let history = History::new().milestone("claim_taken_over").milestone("claim_taken_over");
         for event in history.events() {
             reached.observe(&event);
         }
-        reached.tally()
-    }
-
-    #[test]
-    fn runs_add_up_and_what_none_of_them_reached_is_missing() {
-        let mut sweep = Tally::default();
-        sweep.merge(&run(History::new()
-            .milestone("claim_taken_over")
-            .milestone("claim_taken_over")));
-        sweep.merge(&run(History::new()));
-        assert_eq!(sweep.runs, 2);
-        let claims = sweep.goals["claim_taken_over"];
-        assert_eq!((claims.runs, claims.times), (1, 2));
-        assert_eq!(sweep.missing().collect::<Vec<_>>(), ["worker_replaced"]);
+        let counts: Vec<_> = reached.counts().collect();
+        assert_eq!(counts, [("claim_taken_over", 2), ("worker_replaced", 0)]);
     }
 }

@@ -74,6 +74,8 @@ struct Client {
     /// Paths whose watches may have been removed.
     uncertain: BTreeSet<Arc<str>>,
     last_event: Zxid,
+    /// Its calls are on record; those of other clients are not, only their events.
+    tells_calls: bool,
 }
 
 /// A session's one-shot watches on one path.
@@ -187,7 +189,7 @@ impl Client {
             }
         }
         let asked = std::mem::take(&mut self.asked);
-        *self = Self { asked, ..Self::default() };
+        *self = Self { asked, tells_calls: self.tells_calls, ..Self::default() };
     }
 
     fn disconnected(&mut self) {
@@ -198,7 +200,8 @@ impl Client {
 
     /// Whether events for this path need no one-shot watch.
     fn is_exempt(&self, path: &Arc<str>) -> bool {
-        self.uncertain.contains(path)
+        !self.tells_calls
+            || self.uncertain.contains(path)
             || self.lasting.iter().any(|above| {
                 path.strip_prefix(&**above).is_some_and(|below| {
                     below.is_empty() || below.starts_with('/') || &**above == "/"
@@ -293,11 +296,12 @@ impl Watches {
     }
 
     fn invoked(&mut self, me: u32, operation: u64, call: &Call) {
+        let client = self.clients.entry(me).or_default();
+        client.tells_calls = true;
         let reads = matches!(call.kind, CallKind::GetData | CallKind::Exists | CallKind::Children);
         if call.kind != CallKind::Other && !(call.watch && reads) {
             return;
         }
-        let client = self.clients.entry(me).or_default();
         if call.watch {
             client.asked.insert(operation, (call.kind, Arc::clone(&call.path)));
         } else if !call.path.is_empty() {
@@ -741,6 +745,15 @@ mod tests {
             .changed(1, z(1, 3), vec![data_set("/q/a", 1)])
             .event(1, 7, "/q/a", DataChanged, z(1, 3))
             .event(1, 7, "/q/a", DataChanged, Zxid::ZERO)
+            .passes(Watches::new());
+    }
+
+    #[test]
+    fn a_client_whose_calls_are_not_on_record_may_watch_anything() {
+        History::new()
+            .connected(1, 7)
+            .changed(1, z(1, 1), vec![created("/a")])
+            .event(1, 7, "/a", Created, z(1, 1))
             .passes(Watches::new());
     }
 

@@ -42,6 +42,10 @@ fn a_synced_read_of_an_overwritten_value_is_told() {
     assert_eq!(violation.nodes, ["c2".into()]);
 }
 
+fn overtaken_session(history: History) -> History {
+    history.done(2, 1, sync(), ok(z(1, 2))).session_ended(2, 7, false).connected(2, 8)
+}
+
 #[test]
 fn a_plain_read_may_be_old() {
     let overwritten = || one_znode().done(1, 2, set(A, 2), ok_with(z(1, 2), 0, 1, z(1, 2)));
@@ -52,6 +56,8 @@ fn a_plain_read_may_be_old() {
         .reconnected(2, 7)
         .done(2, 2, get(A), read(1, 0))
         .passes(Linearizable::new());
+    // The sync was another session's.
+    overtaken_session(overwritten()).done(2, 2, get(A), read(1, 0)).passes(Linearizable::new());
     // Another operation stands between the sync and the read.
     let between = overwritten().done(2, 1, sync(), ok(z(1, 2))).done(
         2,
