@@ -42,6 +42,14 @@ pub enum HostError {
     /// The data folder is another server's.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// The server has no vote, and nobody could give it one.
+    #[error("{finding}; there is no other voter to bring this server up to date: {advice}")]
+    NoVote {
+        /// What recovery found.
+        finding: String,
+        /// What to do.
+        advice: &'static str,
+    },
     /// A snapshot whose checksums are right makes no sense to the database.
     #[error(
         "the newest snapshot cannot be loaded ({0}): empty the data folder, the leader sends a new one"

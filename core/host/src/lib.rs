@@ -5,9 +5,11 @@
 //! gave them; outside [`real`] nothing knows whether the Platform is real.
 //! Start at [`platform`], then [`coordination`].
 
+pub mod config;
 pub mod coordination;
 mod error;
 pub mod platform;
+pub mod real;
 mod signal;
 pub mod storage;
 

@@ -14,16 +14,15 @@ use mailstorm_coordination::storage::{
 use std::collections::BTreeMap;
 use std::io;
 
-/// Reads a folder and repairs what has to be repaired. When it returns, the repairs are durable.
+/// Reads a folder and says what it amounts to; changes nothing.
 ///
 /// # Errors
 /// When the folder is another server's, or the disk fails.
-pub async fn open(
+pub async fn look(
     disk: &impl Disk,
     identity: Identity,
-    storage: StorageOptions,
     options: &RecoverOptions,
-) -> Result<(Recovery, Writer), HostError> {
+) -> Result<Recovery, HostError> {
     let listed = disk.list().await.map_err(|source| failed("list", "the data folder", source))?;
     let mut files = BTreeMap::new();
     let mut snapshots = Vec::new();
@@ -36,7 +35,7 @@ pub async fn open(
         }
     }
     snapshots.sort_unstable();
-    let recovery = loop {
+    loop {
         // Snapshots are large: an older one is read only if those that were read do not suffice.
         if let Some(newest) = snapshots.pop() {
             let name = FileName::Snapshot(newest);
@@ -44,14 +43,25 @@ pub async fn open(
         }
         let recovery = recover(&files, &snapshots, identity, options)?;
         if recovery.condition != Condition::Damaged || snapshots.is_empty() {
-            break recovery;
+            return Ok(recovery);
         }
-    };
-    drop(files);
+    }
+}
+
+/// Makes a folder fit to go on from what was recovered. When it returns, the repairs are durable.
+///
+/// # Errors
+/// When the disk fails.
+pub async fn repair(
+    disk: &impl Disk,
+    identity: Identity,
+    storage: StorageOptions,
+    recovery: &Recovery,
+) -> Result<Writer, HostError> {
     let mut repairs = Vec::new();
-    let writer = Writer::open(identity, storage, &recovery, &mut repairs);
+    let writer = Writer::open(identity, storage, recovery, &mut repairs);
     carry_out(disk, &mut repairs).await?;
-    Ok((recovery, writer))
+    Ok(writer)
 }
 
 async fn read(disk: &impl Disk, name: FileName) -> Result<Bytes, HostError> {

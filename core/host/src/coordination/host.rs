@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mailstorm_coordination::io::{ClientId, DiskCommand, DiskTicket, Input, LinkId, Output};
 use mailstorm_coordination::server::Server;
 use mailstorm_coordination::storage::recovery::RecoverOptions;
-use mailstorm_coordination::storage::{Identity, Writer};
+use mailstorm_coordination::storage::{Condition, Identity, Recovery, Writer};
 use mailstorm_shared::{Millis, Now, Observation, ServerId, StateHasher};
 use mailstorm_wire::client::FourLetterWord;
 use mailstorm_wire::frame;
@@ -58,7 +58,11 @@ async fn start<P: Platform>(
         membership_changed: settings.membership_changed,
         entries_before_snapshot: replica.sync_entries_kept,
     };
-    let (recovery, writer) = storage::open(&disk, identity, settings.storage, &options).await?;
+    let recovery = storage::look(&disk, identity, &options).await?;
+    if replica.ensemble.is_voter(me) && replica.ensemble.voters().len() == 1 {
+        expect_vote(&recovery)?;
+    }
+    let writer = storage::repair(&disk, identity, settings.storage, &recovery).await?;
     for finding in &recovery.recovered.findings {
         tracing::warn!(server = %me, "{finding}");
     }
@@ -107,6 +111,21 @@ async fn start<P: Platform>(
         on_listening(&Listening { clients, peers });
     }
     Ok((host, writer))
+}
+
+/// A voter that is alone is admitted by nobody: without a vote it would wait for ever.
+fn expect_vote(recovery: &Recovery) -> Result<(), HostError> {
+    if recovery.recovered.state.votes {
+        return Ok(());
+    }
+    let advice = match recovery.condition {
+        Condition::Empty => "set `initialise = true` for its first start",
+        Condition::Whole | Condition::Damaged => {
+            "restore the folder from a copy, or empty it and set `initialise = true` to begin anew"
+        }
+    };
+    let finding = recovery.recovered.findings.join("; ");
+    Err(HostError::NoVote { finding, advice })
 }
 
 fn listen(endpoint: &impl Endpoint, address: &Address) -> Result<Address, HostError> {

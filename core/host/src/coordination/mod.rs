@@ -22,4 +22,4 @@ mod settings;
 
 pub use host::serve_coordination;
 pub use probe::{ServerProbe, ServerReport};
-pub use settings::{HostLimits, LinkTiming, Listening, ServerSettings};
+pub use settings::{HostLimits, LinkTiming, Listening, OnListening, ServerSettings};

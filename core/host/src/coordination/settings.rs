@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
+/// What is called when a server can be reached.
+pub type OnListening = Rc<dyn Fn(&Listening)>;
+
 /// Everything that one server needs to know.
 #[derive(Clone)]
 pub struct ServerSettings {
@@ -30,7 +33,7 @@ pub struct ServerSettings {
     /// When links are opened and given up.
     pub links: LinkTiming,
     /// Called once, when clients can connect.
-    pub on_listening: Option<Rc<dyn Fn(&Listening)>>,
+    pub on_listening: Option<OnListening>,
     /// A window for onlookers; keep a clone of it.
     pub probe: ServerProbe,
 }

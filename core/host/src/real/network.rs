@@ -1,0 +1,409 @@
+//! An [`Endpoint`] of TCP sockets: two tasks for each connection, and one mailbox for all.
+//!
+//! Holds: what was read and not taken yet is bounded for each connection, so a reader that is faster
+//! than the server waits; after [`Endpoint::close`] no event of the connection comes out, even if it was
+//! in the mailbox already.
+
+use super::platform::Clock;
+use crate::{Address, CloseReason, ConnectionId, Endpoint, NetworkEvent};
+use bytes::{Bytes, BytesMut};
+use mailstorm_shared::Millis;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Sleep;
+
+/// Bytes of one connection that may wait in the mailbox.
+const UNTAKEN_BYTES_MAX: usize = 256 << 10;
+/// Bytes read at once.
+const READ_BYTES: usize = 16 << 10;
+/// Queued pieces are put together up to this size, so that many small replies are few packets.
+const WRITE_BYTES: usize = 64 << 10;
+/// How long a closed connection may take to send what is queued.
+const LINGER: Duration = Duration::from_secs(5);
+/// How long to wait when the system has no more connections to give (too many files open).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The network of one process. Dropping it closes everything.
+#[derive(Debug)]
+pub struct RealEndpoint(Rc<Mailbox>);
+
+#[derive(Debug)]
+struct Mailbox {
+    clock: Clock,
+    events: RefCell<VecDeque<NetworkEvent>>,
+    waiting: RefCell<Option<Waker>>,
+    connections: RefCell<BTreeMap<ConnectionId, Rc<Connection>>>,
+    last_connection: Cell<u64>,
+    bound: RefCell<BTreeMap<Address, Address>>,
+    listeners: RefCell<Vec<AbortHandle>>,
+    wake_at: Cell<Option<Millis>>,
+    timer: RefCell<Option<Pin<Box<Sleep>>>>,
+}
+
+/// One connection, shared by its tasks and its endpoint.
+#[derive(Debug, Default)]
+struct Connection {
+    outgoing: RefCell<VecDeque<Bytes>>,
+    /// Bytes queued and not written.
+    backlog: Cell<usize>,
+    /// The endpoint has closed it: what is queued is still written.
+    closing: Cell<bool>,
+    /// There is a socket.
+    open: Cell<bool>,
+    held: Cell<bool>,
+    /// Bytes in the mailbox.
+    untaken: Cell<usize>,
+    may_read: Notify,
+    may_write: Notify,
+    tasks: RefCell<Vec<AbortHandle>>,
+}
+
+impl RealEndpoint {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self(Rc::new(Mailbox {
+            clock,
+            events: RefCell::default(),
+            waiting: RefCell::default(),
+            connections: RefCell::default(),
+            last_connection: Cell::new(0),
+            bound: RefCell::default(),
+            listeners: RefCell::default(),
+            wake_at: Cell::new(None),
+            timer: RefCell::default(),
+        }))
+    }
+}
+
+impl Drop for RealEndpoint {
+    fn drop(&mut self) {
+        for listener in self.0.listeners.borrow().iter() {
+            listener.abort();
+        }
+        for connection in self.0.connections.borrow().values() {
+            connection.abort();
+        }
+    }
+}
+
+impl Endpoint for RealEndpoint {
+    fn listen(&self, address: &Address) -> io::Result<()> {
+        let listener = std::net::TcpListener::bind(&*address.0)?;
+        listener.set_nonblocking(true)?;
+        let bound = Address(listener.local_addr()?.to_string().into());
+        let listener = TcpListener::from_std(listener)?;
+        self.0.bound.borrow_mut().insert(address.clone(), bound);
+        let accepting = tokio::task::spawn_local(accept(self.0.clone(), listener, address.clone()));
+        self.0.listeners.borrow_mut().push(accepting.abort_handle());
+        Ok(())
+    }
+
+    fn bound_address(&self, asked: &Address) -> Address {
+        self.0.bound.borrow().get(asked).unwrap_or(asked).clone()
+    }
+
+    fn connect(&self, address: &Address) -> ConnectionId {
+        let (id, connection) = self.0.new_connection();
+        let task = tokio::task::spawn_local(connect(
+            self.0.clone(),
+            id,
+            connection.clone(),
+            address.clone(),
+        ));
+        connection.tasks.borrow_mut().push(task.abort_handle());
+        id
+    }
+
+    fn send(&self, connection: ConnectionId, bytes: Bytes) {
+        if let Some(connection) = self.0.connections.borrow().get(&connection) {
+            connection.backlog.set(connection.backlog.get() + bytes.len());
+            connection.outgoing.borrow_mut().push_back(bytes);
+            connection.may_write.notify_one();
+        }
+    }
+
+    fn backlog(&self, connection: ConnectionId) -> usize {
+        self.0.connections.borrow().get(&connection).map_or(0, |found| found.backlog.get())
+    }
+
+    fn hold(&self, connection: ConnectionId, held: bool) {
+        if let Some(connection) = self.0.connections.borrow().get(&connection) {
+            connection.held.set(held);
+            connection.may_read.notify_one();
+        }
+    }
+
+    fn close(&self, connection: ConnectionId) {
+        if let Some(connection) = self.0.connections.borrow_mut().remove(&connection) {
+            connection.closing.set(true);
+            if !connection.open.get() {
+                connection.abort();
+            }
+            connection.may_read.notify_one();
+            connection.may_write.notify_one();
+        }
+    }
+
+    fn wake_at(&self, at: Option<Millis>) {
+        self.0.wake_at.set(at);
+        *self.0.timer.borrow_mut() = None;
+        self.0.wake();
+    }
+
+    fn next(&self) -> impl Future<Output = NetworkEvent> {
+        poll_fn(|context| self.0.poll_next(context))
+    }
+}
+
+impl Mailbox {
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<NetworkEvent> {
+        // The timer comes first, or a busy network would hold up an election.
+        if let Some(at) = self.wake_at.get()
+            && self.clock.now().monotonic >= at
+        {
+            self.wake_at.set(None);
+            *self.timer.borrow_mut() = None;
+            return Poll::Ready(NetworkEvent::Woken);
+        }
+        if let Some(event) = self.take() {
+            return Poll::Ready(event);
+        }
+        *self.waiting.borrow_mut() = Some(context.waker().clone());
+        if let Some(at) = self.wake_at.get() {
+            let mut timer = self.timer.borrow_mut();
+            let timer = timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(self.clock.instant(at))));
+            if timer.as_mut().poll(context).is_ready() {
+                self.wake_at.set(None);
+                return Poll::Ready(NetworkEvent::Woken);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The next event of a connection that is still ours.
+    fn take(&self) -> Option<NetworkEvent> {
+        loop {
+            let event = self.events.borrow_mut().pop_front()?;
+            let id = match &event {
+                NetworkEvent::Accepted { connection, .. }
+                | NetworkEvent::Connected { connection }
+                | NetworkEvent::Received { connection, .. }
+                | NetworkEvent::Closed { connection, .. } => *connection,
+                NetworkEvent::Woken => return Some(event),
+            };
+            let mut connections = self.connections.borrow_mut();
+            let Some(connection) = connections.get(&id) else { continue };
+            match &event {
+                NetworkEvent::Received { bytes, .. } => {
+                    connection.untaken.set(connection.untaken.get() - bytes.len());
+                    connection.may_read.notify_one();
+                }
+                NetworkEvent::Closed { .. } => {
+                    connection.abort();
+                    connections.remove(&id);
+                }
+                _ => {}
+            }
+            return Some(event);
+        }
+    }
+
+    fn put(&self, event: NetworkEvent) {
+        self.events.borrow_mut().push_back(event);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let waiting = self.waiting.borrow_mut().take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
+    fn new_connection(&self) -> (ConnectionId, Rc<Connection>) {
+        let id = ConnectionId(self.last_connection.get() + 1);
+        self.last_connection.set(id.0);
+        let connection = Rc::<Connection>::default();
+        self.connections.borrow_mut().insert(id, connection.clone());
+        (id, connection)
+    }
+
+    /// Starts the two tasks of an open connection.
+    fn pump(self: &Rc<Self>, id: ConnectionId, connection: &Rc<Connection>, stream: TcpStream) {
+        connection.open.set(true);
+        // Requests and replies are small, and somebody waits for each.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot switch off Nagle's algorithm");
+        }
+        let (reading, writing) = stream.into_split();
+        let reader = read(self.clone(), id, connection.clone(), reading);
+        let writer = write(self.clone(), id, connection.clone(), writing);
+        let mut tasks = connection.tasks.borrow_mut();
+        tasks.push(tokio::task::spawn_local(reader).abort_handle());
+        tasks.push(tokio::task::spawn_local(writer).abort_handle());
+    }
+}
+
+impl Connection {
+    fn abort(&self) {
+        for task in self.tasks.borrow().iter() {
+            task.abort();
+        }
+    }
+}
+
+async fn accept(mailbox: Rc<Mailbox>, listener: TcpListener, address: Address) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let (id, connection) = mailbox.new_connection();
+                mailbox.put(NetworkEvent::Accepted {
+                    connection: id,
+                    listener: address.clone(),
+                    from: from.ip().to_canonical(),
+                });
+                mailbox.pump(id, &connection, stream);
+            }
+            Err(error) => {
+                tracing::warn!(%address, %error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connect(
+    mailbox: Rc<Mailbox>,
+    id: ConnectionId,
+    connection: Rc<Connection>,
+    address: Address,
+) {
+    let stream = TcpStream::connect(&*address.0).await;
+    match stream {
+        Ok(stream) => {
+            mailbox.put(NetworkEvent::Connected { connection: id });
+            mailbox.pump(id, &connection, stream);
+        }
+        Err(error) => {
+            tracing::debug!(%address, %error, "cannot connect");
+            let reason = match error.kind() {
+                io::ErrorKind::TimedOut => CloseReason::TimedOut,
+                _ => CloseReason::Refused,
+            };
+            mailbox.put(NetworkEvent::Closed { connection: id, reason });
+        }
+    }
+}
+
+async fn read(
+    mailbox: Rc<Mailbox>,
+    id: ConnectionId,
+    connection: Rc<Connection>,
+    mut stream: OwnedReadHalf,
+) {
+    let mut buffer = BytesMut::new();
+    let reason = loop {
+        while connection.held.get() || connection.untaken.get() >= UNTAKEN_BYTES_MAX {
+            connection.may_read.notified().await;
+            if connection.closing.get() {
+                return;
+            }
+        }
+        buffer.reserve(READ_BYTES);
+        match stream.read_buf(&mut buffer).await {
+            Ok(0) => break CloseReason::Closed,
+            Ok(count) => {
+                connection.untaken.set(connection.untaken.get() + count);
+                let bytes = buffer.split().freeze();
+                mailbox.put(NetworkEvent::Received { connection: id, bytes });
+            }
+            Err(error) => break reason_of(&error),
+        }
+        if connection.closing.get() {
+            return;
+        }
+    };
+    mailbox.put(NetworkEvent::Closed { connection: id, reason });
+}
+
+async fn write(
+    mailbox: Rc<Mailbox>,
+    id: ConnectionId,
+    connection: Rc<Connection>,
+    mut stream: OwnedWriteHalf,
+) {
+    loop {
+        let Some(bytes) = connection.next_piece() else {
+            if connection.closing.get() {
+                // The other side may be gone; nobody is left to be told.
+                let _ = stream.shutdown().await;
+                connection.abort();
+                return;
+            }
+            connection.may_write.notified().await;
+            continue;
+        };
+        let written = tokio::select! {
+            biased;
+            written = stream.write_all(&bytes) => written,
+            () = connection.lingers_too_long() => Err(io::ErrorKind::TimedOut.into()),
+        };
+        connection.backlog.set(connection.backlog.get() - bytes.len());
+        if let Err(error) = written {
+            let reason = reason_of(&error);
+            mailbox.put(NetworkEvent::Closed { connection: id, reason });
+            if connection.closing.get() {
+                connection.abort();
+            }
+            return;
+        }
+    }
+}
+
+impl Connection {
+    /// Resolves some time after the endpoint has closed the connection.
+    async fn lingers_too_long(&self) {
+        while !self.closing.get() {
+            self.may_write.notified().await;
+        }
+        tokio::time::sleep(LINGER).await;
+    }
+
+    /// What to write next: small pieces together.
+    fn next_piece(&self) -> Option<Bytes> {
+        let mut outgoing = self.outgoing.borrow_mut();
+        let first = outgoing.pop_front()?;
+        let Some(second) = outgoing.front() else { return Some(first) };
+        if first.len() + second.len() > WRITE_BYTES {
+            return Some(first);
+        }
+        let mut together = BytesMut::with_capacity(WRITE_BYTES);
+        together.extend_from_slice(&first);
+        while let Some(next) = outgoing.front()
+            && together.len() + next.len() <= WRITE_BYTES
+        {
+            together.extend_from_slice(next);
+            outgoing.pop_front();
+        }
+        Some(together.freeze())
+    }
+}
+
+fn reason_of(error: &io::Error) -> CloseReason {
+    match error.kind() {
+        io::ErrorKind::TimedOut => CloseReason::TimedOut,
+        io::ErrorKind::UnexpectedEof => CloseReason::Closed,
+        _ => CloseReason::Reset,
+    }
+}
