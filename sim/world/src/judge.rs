@@ -1,8 +1,8 @@
 //! The onlooker: every event of a run goes through here, into the trace hash, to the checkers, to the
 //! goals, and into the record if there is one.
 
-use crate::scenario::{Goal, Progress, Role};
-use mailstorm_checkers::Suite;
+use crate::scenario::{Progress, Role};
+use mailstorm_checkers::{Goal, Reached, Suite};
 use mailstorm_record::{Event, FaultCount, Happening, NodeName, Plan, Violation};
 use mailstorm_shared::{Epoch, Observation, ServerId, StateHasher};
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use std::hash::{Hash, Hasher};
 pub(crate) struct Judge {
     pub(crate) suite: Suite,
     pub(crate) progress: Box<dyn Progress>,
-    goals: Vec<(Goal, u64)>,
+    reached: Reached,
     hasher: StateHasher,
     record: Option<Vec<Event>>,
     /// What the world itself has to say: panics, dead ends, blown bounds.
@@ -34,7 +34,7 @@ impl Judge {
         Self {
             suite,
             progress,
-            goals: goals.into_iter().map(|goal| (goal, 0)).collect(),
+            reached: Reached::new(goals),
             hasher: StateHasher::new(),
             record: full.then(Vec::new),
             own: Vec::new(),
@@ -54,9 +54,7 @@ impl Judge {
         event.hash(&mut self.hasher);
         self.fired |= self.suite.observe(&event).is_some();
         self.progress.observe(&event);
-        for (goal, count) in &mut self.goals {
-            *count += u64::from((goal.reached)(&event));
-        }
+        self.reached.observe(&event);
         if let Some(record) = &mut self.record {
             record.push(event);
         }
@@ -92,11 +90,7 @@ impl Judge {
     }
 
     pub(crate) fn reached(&self) -> BTreeMap<String, u64> {
-        let mut reached = BTreeMap::new();
-        for (goal, count) in &self.goals {
-            *reached.entry(goal.name.to_owned()).or_default() += count;
-        }
-        reached
+        self.reached.counts().map(|(goal, count)| (goal.to_owned(), count)).collect()
     }
 
     pub(crate) fn take_record(&mut self) -> Option<Vec<Event>> {

@@ -35,5 +35,5 @@ mod world;
 
 pub use platform::SimPlatform;
 pub use run::{Recording, RunSpec, run, verify};
-pub use scenario::{Goal, Limits, NodeSpec, Process, Progress, Role, Scenario, Subject, Topology};
+pub use scenario::{Limits, NodeSpec, Process, Progress, Role, Scenario, Subject, Topology};
 pub use storm::storm;

@@ -497,6 +497,7 @@ impl Nemesis {
         let (id, is_paused) = {
             let mut world = self.world.borrow_mut();
             let machine = &mut world.nodes[node];
+            machine.is_asked = false;
             let can = machine.wanted && machine.down_by.is_empty() && machine.has_power();
             if !can || machine.life != Life::Down {
                 return;

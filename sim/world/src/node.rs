@@ -20,6 +20,8 @@ pub(crate) struct Node {
     pub(crate) starts: u32,
     /// Whether this node was ever asked to run something; a spare one is not until then.
     pub(crate) wanted: bool,
+    /// Whether a process has asked for one here, and it has not started yet.
+    pub(crate) is_asked: bool,
     /// The faults that keep its process down.
     pub(crate) down_by: Vec<usize>,
     /// The faults that keep its machine without power.
@@ -61,6 +63,7 @@ impl Node {
             life: Life::Down,
             starts: 0,
             wanted: !spec.spare,
+            is_asked: false,
             down_by: Vec::new(),
             dark_by: Vec::new(),
             paused_by: Vec::new(),

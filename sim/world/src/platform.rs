@@ -5,6 +5,7 @@
 
 use crate::executor::{Task, spawn};
 use crate::network::half::State;
+use crate::node::Life;
 use crate::queue::Control;
 use crate::slab::Id;
 use crate::world::{World, WorldRef};
@@ -41,11 +42,18 @@ impl SimPlatform {
     }
 
     /// Asks for a process to be started on another machine: one that was spare, or whose program has
-    /// ended. Returns whether there is such a machine.
+    /// ended. Returns whether one will be: there is such a machine, and nothing runs on it.
     pub fn start_node(&self, name: &str) -> bool {
         self.with(|world, _| {
             let Some(node) = world.node_named(name) else { return false };
-            world.nodes[node].wanted = true;
+            let machine = &mut world.nodes[node];
+            let is_free = machine.down_by.is_empty() && machine.has_power() && !machine.is_asked;
+            if machine.life == Life::Up || !is_free {
+                return false;
+            }
+            machine.life = Life::Down;
+            machine.is_asked = true;
+            machine.wanted = true;
             world.control(Control::Start(node));
             true
         })

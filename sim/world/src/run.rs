@@ -160,15 +160,20 @@ fn on_this_thread(spec: &RunSpec) -> Run {
     let (mut judge, virtual_ns) = (world.judge, world.now);
     let recorded = judge.take_record();
     let (trace_hash, reached) = (TraceHash(judge.trace_hash()), judge.reached());
-    let figures = judge.progress.figures();
+    let mut figures = judge.progress.figures();
     let mut verdicts: Vec<(String, Verdict)> = std::mem::take(&mut judge.own)
         .into_iter()
         .map(|violation| (violation.checker.clone(), Verdict::Violation(violation)))
         .collect();
     let (messages, bytes) = (judge.messages, judge.bytes);
     if is_complete {
-        let judged = judge.suite.finish(virtual_ns);
+        let (judged, measured) = judge.suite.finish(virtual_ns);
         verdicts.extend(judged.into_iter().map(|(name, verdict)| (name.to_owned(), verdict)));
+        for figure in measured {
+            figures.insert(format!("{}_count", figure.name), figure.count);
+            figures.insert(format!("{}_sum", figure.name), figure.sum);
+            figures.insert(format!("{}_max", figure.name), figure.max);
+        }
     } else {
         // What a run that was cut short does not show proves nothing: only what fired counts.
         let fired = judge.suite.violations();
@@ -220,7 +225,8 @@ impl Driver {
     /// Goes through all phases. Returns whether the run came to its lawful end.
     async fn phases(&mut self, storm: Millis) -> bool {
         self.begin("start");
-        for node in 0..self.world.borrow().nodes.len() {
+        let nodes = self.world.borrow().nodes.len();
+        for node in 0..nodes {
             self.nemesis.start(node);
         }
         let ready = |world: &World| world.judge.progress.ready(world.leadership.leader());
@@ -267,8 +273,9 @@ impl Driver {
     /// Lets the world go on until `met`, but not for longer than `within`.
     async fn wait(&mut self, within: Millis, met: impl Fn(&World) -> bool) -> Ended {
         let until = self.world.borrow().now + within.0 * NS_PER_MS;
+        let mut is_dead = false;
         loop {
-            {
+            let before = {
                 let mut world = self.world.borrow_mut();
                 if world.judge.fired {
                     return Ended::Fired;
@@ -279,19 +286,16 @@ impl Driver {
                 if world.now >= until {
                     return Ended::Late;
                 }
-                if world.queue.head().is_none() {
+                if is_dead {
                     let missing = world.judge.progress.waits_for();
-                    world.accuse(
-                        "dead-end",
-                        "dead-end",
-                        &[],
-                        format!("nothing can ever happen again: {missing}"),
-                    );
+                    let detail = format!("nothing can ever happen again: {missing}");
+                    world.accuse("dead-end", "dead-end", &[], detail);
                     return Ended::Fired;
                 }
                 let at = until.min(world.now + LOOK_NS);
                 world.queue.push(at, Due::Control(Control::Look));
-            }
+                (world.events + 1, world.polls)
+            };
             loop {
                 let control = self.controls.next().await;
                 if control == Control::Look {
@@ -299,6 +303,9 @@ impl Driver {
                 }
                 self.carry_out(control);
             }
+            // Nothing happened but this look, nobody ran, and nothing is to come.
+            let world = self.world.borrow();
+            is_dead = (world.events, world.polls) == before && world.queue.head().is_none();
         }
     }
 

@@ -4,7 +4,7 @@
 //! Start at [`Scenario`].
 
 use crate::platform::SimPlatform;
-use mailstorm_checkers::Suite;
+use mailstorm_checkers::{Goal, Suite};
 use mailstorm_record::{Event, NodeName, Plan};
 use mailstorm_shared::{Millis, ServerId};
 use std::collections::BTreeMap;
@@ -63,21 +63,6 @@ pub struct Process {
     pub seed: u64,
     /// Its machine.
     pub platform: SimPlatform,
-}
-
-/// Something that a sweep must reach.
-pub struct Goal {
-    /// Its name, in `snake_case`.
-    pub name: &'static str,
-    /// Whether this event is one more time. It sees every event of a run, in order.
-    pub reached: Box<dyn FnMut(&Event) -> bool>,
-}
-
-impl Goal {
-    /// A goal that is reached by every event of which `reached` is true.
-    pub fn new(name: &'static str, reached: impl FnMut(&Event) -> bool + 'static) -> Self {
-        Self { name, reached: Box::new(reached) }
-    }
 }
 
 /// What a run waits for; it sees every event, in order.

@@ -22,9 +22,10 @@ use std::task::{Poll, Waker};
 /// A handle to the world; every process of a run holds some.
 pub(crate) type WorldRef = Rc<RefCell<World>>;
 
-/// How often processes may run at one time of the world before the run is a livelock: no event can come
-/// between, so that the bound on events would never be reached.
-const POLLS_AT_ONE_TIME_MAX: u32 = 2_000_000;
+/// How often tasks may run without anything happening before the run is a livelock: once and again, and
+/// so often more for each thing that happened.
+const POLLS_MAX: u64 = 1_000_000;
+const POLLS_PER_EVENT_MAX: u64 = 100;
 
 /// The world.
 pub(crate) struct World {
@@ -47,8 +48,8 @@ pub(crate) struct World {
     /// How many things have happened.
     pub(crate) events: u64,
     events_max: u64,
-    /// How often a task ran since time last moved.
-    polls: u32,
+    /// How often a task ran.
+    pub(crate) polls: u64,
     /// How many tasks there are.
     pub(crate) tasks: usize,
     /// The run is over: nothing happens any more, and nobody may ask for anything.
@@ -116,7 +117,6 @@ impl World {
             let Some(at) = self.queue.head() else { return };
             assert!(at >= self.now, "time never goes back: {at} after {}", self.now);
             self.now = at;
-            self.polls = 0;
             while self.queue.head() == Some(at) {
                 let (_, due) = self.queue.pop().expect("there is a head");
                 self.one(due);
@@ -157,13 +157,14 @@ impl World {
         waker.wake();
     }
 
-    /// A task runs. Says whether it may: a run that stands still in time is stopped.
+    /// A task runs. Says whether it may: tasks that run and run while nothing happens are stopped.
     pub(crate) fn polled(&mut self) -> bool {
         self.polls += 1;
-        if self.polls == POLLS_AT_ONE_TIME_MAX {
-            self.give_up("polls", "processes run and run, and time stands still".to_owned());
+        let bound = POLLS_MAX + POLLS_PER_EVENT_MAX * self.events;
+        if self.polls == bound + 1 {
+            self.give_up("polls", "processes run and run, and nothing happens".to_owned());
         }
-        self.polls < POLLS_AT_ONE_TIME_MAX
+        self.polls <= bound
     }
 
     /// A bound is reached: the run ends with a violation.

@@ -36,7 +36,8 @@ pub(crate) struct Half {
     pub(crate) parked: VecDeque<Item>,
     /// When its machine gives up, unless it hears something.
     give_up_at: Option<u64>,
-    gives_up: bool,
+    /// The earliest time for which the queue knows of that.
+    queued_at: Option<u64>,
     /// The address that was called, and whether this is the caller's side.
     listener: Address,
     is_caller: bool,
@@ -98,7 +99,7 @@ impl World {
             is_held: false,
             parked: VecDeque::new(),
             give_up_at: None,
-            gives_up: false,
+            queued_at: None,
             listener,
             is_caller: true,
         })
@@ -205,8 +206,8 @@ impl World {
         let now = self.now;
         let Some(half) = self.network.halves.get_mut(id) else { return };
         let at = *half.give_up_at.get_or_insert(now + within_ns);
-        if !half.gives_up {
-            half.gives_up = true;
+        if half.queued_at.is_none_or(|queued| at < queued) {
+            half.queued_at = Some(at);
             self.queue.push(at, Due::GiveUp(id));
         }
     }
@@ -214,11 +215,14 @@ impl World {
     /// A half's time to give up may have come.
     pub(crate) fn give_up_on(&mut self, id: Id) {
         let Some(half) = self.network.halves.get_mut(id) else { return };
-        half.gives_up = false;
+        if half.queued_at.is_some_and(|queued| queued > self.now) {
+            return;
+        }
+        half.queued_at = None;
         match half.give_up_at {
             Some(at) if at <= self.now => self.half_ends(id, CloseReason::TimedOut),
             Some(at) => {
-                half.gives_up = true;
+                half.queued_at = Some(at);
                 self.queue.push(at, Due::GiveUp(id));
             }
             None => {}
