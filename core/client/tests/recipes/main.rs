@@ -5,4 +5,5 @@ mod claims;
 mod lock;
 mod network;
 mod sessions;
+mod storm;
 mod world;

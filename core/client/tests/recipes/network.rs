@@ -1,10 +1,10 @@
 //! The network between the clients' processes and the server, and the server itself.
 //!
-//! Every message takes [`LATENCY`]. A process can be cut off (what is under way is lost, and nobody is
-//! told), its connections can be reset, and a connection can be made to break around a chosen request:
+//! Every message takes [`LATENCY`]. A process can be cut off (what is under way is held until it
+//! comes back, as TCP would, and nobody is told), its connections can be reset, and a connection can be made to break around a chosen request:
 //! just before the server sees it, or just after, so that only the reply is lost.
 
-use crate::world::{ProcessId, World};
+use crate::world::{Action, ProcessId, World};
 use bytes::Bytes;
 use mailstorm_coordination::io::{
     ClientId, DiskCommand, DiskTicket, DurableState, Input, Output, Recovered,
@@ -43,6 +43,8 @@ pub(crate) struct Network {
     server_wakes_at: Cell<Option<Millis>>,
     lines: RefCell<BTreeMap<u64, Line>>,
     isolated: RefCell<BTreeSet<ProcessId>>,
+    /// What would have reached an isolated process, or come from it.
+    held: RefCell<Vec<(ProcessId, Action)>>,
     traps: RefCell<Vec<Trap>>,
     requests: RefCell<Vec<(ProcessId, Request)>>,
 }
@@ -131,6 +133,23 @@ impl World {
 
     pub(crate) fn rejoin(&self, process: ProcessId) {
         self.0.network.isolated.borrow_mut().remove(&process);
+        let held = std::mem::take(&mut *self.0.network.held.borrow_mut());
+        for (who, action) in held {
+            if who == process {
+                action(self);
+            } else {
+                self.0.network.held.borrow_mut().push((who, action));
+            }
+        }
+    }
+
+    /// Does this, now or when the process has rejoined.
+    fn pass(&self, process: ProcessId, action: impl FnOnce(&World) + 'static) {
+        if self.is_isolated(process) {
+            self.0.network.held.borrow_mut().push((process, Box::new(action)));
+        } else {
+            action(self);
+        }
     }
 
     fn is_isolated(&self, process: ProcessId) -> bool {
@@ -181,7 +200,7 @@ impl World {
             return;
         };
         if self.is_isolated(process) {
-            return;
+            return self.pass(process, move |world| world.open(number));
         }
         if let Some(line) = self.0.network.lines.borrow_mut().get_mut(&number) {
             line.open = true;
@@ -201,7 +220,7 @@ impl World {
         let Some(line) = lines.get_mut(&number) else { return };
         let process = line.process;
         if self.is_isolated(process) {
-            return;
+            return self.pass(process, move |world| world.arrive(number, bytes));
         }
         line.decoder.push(bytes);
         let mut frames = Vec::new();
@@ -245,12 +264,12 @@ impl World {
     fn tell(&self, number: u64, event: NetworkEvent) {
         let lines = self.0.network.lines.borrow();
         let Some(line) = lines.get(&number) else { return };
-        if self.is_isolated(line.process) {
-            return;
-        }
-        if let Some(mailbox) = line.mailbox.upgrade() {
-            mailbox.put(event);
-        }
+        let mailbox = line.mailbox.clone();
+        self.pass(line.process, move |_| {
+            if let Some(mailbox) = mailbox.upgrade() {
+                mailbox.put(event);
+            }
+        });
     }
 }
 
@@ -319,12 +338,13 @@ impl Endpoint for ToyEndpoint {
             line.mailbox = Weak::new();
         }
         let process = self.process;
-        self.world.after(LATENCY, move |world| {
+        let gone = move |world: &World| {
             let line = world.0.network.lines.borrow_mut().remove(&number);
-            if line.is_some_and(|line| line.open) && !world.is_isolated(process) {
+            if line.is_some_and(|line| line.open) {
                 world.step_server(Input::ClientClosed { client: ClientId(number) });
             }
-        });
+        };
+        self.world.after(LATENCY, move |world| world.pass(process, gone));
     }
 
     fn wake_at(&self, at: Option<Millis>) {

@@ -27,7 +27,7 @@ pub(crate) const SESSION_TIMEOUT: Millis = Millis(1_000);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ProcessId(pub(crate) u32);
 
-type Action = Box<dyn FnOnce(&World)>;
+pub(crate) type Action = Box<dyn FnOnce(&World)>;
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 #[derive(Clone)]
