@@ -1,6 +1,6 @@
-//! How fast one core prepares, applies and answers: create, set, get, and a watch that fires.
+//! How fast one core prepares, applies and answers: create, set, get, watches, snapshots.
 //!
-//! A million znodes would take the memory of a small machine; 100,000 show the depth of the maps.
+//! With a thousand znodes, as in a storm, and with a hundred thousand, where lookups miss the caches.
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -8,6 +8,7 @@ use mailstorm_coordination::data::{
     DataOptions, Database, Pending, SnapshotCursor, SnapshotLoader, Watches,
 };
 use mailstorm_coordination::io::ClientId;
+use mailstorm_shared::observation::Change;
 use mailstorm_shared::{Millis, SessionId, Zxid};
 use mailstorm_wire::client::{Acl, AddWatchMode, CreateMode, Request, Write, permission};
 use mailstorm_wire::peer::Wish;
@@ -15,7 +16,8 @@ use mailstorm_wire::txn::Txn;
 use std::hint::black_box;
 use std::sync::Arc;
 
-const ZNODES: u32 = 100_000;
+const SIZES: [u32; 2] = [1_000, 100_000];
+const FOLDER_ZNODES: u32 = 100;
 const SESSION: SessionId = SessionId(1);
 
 struct Leader {
@@ -32,14 +34,14 @@ impl Leader {
         leader
     }
 
-    /// With this many znodes of 100 bytes in folders of a hundred.
-    fn filled() -> Self {
+    /// With this many znodes of 100 bytes, in folders.
+    fn filled(znodes: u32) -> Self {
         let mut leader = Self::new();
-        for index in 0..ZNODES / 100 {
-            leader.write(&create(format!("/folder-{index}")));
+        for index in 0..znodes / FOLDER_ZNODES {
+            leader.write(&create(format!("/folder-{index}").into()));
         }
-        for index in 0..ZNODES {
-            leader.write(&create(path(index).to_string()));
+        for index in 0..znodes {
+            leader.write(&create(path(index)));
         }
         leader
     }
@@ -55,73 +57,86 @@ impl Leader {
 }
 
 fn path(index: u32) -> Arc<str> {
-    format!("/folder-{}/znode-{index}", index % (ZNODES / 100)).into()
+    format!("/folder-{}/znode-{index}", index / FOLDER_ZNODES).into()
 }
 
 fn write(write: Write) -> Wish {
     Wish::Write { identities: vec![("ip".into(), "127.0.0.1".into())], write }
 }
 
-fn create(path: String) -> Wish {
+fn create(path: Arc<str>) -> Wish {
     let acl =
         vec![Acl { permissions: permission::ALL, scheme: "world".into(), id: "anyone".into() }];
     let data = Some(Bytes::from_static(&[7; 100]));
     let mode = CreateMode::Persistent;
-    write(Write::Create { path: path.into(), data, acl, mode, ttl: 0, stat: false })
+    write(Write::Create { path, data, acl, mode, ttl: 0, stat: false })
 }
 
 fn tree(criterion: &mut Criterion) {
-    let mut leader = Leader::filled();
-    let mut group = criterion.benchmark_group("tree");
+    for znodes in SIZES {
+        let mut leader = Leader::filled(znodes);
+        let mut group = criterion.benchmark_group(format!("{znodes} znodes"));
+        group.throughput(Throughput::Elements(1));
+
+        let mut index = 0;
+        let mut any = || {
+            index = (index + 7_919) % znodes;
+            index
+        };
+        group.bench_function("create and delete", |bencher| {
+            bencher.iter_batched(
+                || -> Arc<str> { format!("/folder-{}/new", any() / FOLDER_ZNODES).into() },
+                |path| {
+                    leader.write(&create(path.clone()));
+                    leader.write(&write(Write::Delete { path, version: -1 }));
+                },
+                BatchSize::SmallInput,
+            );
+        });
+        group.bench_function("set", |bencher| {
+            bencher.iter_batched(
+                || {
+                    let data = Some(Bytes::from_static(&[9; 100]));
+                    write(Write::SetData { path: path(any()), data, version: -1 })
+                },
+                |wish| leader.write(&wish),
+                BatchSize::SmallInput,
+            );
+        });
+        group.bench_function("get", |bencher| {
+            bencher.iter_batched(
+                || Request::GetData { path: path(any()), watch: false },
+                |request| black_box(leader.database.read(&request, SESSION, &[])),
+                BatchSize::SmallInput,
+            );
+        });
+        group.finish();
+    }
+}
+
+fn watches(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("trigger");
     group.throughput(Throughput::Elements(1));
-
-    let mut index = 0;
-    let mut any = || {
-        index = (index + 7_919) % ZNODES;
-        index
-    };
-    group.bench_function("create and delete", |bencher| {
-        bencher.iter_batched(
-            || format!("/folder-{}/new", any() % (ZNODES / 100)),
-            |path| {
-                let name = path.as_str().into();
-                leader.write(&create(path));
-                leader.write(&write(Write::Delete { path: name, version: -1 }));
-            },
-            BatchSize::SmallInput,
-        );
-    });
-    group.bench_function("set", |bencher| {
-        bencher.iter_batched(
-            || {
-                let data = Some(Bytes::from_static(&[9; 100]));
-                write(Write::SetData { path: path(any()), data, version: -1 })
-            },
-            |wish| leader.write(&wish),
-            BatchSize::SmallInput,
-        );
-    });
-    group.bench_function("get", |bencher| {
-        bencher.iter_batched(
-            || Request::GetData { path: path(any()), watch: false },
-            |request| black_box(leader.database.read(&request, SESSION, &[])),
-            BatchSize::SmallInput,
-        );
-    });
-    group.bench_function("trigger a recursive watch on the root", |bencher| {
+    for (name, mode) in [("nobody", None), ("recursive", Some(AddWatchMode::PersistentRecursive))] {
         let mut watches = Watches::new();
-        watches.add_lasting(ClientId(1), "/".into(), AddWatchMode::PersistentRecursive);
-        bencher.iter_batched(
-            || mailstorm_shared::observation::Change::Deleted { path: path(any()) },
-            |change| black_box(watches.trigger(Zxid(1), &change)),
-            BatchSize::SmallInput,
-        );
-    });
+        watches.add_lasting(ClientId(1), "/elsewhere".into(), AddWatchMode::Persistent);
+        if let Some(mode) = mode {
+            watches.add_lasting(ClientId(1), "/".into(), mode);
+        }
+        let change = Change::Deleted { path: path(1) };
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| black_box(watches.trigger(Zxid(1), &change)));
+        });
+    }
     group.finish();
+}
 
+fn snapshots(criterion: &mut Criterion) {
+    let [_, znodes] = SIZES;
+    let leader = Leader::filled(znodes);
     let mut group = criterion.benchmark_group("snapshot");
     group.sample_size(10);
-    group.throughput(Throughput::Elements(u64::from(ZNODES)));
+    group.throughput(Throughput::Elements(u64::from(znodes)));
     let take = |database: &Database| {
         let mut cursor = SnapshotCursor::begin(database);
         std::iter::from_fn(|| cursor.next_chunk(database, 64 * 1024)).collect::<Vec<_>>()
@@ -140,5 +155,5 @@ fn tree(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, tree);
+criterion_group!(benches, tree, watches, snapshots);
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 //! Snapshots: a database in chunks, read while transactions are applied, and made whole again.
 //!
 //! Owns: chunks, their rows and checksums. Leaves: files and links to others; why a replay after a fuzzy
-//! snapshot is exact to [`super::fuzzy`].
+//! snapshot is exact to `fuzzy`.
 //! Holds: a snapshot is loaded whole or not at all. A chunk that is missing, repeated, damaged, or from
 //! another snapshot is an error. The database that comes out contains everything up to the snapshot's
 //! beginning, and the transactions after that are to be applied to it as if nothing else were in it.

@@ -1,13 +1,17 @@
 //! Who is told what: at each change, and after a reconnect.
 
+use super::commands::{Command, history};
+use super::leader::Leader;
 use super::stage::Stage;
-use crate::data::{DataOptions, WatchKind, Watches};
+use crate::data::{DataOptions, Database, WatchKind, Watches};
 use crate::io::ClientId;
-use mailstorm_shared::Zxid;
 use mailstorm_shared::observation::EventKind;
+use mailstorm_shared::{SessionId, Zxid};
 use mailstorm_wire::client::{
-    AddWatchMode, ErrorCode, SetWatches, WatchEvent, WatchEventKind, WatcherType,
+    AddWatchMode, ErrorCode, Reply, Request, SetWatches, WatchEvent, WatchEventKind, WatcherType,
 };
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `CLIENT KIND PATH`, kinds: data, exist, child, persistent, recursive.
 fn add(watches: &mut Watches, line: &str) {
@@ -349,4 +353,91 @@ fn a_recursive_watch_catches_up_with_everything_below() {
 fn a_catch_up_does_not_tell_of_what_the_client_may_not_read() {
     let after = ["@1+u create /a/secret acl=rwcda:auth:", "create /a/open"];
     check_rearm(&["create /a"], &after, "recursive /a", "children /a, created /a/open", &[]);
+}
+
+/// Every znode with its data and its children, as the super user sees them.
+fn everything(database: &Database) -> BTreeMap<String, (Reply, Reply)> {
+    let root = [("super".into(), "".into())];
+    let read = |request| database.read(&request, SessionId::NONE, &root).unwrap();
+    let mut found = BTreeMap::new();
+    let mut open = vec![String::from("/")];
+    while let Some(path) = open.pop() {
+        let data = read(Request::GetData { path: path.as_str().into(), watch: false });
+        let list = Request::Children { path: path.as_str().into(), watch: false, stat: false };
+        let list = read(list);
+        let Reply::Children { names, .. } = &list else { panic!("{list:?} is no list") };
+        let prefix = if path == "/" { "" } else { &path };
+        open.extend(names.iter().map(|name| format!("{prefix}/{name}")));
+        found.insert(path, (data, list));
+    }
+    found
+}
+
+/// The parts of an answer that a watch on data tells of.
+fn data_of(reply: &Reply) -> (Zxid, Zxid) {
+    let Reply::Data { stat, .. } = reply else { panic!("{reply:?} is no data") };
+    (stat.czxid, stat.mzxid)
+}
+
+fn run(leader: &mut Leader, commands: &[Command]) {
+    for command in commands {
+        if let Some(proposal) = leader.propose(command) {
+            leader.database.apply(proposal.zxid, &proposal.txn);
+            leader.pending.applied(proposal.zxid);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_client_that_returns_learns_of_every_place_that_looks_different(
+        before in history(60), after in history(40),
+    ) {
+        let mut leader = Leader::new(DataOptions::default());
+        run(&mut leader, &before);
+        let (seen, then) = (leader.database.last_applied(), everything(&leader.database));
+        run(&mut leader, &after);
+        let now = everything(&leader.database);
+
+        let root = [("super".into(), "".into())];
+        let all: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+        let rearm = |set: SetWatches| {
+            let mut watches = Watches::new();
+            let events = watches.rearm(ClientId(1), &leader.database, &set, &root);
+            events.iter().map(show).collect::<BTreeSet<_>>()
+        };
+        let paths = || all.iter().map(|path| path.as_str().into()).collect();
+        let relative_zxid = seen;
+        let persistent = rearm(SetWatches { relative_zxid, persistent: paths(), ..SetWatches::default() });
+        let recursive = rearm(SetWatches {
+            relative_zxid,
+            persistent_recursive: vec!["/".into()],
+            ..SetWatches::default()
+        });
+        for path in all {
+            let told = |kind: &str, path: &str| recursive.contains(&format!("{kind} {path}"));
+            let told_here = |kind: &str| persistent.contains(&format!("{kind} {path}"));
+            match (then.get(path), now.get(path)) {
+                (Some((data_then, list_then)), Some((data, list))) => {
+                    let differs = data_of(data_then) != data_of(data);
+                    prop_assert_eq!(told_here("data") || told_here("created"), differs, "{}", path);
+                    prop_assert_eq!(told("data", path) || told("created", path), differs, "{}", path);
+                    let lists = told_here("children") || told_here("created");
+                    prop_assert!(lists || list_then == list, "{path}");
+                }
+                (None, Some(_)) => {
+                    prop_assert!(told_here("created") && told("created", path), "{path}");
+                }
+                // The recursive watch is told of a place above from which it can be found out.
+                (Some(_), None) => {
+                    prop_assert!(told_here("deleted"), "{path}");
+                    let hint = |above| told("children", above) || told("created", above);
+                    prop_assert!(super::super::path::ancestors(path).any(hint), "{path}");
+                }
+                (None, None) => unreachable!("it is one of their paths"),
+            }
+        }
+    }
 }
