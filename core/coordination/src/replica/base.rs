@@ -94,8 +94,10 @@ impl Base {
 
     /// Cuts the log in memory and on disk.
     pub(super) fn truncate(&mut self, after: Zxid, out: &mut Outbox) {
+        // A leader orders a cut when it has our promise, and the promise was written behind
+        // everything we had logged.
+        assert_eq!(self.log.durable(), self.log.last(), "what is cut is no longer on its way");
         self.log.truncate(after);
-        self.disk.forget_after(after);
         self.disk.issue(DiskCommand::Truncate { after }, WhenDurable::Nothing, out);
         let server = self.config.me;
         out.outputs.push(Output::Observe(Observation::Truncated { server, after }));

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 /// nothing when it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum WhenDurable {
-    /// Nothing: it concerns the server alone, or history that was cut or replaced since.
+    /// Nothing: it concerns the server alone, or is only a step.
     Nothing,
     /// The history is on disk up to here.
     Logged { zxid: Zxid },
@@ -65,15 +65,5 @@ impl DiskQueue {
             return None;
         }
         self.waiting.pop_front().map(|(_, when)| when)
-    }
-
-    /// The history after `after` was cut: that parts of it reach the disk (before the cut does) says
-    /// nothing about the history that stands there now.
-    pub(super) fn forget_after(&mut self, after: Zxid) {
-        for (_, when) in &mut self.waiting {
-            if matches!(*when, WhenDurable::Logged { zxid } if zxid > after) {
-                *when = WhenDurable::Nothing;
-            }
-        }
     }
 }

@@ -296,7 +296,6 @@ impl Following {
         let Step::Receiving(zxid) = self.step else { return };
         self.received = zxid;
         base.log.replace(zxid);
-        base.disk.forget_after(Zxid::ZERO);
         let end = DiskCommand::SnapshotEnd { replaces_log: true };
         // ZOOKEEPER-3642: the snapshot goes to the disk before anything that rests on it, so that a
         // leader that dies now leaves us with all of it or none.

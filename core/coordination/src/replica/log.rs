@@ -234,3 +234,124 @@ impl Log {
         self.committed_count.saturating_sub(index)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replica::transcripts::{entries, z};
+
+    /// A log with a snapshot at this zxid.
+    fn log(snapshot: &str, text: &str) -> Log {
+        Log::recovered((snapshot != "0:0").then(|| z(snapshot)), entries(text))
+    }
+
+    fn text(log: &Log) -> String {
+        let all: Vec<String> = log.after(log.base()).map(|e| e.zxid.to_string()).collect();
+        format!("({}) {}", log.base(), all.join(" "))
+    }
+
+    fn check_plan(snapshot: &str, leader: &str, learner_last: &str, expected: &str) {
+        let plan = match log(snapshot, leader).plan(z(learner_last)) {
+            SyncPlan::Diff { after } => format!("diff after {after}"),
+            SyncPlan::Truncate { after } => format!("cut after {after}"),
+            SyncPlan::Snapshot => "snapshot".to_owned(),
+        };
+        assert_eq!(plan, expected, "leader ({snapshot}) {leader}, learner {learner_last}");
+    }
+
+    #[test]
+    fn a_learner_that_lacks_only_the_end_is_sent_it() {
+        check_plan("0:0", "1:1 1:2 2:1", "1:2", "diff after 1:2");
+        check_plan("0:0", "1:1 1:2 2:1", "2:1", "diff after 2:1");
+        check_plan("0:0", "1:1 1:2 2:1", "0:0", "diff after 0:0");
+        check_plan("0:0", "", "0:0", "diff after 0:0");
+        check_plan("1:4", "1:5 2:1", "1:4", "diff after 1:4");
+    }
+
+    #[test]
+    fn a_learner_with_entries_that_the_leader_does_not_have_cuts_them() {
+        check_plan("0:0", "1:1 1:2", "1:3", "cut after 1:2");
+        check_plan("0:0", "", "1:3", "cut after 0:0");
+        check_plan("0:0", "1:1 1:2 3:1", "2:4", "cut after 1:2"); // an epoch unknown here
+        check_plan("0:0", "1:1 1:2 3:1", "1:9", "cut after 1:2"); // a longer tail of an earlier one
+        check_plan("0:0", "1:1 1:2 3:1", "3:2", "cut after 3:1");
+        check_plan("0:0", "1:1 1:2 3:1", "4:1", "cut after 3:1");
+        check_plan("1:4", "3:1", "2:7", "cut after 1:4");
+    }
+
+    #[test]
+    fn a_learner_that_ends_before_what_is_in_memory_gets_a_snapshot() {
+        check_plan("1:4", "1:5 2:1", "1:3", "snapshot");
+        check_plan("1:4", "1:5 2:1", "0:0", "snapshot");
+        check_plan("1:4", "", "1:3", "snapshot");
+        // The log reaches back before the snapshot: its first entry is the last that can be met.
+        check_plan("1:4", "1:2 1:3 1:4 1:5", "1:2", "diff after 1:2");
+        check_plan("1:4", "1:2 1:3 1:4 1:5", "1:1", "snapshot");
+    }
+
+    #[test]
+    fn what_was_recovered_is_committed_as_far_as_the_snapshot_goes() {
+        let check = |snapshot: &str, found: &str, expected: &str, committed: &str| {
+            let log = log(snapshot, found);
+            assert_eq!(text(&log), expected, "({snapshot}) {found}");
+            assert_eq!(log.committed(), z(committed), "({snapshot}) {found}");
+            assert_eq!(log.durable(), log.last(), "({snapshot}) {found}");
+        };
+        check("0:0", "", "(0:0) ", "0:0");
+        check("0:0", "1:1 1:2", "(0:0) 1:1 1:2", "0:0");
+        check("1:2", "1:3 2:1", "(1:2) 1:3 2:1", "1:2");
+        check("1:2", "1:1 1:2 1:3", "(1:1) 1:2 1:3", "1:2");
+        check("1:2", "1:2", "(1:2) ", "1:2");
+        // Such a log does not continue the snapshot.
+        check("1:5", "1:1 1:2", "(1:5) ", "1:5");
+        check("1:5", "1:7 1:8", "(1:5) ", "1:5");
+        check("0:0", "2:3", "(0:0) ", "0:0");
+    }
+
+    #[test]
+    fn cutting_keeps_what_is_common_and_forgets_what_was_durable_after_it() {
+        let mut log = log("1:1", "1:2 1:3 2:1");
+        assert_eq!(log.commit(z("1:2")).count(), 1);
+        log.truncate(z("1:3"));
+        assert_eq!((text(&log), log.durable()), ("(1:1) 1:2 1:3".to_owned(), z("1:3")));
+        log.truncate(z("1:2"));
+        assert_eq!(text(&log), "(1:1) 1:2");
+    }
+
+    #[test]
+    #[should_panic(expected = "what is committed is never cut")]
+    fn what_is_committed_is_never_cut() {
+        log("1:2", "1:1 1:2 1:3").truncate(z("1:1"));
+    }
+
+    #[test]
+    fn each_entry_is_delivered_once_and_in_order() {
+        let mut log = log("0:0", "1:1 1:2 2:1 2:2");
+        let mut deliver = |zxid: &str| -> Vec<String> {
+            log.commit(z(zxid)).map(|e| e.zxid.to_string()).collect()
+        };
+        assert_eq!(deliver("1:1"), ["1:1"]);
+        assert_eq!(deliver("1:1"), [""; 0]);
+        assert_eq!(deliver("2:1"), ["1:2", "2:1"]);
+        assert_eq!(deliver("1:2"), [""; 0]);
+        assert_eq!(log.uncommitted_count(), 1);
+    }
+
+    #[test]
+    fn a_snapshot_frees_memory_except_for_what_learners_may_ask_for() {
+        let check = |kept, kept_bytes, needed: Option<&str>, expected: &str| {
+            let mut log = log("0:0", "1:1 1:2 1:3 1:4 1:5 1:6");
+            log.commit(z("1:5")).for_each(drop);
+            log.trim(z("1:4"), kept, kept_bytes, needed.map(z));
+            assert_eq!(text(&log), expected);
+            assert_eq!(log.committed_after(z("1:4")), 1);
+            assert_eq!(log.uncommitted_count(), 1);
+        };
+        check(0, 0, None, "(1:4) 1:5 1:6");
+        check(2, 1_000, None, "(1:2) 1:3 1:4 1:5 1:6");
+        check(2, 5, None, "(1:3) 1:4 1:5 1:6"); // an entry here has three bytes
+        check(9, 1_000, None, "(0:0) 1:1 1:2 1:3 1:4 1:5 1:6");
+        check(0, 0, Some("1:2"), "(1:2) 1:3 1:4 1:5 1:6");
+        check(0, 0, Some("1:6"), "(1:4) 1:5 1:6");
+    }
+}

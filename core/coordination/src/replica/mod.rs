@@ -30,6 +30,8 @@ mod disk;
 mod election;
 pub mod event;
 mod following;
+#[cfg(test)]
+mod garbage;
 mod leading;
 mod learner;
 mod log;
@@ -37,6 +39,8 @@ mod log;
 pub mod replica;
 #[cfg(test)]
 mod storm;
+#[cfg(test)]
+mod transcripts;
 
 pub use config::ReplicaConfig;
 pub use event::{Outbox, ReplicaEvent};

@@ -184,12 +184,12 @@ impl World {
         match observation {
             Observation::QuorumCommitted { zxid, .. } => {
                 self.reached.committed += 1;
-                let voter = |n: &&Node| self.ensemble.is_voter(n.id);
-                // A disk that was lost meanwhile held it when it was counted.
+                // A joiner's disk counts no more; one that was lost held it when it was counted.
                 let held =
-                    |n: &&Node| n.disk.holds(*zxid) || (self.shape.losses && !n.disk.state.votes);
-                let count = self.nodes.iter().filter(voter).filter(held).count();
-                if !self.shape.losses && count < self.ensemble.majority() {
+                    |n: &&Node| n.disk.state.votes && n.disk.holds(*zxid) || n.lost.contains(zxid);
+                let voters = self.nodes.iter().filter(|n| self.ensemble.is_voter(n.id));
+                let count = voters.filter(held).count();
+                if count < self.ensemble.majority() {
                     let id = self.nodes[index].id;
                     return Err(format!("{id} commits {zxid}, which is on {count} disks"));
                 }

@@ -114,6 +114,8 @@ pub(super) struct Node {
     pub(super) own_snapshot: Option<(Zxid, VecDeque<DiskCommand>, DiskTicket)>,
     /// How many entries were committed anywhere when confirmation was asked for, by token.
     pub(super) tokens: BTreeMap<u64, usize>,
+    /// What was on disks of this server that got lost: it may have been acknowledged and counted.
+    pub(super) lost: BTreeSet<Zxid>,
     pub(super) incarnation: u32,
     pub(super) down_until: u64,
     pub(super) paused_until: u64,
@@ -163,6 +165,7 @@ impl World {
             cursors: BTreeMap::new(),
             own_snapshot: None,
             tokens: BTreeMap::new(),
+            lost: BTreeSet::new(),
             incarnation: 0,
             down_until: 0,
             paused_until: 0,
@@ -292,7 +295,7 @@ impl World {
         let until = self.now + 10 + self.random.below(250);
         let leads = |n: &Node| n.replica.as_ref().is_some_and(|r| r.role() == Role::Leading);
         let leader = self.nodes.iter().position(leads);
-        match self.random.below(14) {
+        match self.random.below(15) {
             0 | 1 => self.crash(victim, until),
             2 => {
                 for index in 0..self.nodes.len() {
@@ -335,6 +338,7 @@ impl World {
                     self.crash(leader, until);
                 }
             }
+            14 => self.nodes[leader.unwrap_or(victim)].paused_until = until,
             11 | 12 => {
                 // Whoever leads goes on alone for a while, and logs what nobody else hears of.
                 for follower in 0..self.nodes.len() {
@@ -361,7 +365,11 @@ impl World {
                     self.crash(victim, until);
                     let kept = self.random.below(20) as usize;
                     let kept = self.random.one_in(2).then_some(kept);
-                    self.nodes[victim].disk.lose(kept);
+                    let node = &mut self.nodes[victim];
+                    let held = self.history.iter().map(|(zxid, _)| *zxid);
+                    let held = held.filter(|zxid| node.disk.holds(*zxid));
+                    node.lost.extend(held.chain(node.disk.log.iter().map(|e| e.zxid)));
+                    node.disk.lose(kept);
                     self.reached.disks_lost += 1;
                 }
             }
