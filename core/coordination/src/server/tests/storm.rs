@@ -63,6 +63,15 @@ impl Storm {
         let mut world = World::with(3, |config| {
             config.replica.snapshot_every_entries = 40;
             config.replica.sync_entries_kept = 10;
+            if seed % 3 == 1 {
+                // Epochs run out of places, and leaders step down for it.
+                config.replica.epoch_entries_max = 50;
+            }
+            if seed % 3 == 2 {
+                // Wishes wait at the leader, and clients are held.
+                config.replica.outstanding_proposals_max = 2;
+                config.outstanding_per_client_max = 4;
+            }
             config.snapshot_chunk_bytes = 200;
         });
         let leader = world.elect();
@@ -295,7 +304,7 @@ impl Storm {
 #[test]
 fn clients_can_rely_on_their_servers_through_any_storm() {
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for seed in 0..200 {
+    for seed in 0..300 {
         let mut storm = Storm::new(seed);
         storm.run();
         storm.end();
