@@ -153,7 +153,7 @@ pub trait Disk: Clone + 'static {
     fn read(&self, name: &str) -> impl Future<Output = io::Result<Bytes>>;
     /// Writes at an offset, creating the file if need be; a gap reads as zeros.
     fn write(&self, name: &str, offset: u64, bytes: Bytes) -> impl Future<Output = io::Result<()>>;
-    /// Cuts or lengthens a file.
+    /// Cuts or lengthens a file, creating it if need be.
     fn truncate(&self, name: &str, bytes: u64) -> impl Future<Output = io::Result<()>>;
     /// Makes a file's content, length and existence under its current name durable.
     fn sync(&self, name: &str) -> impl Future<Output = io::Result<()>>;

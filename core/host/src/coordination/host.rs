@@ -27,13 +27,11 @@ const BACKLOG_LOOK_EVERY: Millis = Millis(50);
 
 /// Runs one server until it has to end, and says why it had to.
 pub async fn serve_coordination<P: Platform>(platform: P, settings: ServerSettings) -> HostError {
-    let probe = settings.probe.clone();
-    let reason = match start(platform, settings).await {
+    let _shown = settings.probe.while_running();
+    match start(platform, settings).await {
         Ok((host, writer)) => run(&host, writer).await,
         Err(reason) => reason,
-    };
-    probe.show(None);
-    reason
+    }
 }
 
 /// Listens, recovers, and makes the first step. An address in use is found out before the folder is
@@ -72,7 +70,7 @@ async fn start<P: Platform>(
     let frame_bytes_max = settings.server.frame_bytes_max;
     let server = Server::new(settings.server, recovery.recovered, incarnation, now, &mut outputs)?;
     let server = Rc::new(RefCell::new(server));
-    settings.probe.show(Some(server.clone()));
+    settings.probe.show(server.clone());
     let core = Core {
         me,
         ensemble,

@@ -19,6 +19,8 @@ mod host;
 mod links;
 mod probe;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use host::serve_coordination;
 pub use probe::{ServerProbe, ServerReport};

@@ -9,7 +9,15 @@ use std::rc::Rc;
 
 /// A handle that shows the server it was given to, while that runs.
 #[derive(Clone, Default)]
-pub struct ServerProbe(Rc<RefCell<Option<Rc<RefCell<Server>>>>>);
+pub struct ServerProbe(Rc<RefCell<Window>>);
+
+#[derive(Default)]
+struct Window {
+    server: Option<Rc<RefCell<Server>>>,
+    /// Which process it shows. A dead one may be dropped after the next has begun, and must not close
+    /// the window then.
+    incarnation: u64,
+}
 
 /// What a server is at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +55,32 @@ impl ServerProbe {
     }
 
     fn look<T>(&self, look: impl FnOnce(&Server) -> T) -> Option<T> {
-        self.0.borrow().as_ref().map(|server| look(&server.borrow()))
+        self.0.borrow().server.as_ref().map(|server| look(&server.borrow()))
     }
 
-    pub(super) fn show(&self, server: Option<Rc<RefCell<Server>>>) {
-        *self.0.borrow_mut() = server;
+    pub(super) fn show(&self, server: Rc<RefCell<Server>>) {
+        self.0.borrow_mut().server = Some(server);
+    }
+
+    /// A process begins. The window closes when what is returned is dropped.
+    pub(super) fn while_running(&self) -> impl Drop + use<> {
+        let mut window = self.0.borrow_mut();
+        window.incarnation += 1;
+        window.server = None;
+        Shown { probe: self.clone(), incarnation: window.incarnation }
+    }
+}
+
+struct Shown {
+    probe: ServerProbe,
+    incarnation: u64,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        let mut window = self.probe.0.borrow_mut();
+        if window.incarnation == self.incarnation {
+            window.server = None;
+        }
     }
 }
