@@ -259,6 +259,10 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(
     Ok(Some(number))
 }
 
+/// On a real disk, where a file costs more than a few megabytes that stay empty: larger log files than
+/// [`StorageOptions`](mailstorm_coordination::storage::StorageOptions) has by default.
+const LOG_FILE_BYTES: u64 = 4 << 20;
+
 /// The longest span that can be configured.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -315,7 +319,7 @@ impl Options {
         let kept = within("snapshots_kept", &self.snapshots_kept, 1, 1_000)?;
         storage.snapshots_kept = kept.unwrap_or(storage.snapshots_kept);
         let bytes = within("log_file_bytes", &self.log_file_bytes, 4 << 10, 1 << 30)?;
-        storage.log_file_bytes = bytes.unwrap_or(storage.log_file_bytes);
+        storage.log_file_bytes = bytes.unwrap_or(LOG_FILE_BYTES);
         settings.membership_changed = self.membership_changed;
         Ok(())
     }

@@ -66,7 +66,7 @@ pub struct StorageOptions {
 
 impl Default for StorageOptions {
     fn default() -> Self {
-        Self { log_file_bytes: 4 << 20, snapshots_kept: 3 }
+        Self { log_file_bytes: 256 << 10, snapshots_kept: 3 }
     }
 }
 
