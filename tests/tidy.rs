@@ -8,8 +8,18 @@ use std::path::{Path, PathBuf};
 const PURE: [&str; 3] = ["core/shared", "core/wire", "core/coordination"];
 /// What none of them may depend on, directly or through a library.
 const IMPURE: [&str; 12] = [
-    "async-std", "futures-util", "getrandom", "madsim", "mio", "rand", "rand_chacha", "rand_core",
-    "smol", "tempfile", "tokio", "turmoil",
+    "async-std",
+    "futures-util",
+    "getrandom",
+    "madsim",
+    "mio",
+    "rand",
+    "rand_chacha",
+    "rand_core",
+    "smol",
+    "tempfile",
+    "tokio",
+    "turmoil",
 ];
 
 fn root() -> PathBuf {
@@ -38,8 +48,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 
 /// Every package of the lock file that `package` reaches.
 fn reached_from(package: &str) -> BTreeSet<String> {
-    let lock: toml::Table =
-        fs::read_to_string(root().join("Cargo.lock")).unwrap().parse().unwrap();
+    let lock: toml::Table = fs::read_to_string(root().join("Cargo.lock")).unwrap().parse().unwrap();
     let mut graph: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for entry in lock["package"].as_array().unwrap() {
         let needs = entry.get("dependencies").and_then(|d| d.as_array()).into_iter().flatten();

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// The seeds of a storm of which nothing else is said.
+pub(crate) const DEFAULT_SEEDS: RangeInclusive<u64> = 1..=200;
+
 /// Storms a real coordination service in a world made of one seed, and proves that every e-mail was
 /// processed exactly once, or hands over a seed that anyone can replay.
 ///
@@ -17,15 +20,26 @@ use std::time::Duration;
     version,
     after_help = "Exit codes: 0 pass, 1 violation, 2 unknown, 3 usage or tool error, 4 not deterministic."
 )]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
+impl Arguments {
+    /// The storm of a command line that says nothing.
+    pub(crate) fn default_storm() -> StormArguments {
+        let said = Self::parse_from(["mailstorm", "storm"]);
+        match said.command {
+            Some(Command::Storm(storm)) => storm,
+            _ => unreachable!("'storm' is the command just given"),
+        }
+    }
+}
+
 /// What can be done.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run scenarios under many seeds, each a different storm, and judge every run.
     Storm(StormArguments),
     /// Run one seed again, with everything recorded, and print what it shows.
@@ -47,12 +61,12 @@ pub enum Command {
 
 /// `mailstorm storm`.
 #[derive(Debug, Args)]
-pub struct StormArguments {
+pub(crate) struct StormArguments {
     /// Which scenarios; all of them are listed by `mailstorm scenarios`.
     #[arg(value_name = "SCENARIO", default_value = "mail-claims")]
-    pub scenarios: Vec<String>,
+    pub(crate) scenarios: Vec<String>,
     /// How many seeds, from 1, or which: `200`, `7..7`, `1000..1999`.
-    #[arg(long, value_name = "N|A..B", default_value = "200")]
+    #[arg(long, value_name = "N|A..B", default_value_t = Seeds(DEFAULT_SEEDS))]
     pub seeds: Seeds,
     /// Go on with further seeds until this much real time has passed: `90s`, `10m`, `2h`.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
@@ -79,7 +93,7 @@ pub struct StormArguments {
 
 /// `mailstorm replay`.
 #[derive(Debug, Args)]
-pub struct ReplayArguments {
+pub(crate) struct ReplayArguments {
     /// A scenario's name (then `--seed` is needed), or a run's file: `runs/mail-claims/42/run.json`.
     #[arg(value_name = "SCENARIO|FILE")]
     pub what: String,
@@ -102,7 +116,7 @@ pub struct ReplayArguments {
 
 /// `mailstorm serve`.
 #[derive(Debug, Subcommand)]
-pub enum Service {
+pub(crate) enum Service {
     /// One server of a coordination ensemble; speaks ZooKeeper's client protocol.
     Coordination {
         /// Its configuration, TOML.
@@ -117,7 +131,7 @@ pub enum Service {
 
 /// A range of seeds, never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seeds(pub RangeInclusive<u64>);
+pub(crate) struct Seeds(pub RangeInclusive<u64>);
 
 impl FromStr for Seeds {
     type Err = String;
@@ -151,7 +165,7 @@ impl fmt::Display for Seeds {
 
 /// How many seeds are run twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verify(pub u64);
+pub(crate) struct Verify(pub u64);
 
 impl FromStr for Verify {
     type Err = String;

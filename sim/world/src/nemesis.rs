@@ -308,6 +308,7 @@ impl Nemesis {
         for (from, to) in pairs {
             switch(&mut world.network.link(*from, *to).cut_by, index, begins);
         }
+        world.network_changed();
         if !begins {
             pairs.iter().for_each(|(from, to)| world.link_changed(*from, *to));
         }
@@ -388,6 +389,7 @@ impl Nemesis {
         let mut world = self.world.borrow_mut();
         for node in nodes {
             switch(&mut world.nodes[*node].dark_by, index, begins);
+            world.network_changed();
             if !begins {
                 for other in 0..=world.network.strangers() {
                     world.link_changed(*node, other);

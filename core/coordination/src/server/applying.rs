@@ -59,6 +59,7 @@ impl Server {
         };
         if let Some(session) = ends {
             self.session_ended(session, ticket, out);
+            self.tell_ended(now, session, out);
         }
         if let Some(ticket) = ticket {
             self.written(now, ticket, zxid, result, out);

@@ -32,6 +32,9 @@ pub(super) struct Leading {
     waiting: VecDeque<Wanted>,
     /// Syncs that wait until a majority has confirmed this leader, by the replica's token.
     syncs: BTreeMap<u64, SyncWish>,
+    /// Askers for sessions whose end is proposed but not decided: it may yet come to nothing, so nobody
+    /// is told before it is applied.
+    ending: Vec<EndingWish>,
     last_token: u64,
     /// When to look for what is to be swept.
     pub(super) sweep_at: Millis,
@@ -57,6 +60,13 @@ struct SyncWish {
     point: Zxid,
 }
 
+#[derive(Clone, Copy, Debug, Hash)]
+struct EndingWish {
+    asker: Asker,
+    ticket: u64,
+    session: SessionId,
+}
+
 impl Server {
     /// Leadership is established: every session of the tree gets its full timeout from now.
     pub(super) fn begin_leading(&mut self, now: Now) {
@@ -66,6 +76,7 @@ impl Server {
             sessions: SessionTracker::begin(self.config.replica.tick, now.monotonic, sessions),
             waiting: VecDeque::new(),
             syncs: BTreeMap::new(),
+            ending: Vec::new(),
             last_token: 0,
             sweep_at: now.monotonic + self.config.sweep_every,
         });
@@ -100,6 +111,7 @@ impl Server {
         if let Some(leading) = &mut self.leading {
             leading.sessions.forget_learner(gone);
             leading.syncs.retain(|_, sync| !sync.asker.is_behind(gone));
+            leading.ending.retain(|wish| !wish.asker.is_behind(gone));
             leading.waiting.retain(
                 |wanted| !matches!(wanted, Wanted::Asked { asker, .. } if asker.is_behind(gone)),
             );
@@ -142,20 +154,26 @@ impl Server {
     /// 2. what comes later from another server is refused, since the owner has changed;
     /// 3. what comes later from the same server comes from the new connection, since that server asks
     ///    nothing for the old one once it has asked this (see `pipeline`).
+    ///
+    /// `None`: the session's end is proposed. A leader that falls before it is committed takes the
+    /// proposal with it and the session lives on, so a client that was told of its end too early
+    /// would believe its ephemerals gone while they are not. The answer waits for the end.
     fn resume(
         &mut self,
         now: Now,
         asker: Asker,
+        ticket: u64,
         session: SessionId,
         password: &[u8; 16],
         out: &mut Outbox,
-    ) -> Answer {
+    ) -> Option<Answer> {
         let record = self.database.session(session).filter(|record| record.password == *password);
         let (Some(leading), Some(record)) = (&mut self.leading, record) else {
-            return Answer::NoSession;
+            return Some(Answer::NoSession);
         };
         if !leading.sessions.is_alive(session) {
-            return Answer::NoSession;
+            leading.ending.push(EndingWish { asker, ticket, session });
+            return None;
         }
         let timeout = record.timeout;
         match leading.sessions.take_over(now.monotonic, session, asker) {
@@ -165,7 +183,16 @@ impl Server {
             Some(Asker::Here) => self.session_moved(session, out),
             None => {}
         }
-        Answer::Session { timeout, zxid: self.replica.last_logged() }
+        Some(Answer::Session { timeout, zxid: self.replica.last_logged() })
+    }
+
+    /// A session's end is applied: whoever asked for it meanwhile is told.
+    pub(super) fn tell_ended(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
+        let Some(leading) = &mut self.leading else { return };
+        let told: Vec<_> = leading.ending.extract_if(.., |wish| wish.session == session).collect();
+        for wish in told {
+            self.answer(now, wish.asker, wish.ticket, Answer::NoSession, out);
+        }
     }
 
     fn answer(&mut self, now: Now, asker: Asker, ticket: u64, answer: Answer, out: &mut Outbox) {
@@ -201,8 +228,9 @@ impl Server {
                 wish: Wish::ResumeSession { password },
             } = wanted
             {
-                let answer = self.resume(now, asker, session, &password, out);
-                self.answer(now, asker, ticket, answer, out);
+                if let Some(answer) = self.resume(now, asker, ticket, session, &password, out) {
+                    self.answer(now, asker, ticket, answer, out);
+                }
                 continue;
             }
             let Some(zxid) = self.replica.next_zxid() else { return };

@@ -271,7 +271,7 @@ impl Files {
         if bytes > FILE_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let id = *self.names.get(name).ok_or_else(missing)?;
+        let id = self.body(name);
         let body = self.bodies.get_mut(&id).expect("every name has its body");
         // A longer file is all zeros there, whether its length survives or not: nothing to remember.
         let old = body.content.len();

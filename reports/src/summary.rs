@@ -1,0 +1,141 @@
+//! The sum of a sweep, as data.
+
+use mailstorm_record::{FaultCount, Violation};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What a sweep took in real time; the only figures here that depend on the machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WallClock {
+    /// From the first run's beginning to the last one's end.
+    pub wall_seconds: f64,
+    /// How many runs were made at the same time.
+    pub jobs: usize,
+}
+
+/// The sum of the runs of one scenario. Serialised, it is what `--json` writes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The scenario's name.
+    pub scenario: String,
+    /// How many seeds were run.
+    pub seeds: u64,
+    /// The first of them.
+    pub first_seed: u64,
+    /// The last of them.
+    pub last_seed: u64,
+    /// Runs in which everything held.
+    pub pass: u64,
+    /// Runs in which something did not.
+    pub violation: u64,
+    /// Runs of which it could not be told.
+    pub unknown: u64,
+    /// The violations, grouped by fingerprint.
+    #[serde(rename = "violations")]
+    pub groups: BTreeMap<String, Group>,
+    /// Why it could not be told, and how often.
+    pub unknown_whys: BTreeMap<String, u64>,
+    /// How often each goal was reached.
+    pub reached: BTreeMap<String, u64>,
+    /// How many faults of each kind were injected, and how many changed anything.
+    pub faults: BTreeMap<String, FaultCount>,
+    /// What the scenario and the checkers counted.
+    pub figures: BTreeMap<String, u64>,
+    /// Messages delivered.
+    pub messages: u64,
+    /// Bytes delivered.
+    pub bytes: u64,
+    /// Events of the world's clockwork.
+    pub events: u64,
+    /// Virtual time, all runs together.
+    pub virtual_seconds: f64,
+    /// Real time of the sweep.
+    pub wall_seconds: f64,
+    /// Runs at the same time.
+    pub jobs: usize,
+    /// Messages per second of real time.
+    pub messages_per_second: f64,
+    /// Virtual seconds per second of real time.
+    pub speedup: f64,
+    /// One hash over the traces of all runs, in order.
+    pub trace_hash: String,
+}
+
+/// Violations that are probably one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Group {
+    /// The first of them.
+    pub first: Violation,
+    /// The seed that gave it.
+    pub first_seed: u64,
+    /// The hash of that run's trace.
+    pub first_trace: String,
+    /// How many faults that run's plan had.
+    pub faults: usize,
+    /// How many there are.
+    pub count: u64,
+    /// The first few seeds.
+    pub seeds: Vec<u64>,
+}
+
+impl Summary {
+    /// How many goals were reached at least once.
+    pub fn goals_reached(&self) -> usize {
+        self.reached.values().filter(|count| **count > 0).count()
+    }
+
+    /// The goals that were never reached, in order.
+    pub fn goals_missed(&self) -> impl Iterator<Item = &str> {
+        self.reached.iter().filter(|(_, count)| **count == 0).map(|(goal, _)| goal.as_str())
+    }
+}
+
+/// Several sweeps together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Totals {
+    /// All fields of the one sweep; or, of several, their sum under the names joined by commas.
+    #[serde(flatten)]
+    pub sum: Summary,
+    /// Each sweep by itself.
+    pub scenarios: Vec<Summary>,
+}
+
+impl Totals {
+    /// The sum of these sweeps; at least one.
+    pub fn of(scenarios: Vec<Summary>) -> Self {
+        let mut sum = scenarios.first().expect("a storm runs at least one scenario").clone();
+        for other in &scenarios[1..] {
+            sum.scenario = format!("{},{}", sum.scenario, other.scenario);
+            sum.seeds += other.seeds;
+            sum.first_seed = sum.first_seed.min(other.first_seed);
+            sum.last_seed = sum.last_seed.max(other.last_seed);
+            sum.pass += other.pass;
+            sum.violation += other.violation;
+            sum.unknown += other.unknown;
+            // Fingerprints and goals of two scenarios mean two things: they keep their own names.
+            let own = |name: &String| format!("{}:{name}", other.scenario);
+            sum.groups.extend(other.groups.iter().map(|(name, group)| (own(name), group.clone())));
+            sum.unknown_whys.extend(other.unknown_whys.iter().map(|(why, n)| (own(why), *n)));
+            sum.reached.extend(other.reached.iter().map(|(goal, n)| (own(goal), *n)));
+            sum.figures.extend(other.figures.iter().map(|(name, n)| (own(name), *n)));
+            for (kind, count) in &other.faults {
+                let faults = sum.faults.entry(kind.clone()).or_default();
+                faults.injected += count.injected;
+                faults.effective += count.effective;
+            }
+            sum.messages += other.messages;
+            sum.bytes += other.bytes;
+            sum.events += other.events;
+            sum.virtual_seconds += other.virtual_seconds;
+            sum.wall_seconds += other.wall_seconds;
+            sum.trace_hash = format!("{},{}", sum.trace_hash, other.trace_hash);
+        }
+        sum.messages_per_second = ratio(sum.messages as f64, sum.wall_seconds);
+        sum.speedup = ratio(sum.virtual_seconds, sum.wall_seconds);
+        Self { sum, scenarios }
+    }
+}
+
+fn ratio(amount: f64, seconds: f64) -> f64 {
+    if seconds > 0.0 { amount / seconds } else { 0.0 }
+}

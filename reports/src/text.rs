@@ -1,0 +1,180 @@
+//! A sweep's sum for the terminal.
+
+use crate::summary::{Group, Summary};
+use mailstorm_record::Violation;
+use std::fmt::Write;
+
+/// The whole summary. Violations and what is missing come last: a terminal shows the end.
+pub fn text(summary: &Summary) -> String {
+    let mut out = String::new();
+    write_summary(&mut out, summary).expect("writing to a string cannot fail");
+    out
+}
+
+fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
+    writeln!(out, "{}  seeds {}..{}", s.scenario, s.first_seed, s.last_seed)?;
+    if !s.reached.is_empty() {
+        writeln!(out, "  reached, times in all runs")?;
+        columns(out, s.reached.iter().map(|(goal, n)| (goal.as_str(), grouped(*n))))?;
+    }
+    if !s.faults.is_empty() {
+        writeln!(out, "  faults, effective of injected")?;
+        let told = |n: u64, of: u64| format!("{} of {}", grouped(n), grouped(of));
+        columns(
+            out,
+            s.faults.iter().map(|(kind, n)| (kind.as_str(), told(n.effective, n.injected))),
+        )?;
+    }
+    if !s.figures.is_empty() {
+        writeln!(out, "  figures")?;
+        columns(out, s.figures.iter().map(|(name, n)| (name.as_str(), grouped(*n))))?;
+    }
+    writeln!(
+        out,
+        "  messages  {} delivered, {} bytes; {} events of the clockwork",
+        grouped(s.messages),
+        grouped(s.bytes),
+        grouped(s.events)
+    )?;
+    writeln!(
+        out,
+        "  speed     {} virtual in {:.1} s with {} jobs: {}x real time, {} messages/s, {:.1} seeds/s",
+        span(s.virtual_seconds),
+        s.wall_seconds,
+        s.jobs,
+        grouped(s.speedup as u64),
+        grouped(s.messages_per_second as u64),
+        if s.wall_seconds > 0.0 { s.seeds as f64 / s.wall_seconds } else { 0.0 }
+    )?;
+    writeln!(out, "  trace     {}", s.trace_hash)?;
+    for (why, count) in &s.unknown_whys {
+        writeln!(out, "UNKNOWN    {why} ({} seeds)", grouped(*count))?;
+    }
+    for (fingerprint, group) in &s.groups {
+        write_group(out, &s.scenario, fingerprint, group)?;
+    }
+    for goal in s.goals_missed() {
+        writeln!(out, "NOT REACHED  {goal}: the storm never came that far; run more seeds")?;
+    }
+    writeln!(
+        out,
+        "{} seeds: {} pass, {} violation{} ({} distinct), {} unknown; reached {}/{}; {:.1} s, {}x real time",
+        grouped(s.seeds),
+        grouped(s.pass),
+        grouped(s.violation),
+        if s.violation == 1 { "" } else { "s" },
+        s.groups.len(),
+        grouped(s.unknown),
+        s.goals_reached(),
+        s.reached.len(),
+        s.wall_seconds,
+        grouped(s.speedup as u64)
+    )
+}
+
+fn write_group(
+    out: &mut String,
+    scenario: &str,
+    fingerprint: &str,
+    group: &Group,
+) -> std::fmt::Result {
+    out.push_str(&violation_lines(&group.first, scenario, group.first_seed, &group.first_trace));
+    let named: Vec<_> = group.seeds.iter().map(u64::to_string).collect();
+    let more = if group.count > named.len() as u64 { ", ..." } else { "" };
+    writeln!(
+        out,
+        "  group    {fingerprint}: {} times, seeds {}{more}; {} faults in the first plan",
+        grouped(group.count),
+        named.join(", "),
+        group.faults
+    )
+}
+
+/// What a violation says of itself: what, when, who, and the line that replays it.
+pub fn violation_lines(violation: &Violation, scenario: &str, seed: u64, trace: &str) -> String {
+    let nodes: Vec<_> = violation.nodes.iter().map(|node| &*node.0).collect();
+    let who = if nodes.is_empty() { String::new() } else { format!(" [{}]", nodes.join(", ")) };
+    format!(
+        "VIOLATION  {}/{}  seed {seed}  at {}{who}: {}\n  replay   mailstorm replay {scenario} --seed {seed}        (trace {trace})\n",
+        violation.checker,
+        violation.kind,
+        seconds(violation.at_ns),
+        violation.detail,
+    )
+}
+
+/// Virtual nanoseconds as seconds with milliseconds.
+fn seconds(ns: u64) -> String {
+    format!("{}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1_000)
+}
+
+/// A long span in the two units that say most.
+fn span(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3_600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", grouped(whole / 3_600), whole / 60 % 60),
+    }
+}
+
+/// A number with a comma every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Names and values in two columns, so that a long list stays on one screen.
+fn columns<'a>(
+    out: &mut String,
+    rows: impl Iterator<Item = (&'a str, String)>,
+) -> std::fmt::Result {
+    let rows: Vec<_> = rows.collect();
+    let name = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let value = rows.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
+    let half = rows.len().div_ceil(2);
+    for index in 0..half {
+        let (left, count) = &rows[index];
+        write!(out, "    {left:<name$}  {count:>value$}")?;
+        if let Some((right, count)) = rows.get(half + index) {
+            write!(out, "    {right:<name$}  {count:>value$}")?;
+        }
+        out.push('\n');
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_spans_are_easy_to_read() {
+        assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1_000, 1_234_567].map(grouped)[..]);
+        assert_eq!(["1.5 s", "2 min 5 s", "3 h 20 min"], [1.5, 125.0, 12_000.0].map(span)[..]);
+        assert_eq!(seconds(17_200_000_000), "17.200 s");
+    }
+
+    #[test]
+    fn a_violation_says_what_when_who_and_how_to_see_it_again() {
+        let violation = Violation {
+            checker: "exactly-once".into(),
+            kind: "doubled".into(),
+            at_ns: 5_000_000_000,
+            nodes: vec!["w1".into(), "sink".into()],
+            detail: "m-1 was accepted twice".into(),
+        };
+        assert_eq!(
+            violation_lines(&violation, "mail-claims", 42, "00ff"),
+            "VIOLATION  exactly-once/doubled  seed 42  at 5.000 s [w1, sink]: m-1 was accepted twice\n  \
+             replay   mailstorm replay mail-claims --seed 42        (trace 00ff)\n"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! What scenarios on the coordination service have in common: how a server and a client are set up, and
+//! what is checked of the ensemble.
+
+use bytes::Bytes;
+use mailstorm_checkers::{
+    Convergence, Linearizable, Quorum, SessionOrder, Sessions, SplitBrain, Suite, Watches,
+};
+use mailstorm_client::ClientConfig;
+use mailstorm_coordination::replica::ReplicaConfig;
+use mailstorm_coordination::server::ServerConfig;
+use mailstorm_host::Address;
+use mailstorm_host::coordination::{ServerSettings, serve_coordination};
+use mailstorm_shared::{Ensemble, Millis, ServerId};
+use mailstorm_wire::client::decode_request;
+use mailstorm_wire::peer::PeerDecoder;
+use mailstorm_world::{Limits, Process};
+use std::future::Future;
+use std::pin::Pin;
+
+/// Where servers listen for clients.
+pub(crate) const CLIENT_PORT: u16 = 2181;
+/// Where servers listen for each other.
+pub(crate) const PEER_PORT: u16 = 2888;
+/// The session timeout of every client.
+const SESSION_TIMEOUT: Millis = Millis(6_000);
+/// Small enough that a storm sees snapshots, and learners too far behind for anything else.
+const SNAPSHOT_EVERY_ENTRIES: usize = 150;
+const SYNC_ENTRIES_KEPT: usize = 40;
+/// Small enough that a storm sees many log files, and that a start reads little.
+const LOG_FILE_BYTES: u64 = 64 << 10;
+/// Small enough that a storm sees an epoch whose counter is full (ZOOKEEPER-1277).
+const EPOCH_ENTRIES_MAX: u32 = 700;
+/// What a node's second session adds to its client number.
+pub(crate) const SECOND_SESSION: u32 = 1_000;
+
+/// Servers 1 to `voters`, and observers after them.
+pub(crate) fn ensemble_of(voters: u8, observers: u8) -> Ensemble {
+    let ids = |range: std::ops::RangeInclusive<u8>| range.filter_map(ServerId::new);
+    Ensemble::new(ids(1..=voters), ids(voters + 1..=voters + observers))
+        .expect("distinct servers, and at least one voter")
+}
+
+/// The program of the server node `s1`, `s2`, ...
+pub(crate) fn boot_server(
+    process: Process,
+    ensemble: &Ensemble,
+) -> Pin<Box<dyn Future<Output = ()>>> {
+    let me = number_in(&process.node.0)
+        .and_then(|number| u8::try_from(number).ok())
+        .and_then(ServerId::new)
+        .expect("server nodes are named by their id");
+    let mut replica = ReplicaConfig::new(me, ensemble.clone());
+    replica.snapshot_every_entries = SNAPSHOT_EVERY_ENTRIES;
+    replica.sync_entries_kept = SYNC_ENTRIES_KEPT;
+    replica.epoch_entries_max = EPOCH_ENTRIES_MAX;
+    let address = |id: ServerId, port| Address::from(&*format!("{id}:{port}"));
+    let peers = ensemble.servers().map(|id| (id, address(id, PEER_PORT))).collect();
+    let mut settings =
+        ServerSettings::new(ServerConfig::new(replica), address(me, CLIENT_PORT), peers);
+    settings.storage.log_file_bytes = LOG_FILE_BYTES;
+    // Only the very first start may take an empty folder for the whole truth: later, it is a lost disk.
+    settings.initialise = process.incarnation == 0;
+    let platform = process.platform;
+    Box::pin(async move {
+        let end = serve_coordination(platform.clone(), settings).await;
+        platform.last_words(&end.to_string());
+    })
+}
+
+/// The session of the client node `node`, with every server of the ensemble.
+pub(crate) fn client_config(ensemble: &Ensemble, node: &str) -> ClientConfig {
+    /// Keeps the numbers of workers, supervisors and clients apart.
+    const PER_LETTER: u32 = 10;
+    let servers = ensemble.servers().map(|id| Address::from(&*format!("{id}:{CLIENT_PORT}")));
+    let mut config = ClientConfig::new(servers);
+    config.session_timeout = SESSION_TIMEOUT;
+    let letter = u32::from(node.bytes().next().unwrap_or_default());
+    config.client_number = letter * PER_LETTER + number_in(node).unwrap_or(0);
+    config
+}
+
+fn number_in(name: &str) -> Option<u32> {
+    name.trim_start_matches(|c: char| c.is_ascii_alphabetic()).parse().ok()
+}
+
+/// Everything that is to hold of an ensemble and its clients, whatever they do.
+pub(crate) fn ensemble_checkers(ensemble: &Ensemble, limits: Limits) -> Suite {
+    Suite::new()
+        .with(Quorum::new(ensemble.clone()))
+        .with(SplitBrain::new())
+        .with(Linearizable::new())
+        .with(SessionOrder::new())
+        .with(Sessions::new())
+        .with(Watches::new())
+        .with(Convergence::new(ensemble.clone(), limits.converge.0 * 1_000_000))
+}
+
+/// What a message between client and server, or between servers, is called.
+pub(crate) fn label(listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
+    let port: u16 = listener.rsplit(':').next()?.parse().ok()?;
+    let what = match port {
+        CLIENT_PORT if caller => {
+            let (_, request) = decode_request(Bytes::copy_from_slice(bytes.get(4..)?)).ok()?;
+            format!("{request:?}")
+        }
+        PEER_PORT => {
+            let mut decoder = PeerDecoder::new();
+            decoder.push(Bytes::copy_from_slice(bytes));
+            format!("{:?}", decoder.next_message().ok()??)
+        }
+        _ => return None,
+    };
+    /// Longer ones say nothing more.
+    const LABEL_CHARS_MAX: usize = 100;
+    Some(what.chars().take(LABEL_CHARS_MAX).collect())
+}

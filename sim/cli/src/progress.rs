@@ -1,0 +1,82 @@
+//! Progress of a long command: a bar on a terminal, a line now and then elsewhere.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mailstorm_reports::Tally;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// Between two lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Shows how far a sweep is.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    is_terminal: bool,
+    began: Instant,
+    last_line: Instant,
+    scenario: String,
+    total: Option<u64>,
+}
+
+impl Progress {
+    /// For a sweep over this many seeds; `None` when it goes on until its time is over.
+    pub(crate) fn new(scenario: &str, total: Option<u64>) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let style = match total {
+            Some(_) => "{prefix}  {bar:32}  {pos}/{len} seeds  {msg}  {eta} left",
+            None => "{prefix}  {spinner}  {pos} seeds  {msg}  {elapsed}",
+        };
+        let bar = match total {
+            Some(total) => ProgressBar::new(total),
+            None => ProgressBar::new_spinner(),
+        };
+        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        bar.set_style(ProgressStyle::with_template(style).expect("the templates are ours"));
+        bar.set_prefix(scenario.to_owned());
+        let now = now();
+        Self { bar, is_terminal, began: now, last_line: now, scenario: scenario.to_owned(), total }
+    }
+
+    /// One more run was added.
+    pub(crate) fn step(&mut self, tally: &Tally) {
+        let now = now();
+        let seconds = now.duration_since(self.began).as_secs_f64().max(0.001);
+        if self.is_terminal {
+            self.bar.set_message(format!(
+                "{} violations  {:.0}k messages/s",
+                tally.violations(),
+                tally.messages() as f64 / seconds / 1_000.0
+            ));
+            self.bar.inc(1);
+        } else if now.duration_since(self.last_line) >= LINE_EVERY {
+            self.last_line = now;
+            let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
+            crate::tell(&format!(
+                "{}: {}{of} seeds, {} violations, {seconds:.0} s",
+                self.scenario,
+                tally.runs(),
+                tally.violations()
+            ));
+        }
+    }
+
+    /// Something worth a line of its own, above the bar.
+    pub(crate) fn say(&self, lines: &str) {
+        self.bar.suspend(|| crate::tell(lines.trim_end()));
+    }
+
+    /// Since the sweep began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        now().duration_since(self.began)
+    }
+
+    /// The sweep is over.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "how long a person waits is real time")]
+fn now() -> Instant {
+    Instant::now()
+}

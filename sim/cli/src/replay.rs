@@ -1,0 +1,164 @@
+//! `mailstorm replay`: one seed again, with everything recorded.
+
+use crate::args::{ReplayArguments, StormArguments};
+use crate::failure::{ExitCode, Failure};
+use crate::storm::{find, open_inbox, put, read_plan};
+use mailstorm_record::{Event, Happening, Plan, Run, Verdict};
+use mailstorm_reports::violation_lines;
+use mailstorm_world::{Recording, RunSpec};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The line of a replay's output that another process looks for.
+const TRACE: &str = "trace ";
+
+/// Runs it again and prints what it shows.
+pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
+    let inbox = open_inbox(arguments.inbox.as_deref())?;
+    let (name, seed, recorded) = what_to_replay(arguments)?;
+    let scenario = find(&name, inbox.as_ref())?;
+    let plan = match &arguments.plan {
+        Some(file) => Some(read_plan(file, &scenario)?),
+        None => match recorded {
+            // A record may have been edited: its plan must still name this scenario's nodes.
+            Some(plan) => {
+                plan.check(&scenario.topology().names()).map_err(|(index, problem)| {
+                    let number = index + 1;
+                    Failure::new(format!("{}: fault {number}: {problem}", arguments.what))
+                })?;
+                Some(plan)
+            }
+            None => None,
+        },
+    };
+    let mut spec = RunSpec::new(scenario, seed);
+    spec.plan = plan;
+    spec.recording = Recording::Full;
+    let run = mailstorm_world::run(&spec);
+    if arguments.trace {
+        crate::print(&trace(&run))?;
+    }
+    if let Some(file) = &arguments.json {
+        let mut json = run.to_json();
+        json.push('\n');
+        put(file, &json)?;
+    }
+    if arguments.json.as_deref() != Some(Path::new("-")) {
+        crate::print(&told(&run))?;
+    }
+    Ok(match run.outcome.verdict() {
+        Verdict::Pass => ExitCode::Pass,
+        Verdict::Violation(_) => ExitCode::Violation,
+        Verdict::Unknown { .. } => ExitCode::Unknown,
+    })
+}
+
+/// Scenario, seed and, from a record, the plan.
+fn what_to_replay(arguments: &ReplayArguments) -> Result<(String, u64, Option<Plan>), Failure> {
+    let what = &arguments.what;
+    if Path::new(what).is_file() {
+        let text = fs::read_to_string(what).map_err(|error| {
+            Failure::new(format!("cannot read {what}: {error}; check the path"))
+        })?;
+        let run = Run::parse(&text).map_err(|error| {
+            Failure::new(format!("{what}: {error}; give a run.json that 'mailstorm storm' wrote"))
+        })?;
+        return Ok((run.scenario, arguments.seed.unwrap_or(run.seed), Some(run.plan)));
+    }
+    let Some(seed) = arguments.seed else {
+        return Err(Failure::new(format!(
+            "which seed of '{what}'? add --seed S, or give the file of a run"
+        )));
+    };
+    Ok((what.clone(), seed, None))
+}
+
+/// The trace hash of the same run, made by another process.
+pub(crate) fn in_another_process(run: &Run, arguments: &StormArguments) -> Result<String, Failure> {
+    let failed = |why: String| Failure::new(format!("cannot verify in another process: {why}"));
+    let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+    let mut command = Command::new(program);
+    command.args(["replay", &run.scenario, "--seed", &run.seed.to_string()]);
+    for (option, path) in [("--inbox", &arguments.inbox), ("--plan", &arguments.plan)] {
+        if let Some(path) = path {
+            command.arg(option).arg(path);
+        }
+    }
+    let output = command.output().map_err(|error| failed(error.to_string()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .find_map(|line| line.strip_prefix(TRACE))
+        .map(str::to_owned)
+        .ok_or_else(|| failed(String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// What a replay shows: the faults, the verdicts, the figures.
+fn told(run: &Run) -> String {
+    let mut out = String::new();
+    write_told(&mut out, run).expect("writing to a string cannot fail");
+    out
+}
+
+fn write_told(out: &mut String, run: &Run) -> std::fmt::Result {
+    let outcome = &run.outcome;
+    writeln!(out, "{} seed {}: {} faults", run.scenario, run.seed, run.plan.faults.len())?;
+    for line in run.plan.to_toml().lines().filter(|line| !line.is_empty()) {
+        writeln!(out, "  {line}")?;
+    }
+    for (checker, verdict) in &outcome.verdicts {
+        match verdict {
+            Verdict::Pass => writeln!(out, "pass       {checker}")?,
+            Verdict::Unknown { why } => writeln!(out, "unknown    {checker}: {why}")?,
+            Verdict::Violation(_) => {}
+        }
+    }
+    let hash = outcome.trace_hash.to_string();
+    for violation in outcome.violations() {
+        out.push_str(&violation_lines(violation, &run.scenario, run.seed, &hash));
+    }
+    let reached: Vec<_> = outcome
+        .reached
+        .iter()
+        .filter(|(_, n)| **n > 0)
+        .map(|(goal, n)| format!("{goal} {n}"))
+        .collect();
+    writeln!(out, "reached    {}", reached.join(", "))?;
+    writeln!(
+        out,
+        "{} messages, {} events, {:.3} s of virtual time",
+        outcome.messages,
+        outcome.events,
+        outcome.virtual_ns as f64 / 1e9
+    )?;
+    writeln!(out, "{TRACE}{hash}")
+}
+
+/// Every event, one a line: when, where, what.
+fn trace(run: &Run) -> String {
+    let mut out = String::new();
+    for event in run.events.iter().flatten() {
+        write_event(&mut out, event).expect("writing to a string cannot fail");
+    }
+    out
+}
+
+fn write_event(out: &mut String, event: &Event) -> std::fmt::Result {
+    let node = event.node.as_ref().map_or("-", |node| &*node.0);
+    write!(
+        out,
+        "{:>5}.{:06}  {node:<5} ",
+        event.at_ns / 1_000_000_000,
+        event.at_ns / 1_000 % 1_000_000
+    )?;
+    match &event.happening {
+        Happening::Sent { message, to, bytes, label } => {
+            writeln!(out, "sends #{message} to {to}: {label} ({bytes} bytes)")
+        }
+        Happening::Delivered { message } => writeln!(out, "gets #{message}"),
+        Happening::Phase { name } => writeln!(out, "---- {name} ----"),
+        Happening::Observed { observation } => writeln!(out, "{observation:?}"),
+        other => writeln!(out, "{other:?}"),
+    }
+}

@@ -1,0 +1,212 @@
+//! `mailstorm storm`: many seeds, each a different storm, and the sum of them.
+
+use crate::args::StormArguments;
+use crate::failure::{ExitCode, Failure, nearest};
+use crate::progress::Progress;
+use crate::replay;
+use mailstorm_mail::inbox::Inbox;
+use mailstorm_record::{Plan, Run};
+use mailstorm_reports::{Summary, Tally, Totals, WallClock, markdown, text, violation_lines};
+use mailstorm_world::{RunSpec, Scenario};
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Violations told while the sweep goes on; all are in the summary.
+const TOLD_AT_ONCE_MAX: u64 = 3;
+/// Runs with a violation that are written to files, per scenario.
+const WRITTEN_MAX: u64 = 100;
+
+/// Storms, sums up, and says how it ended.
+pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
+    let inbox = open_inbox(arguments.inbox.as_deref())?;
+    let scenarios = arguments
+        .scenarios
+        .iter()
+        .map(|name| find(name, inbox.as_ref()))
+        .collect::<Result<Vec<_>, _>>()?;
+    // Everything that can be wrong is looked at before the first run.
+    let plans = scenarios
+        .iter()
+        .map(|scenario| arguments.plan.as_deref().map(|file| read_plan(file, scenario)).transpose())
+        .collect::<Result<Vec<_>, _>>()?;
+    let jobs = arguments.jobs.map_or_else(processors, usize::from);
+    let mut summaries = Vec::new();
+    let mut code = ExitCode::Pass;
+    for (scenario, plan) in scenarios.into_iter().zip(plans) {
+        let sweep = Sweep { scenario, plan, jobs, arguments };
+        let (summary, swept) = sweep.run()?;
+        crate::print(&text(&summary))?;
+        code = worse(code, swept);
+        summaries.push(summary);
+    }
+    let report = arguments.out.join("summary.md");
+    write(&report, markdown(&summaries).as_bytes())?;
+    if let Some(file) = &arguments.json {
+        let mut json = serde_json::to_string_pretty(&Totals::of(summaries))
+            .expect("a summary is plain data with string keys");
+        json.push('\n');
+        put(file, &json)?;
+    }
+    Ok(code)
+}
+
+/// The scenario of this name.
+pub(crate) fn find(name: &str, inbox: Option<&Inbox>) -> Result<Arc<dyn Scenario>, Failure> {
+    mailstorm_scenarios::find(name, inbox).ok_or_else(|| {
+        let all = mailstorm_scenarios::all(None);
+        let meant = nearest(name, all.iter().map(|scenario| scenario.name()))
+            .map(|name| format!("did you mean '{name}'? "))
+            .unwrap_or_default();
+        Failure::new(format!("unknown scenario '{name}': {meant}'mailstorm scenarios' lists them"))
+    })
+}
+
+/// The inbox at this path; `None` stands for the embedded one.
+pub(crate) fn open_inbox(path: Option<&Path>) -> Result<Option<Inbox>, Failure> {
+    path.map(Inbox::open).transpose().map_err(|error| Failure::new(error.to_string()))
+}
+
+/// A plan for this scenario, read from a file.
+pub(crate) fn read_plan(file: &Path, scenario: &Arc<dyn Scenario>) -> Result<Plan, Failure> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failure::new(format!("cannot read the plan {}: {error}; check the path", file.display()))
+    })?;
+    Plan::parse(&text, &file.display().to_string(), &scenario.topology().names())
+        .map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Writes a file whose folders may be missing.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(path, bytes))
+        .map_err(|error| Failure::writing(path, &error))
+}
+
+/// Writes to a file, or to the terminal for `-`.
+pub(crate) fn put(file: &Path, text: &str) -> Result<(), Failure> {
+    if file == Path::new("-") { crate::print(text) } else { write(file, text.as_bytes()) }
+}
+
+/// One job per processor.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What is worse of two ends: a run that cannot be repeated says nothing, a violation outweighs what
+/// could not be told.
+fn worse(left: ExitCode, right: ExitCode) -> ExitCode {
+    let rank = |code| match code {
+        ExitCode::Pass => 0,
+        ExitCode::Unknown => 1,
+        ExitCode::Violation => 2,
+        ExitCode::Usage => 3,
+        ExitCode::NotDeterministic => 4,
+    };
+    if rank(right) > rank(left) { right } else { left }
+}
+
+/// The seeds of one scenario.
+struct Sweep<'a> {
+    scenario: Arc<dyn Scenario>,
+    plan: Option<Plan>,
+    jobs: usize,
+    arguments: &'a StormArguments,
+}
+
+impl Sweep<'_> {
+    fn run(&self) -> Result<(Summary, ExitCode), Failure> {
+        let goals = self.scenario.goals().into_iter().map(|goal| goal.name.to_owned());
+        let mut tally = Tally::new(self.scenario.name(), goals);
+        let seeds = self.arguments.seeds.0.clone();
+        let (first, last) = (*seeds.start(), *seeds.end());
+        let is_endless = self.arguments.time.is_some();
+        let total = (!is_endless).then(|| (last - first).saturating_add(1));
+        let mut progress = Progress::new(self.scenario.name(), total);
+        let specs = (first..=if is_endless { u64::MAX } else { last }).map(|seed| RunSpec {
+            plan: self.plan.clone(),
+            ..RunSpec::new(self.scenario.clone(), seed)
+        });
+        let mut failure = None;
+        let mut code = ExitCode::Pass;
+        mailstorm_world::storm(specs, self.jobs, |run| {
+            tally.add(&run);
+            progress.step(&tally);
+            if run.outcome.violations().next().is_some() {
+                failure = self.note_violation(&run, &tally, &progress).err();
+            }
+            if failure.is_none() && run.seed - first < self.arguments.verify.0 {
+                match self.verify(&run) {
+                    Ok(None) => {}
+                    Ok(Some(difference)) => {
+                        progress.say(&difference);
+                        code = ExitCode::NotDeterministic;
+                    }
+                    Err(error) => failure = Some(error),
+                }
+            }
+            let is_over = self.arguments.time.is_some_and(|time| progress.elapsed() >= time);
+            // A time that is over does not cut the seeds that were asked for by number.
+            if failure.is_some() || (is_over && (run.seed >= last || self.seeds_are_default())) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        progress.finish();
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        let wall = WallClock { wall_seconds: progress.elapsed().as_secs_f64(), jobs: self.jobs };
+        let summary = tally.summary(wall);
+        let ended = if summary.violation > 0 {
+            ExitCode::Violation
+        } else if summary.unknown > 0 {
+            ExitCode::Unknown
+        } else {
+            ExitCode::Pass
+        };
+        Ok((summary, worse(code, ended)))
+    }
+
+    fn seeds_are_default(&self) -> bool {
+        self.arguments.seeds.0 == crate::args::DEFAULT_SEEDS
+    }
+
+    /// Tells of a violation and writes the run down, so that the evidence is there whatever happens next.
+    fn note_violation(&self, run: &Run, tally: &Tally, progress: &Progress) -> Result<(), Failure> {
+        if tally.violations() <= TOLD_AT_ONCE_MAX {
+            let trace = run.outcome.trace_hash.to_string();
+            for violation in run.outcome.violations().take(1) {
+                progress.say(&violation_lines(violation, &run.scenario, run.seed, &trace));
+            }
+        }
+        if tally.violations() <= WRITTEN_MAX {
+            let folder = self.folder(run);
+            write(&folder.join("run.json"), run.to_json().as_bytes())?;
+            write(&folder.join("plan.toml"), run.plan.to_toml().as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn folder(&self, run: &Run) -> PathBuf {
+        self.arguments.out.join(&run.scenario).join(run.seed.to_string())
+    }
+
+    /// Runs the seed again in a process of its own, fully recorded, and compares the traces. Returns what
+    /// differs.
+    fn verify(&self, run: &Run) -> Result<Option<String>, Failure> {
+        let again = replay::in_another_process(run, self.arguments)?;
+        let trace = run.outcome.trace_hash.to_string();
+        Ok((again != trace).then(|| {
+            format!(
+                "NOT DETERMINISTIC  {} seed {}: trace {trace} here, {again} in another process\n  \
+                 replay   mailstorm replay {} --seed {}",
+                run.scenario, run.seed, run.scenario, run.seed
+            )
+        }))
+    }
+}
