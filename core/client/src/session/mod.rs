@@ -5,7 +5,7 @@
 //! Holds: replies are taken in the order of the requests or the connection is dropped; after a
 //! reconnect credentials and watches go before everything else; an operation completes once.
 //!
-//! In reading order: [`io`] (what goes in and out), [`core`] (the connection's life), [`replies`] (what
+//! In reading order: [`io`] (what goes in and out), [`core`] (the connection's life), `replies` (what
 //! a connected server says), [`outstanding`] (what is under way), [`registry`] (what is watched),
 //! [`account`] (what onlookers are told).
 //! Start at [`core::SessionCore::step`].

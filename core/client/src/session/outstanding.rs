@@ -91,20 +91,21 @@ impl Outstanding {
         self.sent.push_front((xid, operation));
     }
 
-    /// The connection is gone: what may be sent again goes back to the front of the line, in its old
-    /// order; the rest is returned, in its old order.
+    /// The connection is gone: what may be sent again goes back into the line, in its old order and
+    /// before anything that is added later; the rest is returned, in its old order.
     pub fn connection_lost(&mut self) -> Vec<Operation> {
+        assert!(
+            self.sent.is_empty() || self.unsent.is_empty(),
+            "on a connection that takes requests everything is sent at once"
+        );
         let mut lost = Vec::new();
-        let mut again = VecDeque::new();
         for (_, operation) in self.sent.drain(..) {
             if operation.may_be_sent_again() {
-                again.push_back(operation);
+                self.unsent.push_back(operation);
             } else {
                 lost.push(operation);
             }
         }
-        again.append(&mut self.unsent);
-        self.unsent = again;
         lost
     }
 

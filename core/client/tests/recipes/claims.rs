@@ -203,3 +203,31 @@ fn a_waiting_worker_takes_a_new_item_as_soon_as_it_is_noted() {
         assert_eq!(*taken.borrow(), Some(bytes("new")));
     });
 }
+
+#[test]
+fn a_worker_that_comes_late_takes_nothing_on_the_strength_of_an_old_note() {
+    let world = World::new();
+    let (_, quick) = world.client();
+    let (process, late) = world.client();
+    let story = world.clone();
+    world.run(async move {
+        let claims = noted(&quick, &["old"]).await;
+        late.sync("/").await.unwrap();
+        // He has read that nobody holds the item, and his multi is held on the way.
+        let taken = Rc::new(RefCell::new(None));
+        let slot = taken.clone();
+        story.spawn(process.id, async move {
+            let claim = Claims::new(&late, PATH).take().await.unwrap();
+            *slot.borrow_mut() = Some(claim.map(|claim| claim.note().clone()));
+        });
+        story.sleep(Millis(4)).await;
+        story.isolate(process.id);
+        let mut claim = claims.take().await.unwrap().unwrap();
+        claim.renew(bytes("new")).await.unwrap();
+        claim.give_back().await.unwrap();
+        story.rejoin(process.id);
+        story.sleep(Millis(20)).await;
+        assert_eq!(taken.borrow_mut().take(), Some(None), "somebody was first");
+        assert_eq!(claims.open_items().await.unwrap()[0].note, bytes("new"));
+    });
+}

@@ -94,6 +94,24 @@ fn a_create_whose_reply_is_lost_leaves_no_orphan() {
 }
 
 #[test]
+fn a_contender_in_doubt_writes_before_it_looks() {
+    // Looking alone would do with our own server, which resumes a session only when nothing of its old
+    // connection is under way; others answer sooner.
+    let world = World::new();
+    let (process, client) = world.client();
+    let story = world.clone();
+    world.run(async move {
+        prepare(&client).await;
+        story.break_around(process.id, Break::AfterServer, joins);
+        let _held = Lock::new(&client, "/locks/mail").acquire("").await.unwrap();
+        let requests = story.requests(process.id);
+        let create = requests.iter().position(joins).unwrap();
+        assert!(matches!(requests[create + 1], Request::Multi(_)));
+        assert!(matches!(requests[create + 2], Request::Children { .. }));
+    });
+}
+
+#[test]
 fn two_who_begin_with_the_lock_do_not_take_each_others_znode_for_their_own() {
     let world = World::new();
     let (_, first) = world.client();
