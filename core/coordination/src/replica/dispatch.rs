@@ -160,6 +160,7 @@ impl Replica {
             Err(Leave::Look(why)) => (why, false),
             Err(Leave::Halt(why)) => (why, true),
         };
+        let mut broken_off = false;
         let epoch = match &mut self.role {
             RoleState::Leading(leading) => {
                 leading.end(out);
@@ -167,6 +168,7 @@ impl Replica {
             }
             RoleState::Following(following) => {
                 following.end(out);
+                broken_off = following.is_receiving();
                 following.is_serving().then(|| following.epoch())
             }
             RoleState::Looking(_) | RoleState::Halted => None,
@@ -175,6 +177,8 @@ impl Replica {
             let server = self.base.config.me;
             let stepped_down = Observation::SteppedDown { server, epoch, why: why.into() };
             out.outputs.push(Output::Observe(stepped_down));
+        }
+        if epoch.is_some() || broken_off {
             out.events.push_back(ReplicaEvent::ServingEnds { why });
         }
         if halts {
@@ -206,8 +210,7 @@ impl Replica {
         let base = &mut self.base;
         let stay = match &mut self.role {
             RoleState::Looking(looking) => {
-                let links = &base.election_links;
-                let reachable = |s| links.values().any(|peer| *peer == s);
+                let reachable = |server| base.hears(server);
                 if looking.election.tick(&base.config, now, jitter, reachable) {
                     base.tell_all(looking.election.notification(), out);
                 }
@@ -264,21 +267,21 @@ impl Replica {
                 leading.link_up(now, link, peer, out);
                 true
             }
-            RoleState::Looking(looking) if base.standing() == Standing::Voter => {
+            // It may know sooner than we that we lead. Only a voter can.
+            RoleState::Looking(looking)
+                if base.standing() == Standing::Voter && base.config.ensemble.contains(peer) =>
+            {
                 let older = looking.early.iter().find(|(_, (p, _))| *p == peer).map(|(l, _)| *l);
                 if let Some(older) = older {
                     looking.early.remove(&older);
                     out.outputs.push(Output::CloseLink { link: older });
                 }
                 looking.early.insert(link, (peer, None));
-                base.config.ensemble.contains(peer)
+                true
             }
             _ => false,
         };
         if !wanted {
-            if let RoleState::Looking(looking) = &mut self.role {
-                looking.early.remove(&link);
-            }
             out.outputs.push(Output::CloseLink { link });
         }
     }

@@ -25,7 +25,8 @@ pub enum ReplicaEvent {
         /// The link to it.
         link: LinkId,
     },
-    /// The role is lost: what clients wait for has an unknown outcome.
+    /// The role is lost: what clients wait for has an unknown outcome. Also told when a leader's
+    /// snapshot breaks off: what came of it is void, and the database stays as it was.
     ServingEnds {
         /// Why, in a few words.
         why: &'static str,

@@ -9,7 +9,7 @@
 //!
 //! In reading order: [`config`] and [`event`] are the face to the server; `log` is the history in
 //! memory, `disk` the commands under way, `base` what lives through all roles; `election` chooses,
-//! `leading` with `learner` and `following` are the two sides of the relation; [`replica`] holds it
+//! `leading` with `learner` and `following` are the two sides of the relation; `dispatch` holds it
 //! together. Start at [`Replica`].
 //!
 //! ```text
@@ -27,6 +27,7 @@
 mod base;
 pub mod config;
 mod disk;
+mod dispatch;
 mod election;
 pub mod event;
 mod following;
@@ -35,13 +36,11 @@ mod garbage;
 mod leading;
 mod learner;
 mod log;
-#[allow(clippy::module_inception)]
-pub mod replica;
 #[cfg(test)]
 mod storm;
 #[cfg(test)]
 mod transcripts;
 
 pub use config::ReplicaConfig;
+pub use dispatch::{Replica, Role};
 pub use event::{Outbox, ReplicaEvent};
-pub use replica::{Replica, Role};

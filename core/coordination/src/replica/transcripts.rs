@@ -741,6 +741,22 @@ fn a_leaders_snapshot_replaces_everything_at_its_end_and_nothing_before() {
 }
 
 #[test]
+fn a_snapshot_that_breaks_off_leaves_the_history_as_it_was() {
+    let mut one = synchronising("1:1 1:2");
+    one.hear(7, PeerMessage::SnapshotBegin { zxid: z("3:9") });
+    one.hear(7, PeerMessage::SnapshotChunk { bytes: Bytes::from_static(b"tree") });
+    one.take();
+    one.call(|r, now, out| r.link_down(now, Some(LinkId(7)), id(2), out));
+    one.expect(&["! ends: the link to the leader is gone", "close 7"]);
+    one.synced();
+    assert_eq!((one.replica.last_logged(), one.replica.epoch()), (z("1:2"), Epoch(2)));
+    let mut one = one.follow();
+    one.hear(7, leader_info(5));
+    one.synced();
+    one.expect(&["disk: promised 5 in 2 votes", "> 7: ACKEPOCH 2 1:2"]);
+}
+
+#[test]
 fn messages_on_links_that_are_not_the_relation_mean_nothing() {
     let mut one = synchronising("2:1");
     one.hear(8, propose("2:2"));

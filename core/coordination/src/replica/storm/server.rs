@@ -103,6 +103,9 @@ impl World {
             }
             ReplicaEvent::FollowingBegins { .. } => {
                 node.serving = true;
+                if node.loading.is_some() {
+                    return Err(format!("{id} is not told that a snapshot broke off"));
+                }
                 let last = node.applied.last().map_or(Zxid::ZERO, |(zxid, _)| *zxid);
                 if last < node.fuzzy_until {
                     return Err(format!("{id} serves half a snapshot"));
@@ -110,6 +113,7 @@ impl World {
             }
             ReplicaEvent::ServingEnds { .. } => {
                 node.serving = false;
+                node.loading = None;
                 node.tokens.clear();
             }
             ReplicaEvent::SnapshotReplaces { .. } => {
