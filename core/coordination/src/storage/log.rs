@@ -18,7 +18,7 @@
 //! it whose `synced` is beyond `p`, was synced once, and is damage. If no record says so it stood in the
 //! last batch of writes; then it is taken for torn, except where a single bit is wrong in a byte that is
 //! there: a torn write lacks whole bytes. **What cannot be told:** worse rot within the very last batch
-//! that was synced, if nothing was written after it, looks like a torn write, and is cut.
+//! that was synced, or rot that took all batches behind it as well, looks like a torn write, and is cut.
 //!
 //! A file is made `reserved` bytes long before its first record is written, and grows no further, so a
 //! file that is shorter (and not sealed) has lost bytes; what follows the last record are zeros.

@@ -100,9 +100,13 @@ pub enum Condition {
 pub struct LogFile {
     /// Its running number.
     pub sequence: u64,
-    /// The last entry before it.
+    /// The last entry before it; [`NO_BASE`] when nothing is ever replayed from it.
     pub base: Zxid,
 }
+
+/// The base of a file that is void or unreadable: no snapshot needs it, and it is purged with its
+/// neighbours.
+pub const NO_BASE: Zxid = Zxid(u64::MAX);
 
 /// The newest log file of a whole folder: it gets no more records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,12 +176,11 @@ pub fn recover(
     }
     let mut findings = Vec::new();
     let (promises, rewrite) = read_state(files, identity, options, &mut findings)?;
-    let walk = walk_logs(files, identity.server)?;
+    let mut walk = walk_logs(files, identity.server)?;
     let snapshots = read_snapshots(files, unread, identity.server, &mut findings)?;
 
     let sound = walk.sound.then(|| walk.chains.last()).flatten();
     let standing = sound.and_then(|chain| stand(chain, &snapshots));
-    findings.extend(walk.findings);
     let (base, chain, whole) = match standing {
         Some(base) => (base, sound.cloned(), promises.is_some()),
         None => {
@@ -185,6 +188,10 @@ pub fn recover(
             (base, chain, false)
         }
     };
+    if !whole {
+        walk.void(chain.as_ref());
+    }
+    findings.append(&mut walk.findings);
     let snapshot = base.and_then(|zxid| snapshots.good.get(&zxid));
     let log = chain.map(|chain| chain.entries).unwrap_or_default();
     let last = log.last().map(|entry| entry.zxid).max(base).unwrap_or(Zxid::ZERO);
@@ -342,11 +349,13 @@ struct Chain {
     /// The last entry before them.
     base: Zxid,
     entries: Vec<Entry>,
+    /// The file that has the last of them.
+    last_file: u64,
 }
 
 impl Chain {
-    fn new(base: Zxid) -> Self {
-        Self { base, entries: Vec::new() }
+    fn new(base: Zxid, file: u64) -> Self {
+        Self { base, entries: Vec::new(), last_file: file }
     }
 
     fn last(&self) -> Zxid {
@@ -370,7 +379,8 @@ impl Chain {
         self.base = self.base.min(after);
     }
 
-    fn apply(&mut self, contents: &log::Stretch) {
+    fn apply(&mut self, contents: &log::Stretch, file: u64) {
+        self.last_file = file;
         for record in &contents.records {
             match record.kind {
                 // Copied, so that an entry does not keep its whole file in memory.
@@ -413,20 +423,28 @@ impl Walk {
     }
 
     /// Older files are void behind `base`; whatever is wrong with them is settled.
-    fn restart(&mut self, base: Zxid) {
+    fn restart(&mut self, base: Zxid, file: u64) {
         self.findings.clear();
         // A chain that was begun behind a hole may stand on the same entry, but does not have it.
         let has_it = self.chains.iter().position(|chain| chain.has(base));
         let standing = has_it.or_else(|| self.chains.iter().position(|chain| chain.base == base));
-        let mut chain = standing.map_or(Chain::new(base), |index| self.chains.swap_remove(index));
+        let chain = standing.map(|index| self.chains.swap_remove(index));
+        self.void(chain.as_ref());
+        let mut chain = chain.unwrap_or(Chain::new(base, file));
         chain.truncate(base);
         self.chains = vec![chain];
         self.sound = true;
     }
 
-    fn begin(&mut self, base: Zxid) {
-        self.chains.push(Chain::new(base));
+    fn begin(&mut self, base: Zxid, file: u64) {
+        self.chains.push(Chain::new(base, file));
         self.sound = true;
+    }
+
+    /// Nothing is ever replayed from the files behind this chain.
+    fn void(&mut self, kept: Option<&Chain>) {
+        let behind = |log: &&mut LogFile| kept.is_none_or(|kept| log.sequence > kept.last_file);
+        self.files.iter_mut().filter(behind).for_each(|log| log.base = NO_BASE);
     }
 }
 
@@ -485,31 +503,30 @@ fn is_unfinished(logs: &[LogRead<'_>]) -> bool {
 fn add_file(walk: &mut Walk, before: Option<&LogRead<'_>>, log: &LogRead<'_>) {
     let name = FileName::Log(log.sequence);
     let Some((header, contents)) = &log.readable else {
-        // Never the file from which replay must begin, but it is purged with its neighbours.
-        walk.files.push(LogFile { sequence: log.sequence, base: Zxid(u64::MAX) });
+        walk.files.push(LogFile { sequence: log.sequence, base: NO_BASE });
         walk.hole(format!("{name}: damaged at offset 0"));
         return;
     };
-    walk.files.push(LogFile { sequence: log.sequence, base: header.base });
     match before {
-        _ if header.restart => walk.restart(header.base),
-        None => walk.begin(header.base),
+        _ if header.restart => walk.restart(header.base, log.sequence),
+        None => walk.begin(header.base, log.sequence),
         Some(before) => match why_not_continued(walk, before, header) {
             None => {}
             Some(finding) => {
                 walk.hole(finding);
-                walk.begin(header.base);
+                walk.begin(header.base, log.sequence);
             }
         },
     }
+    walk.files.push(LogFile { sequence: log.sequence, base: header.base });
     for (index, stretch) in contents.stretches.iter().enumerate() {
         if index > 0 {
             let hole = contents.stretches[index - 1].end_offset;
             walk.hole(format!("{name}: damaged at offset {hole}"));
             let first = stretch.records.first();
-            walk.begin(first.map_or(Zxid::ZERO, |record| record.previous));
+            walk.begin(first.map_or(Zxid::ZERO, |record| record.previous), log.sequence);
         }
-        walk.chains.last_mut().expect("begun above").apply(stretch);
+        walk.chains.last_mut().expect("begun above").apply(stretch, log.sequence);
     }
     let end_offset = contents.end_offset();
     let length = log.file.len() as u64;

@@ -198,8 +198,6 @@ struct Model {
     epoch: u32,
     /// How long each log file was before its last batch of writes, and after.
     batches: BTreeMap<String, (u64, u64)>,
-    /// A bit was flipped.
-    flipped: bool,
     /// Stops after so many more operations: a crash in the middle.
     operations_left: u64,
 }
@@ -218,7 +216,6 @@ impl Model {
             snapshot_under_way: false,
             epoch: 1,
             batches: BTreeMap::new(),
-            flipped: false,
             operations_left: u64::MAX,
         };
         let recovery = model.recover(true);
@@ -408,7 +405,7 @@ impl Model {
     }
 
     /// Flips, garbles, cuts or removes; not more than a bit of what the last batch of writes brought.
-    fn damage(&mut self) {
+    fn damage(&mut self, alone: bool) {
         let names: Vec<FileName> =
             self.folder.names.keys().map(|name| FileName::parse(name).unwrap()).collect();
         let name = names[self.dice.roll(names.len() as u64) as usize];
@@ -425,14 +422,14 @@ impl Model {
             return;
         }
         let near = (written as usize).clamp(1, content.len());
-        // Two flips in one last record could not be told from a torn write.
-        let flip_below = if self.flipped { last_batch as usize } else { near };
+        // The last batch is the evidence that all before it was synced, and has none itself: one flip
+        // there is noticed, more damage than that may not be.
+        let flip_below = if alone { near } else { last_batch as usize };
         let flipped = &mut content[a % flip_below.clamp(1, near)];
         match kind {
             1 => content.truncate(a % content.len()),
             // A flip that leaves nothing of a byte cannot be told from the loss of the byte.
             2 => {
-                self.flipped = true;
                 *flipped ^= match *flipped {
                     1 => 2,
                     byte if byte.count_ones() == 1 => 1,
@@ -509,10 +506,12 @@ proptest! {
         ever.extend(model.histories.iter().cloned());
         if crash {
             model.crash();
+        } else {
+            model.folder.settle();
         }
         for _ in 0..damages {
             if !model.folder.names.is_empty() {
-                model.damage();
+                model.damage(damages == 1);
             }
         }
         if model.folder.names.is_empty() {
