@@ -1,12 +1,18 @@
 //! Delivered messages per second: five nodes, every pair of them with some messages in flight in both
 //! directions, each answered by the next; in our world, on madsim's own UDP, and on turmoil at its
-//! default tick. All three carry the same number of messages of the same size.
+//! default tick. All three carry the same number of messages of the same size with the same latencies.
+//!
+//! Two loads: a *busy* one, as fast as a local network gets, and one at the *pace* at which servers talk
+//! to each other while little happens. Turmoil works in ticks of a millisecond: in the busy load dozens
+//! of messages share one; in the other, one in two has a message. (In storms of the ensemble it is one
+//! in five or so.)
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, Happening, Plan};
 use mailstorm_shared::{Millis, Observation, ServerId};
+use mailstorm_world::scenario::NetworkSpeed;
 use mailstorm_world::{Limits, NodeSpec, Process, Progress, RunSpec, Scenario, Topology, run};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,13 +22,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const NODES: usize = 5;
-const MESSAGES: u64 = 200_000;
 const MESSAGE_BYTES: usize = 64;
-/// How many messages each pair has in flight in each direction.
-const IN_FLIGHT: usize = 4;
+
+#[derive(Clone, Copy)]
+struct Load {
+    name: &'static str,
+    messages: u64,
+    /// How many messages each pair has in flight in each direction.
+    in_flight: usize,
+    latency_us: (u64, u64),
+}
+
+const BUSY: Load = Load { name: "busy", messages: 200_000, in_flight: 4, latency_us: (200, 1_200) };
+const PACED: Load =
+    Load { name: "paced", messages: 50_000, in_flight: 1, latency_us: (20_000, 60_000) };
+
+impl Load {
+    fn latency(&self) -> (Duration, Duration) {
+        (Duration::from_micros(self.latency_us.0), Duration::from_micros(self.latency_us.1))
+    }
+}
 
 /// The load in our world.
-struct AllToAll;
+struct AllToAll(Load);
 
 /// Waits until every node has had its share.
 struct Shares(usize);
@@ -55,10 +77,18 @@ impl Scenario for AllToAll {
     }
     fn topology(&self) -> Topology {
         let nodes = (1..=NODES).map(|n| NodeSpec::client(&format!("n{n}"))).collect();
-        Topology { nodes, ..Topology::default() }
+        let (base_us_min, base_us_max) = self.0.latency_us;
+        let network = NetworkSpeed {
+            base_us_min,
+            base_us_max,
+            jitter_us: 0,
+            late_per_million: 0,
+            ..NetworkSpeed::default()
+        };
+        Topology { nodes, network, ..Topology::default() }
     }
     fn boot(&self, process: Process) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(answer_everybody(process))
+        Box::pin(answer_everybody(process, self.0))
     }
     fn checkers(&self, _: u64) -> Suite {
         Suite::new()
@@ -73,11 +103,11 @@ impl Scenario for AllToAll {
         Some(Plan::default())
     }
     fn limits(&self) -> Limits {
-        Limits { linger: Millis(0), ..Limits::default() }
+        Limits { linger: Millis(0), converge: Millis(100_000_000), ..Limits::default() }
     }
 }
 
-async fn answer_everybody(process: Process) {
+async fn answer_everybody(process: Process, load: Load) {
     let platform = process.platform;
     let me: usize = process.node.0[1..].parse().expect("n and a number");
     let endpoint = platform.endpoint();
@@ -92,18 +122,22 @@ async fn answer_everybody(process: Process) {
     loop {
         match endpoint.next().await {
             NetworkEvent::Connected { connection } | NetworkEvent::Accepted { connection, .. } => {
-                (0..IN_FLIGHT).for_each(|_| endpoint.send(connection, message.clone()));
+                (0..load.in_flight).for_each(|_| endpoint.send(connection, message.clone()));
             }
             NetworkEvent::Received { connection, bytes } => {
                 // A message can arrive in two; only a whole one is answered.
-                let length = begun.remove(&connection).unwrap_or(0) + bytes.len();
-                if length < MESSAGE_BYTES {
-                    begun.insert(connection, length);
-                    continue;
+                if bytes.len() < MESSAGE_BYTES {
+                    match begun.remove(&connection) {
+                        Some(first) if first + bytes.len() == MESSAGE_BYTES => {}
+                        _ => {
+                            begun.insert(connection, bytes.len());
+                            continue;
+                        }
+                    }
                 }
-                endpoint.send(connection, bytes);
+                endpoint.send(connection, message.clone());
                 received += 1;
-                if received == MESSAGES / NODES as u64 {
+                if received == load.messages / NODES as u64 {
                     platform.observe(Observation::Milestone { name: "share".into() });
                 }
             }
@@ -112,17 +146,18 @@ async fn answer_everybody(process: Process) {
     }
 }
 
-fn on_our_world() {
-    let run = run(&RunSpec::new(Arc::new(AllToAll), 1));
+fn on_our_world(load: Load) {
+    let run = run(&RunSpec::new(Arc::new(AllToAll(load)), 1));
     assert_eq!(run.outcome.violations().count(), 0, "{:?}", run.outcome.verdicts);
-    assert!(run.outcome.messages >= MESSAGES);
+    assert!(run.outcome.messages >= load.messages);
 }
 
-fn on_madsim_udp() {
+fn on_madsim_udp(load: Load) {
     use madsim::net::{Config as NetConfig, UdpSocket};
-    let thread = std::thread::spawn(|| {
+    let thread = std::thread::spawn(move || {
         let mut config = madsim::Config { net: NetConfig::default(), ..Default::default() };
-        config.net.send_latency = Duration::from_micros(200)..Duration::from_micros(1_200);
+        let (shortest, longest) = load.latency();
+        config.net.send_latency = shortest..longest;
         let runtime = madsim::runtime::Runtime::with_seed_and_config(1, config);
         let received = Arc::new(AtomicU64::new(0));
         let counter = received.clone();
@@ -140,7 +175,7 @@ fn on_madsim_udp() {
                     let socket = UdpSocket::bind(address(place + 1)).await.expect("free");
                     madsim::time::sleep(Duration::from_millis(1)).await;
                     for other in (1..=NODES).filter(|other| *other != place + 1) {
-                        for _ in 0..IN_FLIGHT {
+                        for _ in 0..load.in_flight {
                             let sent = socket.send_to(address(other), &[7; MESSAGE_BYTES]).await;
                             sent.expect("nothing fails");
                         }
@@ -154,7 +189,7 @@ fn on_madsim_udp() {
                     }
                 });
             }
-            while counter.load(Ordering::Relaxed) < MESSAGES {
+            while counter.load(Ordering::Relaxed) < load.messages {
                 madsim::time::sleep(Duration::from_millis(50)).await;
             }
         });
@@ -162,12 +197,13 @@ fn on_madsim_udp() {
     thread.join().expect("nothing panics");
 }
 
-fn on_turmoil() {
+fn on_turmoil(load: Load) {
+    let (shortest, longest) = load.latency();
     let received = Arc::new(AtomicU64::new(0));
     let mut sim = turmoil::Builder::new()
         .simulation_duration(Duration::from_secs(1_000_000))
-        .min_message_latency(Duration::from_micros(200))
-        .max_message_latency(Duration::from_micros(1_200))
+        .min_message_latency(shortest)
+        .max_message_latency(longest)
         .udp_capacity(10_000)
         .rng_seed(1)
         .build();
@@ -177,12 +213,12 @@ fn on_turmoil() {
             let socket = turmoil::net::UdpSocket::bind("0.0.0.0:1").await?;
             tokio::time::sleep(Duration::from_millis(10)).await;
             for other in (1..=NODES).filter(|other| *other != node) {
-                for _ in 0..IN_FLIGHT {
+                for _ in 0..load.in_flight {
                     socket.send_to(&[7; MESSAGE_BYTES], (format!("n{other}"), 1)).await?;
                 }
             }
             let mut buffer = [0; MESSAGE_BYTES];
-            while received.load(Ordering::Relaxed) < MESSAGES {
+            while received.load(Ordering::Relaxed) < load.messages {
                 let (length, from) = socket.recv_from(&mut buffer).await?;
                 received.fetch_add(1, Ordering::Relaxed);
                 socket.send_to(&buffer[..length], from).await?;
@@ -194,13 +230,15 @@ fn on_turmoil() {
 }
 
 fn messages(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("all-to-all");
-    group.throughput(Throughput::Elements(MESSAGES));
-    group.sampling_mode(SamplingMode::Flat).sample_size(10);
-    group.bench_function("mailstorm", |bench| bench.iter(on_our_world));
-    group.bench_function("madsim-udp", |bench| bench.iter(on_madsim_udp));
-    group.bench_function("turmoil", |bench| bench.iter(on_turmoil));
-    group.finish();
+    for load in [BUSY, PACED] {
+        let mut group = criterion.benchmark_group(load.name);
+        group.throughput(Throughput::Elements(load.messages));
+        group.sampling_mode(SamplingMode::Flat).sample_size(10);
+        group.bench_function("mailstorm", |bench| bench.iter(|| on_our_world(load)));
+        group.bench_function("madsim-udp", |bench| bench.iter(|| on_madsim_udp(load)));
+        group.bench_function("turmoil", |bench| bench.iter(|| on_turmoil(load)));
+        group.finish();
+    }
 }
 
 criterion_group!(benches, messages);

@@ -1,11 +1,11 @@
 //! The world's clockwork: everything that is to happen, by time and then by the order of asking.
 
 use crate::slab::Id;
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 /// What is to happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// The next segment that this half of a connection sent arrives.
     Arrival(Id),
@@ -26,7 +26,7 @@ pub(crate) enum Due {
 }
 
 /// What the run's own task does: all that starts and stops processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
     /// A fault of the plan begins.
     FaultBegins(usize),
@@ -47,34 +47,62 @@ pub(crate) enum Control {
     Look,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// An entry's rank is its time and then its number in the order of asking: no two are equal.
+#[derive(Clone, Copy, Debug)]
 struct Entry {
-    at: u64,
-    sequence: u64,
+    rank: u128,
     due: Due,
+}
+
+impl Entry {
+    fn at(&self) -> u64 {
+        (self.rank >> 64) as u64
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank == other.rank
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    /// The earliest is the greatest, since the heap gives that first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.rank.cmp(&self.rank)
+    }
 }
 
 /// The queue.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    heap: BinaryHeap<Reverse<Entry>>,
+    heap: BinaryHeap<Entry>,
     sequence: u64,
 }
 
 impl Queue {
     pub(crate) fn push(&mut self, at: u64, due: Due) {
         self.sequence += 1;
-        self.heap.push(Reverse(Entry { at, sequence: self.sequence, due }));
+        let rank = u128::from(at) << 64 | u128::from(self.sequence);
+        self.heap.push(Entry { rank, due });
     }
 
     /// When the next thing happens.
     pub(crate) fn head(&self) -> Option<u64> {
-        self.heap.peek().map(|entry| entry.0.at)
+        self.heap.peek().map(Entry::at)
     }
 
     pub(crate) fn pop(&mut self) -> Option<(u64, Due)> {
-        let Reverse(entry) = self.heap.pop()?;
-        Some((entry.at, entry.due))
+        let entry = self.heap.pop()?;
+        Some((entry.at(), entry.due))
     }
 }
 

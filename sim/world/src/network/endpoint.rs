@@ -9,8 +9,11 @@ use mailstorm_host::{Address, CloseReason, NetworkEvent};
 use mailstorm_shared::Millis;
 use std::collections::VecDeque;
 use std::io;
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::task::{Poll, Waker};
+
+/// Where strangers seem to come from.
+const STRANGERS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 
 /// One endpoint's mailbox and timer.
 pub(crate) struct Mailbox {
@@ -27,7 +30,7 @@ pub(crate) struct Mailbox {
 /// What lies in a mailbox.
 #[derive(Debug)]
 pub(crate) enum Item {
-    Accepted { half: Id, listener: Address, from: IpAddr },
+    Accepted { half: Id },
     Connected { half: Id },
     Data { half: Id, bytes: Bytes },
     Closed { half: Id, reason: CloseReason },
@@ -99,36 +102,44 @@ impl World {
     /// Turns an item into what the process sees of it; nothing if it has closed the connection, or takes
     /// nothing of it at the moment.
     fn take(&mut self, item: Item) -> Option<NetworkEvent> {
-        let id = match &item {
-            Item::Accepted { half, .. }
-            | Item::Connected { half }
-            | Item::Data { half, .. }
-            | Item::Closed { half, .. } => *half,
-        };
-        let half = self.network.halves.get_mut(id)?;
-        if half.state == State::Shut {
-            return None;
-        }
-        let connection = Self::connection(id);
         match item {
-            Item::Accepted { listener, from, .. } => {
-                Some(NetworkEvent::Accepted { connection, listener, from })
-            }
-            Item::Connected { .. } => Some(NetworkEvent::Connected { connection }),
-            item if half.is_held => {
-                half.parked.push_back(item);
-                None
-            }
-            Item::Data { bytes, .. } => {
+            Item::Data { half: id, bytes } => {
+                let half = self.network.halves.get_mut(id)?;
+                if half.is_held {
+                    half.parked.push_back(Item::Data { half: id, bytes });
+                    return None;
+                }
+                if half.state == State::Shut {
+                    return None;
+                }
                 half.unread -= bytes.len();
-                if let Some(sender) = self.peer_of(id) {
+                if let Some(sender) = half.peer {
                     self.room_made(sender);
                 }
-                Some(NetworkEvent::Received { connection, bytes })
+                Some(NetworkEvent::Received { connection: Self::connection(id), bytes })
             }
-            Item::Closed { reason, .. } => {
+            Item::Accepted { half: id } => {
+                let half = self.network.halves.get(id).filter(|half| half.state != State::Shut)?;
+                let from = match self.nodes.get(half.to) {
+                    Some(machine) => machine.ip,
+                    None => STRANGERS.into(),
+                };
+                let (connection, listener) = (Self::connection(id), half.listener.clone());
+                Some(NetworkEvent::Accepted { connection, listener, from })
+            }
+            Item::Connected { half: id } => {
+                self.network.halves.get(id).filter(|half| half.state != State::Shut)?;
+                Some(NetworkEvent::Connected { connection: Self::connection(id) })
+            }
+            Item::Closed { half: id, reason } => {
+                let half = self.network.halves.get_mut(id).filter(|h| h.state != State::Shut)?;
+                if half.is_held && !half.parked.is_empty() {
+                    // What came before it is to be seen before it.
+                    half.parked.push_back(Item::Closed { half: id, reason });
+                    return None;
+                }
                 self.free(id);
-                Some(NetworkEvent::Closed { connection, reason })
+                Some(NetworkEvent::Closed { connection: Self::connection(id), reason })
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use super::endpoint::Item;
 use super::{CONNECT_NS_MAX, RETRANSMIT_NS_MAX, WINDOW_BYTES};
+use crate::node::Node;
 use crate::queue::Due;
 use crate::slab::Id;
 use crate::world::World;
@@ -19,7 +20,8 @@ pub(crate) struct Half {
     pub(crate) endpoint: Id,
     pub(crate) node: usize,
     pub(crate) to: usize,
-    peer: Option<Id>,
+    /// The other side; none before it has answered, or when its machine has forgotten it.
+    pub(crate) peer: Option<Id>,
     pub(crate) state: State,
     outgoing: VecDeque<Segment>,
     /// Bytes of data among them.
@@ -39,7 +41,7 @@ pub(crate) struct Half {
     /// The earliest time for which the queue knows of that.
     queued_at: Option<u64>,
     /// The address that was called, and whether this is the caller's side.
-    listener: Address,
+    pub(crate) listener: Address,
     is_caller: bool,
 }
 
@@ -189,6 +191,9 @@ impl World {
     /// Whether nothing gets from one machine to another at the moment.
     fn is_cut(&mut self, from: usize, to: usize) -> bool {
         let Self { network, nodes, faults, .. } = self;
+        if network.is_whole {
+            return false;
+        }
         let mut cut = false;
         let link = &network.links[from * network.nodes + to];
         // A machine hears itself whatever the network does.
@@ -295,18 +300,14 @@ impl World {
             self.queue.push(at, Due::Refused(caller));
             return;
         };
-        let id = self.new_half(endpoint, node, from, address.clone());
+        let id = self.new_half(endpoint, node, from, address);
         let half = self.network.halves.get_mut(id).expect("just made");
         half.peer = Some(caller);
         half.state = State::Open;
         half.is_caller = false;
         self.network.halves.get_mut(caller).expect("the call came from it").peer = Some(id);
         self.send_segment(id, Body::SynAck);
-        let ip = match self.nodes.get(from) {
-            Some(machine) => machine.ip,
-            None => std::net::Ipv4Addr::new(10, 0, 0, 254).into(),
-        };
-        self.put(endpoint, Item::Accepted { half: id, listener: address, from: ip });
+        self.put(endpoint, Item::Accepted { half: id });
     }
 
     /// A call was answered.
@@ -432,6 +433,13 @@ impl World {
     /// The half at the other end.
     pub(crate) fn peer_of(&self, id: Id) -> Option<Id> {
         self.network.halves.get(id).and_then(|half| half.peer)
+    }
+
+    /// Links were cut or let go of, machines lost power or got it back.
+    pub(crate) fn network_changed(&mut self) {
+        let Self { network, nodes, .. } = self;
+        let links_well = network.links.iter().all(|link| link.cut_by.is_empty());
+        network.is_whole = links_well && nodes.iter().all(Node::has_power);
     }
 
     /// A direction may have healed: what waited for it is sent again, after a while.

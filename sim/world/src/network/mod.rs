@@ -43,6 +43,8 @@ pub(crate) struct Network {
     endpoints: Slab<Mailbox>,
     /// Messages are numbered through the run.
     message: u64,
+    /// Whether no link is cut and no machine is without power: then nobody need ask.
+    is_whole: bool,
 }
 
 impl Network {
@@ -58,7 +60,14 @@ impl Network {
                 Link::new(seed, &stream, &topology.network, server(from) && server(to))
             })
             .collect();
-        Self { links, nodes, halves: Slab::default(), endpoints: Slab::default(), message: 0 }
+        Self {
+            links,
+            nodes,
+            halves: Slab::default(),
+            endpoints: Slab::default(),
+            message: 0,
+            is_whole: true,
+        }
     }
 
     /// The place that stands for strangers among the nodes.

@@ -294,7 +294,7 @@ pub(crate) async fn asker(process: Process, servers: &'static [&'static str]) {
             }
         }
         endpoint.close(connection);
-        if platform.now().wall.0 % 3 == 0 {
+        if platform.now().wall.0.is_multiple_of(3) {
             tell(&platform, "asked");
         }
     }
