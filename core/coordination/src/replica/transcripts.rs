@@ -31,8 +31,8 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
     text.split_whitespace().map(entry).collect()
 }
 
-struct Player {
-    replica: Replica,
+pub(super) struct Player {
+    pub(super) replica: Replica,
     now: Millis,
     lines: Vec<String>,
     disk: VecDeque<(DiskTicket, String)>,
@@ -40,7 +40,7 @@ struct Player {
 
 impl Player {
     /// Server `me` of `voters`, with this `accepted/current` and log on its disk.
-    fn new(me: u8, voters: u8, promises: (u32, u32), log: &str) -> Self {
+    pub(super) fn new(me: u8, voters: u8, promises: (u32, u32), log: &str) -> Self {
         let votes = DurableState {
             accepted_epoch: Epoch(promises.0),
             current_epoch: Epoch(promises.1),
@@ -60,7 +60,7 @@ impl Player {
     }
 
     /// As above, and elected by all of three voters (or five), which have links 2, 3 (4, 5) to it.
-    fn elected(voters: u8, promises: (u32, u32), log: &str) -> Self {
+    pub(super) fn elected(voters: u8, promises: (u32, u32), log: &str) -> Self {
         let mut player = Self::new(1, voters, promises, log);
         for other in 2..=voters {
             player.link(100 + u64::from(other), other, LinkPurpose::Election, false);
@@ -77,7 +77,7 @@ impl Player {
     }
 
     /// Established in epoch 1 with voters 2 (and 3, of five) on links 2 (and 3), nothing logged.
-    fn established(voters: u8) -> Self {
+    pub(super) fn established(voters: u8) -> Self {
         let mut player = Self::elected(voters, (0, 0), "");
         let followers = 2..=voters / 2 + 1;
         for link in followers.clone() {
@@ -98,7 +98,7 @@ impl Player {
     }
 
     /// Following server 2 on link 7, which has not said anything.
-    fn following(promises: (u32, u32), log: &str) -> Self {
+    pub(super) fn following(promises: (u32, u32), log: &str) -> Self {
         Self::new(1, 3, promises, log).follow()
     }
 
@@ -119,20 +119,20 @@ impl Player {
         Now { monotonic: self.now, wall: self.now }
     }
 
-    fn call(&mut self, input: impl FnOnce(&mut Replica, Now, &mut Outbox)) {
+    pub(super) fn call(&mut self, input: impl FnOnce(&mut Replica, Now, &mut Outbox)) {
         let mut out = Outbox::new();
         let now = self.clock();
         input(&mut self.replica, now, &mut out);
         self.note(out);
     }
 
-    fn link(&mut self, link: u64, peer: u8, purpose: LinkPurpose, opened_by_us: bool) {
+    pub(super) fn link(&mut self, link: u64, peer: u8, purpose: LinkPurpose, opened_by_us: bool) {
         self.call(|r, now, out| {
             r.link_up(now, LinkId(link), id(peer), purpose, opened_by_us, out);
         });
     }
 
-    fn hear(&mut self, link: u64, message: PeerMessage) {
+    pub(super) fn hear(&mut self, link: u64, message: PeerMessage) {
         self.call(|r, now, out| r.received(now, LinkId(link), message, out));
     }
 
@@ -159,18 +159,18 @@ impl Player {
     }
 
     /// The disk does everything it was told.
-    fn synced(&mut self) {
+    pub(super) fn synced(&mut self) {
         while !self.disk.is_empty() {
             self.disk(self.disk.len());
         }
     }
 
-    fn wait(&mut self, span: u64) {
+    pub(super) fn wait(&mut self, span: u64) {
         self.now = self.now + Millis(span);
         self.call(|r, now, out| r.tick(now, 0, out));
     }
 
-    fn propose(&mut self) {
+    pub(super) fn propose(&mut self) {
         self.call(|r, now, out| {
             r.propose(now, Bytes::from_static(b"x"), out);
         });
