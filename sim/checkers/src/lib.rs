@@ -37,7 +37,7 @@ pub mod watches;
 mod history;
 
 pub use checker::{Checker, Interests};
-pub use convergence::Convergence;
+pub use convergence::{Convergence, Service};
 pub use exactly_once::ExactlyOnce;
 pub use figure::Figure;
 pub use linearizable::Linearizable;

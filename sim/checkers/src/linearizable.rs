@@ -131,6 +131,12 @@ impl Linearizable {
             client.node = node.cloned();
         }
         let sync = client.sync.take();
+        // A number comes again when another session, or another process, counts from the beginning. What
+        // had it before will not return.
+        if let Some(forgotten) = client.outstanding.remove(&operation) {
+            self.end(me, forgotten, None, &Outcome::Unknown);
+        }
+        let client = self.clients.entry(me).or_default();
         if call.kind == CallKind::Sync {
             client.sync = Some(Sync { operation, invoked, completed: false });
             return;
@@ -144,10 +150,7 @@ impl Linearizable {
         let invoked = synced_since.unwrap_or(invoked);
         let synced = synced_since.is_some();
         let outstanding = Outstanding { call: call.clone(), invoked, synced, reconnected: false };
-        if let Some(forgotten) = client.outstanding.insert(operation, outstanding) {
-            // The client's process died and another one counts from the beginning again.
-            self.end(me, forgotten, None, &Outcome::Unknown);
-        }
+        client.outstanding.insert(operation, outstanding);
     }
 
     fn disconnected(&mut self, client: u32) {

@@ -9,7 +9,9 @@
 //! - only a leader expires sessions (`expired_by_follower`), and not before their timeout has passed on
 //!   its own clock (`expired_early`) since it last heard of them: that is checked against what the leader
 //!   says, and, on its own, against when it was seen to hear of them (`expired_though_heard`);
-//! - a client is told that its session expired only after it was closed (`told_too_early`).
+//! - a client is told that its session expired only after a leader has decided so, or some transaction has
+//!   closed it (`told_too_early`). (As in ZooKeeper, the decision need not be committed: should the leader
+//!   fail, the session's ephemerals stay a little longer than the client thinks.)
 //!
 //! Sources: ZooKeeper's programmer's guide, "ZooKeeper Sessions" and "Ephemeral Nodes"; ZOOKEEPER-3144
 //! (ephemerals that differ between servers); ZOOKEEPER-1208 and 2355 (ephemerals that outlive their
@@ -41,6 +43,8 @@ pub struct Sessions {
     open: BTreeMap<SessionId, Open>,
     /// By which transaction each session was closed.
     closed: BTreeMap<SessionId, Zxid>,
+    /// Which sessions a leader has decided to end.
+    decided: BTreeSet<SessionId>,
     /// Whose each ephemeral is.
     owners: BTreeMap<Arc<str>, SessionId>,
     /// The transactions that changed something, in order.
@@ -76,6 +80,7 @@ impl Sessions {
             last_applied: Zxid::ZERO,
             open: BTreeMap::new(),
             closed: BTreeMap::new(),
+            decided: BTreeSet::new(),
             owners: BTreeMap::new(),
             effective: Vec::new(),
             heard: BTreeMap::new(),
@@ -176,6 +181,7 @@ impl Sessions {
         session: SessionId,
     ) -> Result<(), Violation> {
         self.heard.remove(&session);
+        self.decided.remove(&session);
         let Some(open) = self.open.remove(&session) else {
             let detail = format!("{zxid} closes session {session}, which is not open");
             return Err(broken("closed_twice", at, [node_of(server)], detail));
@@ -234,6 +240,9 @@ impl Sessions {
             );
             return Err(broken("expired_early", at, [node_of(server)], detail));
         }
+        if self.open.contains_key(&session) {
+            self.decided.insert(session);
+        }
         // A clock that is fast by the drift sees the timeout pass when this much has really passed.
         let real_ms_min = timeout.0 * 1_000 / (1_000 + self.drift_per_mille);
         for (by, heard_at) in self.heard.get(&session).into_iter().flatten() {
@@ -270,11 +279,11 @@ impl Sessions {
         client: u32,
         session: SessionId,
     ) -> Result<(), Violation> {
-        if self.closed.contains_key(&session) {
+        if self.closed.contains_key(&session) || self.decided.contains(&session) {
             return Ok(());
         }
         let detail = format!(
-            "client {client} was told that session {session} expired, but no transaction closed it"
+            "client {client} was told that session {session} expired, but no leader decided so and no transaction closed it"
         );
         Err(broken("told_too_early", event.at_ns, event.node.clone(), detail))
     }
@@ -498,5 +507,6 @@ mod tests {
     #[test]
     fn a_client_that_is_told_of_an_expiry_that_never_was_is_told() {
         one_session().session_ended(7, 7, true).violates(Sessions::new(), "told_too_early");
+        one_session().expired(1, 7, 6_000, 6_000).session_ended(7, 7, true).passes(Sessions::new());
     }
 }

@@ -298,6 +298,8 @@ impl Watches {
     fn invoked(&mut self, me: u32, operation: u64, call: &Call) {
         let client = self.clients.entry(me).or_default();
         client.tells_calls = true;
+        // A number comes again when another session, or another process, counts from the beginning.
+        client.asked.remove(&operation);
         let reads = matches!(call.kind, CallKind::GetData | CallKind::Exists | CallKind::Children);
         if call.kind != CallKind::Other && !(call.watch && reads) {
             return;
@@ -746,6 +748,14 @@ mod tests {
             .event(1, 7, "/q/a", DataChanged, z(1, 3))
             .event(1, 7, "/q/a", DataChanged, Zxid::ZERO)
             .passes(Watches::new());
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_last_operation_of_its_number() {
+        let restarted = watcher().invoked(1, 2, watching(get("/b"))).crashed("c1").connected(1, 8);
+        let read =
+            restarted.changed(1, z(1, 2), vec![created("/b")]).done(1, 2, get("/b"), ok(z(1, 2)));
+        reply(read.changed(1, z(1, 3), vec![data_set("/b", 1)]), 3, 3).passes(Watches::new());
     }
 
     #[test]

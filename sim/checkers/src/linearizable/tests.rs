@@ -133,6 +133,12 @@ fn an_operation_that_never_returned_is_unknown() {
 }
 
 #[test]
+fn an_answer_belongs_to_the_last_operation_of_its_number() {
+    let restarted = one_znode().invoked(1, 2, set(A, 2)).crashed("c1").connected(1, 8);
+    restarted.done(1, 2, get("/b"), read(7, 7)).passes(Linearizable::new());
+}
+
+#[test]
 fn a_write_that_was_sent_twice_may_take_effect_twice() {
     let again = |history: History| history.returned(1, 2, ok_with(z(1, 3), 0, 2, z(1, 3)));
     let sent = || one_znode().invoked(1, 2, set(A, 2));

@@ -337,8 +337,13 @@ pub fn unknown_write_outcome() -> Goal {
         "a client's write ended without the client knowing whether it took effect",
         Interests::OPERATIONS,
         move |observation| match observation {
-            Observation::Invoked { client, operation, call } if CallKind::is_write(call.kind) => {
-                writes.insert((*client, *operation));
+            Observation::Invoked { client, operation, call } => {
+                if CallKind::is_write(call.kind) {
+                    writes.insert((*client, *operation));
+                } else {
+                    // A number comes again when another session counts from the beginning.
+                    writes.remove(&(*client, *operation));
+                }
                 false
             }
             Observation::Returned { client, operation, outcome } => {
