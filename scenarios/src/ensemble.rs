@@ -4,7 +4,7 @@
 //! behind a `sync`, write conditionally, watch, take part in an election, hold ephemerals, give their
 //! sessions up; so linearizability, session order, watches and ephemerals are judged on a dense history.
 
-use crate::nodes::{self, boot_server, client_config, ensemble_of};
+use crate::nodes::{self, Serving, boot_server, client_config, ensemble_of};
 use bytes::Bytes;
 use mailstorm_checkers::reached;
 use mailstorm_checkers::{Goal, Suite};
@@ -85,7 +85,7 @@ impl Scenario for EnsembleStorm {
             return boot_server(process, &self.ensemble);
         }
         let tourist = Tourist {
-            config: client_config(&self.ensemble, &process.node.0),
+            config: client_config(&self.ensemble, &process),
             name: process.node.0.clone(),
             platform: process.platform,
         };
@@ -101,7 +101,13 @@ impl Scenario for EnsembleStorm {
     }
 
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {
-        Box::new(ServedAgain { healed: false, done: BTreeMap::new(), operations: 0 })
+        Box::new(ServedAgain {
+            ensemble: self.ensemble.clone(),
+            serving: Serving::default(),
+            healed: false,
+            done: BTreeMap::new(),
+            operations: 0,
+        })
     }
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
@@ -268,8 +274,10 @@ fn settled(result: Result<(), CallError>) -> Result<(), CallError> {
     }
 }
 
-/// Waits until every client has got something done after all faults have ended.
+/// Waits until, after all faults have ended, every client has got something done and every server serves.
 struct ServedAgain {
+    ensemble: Ensemble,
+    serving: Serving,
     healed: bool,
     done: BTreeMap<NodeName, u64>,
     operations: u64,
@@ -277,6 +285,7 @@ struct ServedAgain {
 
 impl Progress for ServedAgain {
     fn observe(&mut self, event: &Event) {
+        self.serving.observe(event);
         match &event.happening {
             Happening::Phase { name } if &**name == "heal" => self.healed = true,
             Happening::Observed {
@@ -295,13 +304,15 @@ impl Progress for ServedAgain {
 
     fn done(&self) -> bool {
         self.done.values().filter(|done| **done >= DONE_AFTER_HEALING).count() == CLIENTS
+            && self.serving.all(&self.ensemble)
     }
 
     fn waits_for(&self) -> String {
         let served: Vec<_> = self.done.iter().map(|(node, n)| format!("{node} {n}")).collect();
         format!(
-            "every client gets {DONE_AFTER_HEALING} operations done; so far: {}",
-            served.join(", ")
+            "every client gets {DONE_AFTER_HEALING} operations done; so far: {}; {}",
+            served.join(", "),
+            self.serving.missing(&self.ensemble)
         )
     }
 

@@ -6,7 +6,7 @@
 //! meets workers in the middle of mails; one mail of the inbox, chosen by the seed, is poison and kills
 //! whoever processes it.
 
-use crate::nodes::{self, boot_server, client_config, ensemble_of};
+use crate::nodes::{self, Serving, boot_server, client_config, ensemble_of};
 use mailstorm_checkers::{ExactlyOnce, Goal, Suite, reached};
 use mailstorm_host::{Address, Platform};
 use mailstorm_mail::inbox::{Inbox, Mail};
@@ -92,7 +92,8 @@ impl Scenario for MailClaims {
         if name.starts_with('s') && &*name != "sink" {
             return boot_server(process, &self.ensemble);
         }
-        let config = client_config(&self.ensemble, &name);
+        let config = client_config(&self.ensemble, &process);
+        let seed = process.seed;
         if name.starts_with('w') {
             let worker = Worker {
                 platform: platform.clone(),
@@ -104,7 +105,7 @@ impl Scenario for MailClaims {
                 processor: SlowJudge {
                     platform: platform.clone(),
                     mails: self.mails.clone(),
-                    poison: self.poison(process.seed),
+                    poison: self.poison(seed),
                 },
             };
             return Box::pin(async move {
@@ -142,7 +143,12 @@ impl Scenario for MailClaims {
 
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {
         let waiting = self.mails.inbox.mails().iter().map(|mail| mail.id.clone()).collect();
-        Box::new(Sunk { waiting, accepted: 0 })
+        Box::new(Sunk {
+            ensemble: self.ensemble.clone(),
+            serving: Serving::default(),
+            waiting,
+            accepted: 0,
+        })
     }
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
@@ -181,14 +187,17 @@ impl Launcher for SpareMachines {
     }
 }
 
-/// Which mails have no result yet.
+/// Which mails have no result yet, and which servers serve.
 struct Sunk {
+    ensemble: Ensemble,
+    serving: Serving,
     waiting: BTreeSet<Arc<str>>,
     accepted: u64,
 }
 
 impl Progress for Sunk {
     fn observe(&mut self, event: &Event) {
+        self.serving.observe(event);
         if let Happening::Observed { observation: Observation::SinkAccepted { mail, .. } } =
             &event.happening
         {
@@ -198,12 +207,17 @@ impl Progress for Sunk {
     }
 
     fn done(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.serving.all(&self.ensemble)
     }
 
     fn waits_for(&self) -> String {
         let some: Vec<_> = self.waiting.iter().take(3).map(|mail| &**mail).collect();
-        format!("{} mails have no result, among them {}", self.waiting.len(), some.join(", "))
+        format!(
+            "{} mails have no result, among them {}; {}",
+            self.waiting.len(),
+            some.join(", "),
+            self.serving.missing(&self.ensemble)
+        )
     }
 
     fn figures(&self) -> BTreeMap<String, u64> {

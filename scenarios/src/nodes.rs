@@ -10,10 +10,12 @@ use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_host::Address;
 use mailstorm_host::coordination::{ServerSettings, serve_coordination};
-use mailstorm_shared::{Ensemble, Millis, ServerId};
+use mailstorm_record::{Event, Happening};
+use mailstorm_shared::{Ensemble, Millis, Observation, ServerId};
 use mailstorm_wire::client::decode_request;
 use mailstorm_wire::peer::PeerDecoder;
 use mailstorm_world::{Limits, Process};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -31,7 +33,7 @@ const LOG_FILE_BYTES: u64 = 64 << 10;
 /// Small enough that a storm sees an epoch whose counter is full (ZOOKEEPER-1277).
 const EPOCH_ENTRIES_MAX: u32 = 700;
 /// What a node's second session adds to its client number.
-pub(crate) const SECOND_SESSION: u32 = 1_000;
+pub(crate) const SECOND_SESSION: u32 = 5_000;
 
 /// Servers 1 to `voters`, and observers after them.
 pub(crate) fn ensemble_of(voters: u8, observers: u8) -> Ensemble {
@@ -45,10 +47,7 @@ pub(crate) fn boot_server(
     process: Process,
     ensemble: &Ensemble,
 ) -> Pin<Box<dyn Future<Output = ()>>> {
-    let me = number_in(&process.node.0)
-        .and_then(|number| u8::try_from(number).ok())
-        .and_then(ServerId::new)
-        .expect("server nodes are named by their id");
+    let me = server_of(&process.node.0).expect("server nodes are named by their id");
     let mut replica = ReplicaConfig::new(me, ensemble.clone());
     replica.snapshot_every_entries = SNAPSHOT_EVERY_ENTRIES;
     replica.sync_entries_kept = SYNC_ENTRIES_KEPT;
@@ -67,15 +66,20 @@ pub(crate) fn boot_server(
     })
 }
 
-/// The session of the client node `node`, with every server of the ensemble.
-pub(crate) fn client_config(ensemble: &Ensemble, node: &str) -> ClientConfig {
+/// The session of a client process, with every server of the ensemble. A process that was started again is
+/// another client: its operations are numbered from the beginning.
+pub(crate) fn client_config(ensemble: &Ensemble, process: &Process) -> ClientConfig {
     /// Keeps the numbers of workers, supervisors and clients apart.
     const PER_LETTER: u32 = 10;
+    /// Keeps the numbers of one node's incarnations apart.
+    const PER_INCARNATION: u32 = 10_000;
+    let node = &*process.node.0;
     let servers = ensemble.servers().map(|id| Address::from(&*format!("{id}:{CLIENT_PORT}")));
     let mut config = ClientConfig::new(servers);
     config.session_timeout = SESSION_TIMEOUT;
     let letter = u32::from(node.bytes().next().unwrap_or_default());
-    config.client_number = letter * PER_LETTER + number_in(node).unwrap_or(0);
+    config.client_number =
+        process.incarnation * PER_INCARNATION + letter * PER_LETTER + number_in(node).unwrap_or(0);
     config
 }
 
@@ -113,4 +117,51 @@ pub(crate) fn label(listener: &str, caller: bool, bytes: &[u8]) -> Option<String
     /// Longer ones say nothing more.
     const LABEL_CHARS_MAX: usize = 100;
     Some(what.chars().take(LABEL_CHARS_MAX).collect())
+}
+
+/// Which servers serve clients now.
+#[derive(Default)]
+pub(crate) struct Serving(BTreeSet<ServerId>);
+
+impl Serving {
+    pub(crate) fn observe(&mut self, event: &Event) {
+        match &event.happening {
+            Happening::Observed { observation } => match observation {
+                Observation::Follows { server, .. } | Observation::Leads { server, .. } => {
+                    self.0.insert(*server);
+                }
+                Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
+                    self.0.remove(server);
+                }
+                _ => {}
+            },
+            Happening::Crashed { .. } => {
+                let dead = event.node.as_ref().and_then(|node| server_of(&node.0));
+                self.0.retain(|server| Some(*server) != dead);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether all of them do.
+    pub(crate) fn all(&self, ensemble: &Ensemble) -> bool {
+        ensemble.servers().all(|server| self.0.contains(&server))
+    }
+
+    /// Those that do not, in a few words.
+    pub(crate) fn missing(&self, ensemble: &Ensemble) -> String {
+        let missing = ensemble.servers().filter(|server| !self.0.contains(server));
+        let names: Vec<_> = missing.map(|server| server.to_string()).collect();
+        if names.is_empty() {
+            "all servers serve".into()
+        } else {
+            format!("{} do not serve", names.join(", "))
+        }
+    }
+}
+
+/// The server that runs on the node of this name.
+fn server_of(node: &str) -> Option<ServerId> {
+    let number = node.strip_prefix('s')?;
+    ServerId::new(number.parse().ok()?)
 }

@@ -100,7 +100,10 @@ impl Registry {
         if let Some(lasting) = self.watches.get(&(WatchTable::Persistent, event.path.clone())) {
             fired.extend(lasting);
         }
-        if kind != EventKind::ChildrenChanged && self.recursive > 0 {
+        // Recursive watches are told of each znode, never of a list. But the catch-up after a reconnect
+        // (it carries no zxid) knows what was deleted below by the list alone.
+        let tells_each = kind != EventKind::ChildrenChanged || event.zxid == Zxid::ZERO;
+        if tells_each && self.recursive > 0 {
             for ancestor in ancestors(&event.path) {
                 if let Some(lasting) = self.watches.get(&(WatchTable::Recursive, ancestor.into())) {
                     fired.extend(lasting);
@@ -223,6 +226,14 @@ mod tests {
         check(&mut registry, EventKind::Deleted, "/ab", &[2]);
         check(&mut registry, EventKind::DataChanged, "/", &[2]);
         check(&mut registry, EventKind::ChildrenChanged, "/a", &[]);
+    }
+
+    #[test]
+    fn a_recursive_watch_hears_of_a_list_when_it_catches_up() {
+        // mail-claims, seed 62: a holder vanished while the workers were cut off, and none took over.
+        let mut registry = registry(&[(1, WatchTable::Recursive, "/a")]);
+        let catch_up = WatchEvent { zxid: Zxid::ZERO, ..event(EventKind::ChildrenChanged, "/a/b") };
+        assert_eq!(registry.fire(&catch_up), [WatchId(1)]);
     }
 
     #[test]
