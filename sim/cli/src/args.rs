@@ -124,8 +124,8 @@ pub(crate) enum Service {
         config: PathBuf,
         /// The data folder is new: begin a new history. Without it, a server with an empty folder
         /// waits for a leader to copy from, since it may have voted before and forgotten it.
-        #[arg(long)]
-        initialize: bool,
+        #[arg(long, alias = "initialize")]
+        initialise: bool,
     },
 }
 

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Serves until the process is stopped, or cannot go on.
 pub(crate) fn serve(service: &Service) -> Result<ExitCode, Failure> {
-    let Service::Coordination { config, initialize } = service;
+    let Service::Coordination { config, initialise } = service;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -17,7 +17,7 @@ pub(crate) fn serve(service: &Service) -> Result<ExitCode, Failure> {
         .init();
     let mut server =
         mailstorm_host::config::load(config).map_err(|error| Failure::new(error.to_string()))?;
-    server.settings.initialise |= initialize;
+    server.settings.initialise |= initialise;
     run_real_server(server).map_err(|error| Failure::new(error.to_string()))?;
     Ok(ExitCode::Pass)
 }

@@ -115,7 +115,8 @@ impl World {
         let mut factor = 1;
         for (fault, by) in &device.faults.slow {
             faults.effective(*fault);
-            factor *= u64::from(*by);
+            // The slowest counts: multiplied, a few faults together would outlast the storm by hours.
+            factor = factor.max(u64::from(*by));
         }
         for fault in &device.faults.stalled {
             faults.effective(*fault);
