@@ -2,6 +2,7 @@
 
 use crate::summary::{Group, Summary};
 use mailstorm_record::Violation;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// The whole summary. Violations and what is missing come last: a terminal shows the end.
@@ -27,7 +28,8 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
     }
     if !s.figures.is_empty() {
         writeln!(out, "  figures")?;
-        columns(out, s.figures.iter().map(|(name, n)| (name.as_str(), grouped(*n))))?;
+        let rows = figures(&s.figures);
+        columns(out, rows.iter().map(|(name, told)| (name.as_str(), told.clone())))?;
     }
     writeln!(
         out,
@@ -131,6 +133,33 @@ fn grouped(number: u64) -> String {
     out
 }
 
+/// Figures for people: the three numbers of a measured quantity as its mean and its maximum, counts as
+/// they are. What was never measured is left out.
+fn figures(all: &BTreeMap<String, u64>) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    for (name, value) in all {
+        let parts = |stem: &str| {
+            let part = |suffix| all.get(&format!("{stem}_{suffix}")).copied();
+            Some((part("count")?, part("sum")?, part("max")?))
+        };
+        if let Some((count, sum, max)) = name.strip_suffix("_count").and_then(parts) {
+            if count > 0 {
+                let mean = sum as f64 / count as f64;
+                let stem = name.trim_end_matches("_count").to_owned();
+                rows.push((stem, format!("mean {mean:.2}, most {}", grouped(max))));
+            }
+            continue;
+        }
+        let is_part = ["_sum", "_max"]
+            .iter()
+            .any(|suffix| name.strip_suffix(suffix).and_then(parts).is_some());
+        if !is_part {
+            rows.push((name.clone(), grouped(*value)));
+        }
+    }
+    rows
+}
+
 /// Names and values in two columns, so that a long list stays on one screen.
 fn columns<'a>(
     out: &mut String,
@@ -160,6 +189,15 @@ mod tests {
         assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1_000, 1_234_567].map(grouped)[..]);
         assert_eq!(["1.5 s", "2 min 5 s", "3 h 20 min"], [1.5, 125.0, 12_000.0].map(span)[..]);
         assert_eq!(seconds(17_200_000_000), "17.200 s");
+    }
+
+    #[test]
+    fn a_measured_quantity_is_one_row() {
+        let all = [("a_count", 2), ("a_max", 5), ("a_sum", 7), ("b", 1_000), ("c_max", 3)];
+        let all = all.map(|(name, value)| (name.to_owned(), value)).into();
+        let rows = figures(&all);
+        let rows: Vec<_> = rows.iter().map(|(n, t)| (n.as_str(), t.as_str())).collect();
+        assert_eq!(rows, [("a", "mean 3.50, most 5"), ("b", "1,000"), ("c_max", "3")]);
     }
 
     #[test]

@@ -14,6 +14,10 @@ use mailstorm_shared::Observation;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// After so many attempts a mail may be set aside, whatever is right: its workers may have died of
+/// something else, but nobody could know.
+const POISON_ATTEMPTS: u64 = 3;
+
 /// Watches the sink.
 #[derive(Clone, Debug)]
 pub struct ExactlyOnce {
@@ -34,7 +38,8 @@ impl ExactlyOnce {
         Self { mails: mails.into_iter().map(|id| (id, Mail::default())).collect() }
     }
 
-    /// Expects one result for each of these mails, with this verdict.
+    /// Expects one result for each of these mails, with this verdict; or `poison`, once it was attempted
+    /// three times in vain.
     pub fn with_verdicts(mails: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Self {
         let expect = |verdict| Mail { right_verdict: Some(verdict), ..Mail::default() };
         Self { mails: mails.into_iter().map(|(id, verdict)| (id, expect(verdict))).collect() }
@@ -76,8 +81,10 @@ impl ExactlyOnce {
             );
             return Err(violation("doubled", Some(first), detail));
         }
+        let is_set_aside = &**verdict == "poison" && mail.attempts >= POISON_ATTEMPTS;
         if let Some(right) = &mail.right_verdict
             && right != verdict
+            && !is_set_aside
         {
             let detail = format!(
                 "the sink accepted {verdict} for {id} from {worker}, but the right verdict is {right}"
@@ -196,6 +203,16 @@ mod tests {
         let expecting = || ExactlyOnce::with_verdicts([("m-1".into(), "spam".into())]);
         History::new().accepted_as("m-1", "w1", 1, "spam").passes(expecting());
         History::new().accepted_as("m-1", "w1", 1, "ham").violates(expecting(), "wrong_verdict");
+    }
+
+    #[test]
+    fn a_mail_is_set_aside_after_three_attempts_and_not_before() {
+        let expecting = || ExactlyOnce::with_verdicts([("m-1".into(), "ham".into())]);
+        let tried = |times: u32| {
+            (1..=times).fold(History::new(), |h, attempt| h.attempted("m-1", "w1", 1, attempt))
+        };
+        tried(3).accepted_as("m-1", "w2", 2, "poison").passes(expecting());
+        tried(2).accepted_as("m-1", "w2", 2, "poison").violates(expecting(), "wrong_verdict");
     }
 
     #[test]

@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Violations told while the sweep goes on; all are in the summary.
 const TOLD_AT_ONCE_MAX: u64 = 3;
+/// From so many seeds on, a goal that was never reached counts: fewer storms may well miss one.
+const GOALS_SEEDS_MIN: u64 = 200;
 /// Runs with a violation that are written to files, per scenario.
 const WRITTEN_MAX: u64 = 100;
 
@@ -164,12 +166,19 @@ impl Sweep<'_> {
         let summary = tally.summary(wall);
         let ended = if summary.violation > 0 {
             ExitCode::Violation
-        } else if summary.unknown > 0 {
+        } else if summary.unknown > 0 || self.misses_goals(&summary) {
             ExitCode::Unknown
         } else {
             ExitCode::Pass
         };
         Ok((summary, worse(code, ended)))
+    }
+
+    /// Whether a sweep that was long enough came nowhere near what it is made for: its pass is empty.
+    fn misses_goals(&self, summary: &Summary) -> bool {
+        summary.seeds >= GOALS_SEEDS_MIN
+            && self.plan.is_none()
+            && summary.goals_missed().next().is_some()
     }
 
     fn seeds_are_default(&self) -> bool {

@@ -283,13 +283,14 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         let attempt = noted.attempts;
         note.noted_at = self.platform.now().wall.0;
         note.writer = self.name.clone();
-        claim.renew(note.encode()).await?;
+        // Told before it is noted: an onlooker knows of every attempt that counts, perhaps of one more.
         self.platform.observe(Observation::MailAttempted {
             worker: self.name.clone(),
             mail: id,
             token: claim.token().0,
             attempt,
         });
+        claim.renew(note.encode()).await?;
         self.processor.process(mail).await.map_err(|ProcessorDied| ClaimStop::End(WorkerEnd::Died))
     }
 
