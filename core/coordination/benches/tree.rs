@@ -119,9 +119,9 @@ fn watches(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for (name, mode) in [("nobody", None), ("recursive", Some(AddWatchMode::PersistentRecursive))] {
         let mut watches = Watches::new();
-        watches.add_lasting(ClientId(1), "/elsewhere".into(), AddWatchMode::Persistent);
+        watches.add_lasting(ClientId(1), "/elsewhere".into(), AddWatchMode::Persistent).unwrap();
         if let Some(mode) = mode {
-            watches.add_lasting(ClientId(1), "/".into(), mode);
+            watches.add_lasting(ClientId(1), "/".into(), mode).unwrap();
         }
         let change = Change::Deleted { path: path(1) };
         group.bench_function(name, |bencher| {

@@ -102,6 +102,17 @@ pub fn to_bytes(value: &impl Encode) -> Bytes {
     Bytes::from(out)
 }
 
+/// The encoding of `value`, unless it takes more than `bytes_max`: then nothing is allocated.
+pub fn to_bytes_within(value: &impl Encode, bytes_max: usize) -> Option<Bytes> {
+    let length = encoded_len(value);
+    if length > bytes_max {
+        return None;
+    }
+    let mut out = Vec::with_capacity(length);
+    value.encode(&mut out);
+    Some(Bytes::from(out))
+}
+
 /// A place in bytes that are being decoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {

@@ -8,6 +8,14 @@ use mailstorm_wire::client::{Acl, ErrorCode, permission};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// The most entries that an access list has, `auth` resolved. ZooKeeper has no bound but its packets'.
+/// Higher: each access costs more, and making sure that no entry stands twice costs its square.
+pub const ACL_ENTRIES_MAX: usize = 1_000;
+
+/// The most bytes that schemes and ids of an access list have together. Higher: a znode may become too
+/// large for one piece of a snapshot.
+pub const ACL_BYTES_MAX: usize = 1 << 20;
+
 /// The list that lets everybody do everything.
 pub fn open() -> Arc<[Acl]> {
     [Acl { permissions: permission::ALL, scheme: "world".into(), id: "anyone".into() }].into()
@@ -33,9 +41,12 @@ pub fn is_super(identities: &[Identity]) -> bool {
 /// identities of the one who asks.
 ///
 /// # Errors
-/// [`ErrorCode::InvalidAcl`] when it is empty, has a malformed entry or an unknown scheme, or says
-/// `auth` for somebody who has not authenticated. An `ip` identity does not count as authentication.
+/// [`ErrorCode::InvalidAcl`] when it is empty, has a malformed entry or an unknown scheme, says `auth`
+/// for somebody who has not authenticated, or is longer than [`ACL_ENTRIES_MAX`] or [`ACL_BYTES_MAX`]. An `ip` identity does not count as authentication.
 pub fn fix_up(acl: &[Acl], identities: &[Identity]) -> Result<Vec<Acl>, ErrorCode> {
+    if acl.len() > ACL_ENTRIES_MAX {
+        return Err(ErrorCode::InvalidAcl);
+    }
     let mut fixed: Vec<Acl> = Vec::with_capacity(acl.len());
     for (index, entry) in acl.iter().enumerate() {
         if acl[..index].contains(entry) {
@@ -58,8 +69,16 @@ pub fn fix_up(acl: &[Acl], identities: &[Identity]) -> Result<Vec<Acl>, ErrorCod
         } else {
             return Err(ErrorCode::InvalidAcl);
         }
+        // At once, not at the end: each `auth` entry adds all identities again.
+        if fixed.len() > ACL_ENTRIES_MAX {
+            return Err(ErrorCode::InvalidAcl);
+        }
     }
-    if fixed.is_empty() { Err(ErrorCode::InvalidAcl) } else { Ok(fixed) }
+    let bytes: usize = fixed.iter().map(|entry| entry.scheme.len() + entry.id.len()).sum();
+    if fixed.is_empty() || bytes > ACL_BYTES_MAX {
+        return Err(ErrorCode::InvalidAcl);
+    }
+    Ok(fixed)
 }
 
 /// The list as somebody sees it who may not change it: digests become `user:x`.

@@ -33,6 +33,9 @@ mod watches;
 pub use applied::{Applied, TxnResult};
 pub use auth::Identity;
 pub use database::{Counts, Database, SessionRecord};
-pub use pending::{DATA_BYTES_MAX, DataOptions, Pending, TTL_MS_MAX};
+pub use pending::{DATA_BYTES_MAX, DataOptions, Pending, TTL_MS_MAX, TXN_BODY_BYTES_MAX};
 pub use snapshot::{CorruptSnapshot, SnapshotCursor, SnapshotLoader};
-pub use watches::{WatchCounts, WatchKind, Watches};
+pub use watches::{
+    WATCH_BYTES_PER_CLIENT_MAX, WATCHES_PER_CLIENT_MAX, WatchBounds, WatchCounts, WatchKind,
+    Watches,
+};

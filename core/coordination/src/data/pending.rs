@@ -8,7 +8,8 @@
 //! order of the checks is `PrepRequestProcessor`'s, since clients see the first that fails.
 //! Holds: what is prepared for a zxid is what applying it will find; a refused write leaves no trace,
 //! nor does a `multi` of which one step is refused (ZOOKEEPER-1624: a later sequential name must not
-//! count what never happened); nothing is prepared for a session that closes.
+//! count what never happened); nothing is prepared for a session that closes; whatever is prepared fits
+//! a transaction ([`TXN_BODY_BYTES_MAX`]).
 //! Start at [`Pending::prepare`].
 
 use super::acl;
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use mailstorm_shared::{Millis, SessionId, Zxid};
 use mailstorm_wire::client::{Acl, CreateMode, ErrorCode, Write, permission};
 use mailstorm_wire::peer::Wish;
-use mailstorm_wire::txn::{Owner, TxnBody};
+use mailstorm_wire::txn::{Owner, TXN_BYTES_MAX, TxnBody};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -30,6 +31,13 @@ pub const DATA_BYTES_MAX: usize = 1024 * 1024;
 
 /// The longest time-to-live: 40 bits of milliseconds, as ZooKeeper's `EphemeralType.TTL`.
 pub const TTL_MS_MAX: i64 = (1 << 40) - 1;
+
+/// The longest body of a transaction: with what stands before it (origin, session, time, and the count
+/// of a multi's steps: less than these 64 bytes) it has at most [`TXN_BYTES_MAX`]. A write that would
+/// become longer is refused with [`ErrorCode::BadArguments`], as data that is too long is. A request can
+/// grow that far on its way: an `auth` entry becomes as many entries as its sender has identities, in
+/// each step of a multi anew.
+pub const TXN_BODY_BYTES_MAX: usize = TXN_BYTES_MAX - 64;
 
 /// Rules of the tree that an ensemble can choose. They must be the same on every server that may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,8 +144,16 @@ impl Pending {
                 return TxnBody::Error(ErrorCode::Unimplemented);
             }
         };
-        let mut draft =
-            Draft { pending: self, database, zxid, session, identities, options, undo: None };
+        let mut draft = Draft {
+            pending: self,
+            database,
+            zxid,
+            session,
+            identities,
+            options,
+            bytes: 0,
+            undo: None,
+        };
         match wish {
             Wish::Multi { writes, .. } => draft.multi(writes),
             // A check alone is not a write, and ZooKeeper knows no such request.
@@ -254,6 +270,8 @@ struct Draft<'a> {
     session: SessionId,
     identities: &'a [Identity],
     options: &'a DataOptions,
+    /// How long the bodies prepared so far are, all steps of a `multi` together.
+    bytes: usize,
     /// In a `multi`: the records replaced so far, oldest first.
     undo: Option<Vec<(Arc<str>, Option<Record>)>>,
 }
@@ -307,7 +325,7 @@ impl Draft<'_> {
                 let (path, znode) = self.find(path)?;
                 self.allowed(&znode, permission::READ)?;
                 next_version(znode.version, *version)?;
-                Ok(TxnBody::Check { path })
+                self.sized(TxnBody::Check { path })
             }
         }
     }
@@ -351,17 +369,15 @@ impl Draft<'_> {
         parent.creations = parent.creations.saturating_add(1);
         parent.child_count += 1;
         let parent_creations = parent.creations;
+        let kept_acl = self.database.tree().keep_acl(&acl);
+        let (made, data) = (path.clone(), data.clone());
+        let body =
+            self.sized(TxnBody::Create { path: made, data, acl, owner, parent_creations })?;
         self.put(parent_path, Some(parent));
-        let znode = Facts {
-            acl: self.database.tree().keep_acl(&acl),
-            owner,
-            version: 0,
-            aversion: 0,
-            creations: 0,
-            child_count: 0,
-        };
-        self.put(path.clone(), Some(znode));
-        Ok(TxnBody::Create { path, data: data.clone(), acl, owner, parent_creations })
+        let znode =
+            Facts { acl: kept_acl, owner, version: 0, aversion: 0, creations: 0, child_count: 0 };
+        self.put(path, Some(znode));
+        Ok(body)
     }
 
     fn owner(&self, mode: CreateMode, ttl: i64) -> Result<Owner, ErrorCode> {
@@ -394,10 +410,11 @@ impl Draft<'_> {
         if znode.child_count > 0 {
             return Err(ErrorCode::NotEmpty);
         }
+        let body = self.sized(TxnBody::Delete { path: path.clone() })?;
         parent.child_count -= 1;
         self.put(parent_path, Some(parent));
-        self.put(path.clone(), None);
-        Ok(TxnBody::Delete { path })
+        self.put(path, None);
+        Ok(body)
     }
 
     fn set_data(
@@ -413,8 +430,10 @@ impl Draft<'_> {
         self.owned(&znode)?;
         let version = next_version(znode.version, version)?;
         znode.version = version;
-        self.put(path.clone(), Some(znode));
-        Ok(TxnBody::SetData { path, data: data.clone(), version })
+        let (written, data) = (path.clone(), data.clone());
+        let body = self.sized(TxnBody::SetData { path: written, data, version })?;
+        self.put(path, Some(znode));
+        Ok(body)
     }
 
     fn set_acl(&mut self, path: &str, acl: &[Acl], version: i32) -> Result<TxnBody, ErrorCode> {
@@ -426,8 +445,9 @@ impl Draft<'_> {
         let version = next_version(znode.aversion, version)?;
         znode.aversion = version;
         znode.acl = self.database.tree().keep_acl(&acl);
-        self.put(path.clone(), Some(znode));
-        Ok(TxnBody::SetAcl { path, acl, version })
+        let body = self.sized(TxnBody::SetAcl { path: path.clone(), acl, version })?;
+        self.put(path, Some(znode));
+        Ok(body)
     }
 
     fn find(&self, path: &str) -> Result<(Arc<str>, Facts), ErrorCode> {
@@ -452,6 +472,13 @@ impl Draft<'_> {
             && is_anothers
             && !acl::is_super(self.identities);
         if refused { Err(ErrorCode::NoAuth) } else { Ok(()) }
+    }
+
+    /// The body, if it still fits the transaction together with those before it. It comes before the
+    /// look-ahead takes notice of the write, so that a refused one leaves no trace.
+    fn sized(&mut self, body: TxnBody) -> Result<TxnBody, ErrorCode> {
+        self.bytes += body.encoded_len();
+        if self.bytes <= TXN_BODY_BYTES_MAX { Ok(body) } else { Err(ErrorCode::BadArguments) }
     }
 
     fn fits(&self, data: &Option<Bytes>) -> Result<(), ErrorCode> {

@@ -5,8 +5,10 @@ use super::auth::Identity;
 use super::database::Database;
 use super::path;
 use super::tree::Znode;
+use bytes::Bytes;
 use mailstorm_shared::SessionId;
 use mailstorm_wire::client::{ErrorCode, MultiReply, Read, Reply, Request, permission};
+use mailstorm_wire::frame::REPLY_BYTES_MAX;
 use std::sync::Arc;
 
 impl Database {
@@ -15,7 +17,9 @@ impl Database {
     ///
     /// # Errors
     /// [`ErrorCode::NoNode`], [`ErrorCode::NoAuth`]; [`ErrorCode::Unimplemented`] for any other request. In
-    /// a multiRead each step has its own error.
+    /// a multiRead each step has its own error, but if all steps together find more than a reply can
+    /// carry ([`REPLY_BYTES_MAX`]) the whole is refused with [`ErrorCode::MarshallingError`]: a few bytes
+    /// of a request can name the largest znode, and a request has room for tens of thousands of steps.
     pub fn read(
         &self,
         request: &Request,
@@ -46,22 +50,39 @@ impl Database {
                 Reply::AllChildrenNumber(self.tree().below(path).count() as i32)
             }
             Request::MultiRead(steps) => {
-                let answer = |step| self.read_step(step, identities);
-                Reply::Multi(steps.iter().map(answer).collect())
+                let mut bytes_left = REPLY_BYTES_MAX;
+                let mut answer = |step| self.read_step(step, identities, &mut bytes_left);
+                Reply::Multi(steps.iter().map(&mut answer).collect::<Result<_, _>>()?)
             }
             _ => return Err(ErrorCode::Unimplemented),
         })
     }
 
-    fn read_step(&self, step: &Read, identities: &[Identity]) -> MultiReply {
+    /// One step, which takes what it finds from the bytes left. What is around it is not counted: the
+    /// request bounds that.
+    fn read_step(
+        &self,
+        step: &Read,
+        identities: &[Identity],
+        bytes_left: &mut usize,
+    ) -> Result<MultiReply, ErrorCode> {
         let (Read::GetData { path } | Read::Children { path }) = step;
-        match (step, self.allowed(path, permission::READ, identities)) {
-            (_, Err(code)) => MultiReply::Error(Some(code)),
-            (Read::GetData { .. }, Ok(znode)) => {
+        let znode = match self.allowed(path, permission::READ, identities) {
+            Ok(znode) => znode,
+            Err(code) => return Ok(MultiReply::Error(Some(code))),
+        };
+        // Before anything is copied.
+        let found = match step {
+            Read::GetData { .. } => znode.data.as_ref().map_or(0, Bytes::len),
+            Read::Children { .. } => znode.children.iter().map(|name| 4 + name.len()).sum(),
+        };
+        *bytes_left = bytes_left.checked_sub(found).ok_or(ErrorCode::MarshallingError)?;
+        Ok(match step {
+            Read::GetData { .. } => {
                 MultiReply::Data { data: znode.data.clone(), stat: znode.stat() }
             }
-            (Read::Children { .. }, Ok(znode)) => MultiReply::Children(names(znode)),
-        }
+            Read::Children { .. } => MultiReply::Children(names(znode)),
+        })
     }
 
     /// Whoever may read or administer the znode sees its list; the digests in it, only who may

@@ -31,20 +31,24 @@ use mailstorm_shared::Zxid;
 use mailstorm_shared::observation::EventKind::{
     self, ChildrenChanged, Created, DataChanged, Deleted,
 };
-use mailstorm_wire::client::{SetWatches, WatchEvent, WatchEventKind, permission};
+use mailstorm_wire::client::{ErrorCode, SetWatches, WatchEvent, WatchEventKind, permission};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Watches {
     /// Sets a reconnected client's watches and gives the events that it must be told now, before the
     /// answer. Their zxid is [`Zxid::ZERO`]. What the client may not read it is not told.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Throttled`] when these are more watches than a client may have. Some of them are set
+    /// then and nothing is told: the client has to be forgotten.
     pub fn rearm(
         &mut self,
         client: ClientId,
         database: &Database,
         set: &SetWatches,
         identities: &[Identity],
-    ) -> Vec<WatchEvent> {
+    ) -> Result<Vec<WatchEvent>, ErrorCode> {
         assert!(database.is_exact(), "nobody is served while the tree is of several moments");
         let tree = database.tree();
         let mut missed = Missed { tree, identities, told: BTreeSet::new(), events: Vec::new() };
@@ -53,34 +57,42 @@ impl Watches {
             match tree.get(path) {
                 None => missed.tell(Deleted, path),
                 Some(znode) if znode.mzxid > seen => missed.tell(DataChanged, path),
-                Some(_) => self.add(client, path.clone(), Kinds::DATA),
+                Some(_) => self.add(client, path.clone(), Kinds::DATA)?,
             }
         }
         for path in &set.exist {
             match tree.get(path) {
                 Some(_) => missed.tell(Created, path),
-                None => self.add(client, path.clone(), Kinds::DATA),
+                None => self.add(client, path.clone(), Kinds::DATA)?,
             }
         }
         for path in &set.child {
             match tree.get(path) {
                 None => missed.tell(Deleted, path),
                 Some(znode) if znode.pzxid > seen => missed.tell(ChildrenChanged, path),
-                Some(_) => self.add(client, path.clone(), Kinds::CHILD),
+                Some(_) => self.add(client, path.clone(), Kinds::CHILD)?,
             }
         }
         for path in &set.persistent {
             missed.of_watched(seen, path, Kinds::PERSISTENT);
-            self.add(client, path.clone(), Kinds::PERSISTENT);
+            self.add(client, path.clone(), Kinds::PERSISTENT)?;
         }
-        for path in &set.persistent_recursive {
+        // What is below several of them is looked at once, however often the client names it. In order,
+        // so that a path comes after those above it.
+        let recursive: BTreeSet<&Arc<str>> = set.persistent_recursive.iter().collect();
+        let mut walked: BTreeSet<&str> = BTreeSet::new();
+        for path in recursive {
             missed.of_watched(seen, path, Kinds::RECURSIVE);
-            for (below, znode) in tree.below(path) {
-                missed.of_znode(seen, below, znode, Kinds::RECURSIVE);
+            self.add(client, path.clone(), Kinds::RECURSIVE)?;
+            let is_new = || !path::ancestors(path).any(|above| walked.contains(above));
+            if tree.get(path).is_some() && is_new() {
+                walked.insert(path);
+                for (below, znode) in tree.below(path) {
+                    missed.of_znode(seen, below, znode, Kinds::RECURSIVE);
+                }
             }
-            self.add(client, path.clone(), Kinds::RECURSIVE);
         }
-        missed.events
+        Ok(missed.events)
     }
 }
 

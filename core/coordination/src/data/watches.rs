@@ -6,6 +6,8 @@
 //! Holds: a change gives a client at most one event per path, however many of its watches match; a
 //! one-shot watch is used up by its first event. A change at a path that nobody watches costs two lookups
 //! (the path and its parent), and one more per path above if there is any recursive watch.
+//! A client has at most so many watches, in number and bytes, as [`WatchBounds`] says; one more is refused
+//! with [`ErrorCode::Throttled`].
 //! Start at [`Watches::trigger`].
 //!
 //! | change  | on the znode itself          | on its parent     | recursive, here or above |
@@ -22,6 +24,29 @@ use mailstorm_wire::client::{AddWatchMode, ErrorCode, WatchEvent, WatchEventKind
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{BitAnd, BitOr, Not};
 use std::sync::Arc;
+
+/// How many paths one client may watch. Higher: a client can fill more memory, and coming back with all
+/// its watches takes longer.
+pub const WATCHES_PER_CLIENT_MAX: usize = 100_000;
+
+/// How many bytes the paths may have together that one client watches: a path can be as long as a
+/// request, also where there is no znode.
+pub const WATCH_BYTES_PER_CLIENT_MAX: usize = 16 << 20;
+
+/// What one client may watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct WatchBounds {
+    /// See [`WATCHES_PER_CLIENT_MAX`].
+    pub paths_max: usize,
+    /// See [`WATCH_BYTES_PER_CLIENT_MAX`].
+    pub bytes_max: usize,
+}
+
+impl Default for WatchBounds {
+    fn default() -> Self {
+        Self { paths_max: WATCHES_PER_CLIENT_MAX, bytes_max: WATCH_BYTES_PER_CLIENT_MAX }
+    }
+}
 
 /// The kinds of one-shot watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,26 +143,56 @@ pub struct WatchCounts {
 /// See the module's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Watches {
+    bounds: WatchBounds,
     by_path: BTreeMap<Arc<str>, BTreeMap<ClientId, Kinds>>,
-    by_client: BTreeMap<ClientId, BTreeSet<Arc<str>>>,
+    by_client: BTreeMap<ClientId, Watched>,
     /// How many pairs of client and path have a recursive watch.
     recursive_count: usize,
 }
 
+/// The paths that a client watches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Watched {
+    paths: BTreeSet<Arc<str>>,
+    /// How long they are, together.
+    bytes: usize,
+}
+
 impl Watches {
+    /// Nobody watches anything, and nobody may watch more than this.
+    pub fn bounded(bounds: WatchBounds) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+
     /// Nobody watches anything.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// A watch that is used up by its first event.
-    pub fn add_one_shot(&mut self, client: ClientId, path: Arc<str>, kind: WatchKind) {
-        self.add(client, path, kind.into());
+    ///
+    /// # Errors
+    /// [`ErrorCode::Throttled`] when the client has as many as it may have.
+    pub fn add_one_shot(
+        &mut self,
+        client: ClientId,
+        path: Arc<str>,
+        kind: WatchKind,
+    ) -> Result<(), ErrorCode> {
+        self.add(client, path, kind.into())
     }
 
     /// A watch that stays.
-    pub fn add_lasting(&mut self, client: ClientId, path: Arc<str>, mode: AddWatchMode) {
-        self.add(client, path, mode.into());
+    ///
+    /// # Errors
+    /// As [`Self::add_one_shot`].
+    pub fn add_lasting(
+        &mut self,
+        client: ClientId,
+        path: Arc<str>,
+        mode: AddWatchMode,
+    ) -> Result<(), ErrorCode> {
+        self.add(client, path, mode.into())
     }
 
     /// Whether the client has such a watch there.
@@ -165,7 +220,7 @@ impl Watches {
 
     /// The client is gone, and its watches with it.
     pub fn forget_client(&mut self, client: ClientId) {
-        for path in self.by_client.remove(&client).unwrap_or_default() {
+        for path in self.by_client.remove(&client).unwrap_or_default().paths {
             let watchers = self.by_path.get_mut(&path).expect("both sides know of each watch");
             let kinds = watchers.remove(&client).expect("both sides know of each watch");
             self.recursive_count -= usize::from(kinds.meets(Kinds::RECURSIVE));
@@ -180,13 +235,13 @@ impl Watches {
         WatchCounts {
             clients: self.by_client.len(),
             paths: self.by_path.len(),
-            watches: self.by_client.values().map(BTreeSet::len).sum(),
+            watches: self.by_client.values().map(|watched| watched.paths.len()).sum(),
         }
     }
 
     /// What each client watches, clients and paths in order.
     pub fn by_client(&self) -> impl Iterator<Item = (ClientId, &BTreeSet<Arc<str>>)> {
-        self.by_client.iter().map(|(client, paths)| (*client, paths))
+        self.by_client.iter().map(|(client, watched)| (*client, &watched.paths))
     }
 
     /// Who watches each path, paths and clients in order.
@@ -239,12 +294,29 @@ impl Watches {
         events
     }
 
-    pub(super) fn add(&mut self, client: ClientId, path: Arc<str>, added: Kinds) {
-        self.by_client.entry(client).or_default().insert(path.clone());
+    pub(super) fn add(
+        &mut self,
+        client: ClientId,
+        path: Arc<str>,
+        added: Kinds,
+    ) -> Result<(), ErrorCode> {
+        let WatchBounds { paths_max, bytes_max } = self.bounds;
+        let watched = self.by_client.entry(client).or_default();
+        if !watched.paths.contains(&path) {
+            if watched.paths.len() >= paths_max || watched.bytes + path.len() > bytes_max {
+                if watched.paths.is_empty() {
+                    self.by_client.remove(&client);
+                }
+                return Err(ErrorCode::Throttled);
+            }
+            watched.bytes += path.len();
+            watched.paths.insert(path.clone());
+        }
         let kinds = self.by_path.entry(path).or_default().entry(client).or_default();
         let is_new = |kind| added.meets(kind) && !kinds.meets(kind);
         self.recursive_count += usize::from(is_new(Kinds::RECURSIVE));
         *kinds = *kinds | added;
+        Ok(())
     }
 
     /// Adds those who have one of these kinds of watches at this path, in order.
@@ -286,14 +358,11 @@ impl Watches {
     }
 }
 
-fn forget_path(
-    by_client: &mut BTreeMap<ClientId, BTreeSet<Arc<str>>>,
-    client: ClientId,
-    path: &str,
-) {
-    let paths = by_client.get_mut(&client).expect("both sides know of each watch");
-    assert!(paths.remove(path), "both sides know of each watch");
-    if paths.is_empty() {
+fn forget_path(by_client: &mut BTreeMap<ClientId, Watched>, client: ClientId, path: &str) {
+    let watched = by_client.get_mut(&client).expect("both sides know of each watch");
+    assert!(watched.paths.remove(path), "both sides know of each watch");
+    watched.bytes -= path.len();
+    if watched.paths.is_empty() {
         by_client.remove(&client);
     }
 }

@@ -28,6 +28,10 @@ use mailstorm_wire::peer::{Forwarded, Notification, PeerMessage, PeerState, Stan
 use mailstorm_wire::txn::Entry;
 use std::collections::BTreeSet;
 
+/// How many sessions one pong tells of; the rest follows in more pongs of the same round. At ten bytes
+/// each they stay far below what a frame between servers can carry.
+pub(super) const TOUCHED_PER_PONG_MAX: usize = 100_000;
+
 /// How far the relation has come, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Step {
@@ -221,9 +225,14 @@ impl Following {
             }
             PeerMessage::Commit { zxid } if self.step == Step::Serving => commit(base, zxid, out),
             PeerMessage::Ping { round } => {
-                let touched = std::mem::take(&mut self.touched).into_iter().collect();
-                send(link, PeerMessage::Pong { round, touched }, out);
-                Ok(())
+                let mut told = std::mem::take(&mut self.touched).into_iter();
+                loop {
+                    let touched = told.by_ref().take(TOUCHED_PER_PONG_MAX).collect();
+                    send(link, PeerMessage::Pong { round, touched }, out);
+                    if told.len() == 0 {
+                        return Ok(());
+                    }
+                }
             }
             PeerMessage::Answer { ticket, answer } if self.step == Step::Serving => {
                 out.events.push_back(ReplicaEvent::Answered { ticket, answer });

@@ -5,12 +5,16 @@
 //! is a disk command, `! committed 2:1` an event.
 
 use super::event::{Outbox, ReplicaEvent};
+use super::following::TOUCHED_PER_PONG_MAX;
 use super::learner::WINDOW_ENTRIES_MAX;
 use super::{Replica, ReplicaConfig, Role};
 use crate::io::{DiskCommand, DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId, Zxid};
-use mailstorm_wire::peer::{LinkPurpose, Notification, PeerMessage, PeerState, Standing, Vote};
+use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId, SessionId, Zxid};
+use mailstorm_wire::peer::{
+    LinkPurpose, Notification, PEER_FRAME_BYTES_MAX, PeerMessage, PeerState, Standing, Vote,
+    encode_message,
+};
 use mailstorm_wire::txn::Entry;
 use std::collections::VecDeque;
 
@@ -798,4 +802,19 @@ fn a_silent_leader_is_left() {
     one.expect(&[]);
     one.wait(1);
     one.expect(&["close 7"]);
+}
+
+#[test]
+fn a_learner_tells_of_more_sessions_than_a_frame_can_carry_in_several_pongs() {
+    let mut one = synchronising("");
+    for session in 0..=TOUCHED_PER_PONG_MAX as i64 {
+        one.call(|replica, _, _| replica.touched(SessionId(i64::MIN | session)));
+    }
+    one.hear(7, PeerMessage::Ping { round: 3 });
+    one.expect(&["> 7: PONG 3", "> 7: PONG 3"]);
+    let touched = vec![SessionId(i64::MIN); TOUCHED_PER_PONG_MAX];
+    let frame = encode_message(&PeerMessage::Pong { round: u64::MAX, touched });
+    assert!(frame.len() < PEER_FRAME_BYTES_MAX);
+    one.hear(7, PeerMessage::Ping { round: 4 });
+    one.expect(&["> 7: PONG 4"]);
 }

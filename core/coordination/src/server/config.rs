@@ -1,8 +1,9 @@
 //! What a server can be told at its start, and what it does when it is told nothing.
 
-use crate::data::DataOptions;
+use crate::data::{DataOptions, WatchBounds};
 use crate::replica::ReplicaConfig;
 use mailstorm_shared::Millis;
+use mailstorm_wire::frame::REQUEST_BYTES_MAX;
 use std::sync::Arc;
 
 /// The shortest session timeout a client can get, in ticks. As ZooKeeper's `minSessionTimeout`: a
@@ -13,16 +14,32 @@ pub const SESSION_TIMEOUT_TICKS_MIN: u64 = 2;
 /// client stand in everybody's way for longer.
 pub const SESSION_TIMEOUT_TICKS_MAX: u64 = 20;
 
-/// The largest frame a client may send. As ZooKeeper's `jute.maxbuffer`.
-pub const FRAME_BYTES_MAX: usize = 1_048_575;
+/// The longest handshake a client may send. One with its password has 45 bytes; the rest is for what
+/// later versions of the protocol may append. Until then nobody has proved to be a client at all.
+pub const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
+
+/// How many identities a client may have, that of its address included. They travel with each of its
+/// writes. One that wants more is refused as if it had not proved it, which ends the connection.
+pub const IDENTITIES_PER_CLIENT_MAX: usize = 32;
+
+/// How many bytes the identities of a client may have together: a name can be as long as a request.
+pub const IDENTITY_BYTES_PER_CLIENT_MAX: usize = 16 << 10;
 
 /// Requests of one client that may be under way before its connection is held.
 pub const OUTSTANDING_PER_CLIENT_MAX: usize = 1_000;
+
+/// How many bytes they may have together. One request more can come on top, since a client is held
+/// when this is reached, and goes on at half of it.
+pub const OUTSTANDING_BYTES_PER_CLIENT_MAX: usize = 4 << 20;
 
 /// Wishes of one server that may be under way at the leader before clients that ask for more are
 /// held. As ZooKeeper's `globalOutstandingLimit`. At twice as many, writes are refused as throttled.
 /// It also bounds the leader: it never has more on its hands than this from each server.
 pub const OUTSTANDING_MAX: usize = 10_000;
+
+/// How many bytes these wishes may have together; beyond, the same happens as beyond their number. They
+/// are on the link to the leader, which must not break under them, and in the leader's memory.
+pub const OUTSTANDING_BYTES_MAX: usize = 16 << 20;
 
 /// Connections of clients that a server keeps. The next one is closed as soon as it is accepted.
 pub const CLIENTS_MAX: usize = 10_000;
@@ -57,8 +74,15 @@ pub struct ServerConfig {
     pub outstanding_per_client_max: usize,
     /// See [`OUTSTANDING_MAX`].
     pub outstanding_max: usize,
-    /// See [`FRAME_BYTES_MAX`].
+    /// See [`OUTSTANDING_BYTES_PER_CLIENT_MAX`].
+    pub outstanding_bytes_per_client_max: usize,
+    /// See [`OUTSTANDING_BYTES_MAX`].
+    pub outstanding_bytes_max: usize,
+    /// The longest frame a client may send, by default and at most [`REQUEST_BYTES_MAX`]: a znode's
+    /// largest data fits, and whatever it becomes on its way to the leader fits a frame there.
     pub frame_bytes_max: usize,
+    /// What one client may watch.
+    pub watches: WatchBounds,
     /// Whether a server without a leader serves reads to clients that said they would take them. Off
     /// by default, as in ZooKeeper: what they see may be arbitrarily old.
     pub read_only_mode: bool,
@@ -84,7 +108,10 @@ impl ServerConfig {
             clients_max: CLIENTS_MAX,
             outstanding_per_client_max: OUTSTANDING_PER_CLIENT_MAX,
             outstanding_max: OUTSTANDING_MAX,
-            frame_bytes_max: FRAME_BYTES_MAX,
+            outstanding_bytes_per_client_max: OUTSTANDING_BYTES_PER_CLIENT_MAX,
+            outstanding_bytes_max: OUTSTANDING_BYTES_MAX,
+            frame_bytes_max: REQUEST_BYTES_MAX,
+            watches: WatchBounds::default(),
             read_only_mode: false,
             super_digest: None,
             sweep_every: SWEEP_EVERY,

@@ -8,16 +8,20 @@
 //! Start at `Server::client_frame`.
 
 use super::Server;
+use super::config::{
+    HANDSHAKE_BYTES_MAX, IDENTITIES_PER_CLIENT_MAX, IDENTITY_BYTES_PER_CLIENT_MAX,
+};
 use super::pipeline::Backlog;
-use crate::data::auth;
+use crate::data::{Identity, auth};
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
 use bytes::Bytes;
 use mailstorm_shared::{Millis, Now, Observation, SessionId, Zxid};
 use mailstorm_wire::client::{
     ConnectRequest, ConnectResponse, ErrorCode, FourLetterWord, Reply, ReplyHeader,
-    decode_connect_request, encode_connect_response, encode_reply, xid,
+    decode_connect_request, encode_connect_response, encode_reply, encode_reply_within, xid,
 };
+use mailstorm_wire::frame::REPLY_BYTES_MAX;
 use mailstorm_wire::peer::Wish;
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -37,6 +41,8 @@ pub(super) struct Client {
     pub(super) held: bool,
     /// What it asked for and has no answer to yet.
     pub(super) backlog: Backlog,
+    /// How many bytes that is, and what came behind the handshake.
+    pub(super) bytes_under_way: usize,
     /// Set when no more requests are taken: how it ends once the backlog is answered.
     pub(super) ending: Option<Ending>,
 }
@@ -110,6 +116,7 @@ impl Server {
             heard: now.monotonic,
             held: false,
             backlog: Backlog::default(),
+            bytes_under_way: 0,
             ending: None,
         };
         let before = self.clients.insert(id, client);
@@ -126,8 +133,10 @@ impl Server {
             return;
         }
         match &mut client.phase {
+            Phase::Fresh if frame.len() > HANDSHAKE_BYTES_MAX => self.hang_up(id, out),
             Phase::Fresh => self.handshake(now, id, &frame, out),
             Phase::Connecting { early, .. } => {
+                client.bytes_under_way += frame.len();
                 early.push_back(frame);
                 self.hold_if_crowded(id, out);
             }
@@ -184,7 +193,7 @@ impl Server {
         request: &ConnectRequest,
         out: &mut Outbox,
     ) {
-        if self.asked.len() >= self.config.outstanding_max * 2 {
+        if self.has_too_much_under_way() {
             self.hang_up(id, out);
             return;
         }
@@ -201,7 +210,7 @@ impl Server {
         let read_only = request.read_only;
         client.phase = Phase::Connecting { read_only, resume, early: VecDeque::new() };
         let ticket = self.next_ticket();
-        self.asked.insert(ticket, id);
+        self.asked.insert(ticket, id, 0);
         if request.session != SessionId::NONE {
             self.resuming.insert(ticket, request.session);
         }
@@ -312,6 +321,8 @@ impl Server {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let before =
             std::mem::replace(&mut client.phase, Phase::Attached { session, timeout, read_only });
+        // What came behind the handshake counts again if it has to wait.
+        client.bytes_under_way = 0;
         self.respond(id, encode_connect_response(response), out);
         if let Phase::Connecting { early, .. } = before {
             for frame in early {
@@ -344,11 +355,13 @@ impl Server {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let super_digest = self.config.super_digest.as_deref();
         match auth::authenticate(scheme, credentials, client.address, super_digest) {
-            Ok(proved) => {
-                for identity in proved {
-                    if !client.identities.contains(&identity) {
-                        client.identities.push(identity);
-                    }
+            Ok(mut proved) => {
+                proved.retain(|identity| !client.identities.contains(identity));
+                client.identities.append(&mut proved);
+                if are_too_many(&client.identities) {
+                    self.respond(id, auth_reply(Some(ErrorCode::AuthFailed)), out);
+                    self.hang_up(id, out);
+                    return;
                 }
                 self.respond(id, auth_reply(None), out);
             }
@@ -359,17 +372,26 @@ impl Server {
         }
     }
 
-    /// A header with the last transaction applied here, and a body if there is no error.
+    /// A header with the last transaction applied here, and a body if there is no error. A body that no
+    /// client would take becomes [`ErrorCode::MarshallingError`]; only reads can find so much. How many
+    /// bytes that is.
     pub(super) fn reply(
         &mut self,
         id: ClientId,
         xid: i32,
         result: Result<Reply, ErrorCode>,
         out: &mut Outbox,
-    ) {
+    ) -> usize {
         let error = result.as_ref().err().copied();
         let header = ReplyHeader { xid, zxid: self.database.last_applied(), error };
-        self.respond(id, encode_reply(&header, result.as_ref().ok()), out);
+        let frame = encode_reply_within(&header, result.as_ref().ok(), REPLY_BYTES_MAX);
+        let frame = frame.unwrap_or_else(|| {
+            let error = Some(ErrorCode::MarshallingError);
+            encode_reply(&ReplyHeader { error, ..header }, None)
+        });
+        let length = frame.len();
+        self.respond(id, frame, out);
+        length
     }
 
     /// One frame to a client.
@@ -445,6 +467,12 @@ impl Server {
         self.watches.forget_client(id);
         true
     }
+}
+
+/// Whether these are more identities than a client may have.
+fn are_too_many(identities: &[Identity]) -> bool {
+    let bytes: usize = identities.iter().map(|(scheme, id)| scheme.len() + id.len()).sum();
+    identities.len() > IDENTITIES_PER_CLIENT_MAX || bytes > IDENTITY_BYTES_PER_CLIENT_MAX
 }
 
 /// The answer to `auth` says nothing of the tree: its zxid is 0, as ZooKeeper's.

@@ -1,6 +1,7 @@
 //! [`Server`]: its state, and who handles which input and which event.
 
 use super::ServerConfig;
+use super::asked::Asked;
 use super::connections::Client;
 use super::leader::Leading;
 use super::sessions::Asker;
@@ -10,6 +11,7 @@ use crate::data::{Database, Watches};
 use crate::io::{ClientId, Input, LinkId, Output, Recovered};
 use crate::replica::{Outbox, Replica, ReplicaEvent, Role};
 use mailstorm_shared::{Millis, Now, ServerId, SessionId, StateHasher, Zxid};
+use mailstorm_wire::frame::REQUEST_BYTES_MAX;
 use mailstorm_wire::peer::Answer;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,7 +27,7 @@ pub struct Server {
     /// Which connection a session is attached to, of those served here.
     pub(super) attached: BTreeMap<SessionId, ClientId>,
     /// Whose wishes are under way, by ticket. A connection may be gone before its answer comes.
-    pub(super) asked: BTreeMap<u64, ClientId>,
+    pub(super) asked: Asked,
     /// The leader's answers to wishes, by what must be applied here before they mean anything.
     pub(super) answers: BTreeMap<Zxid, Vec<(u64, Answer)>>,
     /// Sessions that a connection waits to resume, by ticket.
@@ -75,6 +77,10 @@ impl Server {
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<Self, CorruptSnapshot> {
+        assert!(
+            config.frame_bytes_max <= REQUEST_BYTES_MAX,
+            "a client's frame must fit a frame between servers"
+        );
         let Recovered { state, snapshot, log, findings: _ } = recovered;
         let zxid = snapshot.as_ref().map(|(zxid, _)| *zxid);
         let database = match &snapshot {
@@ -86,14 +92,14 @@ impl Server {
             Replica::new(config.replica.clone(), state, zxid, log, incarnation, now, &mut outbox);
         let mut server = Self {
             upkeep_at: now.monotonic + config.replica.tick,
+            watches: Watches::bounded(config.watches),
             config,
             replica,
             installed: database.last_applied(),
             database,
-            watches: Watches::new(),
             clients: BTreeMap::new(),
             attached: BTreeMap::new(),
-            asked: BTreeMap::new(),
+            asked: Asked::default(),
             answers: BTreeMap::new(),
             resuming: BTreeMap::new(),
             tickets: u64::from(incarnation) << 32,

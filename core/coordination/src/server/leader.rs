@@ -17,7 +17,7 @@ use crate::io::{LinkId, Output};
 use crate::replica::Outbox;
 use mailstorm_shared::{Millis, Now, Observation, ServerId, SessionId, Zxid};
 use mailstorm_wire::peer::{Answer, Forwarded, Wish};
-use mailstorm_wire::txn::{Origin, Txn, TxnBody};
+use mailstorm_wire::txn::{Origin, TXN_BYTES_MAX, Txn, TxnBody};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -235,7 +235,9 @@ impl Server {
             }
             let Some(zxid) = self.replica.next_zxid() else { return };
             if let Some(txn) = self.prepare(now, zxid, wanted) {
-                self.replica.propose(now, txn.encode(), out);
+                let bytes = txn.encode();
+                assert!(bytes.len() <= TXN_BYTES_MAX, "what is prepared fits a transaction");
+                self.replica.propose(now, bytes, out);
             }
         }
     }

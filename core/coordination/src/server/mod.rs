@@ -16,6 +16,7 @@
 //! Start at [`Server::step`], then `pipeline`, then `leader`.
 
 mod applying;
+mod asked;
 pub mod config;
 mod connections;
 mod dispatch;

@@ -21,6 +21,7 @@ use mailstorm_wire::client::{
     ErrorCode, Reply, ReplyHeader, Request, RequestError, WatcherType, decode_request,
     encode_event, encode_reply, xid,
 };
+use mailstorm_wire::frame::REPLY_BYTES_MAX;
 use mailstorm_wire::peer::{Answer, Forwarded, Wish};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -35,7 +36,16 @@ pub(super) struct Backlog {
 #[derive(Clone, Debug, Hash)]
 struct Item {
     xid: i32,
+    /// How long the request is.
+    bytes: usize,
     progress: Progress,
+}
+
+/// A request as it came.
+struct Arrived {
+    xid: i32,
+    bytes: usize,
+    request: Request,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -65,6 +75,13 @@ impl Backlog {
     }
 }
 
+impl Client {
+    fn put(&mut self, item: Item) {
+        self.bytes_under_way += item.bytes;
+        self.backlog.items.push_back(item);
+    }
+}
+
 impl Server {
     /// A frame of a connection with a session.
     pub(super) fn request(&mut self, now: Now, id: ClientId, frame: Bytes, out: &mut Outbox) {
@@ -78,6 +95,7 @@ impl Server {
             out.outputs.push(Output::Observe(Observation::SessionHeard { server, session }));
             self.touch(now.monotonic, session);
         }
+        let bytes = frame.len();
         let (xid, request) = match decode_request(frame) {
             Ok(request) => request,
             Err(error) => {
@@ -86,7 +104,9 @@ impl Server {
             }
         };
         match request {
-            Request::Ping => self.reply(id, xid::PING, Ok(Reply::Empty), out),
+            Request::Ping => {
+                self.reply(id, xid::PING, Ok(Reply::Empty), out);
+            }
             Request::Auth { scheme, credentials } => {
                 self.authenticate(id, &scheme, &credentials, out);
             }
@@ -96,7 +116,7 @@ impl Server {
             request if self.is_idle(id) && !is_for_the_leader(&request) => {
                 self.answer_read(id, xid, &request, out);
             }
-            request => self.enqueue(now, id, session, xid, request, out),
+            request => self.enqueue(now, id, session, Arrived { xid, bytes, request }, out),
         }
     }
 
@@ -113,11 +133,11 @@ impl Server {
         now: Now,
         id: ClientId,
         session: SessionId,
-        xid: i32,
-        request: Request,
+        arrived: Arrived,
         out: &mut Outbox,
     ) {
-        let crowded = self.asked.len() >= self.config.outstanding_max * 2;
+        let Arrived { xid, bytes, request } = arrived;
+        let crowded = self.has_too_much_under_way();
         let Some(client) = self.clients.get_mut(&id) else { return };
         if request == Request::CloseSession {
             client.ending = Some(Ending::Close);
@@ -128,7 +148,7 @@ impl Server {
         };
         let wish = if at_once { Wish::of(&request, &client.identities) } else { None };
         let Some(wish) = wish else {
-            client.backlog.items.push_back(Item { xid, progress: Progress::Waits(request) });
+            client.put(Item { xid, bytes, progress: Progress::Waits(request) });
             self.hold_if_crowded(id, out);
             return;
         };
@@ -140,8 +160,8 @@ impl Server {
         let ticket = next_ticket(&mut self.tickets);
         client.backlog.open_syncs += usize::from(matches!(request, Request::Sync { .. }));
         let progress = Progress::Asked { ticket, request };
-        client.backlog.items.push_back(Item { xid, progress });
-        self.asked.insert(ticket, id);
+        client.put(Item { xid, bytes, progress });
+        self.asked.insert(ticket, id, bytes);
         self.ask(now, ticket, session, wish, out);
         self.hold_if_crowded(id, out);
     }
@@ -174,8 +194,9 @@ impl Server {
     ) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let progress = Progress::Known { result: Err(error), written: None };
-        client.backlog.items.push_back(Item { xid, progress });
+        client.put(Item { xid, bytes: 0, progress });
         self.advance(now, id, out);
+        self.hold_if_crowded(id, out);
     }
 
     fn is_idle(&self, id: ClientId) -> bool {
@@ -239,8 +260,7 @@ impl Server {
         }
         // If the older connection still is there, it goes on.
         if let Some(old) = session.and_then(|session| self.attached.get(&session)).copied() {
-            self.advance(now, old, out);
-            self.ask_waiting_writes(now, old, out);
+            self.go_on(now, old, out);
         }
     }
 
@@ -252,8 +272,7 @@ impl Server {
         let Request::Sync { path } = request else { return };
         *progress = Progress::Known { result: Ok(Reply::Synced(path)), written: None };
         client.backlog.open_syncs -= 1;
-        self.advance(now, id, out);
-        self.ask_waiting_writes(now, id, out);
+        self.go_on(now, id, out);
     }
 
     /// A transaction that a client here waits for has been applied.
@@ -277,27 +296,46 @@ impl Server {
         self.advance(now, id, out);
     }
 
+    /// Something in the way of a connection's requests is gone.
+    fn go_on(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
+        self.advance(now, id, out);
+        if self.ask_waiting_writes(now, id, out) {
+            self.advance(now, id, out);
+        }
+    }
+
     /// Answers what can be answered, oldest first, and ends the connection if nothing is left of one
     /// that was to end.
     pub(super) fn advance(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
+        let mut sent_bytes = 0;
         loop {
             let Some(client) = self.clients.get_mut(&id) else { return };
             match client.backlog.items.front().map(|item| &item.progress) {
                 None | Some(Progress::Asked { .. }) => break,
                 Some(Progress::Waits(request)) if is_for_the_leader(request) => {
                     // A sync before it has just been answered, or a newer connection asks.
-                    self.ask_waiting_writes(now, id, out);
+                    if self.ask_waiting_writes(now, id, out) {
+                        continue;
+                    }
                     break;
                 }
                 Some(Progress::Waits(_) | Progress::Known { .. }) => {}
             }
-            let Some(Item { xid, progress }) = client.backlog.items.pop_front() else { break };
+            let Some(Item { xid, bytes, progress }) = client.backlog.items.pop_front() else {
+                break;
+            };
+            client.bytes_under_way -= bytes;
             match progress {
                 Progress::Known { result, written } => {
                     self.answer_known(id, xid, result, written, out);
                 }
+                Progress::Waits(_) | Progress::Asked { .. } if sent_bytes >= REPLY_BYTES_MAX => {
+                    // Many reads that waited for one write find more together than is kept for one
+                    // client. They have no effect, so they can be refused.
+                    self.reply(id, xid, Err(ErrorCode::Throttled), out);
+                }
                 Progress::Waits(request) | Progress::Asked { request, .. } => {
-                    self.answer_read(id, xid, &request, out);
+                    sent_bytes += self.answer_read(id, xid, &request, out);
                 }
             }
         }
@@ -327,23 +365,33 @@ impl Server {
         }
     }
 
-    /// Asks the leader for the writes that waited, up to the next sync without an answer.
-    fn ask_waiting_writes(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
+    /// Asks the leader for the writes that waited, up to the next sync without an answer. Those that are
+    /// too many now are refused as they would have been when they came; whether there were any.
+    fn ask_waiting_writes(&mut self, now: Now, id: ClientId, out: &mut Outbox) -> bool {
         let mut wishes = Vec::new();
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        let Some(session) = client.session() else { return };
+        let mut refused = false;
+        let (count, bytes_max) = (self.config.outstanding_max, self.config.outstanding_bytes_max);
+        let Some(client) = self.clients.get_mut(&id) else { return false };
+        let Some(session) = client.session() else { return false };
         if is_resuming(&self.resuming, session) {
-            return;
+            return false;
         }
-        for Item { progress, .. } in &mut client.backlog.items {
+        for Item { bytes, progress, .. } in &mut client.backlog.items {
             match progress {
                 Progress::Asked { request: Request::Sync { .. }, .. } => break,
                 Progress::Waits(request) => {
                     let Some(wish) = Wish::of(request, &client.identities) else { continue };
+                    let crowded = self.asked.reaches(count * 2, bytes_max * 2);
+                    if crowded && *request != Request::CloseSession {
+                        let result = Err(ErrorCode::Throttled);
+                        *progress = Progress::Known { result, written: None };
+                        refused = true;
+                        continue;
+                    }
                     let ticket = next_ticket(&mut self.tickets);
                     let request = std::mem::replace(request, Request::Ping);
                     *progress = Progress::Asked { ticket, request };
-                    self.asked.insert(ticket, id);
+                    self.asked.insert(ticket, id, *bytes);
                     wishes.push((ticket, wish));
                 }
                 _ => {}
@@ -352,24 +400,39 @@ impl Server {
         for (ticket, wish) in wishes {
             self.ask(now, ticket, session, wish, out);
         }
+        refused
     }
 
-    /// Answers what needs no leader, from the tree as it is now.
-    fn answer_read(&mut self, id: ClientId, xid: i32, request: &Request, out: &mut Outbox) {
-        let Some(client) = self.clients.get(&id) else { return };
-        let Some(session) = client.session() else { return };
+    /// Answers what needs no leader, from the tree as it is now. How many bytes the answer has.
+    fn answer_read(
+        &mut self,
+        id: ClientId,
+        xid: i32,
+        request: &Request,
+        out: &mut Outbox,
+    ) -> usize {
+        let Some(client) = self.clients.get(&id) else { return 0 };
+        let Some(session) = client.session() else { return 0 };
         let result = match request {
             Request::WhoAmI => Ok(Reply::WhoAmI(client.identities.clone())),
             Request::SetWatches(set) => {
-                let events = self.watches.rearm(id, &self.database, set, &client.identities);
-                for event in &events {
-                    self.respond(id, encode_event(event), out);
+                match self.watches.rearm(id, &self.database, set, &client.identities) {
+                    Ok(events) => {
+                        for event in &events {
+                            self.respond(id, encode_event(event), out);
+                        }
+                        Ok(Reply::Empty)
+                    }
+                    Err(refused) => {
+                        // Some are set and some are not: it must not go on as if it watched them all.
+                        let length = self.reply(id, xid, Err(refused), out);
+                        self.hang_up(id, out);
+                        return length;
+                    }
                 }
-                Ok(Reply::Empty)
             }
             Request::AddWatch { path, mode } => {
-                self.watches.add_lasting(id, path.clone(), *mode);
-                Ok(Reply::WatchAdded)
+                self.watches.add_lasting(id, path.clone(), *mode).map(|()| Reply::WatchAdded)
             }
             Request::CheckWatches { path, kind } => self.has_watch(id, path, *kind),
             Request::RemoveWatches { path, kind } => {
@@ -377,11 +440,10 @@ impl Server {
             }
             request => {
                 let result = self.database.read(request, session, &client.identities);
-                self.leave_watch(id, request, &result);
-                result
+                self.leave_watch(id, request, &result).and(result)
             }
         };
-        self.reply(id, xid, result, out);
+        self.reply(id, xid, result, out)
     }
 
     fn has_watch(&self, id: ClientId, path: &str, kind: WatcherType) -> Result<Reply, ErrorCode> {
@@ -393,8 +455,14 @@ impl Server {
     }
 
     /// The one-shot watch that a read asked for. Of a znode that is not there, `exists` alone leaves
-    /// one; whoever may not read a znode may not watch it either.
-    fn leave_watch(&mut self, id: ClientId, request: &Request, result: &Result<Reply, ErrorCode>) {
+    /// one; whoever may not read a znode may not watch it either. A read whose watch is one too many
+    /// finds nothing: its client would wait for an event that never comes.
+    fn leave_watch(
+        &mut self,
+        id: ClientId,
+        request: &Request,
+        result: &Result<Reply, ErrorCode>,
+    ) -> Result<(), ErrorCode> {
         let (path, kind) = match (request, result) {
             (Request::Exists { path, watch: true }, Ok(_)) => (path, WatchKind::Data),
             (Request::Exists { path, watch: true }, Err(ErrorCode::NoNode)) => {
@@ -402,9 +470,9 @@ impl Server {
             }
             (Request::GetData { path, watch: true }, Ok(_)) => (path, WatchKind::Data),
             (Request::Children { path, watch: true, .. }, Ok(_)) => (path, WatchKind::Child),
-            _ => return,
+            _ => return Ok(()),
         };
-        self.watches.add_one_shot(id, path.clone(), kind);
+        self.watches.add_one_shot(id, path.clone(), kind)
     }
 
     /// A server without a leader changes nothing. Closing a session that only this server knows, or
@@ -434,10 +502,12 @@ impl Server {
 
     /// Stops reading from a client that has too much under way, or while the server has.
     pub(super) fn hold_if_crowded(&mut self, id: ClientId, out: &mut Outbox) {
-        let crowded = self.asked.len() >= self.config.outstanding_max;
+        let crowded = self.has_much_under_way();
         let max = self.config.outstanding_per_client_max;
+        let bytes_max = self.config.outstanding_bytes_per_client_max;
         let Some(client) = self.clients.get_mut(&id) else { return };
-        if !client.held && (crowded || waiting(client) >= max) {
+        let much = waiting(client) >= max || client.bytes_under_way >= bytes_max;
+        if !client.held && (crowded || much) {
             client.held = true;
             self.crowded |= crowded;
             out.outputs.push(Output::HoldClient { client: id, held: true });
@@ -446,19 +516,32 @@ impl Server {
 
     /// Reads on from a client that has answers to half of what it may have under way.
     pub(super) fn release(&mut self, id: ClientId, out: &mut Outbox) {
-        let crowded = self.asked.len() >= self.config.outstanding_max;
+        let crowded = self.has_much_under_way();
         let enough = self.config.outstanding_per_client_max / 2;
+        let bytes_enough = self.config.outstanding_bytes_per_client_max / 2;
         let Some(client) = self.clients.get_mut(&id) else { return };
-        if client.held && !crowded && waiting(client) <= enough {
+        let little = waiting(client) <= enough && client.bytes_under_way <= bytes_enough;
+        if client.held && !crowded && little {
             client.held = false;
             out.outputs.push(Output::HoldClient { client: id, held: false });
         }
     }
 
+    /// Whether the leader has so many wishes of this server that clients are held.
+    fn has_much_under_way(&self) -> bool {
+        self.asked.reaches(self.config.outstanding_max, self.config.outstanding_bytes_max)
+    }
+
+    /// Whether it has so many that nothing more is asked, of whomever.
+    pub(super) fn has_too_much_under_way(&self) -> bool {
+        self.asked.reaches(self.config.outstanding_max * 2, self.config.outstanding_bytes_max * 2)
+    }
+
     /// A wish has its answer: whose it was, if it was one of this life.
     fn no_longer_asked(&mut self, ticket: u64, out: &mut Outbox) -> Option<ClientId> {
-        let id = self.asked.remove(&ticket)?;
-        if self.crowded && self.asked.len() <= self.config.outstanding_max / 2 {
+        let id = self.asked.remove(ticket)?;
+        let (count, bytes) = (self.config.outstanding_max, self.config.outstanding_bytes_max);
+        if self.crowded && !self.asked.reaches(count / 2 + 1, bytes / 2 + 1) {
             // Clients may be held that wait for nothing themselves: nobody else would release them.
             self.crowded = false;
             let held: Vec<ClientId> =

@@ -21,7 +21,7 @@ use super::types::{
     ErrorCode, MultiReply, Reply, ReplyHeader, Request, Stat, WatchEvent, WatchEventKind,
 };
 use crate::jute::{Malformed, Reader, Writer};
-use crate::raw::{Encode, Sink, to_bytes};
+use crate::raw::{Encode, Sink, to_bytes, to_bytes_within};
 use bytes::Bytes;
 use mailstorm_shared::Zxid;
 use mailstorm_shared::observation::EventKind;
@@ -90,6 +90,17 @@ impl ReplyShape {
 pub fn encode_reply(header: &ReplyHeader, reply: Option<&Reply>) -> Bytes {
     let reply = reply.filter(|_| header.error.is_none());
     to_bytes(&Headed { header, reply })
+}
+
+/// As [`encode_reply`], or `None` when the body would have more than `bytes_max` bytes: what a znode
+/// holds adds up to more than a frame can carry, and the server has to say so instead.
+pub fn encode_reply_within(
+    header: &ReplyHeader,
+    reply: Option<&Reply>,
+    bytes_max: usize,
+) -> Option<Bytes> {
+    let reply = reply.filter(|_| header.error.is_none());
+    to_bytes_within(&Headed { header, reply }, bytes_max)
 }
 
 struct Headed<'a> {

@@ -127,6 +127,19 @@ enum Place {
     Step,
 }
 
+impl TxnBody {
+    /// How many bytes it takes in a transaction, alone or as a step of a multi.
+    pub fn encoded_len(&self) -> usize {
+        encoded_len(self)
+    }
+}
+
+impl Encode for TxnBody {
+    fn encode(&self, out: &mut impl Sink) {
+        write_body(out, self, Place::Alone);
+    }
+}
+
 fn write_body(out: &mut impl Sink, body: &TxnBody, place: Place) {
     match body {
         TxnBody::Nothing => out.u8(tag::NOTHING),

@@ -18,11 +18,13 @@ fn add(watches: &mut Watches, line: &str) {
     let words: Vec<_> = line.split(' ').collect();
     let (client, path) = (ClientId(words[0].parse().unwrap()), words[2].into());
     match words[1] {
-        "data" => watches.add_one_shot(client, path, WatchKind::Data),
-        "exist" => watches.add_one_shot(client, path, WatchKind::Exist),
-        "child" => watches.add_one_shot(client, path, WatchKind::Child),
-        "persistent" => watches.add_lasting(client, path, AddWatchMode::Persistent),
-        "recursive" => watches.add_lasting(client, path, AddWatchMode::PersistentRecursive),
+        "data" => watches.add_one_shot(client, path, WatchKind::Data).unwrap(),
+        "exist" => watches.add_one_shot(client, path, WatchKind::Exist).unwrap(),
+        "child" => watches.add_one_shot(client, path, WatchKind::Child).unwrap(),
+        "persistent" => watches.add_lasting(client, path, AddWatchMode::Persistent).unwrap(),
+        "recursive" => {
+            watches.add_lasting(client, path, AddWatchMode::PersistentRecursive).unwrap()
+        }
         kind => panic!("what is {kind}?"),
     }
 }
@@ -266,7 +268,7 @@ fn check_rearm(before: &[&str], after: &[&str], set: &str, told: &str, again: &[
         list.push(path.into());
     }
     let mut watches = Watches::new();
-    let events = watches.rearm(ClientId(1), &stage.database, &wanted, &[]);
+    let events = watches.rearm(ClientId(1), &stage.database, &wanted, &[]).unwrap();
     assert!(events.iter().all(|event| event.zxid == Zxid::ZERO));
     let shown: Vec<_> = events.iter().map(show).collect();
     assert_eq!(shown.join(", "), told, "{before:?} {after:?} {set}");
@@ -405,7 +407,7 @@ proptest! {
         let all: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
         let rearm = |set: SetWatches| {
             let mut watches = Watches::new();
-            let events = watches.rearm(ClientId(1), &leader.database, &set, &root);
+            let events = watches.rearm(ClientId(1), &leader.database, &set, &root).unwrap();
             events.iter().map(show).collect::<BTreeSet<_>>()
         };
         let paths = || all.iter().map(|path| path.as_str().into()).collect();
