@@ -1,7 +1,7 @@
 //! Quorum safety: what was acknowledged is never lost, and there is one history.
 //!
 //! Definition. Each server's log is followed through appends, cuts, snapshots, syncs, crashes and
-//! damaged disks ([`ServerLog`]). Then:
+//! damaged disks (`server_log.rs`). Then:
 //! - a leader counts a transaction as committed only when a majority of the configured voters has it
 //!   durably (`minority`), and only if no newer leader's history can be without it (`forked`);
 //! - an established leader's history is on the disks of a majority (`established_early`) and contains
