@@ -20,8 +20,9 @@ fn write_one(out: &mut String, s: &Summary) -> std::fmt::Result {
     let mark = if s.violation > 0 { "❌" } else { "✅" };
     writeln!(out, "## {mark} {}: {} of {} seeds pass\n", s.scenario, s.pass, s.seeds)?;
     for group in s.groups.values().take(GROUPS_SHOWN_MAX) {
+        let again = s.again(group.first_seed);
         let lines =
-            violation_lines(&group.first, &s.scenario, group.first_seed, &group.first_trace);
+            violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
         writeln!(out, "```text\n{lines}```\n")?;
     }
     if s.groups.len() > GROUPS_SHOWN_MAX {

@@ -59,6 +59,8 @@ pub struct Summary {
     pub speedup: f64,
     /// One hash over the traces of all runs, in order.
     pub trace_hash: String,
+    /// What a replay must be given besides scenario and seed: the plan and the inbox, as options.
+    pub replay_options: String,
 }
 
 /// Violations that are probably one.
@@ -79,6 +81,11 @@ pub struct Group {
 }
 
 impl Summary {
+    /// What stands after `mailstorm replay` to see a seed again.
+    pub fn again(&self, seed: u64) -> String {
+        format!("{} --seed {seed}{}", self.scenario, self.replay_options)
+    }
+
     /// How many goals were reached at least once.
     pub fn goals_reached(&self) -> usize {
         self.reached.values().filter(|count| **count > 0).count()

@@ -29,6 +29,7 @@ pub struct Tally {
     events: u64,
     virtual_ns: u64,
     traces: StateHasher,
+    replay_options: String,
 }
 
 impl Tally {
@@ -51,7 +52,14 @@ impl Tally {
             events: 0,
             virtual_ns: 0,
             traces: StateHasher::new(),
+            replay_options: String::new(),
         }
+    }
+
+    /// The same, of runs that only these options make again, each with a space before it.
+    #[must_use]
+    pub fn replayed_with(self, replay_options: String) -> Self {
+        Self { replay_options, ..self }
     }
 
     /// Adds a run. Runs are added in the order of their seeds, so that the joint trace hash is the same
@@ -158,6 +166,7 @@ impl Tally {
             messages_per_second: per_wall_second(self.messages as f64),
             speedup: per_wall_second(virtual_seconds),
             trace_hash: format!("{:016x}", self.traces.finish()),
+            replay_options: self.replay_options.clone(),
         }
     }
 }

@@ -53,7 +53,7 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
         writeln!(out, "UNKNOWN    {why} ({} seeds)", grouped(*count))?;
     }
     for (fingerprint, group) in &s.groups {
-        write_group(out, &s.scenario, fingerprint, group)?;
+        write_group(out, &s.again(group.first_seed), fingerprint, group)?;
     }
     for goal in s.goals_missed() {
         writeln!(out, "NOT REACHED  {goal}: the storm never came that far; run more seeds")?;
@@ -76,11 +76,11 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
 
 fn write_group(
     out: &mut String,
-    scenario: &str,
+    again: &str,
     fingerprint: &str,
     group: &Group,
 ) -> std::fmt::Result {
-    out.push_str(&violation_lines(&group.first, scenario, group.first_seed, &group.first_trace));
+    out.push_str(&violation_lines(&group.first, group.first_seed, again, &group.first_trace));
     let named: Vec<_> = group.seeds.iter().map(u64::to_string).collect();
     let more = if group.count > named.len() as u64 { ", ..." } else { "" };
     writeln!(
@@ -92,12 +92,13 @@ fn write_group(
     )
 }
 
-/// What a violation says of itself: what, when, who, and the line that replays it.
-pub fn violation_lines(violation: &Violation, scenario: &str, seed: u64, trace: &str) -> String {
+/// What a violation says of itself: what, when, who, and the line that replays it; `again` is what
+/// stands in it after `mailstorm replay`.
+pub fn violation_lines(violation: &Violation, seed: u64, again: &str, trace: &str) -> String {
     let nodes: Vec<_> = violation.nodes.iter().map(|node| &*node.0).collect();
     let who = if nodes.is_empty() { String::new() } else { format!(" [{}]", nodes.join(", ")) };
     format!(
-        "VIOLATION  {}/{}  seed {seed}  at {}{who}: {}\n  replay   mailstorm replay {scenario} --seed {seed}        (trace {trace})\n",
+        "VIOLATION  {}/{}  seed {seed}  at {}{who}: {}\n  replay   mailstorm replay {again}        (trace {trace})\n",
         violation.checker,
         violation.kind,
         seconds(violation.at_ns),
@@ -125,7 +126,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -210,7 +211,7 @@ mod tests {
             detail: "m-1 was accepted twice".into(),
         };
         assert_eq!(
-            violation_lines(&violation, "mail-claims", 42, "00ff"),
+            violation_lines(&violation, 42, "mail-claims --seed 42", "00ff"),
             "VIOLATION  exactly-once/doubled  seed 42  at 5.000 s [w1, sink]: m-1 was accepted twice\n  \
              replay   mailstorm replay mail-claims --seed 42        (trace 00ff)\n"
         );

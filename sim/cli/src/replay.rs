@@ -28,7 +28,10 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
                     let number = index + 1;
                     Failure::new(format!("{}: fault {number}: {problem}", arguments.what))
                 })?;
-                Some(plan)
+                // With a plan that is given, the storm ends when the plan does; with one that was drawn
+                // from the seed it may last longer.
+                let is_drawn = RunSpec::new(scenario.clone(), seed).plan() == plan;
+                Some(plan).filter(|_| !is_drawn)
             }
             None => None,
         },
@@ -46,7 +49,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         put(file, &json)?;
     }
     if arguments.json.as_deref() != Some(Path::new("-")) {
-        crate::print(&told(&run))?;
+        crate::print(&told(&run, &again(arguments)))?;
     }
     Ok(match run.outcome.verdict() {
         Verdict::Pass => ExitCode::Pass,
@@ -94,14 +97,39 @@ pub(crate) fn in_another_process(run: &Run, arguments: &StormArguments) -> Resul
         .ok_or_else(|| failed(String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
+/// The options that a replay needs to make the same run: each with a space before it, quoted where a
+/// shell would not take it for one word.
+pub(crate) fn options(plan: Option<&Path>, inbox: Option<&Path>) -> String {
+    [("--plan", plan), ("--inbox", inbox)]
+        .into_iter()
+        .filter_map(|(option, path)| Some((option, path?)))
+        .map(|(option, path)| format!(" {option} {}", quoted(&path.to_string_lossy())))
+        .collect()
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// What was given to this replay, to give it again.
+fn again(arguments: &ReplayArguments) -> String {
+    let seed = arguments.seed.map(|seed| format!(" --seed {seed}")).unwrap_or_default();
+    let options = options(arguments.plan.as_deref(), arguments.inbox.as_deref());
+    format!("{}{seed}{options}", quoted(&arguments.what))
+}
+
 /// What a replay shows: the faults, the verdicts, the figures.
-fn told(run: &Run) -> String {
+fn told(run: &Run, again: &str) -> String {
     let mut out = String::new();
-    write_told(&mut out, run).expect("writing to a string cannot fail");
+    write_told(&mut out, run, again).expect("writing to a string cannot fail");
     out
 }
 
-fn write_told(out: &mut String, run: &Run) -> std::fmt::Result {
+fn write_told(out: &mut String, run: &Run, again: &str) -> std::fmt::Result {
     let outcome = &run.outcome;
     writeln!(out, "{} seed {}: {} faults", run.scenario, run.seed, run.plan.faults.len())?;
     for line in run.plan.to_toml().lines().filter(|line| !line.is_empty()) {
@@ -116,7 +144,7 @@ fn write_told(out: &mut String, run: &Run) -> std::fmt::Result {
     }
     let hash = outcome.trace_hash.to_string();
     for violation in outcome.violations() {
-        out.push_str(&violation_lines(violation, &run.scenario, run.seed, &hash));
+        out.push_str(&violation_lines(violation, run.seed, again, &hash));
     }
     let reached: Vec<_> = outcome
         .reached

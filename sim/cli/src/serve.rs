@@ -2,8 +2,10 @@
 
 use crate::args::Service;
 use crate::failure::{ExitCode, Failure};
+use mailstorm_host::coordination::Listening;
 use mailstorm_host::real::run_real_server;
 use std::io::IsTerminal;
+use std::rc::Rc;
 use tracing_subscriber::EnvFilter;
 
 /// Serves until the process is stopped, or cannot go on.
@@ -18,6 +20,10 @@ pub(crate) fn serve(service: &Service) -> Result<ExitCode, Failure> {
     let mut server =
         mailstorm_host::config::load(config).map_err(|error| Failure::new(error.to_string()))?;
     server.settings.initialise |= initialise;
+    server.settings.on_listening = Some(Rc::new(|listening: &Listening| {
+        let peers = listening.peers.as_ref().map_or("none", |address| &address.0);
+        tracing::info!(clients = %listening.clients, peers, "listening");
+    }));
     run_real_server(server).map_err(|error| Failure::new(error.to_string()))?;
     Ok(ExitCode::Pass)
 }

@@ -33,25 +33,57 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
         .iter()
         .map(|scenario| arguments.plan.as_deref().map(|file| read_plan(file, scenario)).transpose())
         .collect::<Result<Vec<_>, _>>()?;
+    expect_writable(arguments)?;
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
     let mut summaries = Vec::new();
     let mut code = ExitCode::Pass;
     for (scenario, plan) in scenarios.into_iter().zip(plans) {
         let sweep = Sweep { scenario, plan, jobs, arguments };
         let (summary, swept) = sweep.run()?;
-        crate::print(&text(&summary))?;
+        tell_people(arguments, &summary)?;
         code = worse(code, swept);
         summaries.push(summary);
     }
-    let report = arguments.out.join("summary.md");
-    write(&report, markdown(&summaries).as_bytes())?;
+    // Whatever cannot be written, the rest is.
+    let report = write(&arguments.out.join("summary.md"), markdown(&summaries).as_bytes());
     if let Some(file) = &arguments.json {
         let mut json = serde_json::to_string_pretty(&Totals::of(summaries))
             .expect("a summary is plain data with string keys");
         json.push('\n');
         put(file, &json)?;
     }
+    report?;
     Ok(code)
+}
+
+/// Prints a summary; beside the results for machines, if those have standard output to themselves.
+fn tell_people(arguments: &StormArguments, summary: &Summary) -> Result<(), Failure> {
+    if is_terminal(arguments.json.as_deref()) {
+        crate::tell(text(summary).trim_end());
+        return Ok(());
+    }
+    crate::print(&text(summary))
+}
+
+/// Makes the places for the results, so that nobody learns only after hours that there are none.
+fn expect_writable(arguments: &StormArguments) -> Result<(), Failure> {
+    fs::create_dir_all(&arguments.out).map_err(|error| Failure::writing(&arguments.out, &error))?;
+    let Some(file) = arguments.json.as_deref().filter(|file| !is_terminal(Some(file))) else {
+        return Ok(());
+    };
+    make_folder(file)
+        .and_then(|()| fs::File::options().append(true).create(true).open(file).map(|_| ()))
+        .map_err(|error| Failure::writing(file, &error))
+}
+
+fn is_terminal(file: Option<&Path>) -> bool {
+    file == Some(Path::new("-"))
+}
+
+/// Makes the folder of a file.
+fn make_folder(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.map_or(Ok(()), fs::create_dir_all)
 }
 
 /// The scenario of this name.
@@ -81,16 +113,14 @@ pub(crate) fn read_plan(file: &Path, scenario: &Arc<dyn Scenario>) -> Result<Pla
 
 /// Writes a file whose folders may be missing.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder
-        .map_or(Ok(()), fs::create_dir_all)
+    make_folder(path)
         .and_then(|()| fs::write(path, bytes))
         .map_err(|error| Failure::writing(path, &error))
 }
 
 /// Writes to a file, or to the terminal for `-`.
 pub(crate) fn put(file: &Path, text: &str) -> Result<(), Failure> {
-    if file == Path::new("-") { crate::print(text) } else { write(file, text.as_bytes()) }
+    if is_terminal(Some(file)) { crate::print(text) } else { write(file, text.as_bytes()) }
 }
 
 /// One job per processor.
@@ -122,7 +152,8 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     fn run(&self) -> Result<(Summary, ExitCode), Failure> {
         let goals = self.scenario.goals().into_iter().map(|goal| goal.name.to_owned());
-        let mut tally = Tally::new(self.scenario.name(), goals);
+        let mut tally =
+            Tally::new(self.scenario.name(), goals).replayed_with(self.replay_options());
         let seeds = self.arguments.seeds.0.clone();
         let (first, last) = (*seeds.start(), *seeds.end());
         let is_endless = self.arguments.time.is_some();
@@ -159,11 +190,15 @@ impl Sweep<'_> {
             }
         });
         progress.finish();
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
         let wall = WallClock { wall_seconds: progress.elapsed().as_secs_f64(), jobs: self.jobs };
         let summary = tally.summary(wall);
+        if let Some(failure) = failure {
+            // What was found so far is not lost with what could not be done.
+            if summary.seeds > 0 {
+                tell_people(self.arguments, &summary)?;
+            }
+            return Err(failure);
+        }
         let ended = if summary.violation > 0 {
             ExitCode::Violation
         } else if summary.unknown > 0 || self.misses_goals(&summary) {
@@ -189,8 +224,9 @@ impl Sweep<'_> {
     fn note_violation(&self, run: &Run, tally: &Tally, progress: &Progress) -> Result<(), Failure> {
         if tally.violations() <= TOLD_AT_ONCE_MAX {
             let trace = run.outcome.trace_hash.to_string();
+            let again = format!("{} --seed {}{}", run.scenario, run.seed, self.replay_options());
             for violation in run.outcome.violations().take(1) {
-                progress.say(&violation_lines(violation, &run.scenario, run.seed, &trace));
+                progress.say(&violation_lines(violation, run.seed, &again, &trace));
             }
         }
         if tally.violations() <= WRITTEN_MAX {
@@ -199,6 +235,10 @@ impl Sweep<'_> {
             write(&folder.join("plan.toml"), run.plan.to_toml().as_bytes())?;
         }
         Ok(())
+    }
+
+    fn replay_options(&self) -> String {
+        replay::options(self.arguments.plan.as_deref(), self.arguments.inbox.as_deref())
     }
 
     fn folder(&self, run: &Run) -> PathBuf {
@@ -213,8 +253,12 @@ impl Sweep<'_> {
         Ok((again != trace).then(|| {
             format!(
                 "NOT DETERMINISTIC  {} seed {}: trace {trace} here, {again} in another process\n  \
-                 replay   mailstorm replay {} --seed {}",
-                run.scenario, run.seed, run.scenario, run.seed
+                 replay   mailstorm replay {} --seed {}{}",
+                run.scenario,
+                run.seed,
+                run.scenario,
+                run.seed,
+                self.replay_options()
             )
         }))
     }

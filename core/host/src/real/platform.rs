@@ -59,7 +59,21 @@ impl Platform for RealPlatform {
     }
 
     fn observe(&self, observation: Observation) {
-        tracing::debug!(?observation);
+        match observation {
+            // What an operator wants to read without asking; there are few of them.
+            Observation::Looking { server } => tracing::info!(%server, "looks for a leader"),
+            Observation::Leads { server, epoch, .. } => tracing::info!(%server, %epoch, "leads"),
+            Observation::Follows { server, leader, epoch } => {
+                tracing::info!(%server, %leader, %epoch, "follows");
+            }
+            Observation::SteppedDown { server, epoch, why } => {
+                tracing::info!(%server, %epoch, %why, "steps down");
+            }
+            Observation::SessionExpired { server, session, silent_for, .. } => {
+                tracing::info!(%server, %session, %silent_for, "session expired");
+            }
+            other => tracing::debug!(observation = ?other),
+        }
     }
 }
 
