@@ -3,7 +3,8 @@
 //! Definition. For every mail that was in the inbox, the sink accepts exactly one result: no second one
 //! at any time (`doubled`), not none at the end (`lost`). It accepts nothing for a mail that nobody sent
 //! (`invented`), and, where the right answers are known, no other verdict than the right one
-//! (`wrong_verdict`), unless it was set aside as `poison` after three vain attempts. "At least" and "at most" are not asked one by one: each alone is easy to keep.
+//! (`wrong_verdict`), unless it was set aside as `poison` after three vain attempts. "At least" and "at
+//! most" are not asked one by one: each alone is easy to keep.
 //! Source: what the pipeline promises (the design's "The mail"); the effect that counts is the sink's,
 //! since a worker that was paused, or whose answer was lost, cannot know what it did.
 //! Figure: how often each mail was attempted. Attempts may repeat as often as the storm demands.
