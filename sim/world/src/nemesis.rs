@@ -283,6 +283,7 @@ impl Nemesis {
                     if begins {
                         slow.push((index, factor));
                     }
+                    world.disk_pace_changed(*node);
                 }
             }
             FaultKind::DiskFull { .. }
@@ -487,9 +488,16 @@ impl Nemesis {
 
     /// Changes the speed of a node's clocks, or sets it back.
     fn drift(&self, index: usize, node: usize, ppm: Option<i32>) {
+        // Where drifts overlap, the latest to begin has its way.
+        let others = self.active.iter().rev().filter(|(other, _)| **other != index);
+        let other = others.into_iter().find_map(|(_, active)| match active.kind {
+            FaultKind::Drift { ppm, .. } if active.lists[0].contains(&node) => Some(ppm),
+            _ => None,
+        });
+        let ppm = ppm.or(other).unwrap_or(self.natural_ppm[node]);
         let mut world = self.world.borrow_mut();
         let now = world.now;
-        world.nodes[node].clock.set_ppm(now, ppm.unwrap_or(self.natural_ppm[node]));
+        world.nodes[node].clock.set_ppm(now, ppm);
         world.faults.effective(index);
         world.clock_changed(node);
     }

@@ -13,6 +13,7 @@ use crate::slab::Id;
 use crate::stream::Stream;
 use crate::world::World;
 use files::{Files, SyncMark};
+use std::collections::VecDeque;
 use std::io;
 use std::task::{Poll, Waker};
 
@@ -24,6 +25,8 @@ pub(crate) struct Device {
     pub(crate) is_torn: bool,
     stream: Stream,
     free_at: u64,
+    /// Operations under way, in the order of asking, each with what it takes on a healthy disk.
+    under_way: VecDeque<(Id, u64)>,
     /// Operations that wait for a stalled disk, in the order of asking.
     stalled: Vec<Id>,
 }
@@ -65,6 +68,7 @@ impl Device {
             is_torn: false,
             stream: Stream::new(seed, &format!("disk {node} pace")),
             free_at: 0,
+            under_way: VecDeque::new(),
             stalled: Vec::new(),
         }
     }
@@ -77,8 +81,15 @@ impl Device {
         (us + late_us) * 1_000
     }
 
+    /// When something is done that is begun now, after all that is under way.
+    fn done_at(&self, now: u64, healthy_ns: u64) -> u64 {
+        let factor = self.faults.slow.iter().map(|(_, by)| u64::from(*by)).max().unwrap_or(1);
+        self.free_at.max(now).saturating_add(healthy_ns.saturating_mul(factor))
+    }
+
     /// Nothing is under way any more: the process died.
     pub(crate) fn forget_work(&mut self, now: u64) {
+        self.under_way.clear();
         self.stalled.clear();
         self.is_torn = false;
         self.free_at = now;
@@ -112,16 +123,14 @@ impl World {
         let Self { nodes, faults, queue, disk_work, now, .. } = self;
         let device = &mut nodes[node].disk;
         let id = disk_work.insert(DiskWork { node, what, waker: None, done: None });
-        let mut factor = 1;
-        for (fault, by) in &device.faults.slow {
+        device.under_way.push_back((id, healthy_ns));
+        for (fault, _) in &device.faults.slow {
             faults.effective(*fault);
-            // The slowest counts: multiplied, a few faults together would outlast the storm by hours.
-            factor = factor.max(u64::from(*by));
         }
         for fault in &device.faults.stalled {
             faults.effective(*fault);
         }
-        device.free_at = device.free_at.max(*now).saturating_add(healthy_ns.saturating_mul(factor));
+        device.free_at = device.done_at(*now, healthy_ns);
         queue.push(device.free_at, Due::Disk(id));
         id
     }
@@ -159,9 +168,16 @@ impl World {
 
     /// An operation's time is over.
     pub(crate) fn disk_due(&mut self, id: Id) {
-        let Some(work) = self.disk_work.get_mut(id) else { return };
-        let Self { nodes, faults, .. } = self;
+        let Some(work) = self.disk_work.get_mut(id).filter(|work| work.done.is_none()) else {
+            return;
+        };
+        let Self { nodes, faults, now, .. } = self;
         let device = &mut nodes[work.node].disk;
+        device.under_way.retain(|(other, _)| *other != id);
+        if device.under_way.is_empty() {
+            // It may have been done before its time, where the pace changed.
+            device.free_at = *now;
+        }
         if !device.faults.stalled.is_empty() {
             device.faults.stalled.iter().for_each(|fault| faults.effective(*fault));
             device.stalled.push(id);
@@ -209,6 +225,19 @@ impl World {
     pub(crate) fn disk_answers(&mut self, node: usize) {
         for id in std::mem::take(&mut self.nodes[node].disk.stalled) {
             self.queue.push(self.now, Due::Disk(id));
+        }
+    }
+
+    /// The disk has another pace: what is under way begins again at that pace.
+    pub(crate) fn disk_pace_changed(&mut self, node: usize) {
+        let Self { nodes, queue, now, .. } = self;
+        let device = &mut nodes[node].disk;
+        device.free_at = *now;
+        for place in 0..device.under_way.len() {
+            let (id, healthy_ns) = device.under_way[place];
+            device.free_at = device.done_at(*now, healthy_ns);
+            // The queue may know of a later time as well, at which there is then nothing to do.
+            queue.push(device.free_at, Due::Disk(id));
         }
     }
 

@@ -159,6 +159,17 @@ fn a_stalled_disk_answers_when_it_is_well_again_and_a_slow_one_late() {
 }
 
 #[test]
+fn a_disk_that_was_slow_for_several_reasons_is_well_as_soon_as_they_are_gone() {
+    let slow = |factor| FaultKind::DiskSlow { nodes: nodes(&["c1"]), factor };
+    let stage = Stage::new().client("c1", journal);
+    let stage = stage.fault(1_000, 2_000, slow(1_000)).fault(1_000, 3_000, slow(1_000_000));
+    stage.check(|run| {
+        assert!(when(run, "done") < 4_000 + 300 * 20, "{:?}", told(run));
+        assert!(told(run).iter().any(|t| (4_000..4_100).contains(&t.0)));
+    });
+}
+
+#[test]
 fn a_full_disk_and_a_failing_sync_say_so() {
     let full = FaultKind::DiskFull { nodes: nodes(&["c1"]) };
     Stage::new().client("c1", journal).fault(1_000, 1_000, full).check(|run| {
