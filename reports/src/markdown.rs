@@ -21,8 +21,7 @@ fn write_one(out: &mut String, s: &Summary) -> std::fmt::Result {
     writeln!(out, "## {mark} {}: {} of {} seeds pass\n", s.scenario, s.pass, s.seeds)?;
     for group in s.groups.values().take(GROUPS_SHOWN_MAX) {
         let again = s.again(group.first_seed);
-        let lines =
-            violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
+        let lines = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
         writeln!(out, "```text\n{lines}```\n")?;
     }
     if s.groups.len() > GROUPS_SHOWN_MAX {

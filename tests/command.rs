@@ -1,0 +1,444 @@
+//! The command line: what it answers, what it refuses, and with which exit code.
+
+use crate::support::{Ended, Killed, Server, free_port, mailstorm, run};
+use serde_json::Value;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const PASS: Option<i32> = Some(0);
+const VIOLATION: Option<i32> = Some(1);
+const USAGE: Option<i32> = Some(3);
+
+/// A plan under which no service could keep its word: all disks lie, then all machines lose power.
+const LYING_DISKS: &str = "\
+lifts_atlas = true
+
+[[faults]]
+at_ms = 0
+lasts_ms = 20000
+kind.sync_lies = { nodes = [\"s1\", \"s2\", \"s3\", \"s4\", \"s5\"] }
+
+[[faults]]
+at_ms = 12000
+lasts_ms = 2000
+kind.power_cut = { nodes = [\"s1\", \"s2\", \"s3\", \"s4\", \"s5\"] }
+";
+
+fn folder_with(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("below the folder")).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+/// The one line that says what is wrong: exit code 3, one `error: `, no panic. Returns it.
+#[track_caller]
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let ended = run(folder, arguments);
+    assert_eq!(ended.code, USAGE, "{arguments:?}: {ended:?}");
+    assert!(!ended.err.contains("panicked"), "{arguments:?}: {ended:?}");
+    assert!(!ended.out.contains("panicked"), "{arguments:?}: {ended:?}");
+    let errors: Vec<_> = ended.err.lines().filter(|line| line.starts_with("error: ")).collect();
+    let [error] = errors[..] else { panic!("{arguments:?}: not one error: {ended:?}") };
+    error.to_owned()
+}
+
+/// As [`refused`], and the line has all of these words.
+#[track_caller]
+fn check(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let error = refused(folder, arguments);
+    for word in words {
+        assert!(error.contains(word), "{arguments:?}: no '{word}' in: {error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_stormed_is_refused_with_a_next_step() {
+    let folder = folder_with(&[
+        ("note.txt", "hello\n"),
+        ("empty/.keep", ""),
+        ("a.eml", "Subject: x\n\n"),
+        ("binary", "\u{0}\u{1}\u{2}"),
+    ]);
+    let at = folder.path();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["storm", "mail-claim"], &["'mail-claim'", "did you mean 'mail-claims'?"]),
+        (&["storm", "mail-claims", "ensembel"], &["did you mean 'ensemble'?"]),
+        (&["storm", "hurricane"], &["'hurricane'", "'mailstorm scenarios' lists them"]),
+        (&["storm", ""], &["unknown scenario"]),
+        (&["storm", "--seeds", "5..1"], &["5..1", "the range is empty"]),
+        (&["storm", "--seeds", "few"], &["few", "expected a count like 200"]),
+        (&["storm", "--seeds", "0"], &["no seed at all"]),
+        (&["storm", "--seeds", "1..99999999999999999999"], &["99999999999999999999"]),
+        (&["storm", "--seeds=-1"], &["-1"]),
+        (&["storm", "--for", "10"], &["10", "expected something like 90s"]),
+        (&["storm", "--jobs", "0"], &["0"]),
+        (&["storm", "--verify", "most"], &["most"]),
+        (&["storm", "--inbox", "absent"], &["cannot read the inbox absent", "give an mbox file"]),
+        (&["storm", "--inbox", "empty"], &["the inbox empty holds no mail"]),
+        (&["storm", "--inbox", "note.txt"], &["note.txt is no mbox"]),
+        (&["storm", "--inbox", "binary"], &["binary is no mbox"]),
+        (&["frobnicate"], &["frobnicate"]),
+        (&["storm", "--frobnicate"], &["--frobnicate"]),
+        (&["completions", "abacus"], &["abacus"]),
+    ];
+    for (arguments, words) in cases {
+        check(at, arguments, words);
+    }
+}
+
+#[test]
+fn a_broken_plan_is_told_with_its_file_its_line_and_what_was_expected() {
+    const HEAD: &str = "[[faults]]\nat_ms = 1\n";
+    let folder = folder_with(&[
+        ("kind.toml", &format!("{HEAD}kind.crsh = {{ nodes = [\"s1\"] }}\n")),
+        ("node.toml", &format!("\n\n{HEAD}kind.crash = {{ nodes = [\"s9\"] }}\n")),
+        ("key.toml", &format!("{HEAD}colour = 2\nkind.crash = {{ nodes = [\"s1\"] }}\n")),
+        ("missing.toml", HEAD),
+        ("syntax.toml", "[[faults]\n"),
+        ("binary.toml", "\u{0}\u{1}"),
+        ("number.toml", "[[faults]]\nat_ms = -1\nkind.crash = { nodes = [\"s1\"] }\n"),
+        ("atlas.toml", &LYING_DISKS.replace("lifts_atlas = true", "")),
+        ("folder/.keep", ""),
+    ]);
+    fs::write(folder.path().join("latin.toml"), b"# \xe4\n").unwrap();
+    let cases: &[(&str, &[&str])] = &[
+        ("kind.toml", &["kind.toml:3: ", "`crsh`", "expected one of", "`crash`"]),
+        ("node.toml", &["node.toml:3: ", "`s9`", "does not exist", "s1, s2"]),
+        ("key.toml", &["key.toml:3: ", "`colour`", "expected one of"]),
+        ("missing.toml", &["missing.toml:1: ", "missing field `kind`"]),
+        ("syntax.toml", &["syntax.toml:1: "]),
+        ("binary.toml", &["binary.toml:1: "]),
+        ("number.toml", &["number.toml:2: ", "-1"]),
+        ("atlas.toml", &["atlas.toml:3: ", "expected `lifts_atlas = true`"]),
+        ("latin.toml", &["cannot read the plan latin.toml"]),
+        ("folder", &["cannot read the plan folder"]),
+        ("absent.toml", &["cannot read the plan absent.toml", "check the path"]),
+    ];
+    for (plan, words) in cases {
+        check(folder.path(), &["storm", "--plan", plan], words);
+        check(folder.path(), &["replay", "mail-claims", "--seed", "1", "--plan", plan], words);
+    }
+}
+
+#[test]
+fn what_cannot_be_replayed_is_refused_with_a_next_step() {
+    let folder = folder_with(&[
+        ("note.txt", "hello\n"),
+        ("empty.json", ""),
+        ("other.json", "{\"format\": 1}"),
+        ("later.json", "{\"format\": 999}"),
+        ("deep.json", &"[".repeat(10_000)),
+    ]);
+    let at = folder.path();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["replay", "mail-claims"], &["which seed of 'mail-claims'?", "--seed"]),
+        (&["replay", "mail-clams", "--seed", "1"], &["did you mean 'mail-claims'?"]),
+        (&["replay", "mail-claims", "--seed", "x"], &["'x'"]),
+        (&["replay", "note.txt"], &["note.txt: not a record", "give a run.json"]),
+        (&["replay", "empty.json"], &["empty.json: not a record"]),
+        (&["replay", "other.json"], &["other.json: not a record"]),
+        (&["replay", "later.json"], &["later.json: the record has format 999"]),
+        (&["replay", "deep.json"], &["deep.json: not a record"]),
+        (
+            &["replay", "mail-claims", "--seed", "1", "--inbox", "absent"],
+            &["cannot read the inbox"],
+        ),
+        (
+            &["replay", "mail-claims", "--seed", "1", "--json", "note.txt/x.json"],
+            &["cannot write note.txt/x.json"],
+        ),
+    ];
+    for (arguments, words) in cases {
+        check(at, arguments, words);
+    }
+    // A record that was changed by hand: its plan is looked at like any other.
+    run(at, &["replay", "ensemble-3", "--seed", "1", "--json", "run.json"]);
+    let text = fs::read_to_string(at.join("run.json")).unwrap();
+    let mut record: Value = serde_json::from_str(&text).unwrap();
+    record["plan"] = serde_json::json!({
+        "faults": [{ "at_ms": 1, "kind": { "crash": { "nodes": ["s77"] } } }]
+    });
+    fs::write(at.join("run.json"), record.to_string()).unwrap();
+    check(at, &["replay", "run.json"], &["run.json", "`s77`", "does not exist"]);
+}
+
+#[test]
+fn results_that_cannot_be_written_are_an_error_and_not_lost_from_the_terminal() {
+    let folder = folder_with(&[("file", "x"), ("plan.toml", LYING_DISKS)]);
+    let at = folder.path();
+    let storm = |options: &[&str]| {
+        let mut arguments = vec!["storm", "ensemble-3", "--seeds", "1"];
+        arguments.extend(options);
+        check(at, &arguments, &["cannot write file"]);
+    };
+    storm(&["--out", "file/below"]);
+    storm(&["--out", "file"]);
+    storm(&["--json", "file/below.json"]);
+    assert_eq!(fs::read_to_string(at.join("file")).unwrap(), "x");
+}
+
+#[test]
+fn a_full_disk_while_writing_results_is_an_error_of_one_line() {
+    // Where a system has such a device: every write to it says that there is no room.
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    let folder = folder_with(&[]);
+    let ended = run(folder.path(), &["storm", "ensemble-3", "--seeds", "1", "--json", "/dev/full"]);
+    assert_eq!(ended.code, USAGE, "{ended:?}");
+    assert!(ended.out.contains("1 seeds: 1 pass"), "the summary was told: {ended:?}");
+    assert!(ended.err.contains("error: cannot write /dev/full"), "{ended:?}");
+    assert!(folder.path().join("runs/summary.md").exists(), "the rest is written");
+}
+
+fn serve<'a>(config: &'a str) -> [&'a str; 4] {
+    ["serve", "coordination", "--config", config]
+}
+
+/// The configuration of a server that is alone.
+fn alone(id: u8, port: u16) -> String {
+    format!("id = {id}\ndata = \"data\"\nclient_address = \"127.0.0.1:{port}\"\n")
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let good = alone(1, free_port());
+    let folder = folder_with(&[
+        ("key.toml", &format!("{good}colour = \"blue\"\n")),
+        ("syntax.toml", "id = \n"),
+        ("id.toml", &alone(0, free_port())),
+        ("address.toml", &good.replace("127.0.0.1:", "")),
+        ("taken.toml", &alone(1, port)),
+        ("strange.toml", &good.replace("\"data\"", "\"strange\"")),
+        ("below.toml", &good.replace("\"data\"", "\"key.toml/data\"")),
+        ("empty.toml", &good.replace("\"data\"", "\"nothing\"")),
+        ("strange/holiday.jpg", "no server's file"),
+    ]);
+    let cases: &[(&str, &[&str])] = &[
+        ("absent.toml", &["cannot read absent.toml", "--config"]),
+        ("key.toml", &["key.toml:4: ", "`colour`", "expected one of"]),
+        ("syntax.toml", &["syntax.toml:1: "]),
+        ("id.toml", &["id.toml:1: "]),
+        ("address.toml", &["address.toml:3: ", "expected host:port"]),
+        ("taken.toml", &["cannot listen on 127.0.0.1", "in use", "choose another port"]),
+        ("strange.toml", &["is not a data folder", "holiday.jpg"]),
+        ("below.toml", &["data folder"]),
+        // It may have voted before and forgotten it; so it must be told that it is new.
+        ("empty.toml", &["initialise"]),
+    ];
+    for (config, words) in cases {
+        check(folder.path(), &serve(config), words);
+    }
+    assert_eq!(
+        fs::read_to_string(folder.path().join("strange/holiday.jpg")).unwrap(),
+        "no server's file"
+    );
+    refused(folder.path(), &["serve", "coordination"]);
+    check(folder.path(), &["serve", "post"], &["post"]);
+}
+
+/// Waits until the server answers that it is well.
+#[track_caller]
+fn until_well(server: &Server) {
+    /// Between two looks, and how many there are: more than a minute.
+    const LOOK_EVERY: Duration = Duration::from_millis(20);
+    const LOOKS_MAX: u32 = 4_000;
+    for _ in 0..LOOKS_MAX {
+        if server.mode().is_some() {
+            return;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    panic!("it does not serve\n{}", server.log());
+}
+
+#[test]
+fn a_data_folder_of_another_server_in_use_or_damaged_is_refused() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    let mut server = Server::ensemble(at, 1).remove(0);
+    server.start(&["--initialise"]);
+    until_well(&server);
+    assert_eq!(server.mode().as_deref(), Some("standalone"));
+
+    let data = at.join("data-1");
+    let of = |id| alone(id, free_port()).replace("\"data\"", "\"data-1\"");
+    fs::write(at.join("second.toml"), of(1)).unwrap();
+    check(at, &serve("second.toml"), &["data-1", "in use"]);
+    server.kill();
+
+    fs::write(at.join("other.toml"), of(2)).unwrap();
+    check(at, &serve("other.toml"), &["written by server 1, this is server 2"]);
+    let members = format!("{}[peers.1]\naddress = \"127.0.0.1:{}\"\n", of(1), free_port())
+        + &format!("[peers.2]\naddress = \"127.0.0.1:{}\"\n", free_port());
+    fs::write(at.join("members.toml"), members).unwrap();
+    check(at, &serve("members.toml"), &["other members", "membership_changed"]);
+
+    // Every byte of every file changes: nothing is left that could vouch for a vote.
+    let mut damaged = 0;
+    for entry in fs::read_dir(&data).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes: Vec<u8> = fs::read(&path).unwrap().iter().map(|byte| byte ^ 0x5a).collect();
+        damaged += bytes.len();
+        fs::write(&path, bytes).unwrap();
+    }
+    assert!(damaged > 0, "the server wrote something");
+    let config = server.config.to_str().unwrap().to_owned();
+    check(at, &serve(&config), &["damaged", "restore"]);
+    // It was only refused, not thrown away.
+    assert!(fs::read_dir(&data).unwrap().count() > 0);
+}
+
+#[test]
+fn help_scenarios_and_completions_are_printed() {
+    let folder = folder_with(&[]);
+    let said = |arguments: &[&str]| {
+        let ended = run(folder.path(), arguments);
+        assert_eq!(ended.code, PASS, "{ended:?}");
+        assert_eq!(ended.err, "", "{arguments:?}");
+        ended.out
+    };
+    let help = said(&["--help"]);
+    for word in ["storm", "replay", "scenarios", "serve", "completions", "Exit codes"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    let help = said(&["storm", "--help"]);
+    for option in ["--seeds", "--for", "--jobs", "--inbox", "--plan", "--json", "--out", "--verify"]
+    {
+        assert!(help.contains(option), "{option}: {help}");
+    }
+    assert!(said(&["--version"]).starts_with("mailstorm "));
+    let scenarios = said(&["scenarios"]);
+    assert!(scenarios.lines().any(|line| line.starts_with("mail-claims ")), "{scenarios}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(said(&["completions", shell]).contains("mailstorm"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let folder = folder_with(&[]);
+    let mut command = mailstorm(folder.path(), &["completions", "bash"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (code, err) = Killed::start(&mut command).without_reader();
+    assert_eq!(code, PASS, "{err}");
+    assert_eq!(err, "");
+}
+
+#[test]
+fn the_results_for_machines_have_the_promised_keys_and_nothing_around_them() {
+    let folder = folder_with(&[]);
+    let ended = run(folder.path(), &["storm", "ensemble-3", "--seeds", "2", "--json", "-"]);
+    assert_eq!(ended.code, PASS, "{ended:?}");
+    let results: Value =
+        serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.out));
+    for key in [
+        "scenario",
+        "seeds",
+        "pass",
+        "violation",
+        "unknown",
+        "reached",
+        "messages",
+        "virtual_seconds",
+        "wall_seconds",
+        "messages_per_second",
+        "speedup",
+        "trace_hash",
+    ] {
+        assert!(!results[key].is_null(), "{key}: {results}");
+    }
+    assert_eq!(results["scenario"], "ensemble-3");
+    assert_eq!((&results["seeds"], &results["pass"]), (&2.into(), &2.into()));
+    assert!(ended.err.contains("2 seeds: 2 pass"), "people are told, too: {}", ended.err);
+}
+
+#[test]
+fn several_scenarios_are_summed_up_together() {
+    let folder = folder_with(&[]);
+    let arguments = ["storm", "ensemble-3", "mail-claims", "--seeds", "7..8", "--json", "all.json"];
+    let ended = run(folder.path(), &arguments);
+    assert_eq!(ended.code, PASS, "{ended:?}");
+    let text = fs::read_to_string(folder.path().join("all.json")).unwrap();
+    let results: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(results["scenario"], "ensemble-3,mail-claims");
+    assert_eq!((&results["seeds"], &results["pass"]), (&4.into(), &4.into()));
+    assert_eq!(results["scenarios"][1]["scenario"], "mail-claims");
+}
+
+/// The line that replays, as the first violation gives it.
+#[track_caller]
+fn replay_line(ended: &Ended) -> Vec<String> {
+    let lines: Vec<_> = ended.out.lines().collect();
+    let violation = lines.iter().position(|line| line.starts_with("VIOLATION  "));
+    let violation = violation.unwrap_or_else(|| panic!("no violation is told: {ended:?}"));
+    let line = lines[violation + 1].trim_start().strip_prefix("replay   mailstorm ");
+    let line = line.unwrap_or_else(|| panic!("no replay line: {ended:?}"));
+    let (command, _) = line.split_once(" (trace ").expect("it names the trace");
+    command.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_violation_is_told_written_down_and_can_be_replayed() {
+    let folder = folder_with(&[("plan.toml", LYING_DISKS), ("in/a.eml", "Subject: a\n\na\n")]);
+    let at = folder.path();
+    for (number, options) in
+        [&["--plan", "plan.toml"][..], &["--plan", "plan.toml", "--inbox", "in"]]
+            .into_iter()
+            .enumerate()
+    {
+        let out = format!("out-{number}");
+        let mut arguments = vec!["storm", "mail-claims", "--seeds", "1..2", "--out", &out];
+        arguments.extend(options);
+        let storm = run(at, &arguments);
+        assert_eq!(storm.code, VIOLATION, "{storm:?}");
+        assert!(storm.out.contains("2 seeds: 0 pass, 2 violations"), "{storm:?}");
+
+        let folder = at.join(&out).join("mail-claims/1");
+        let plan = fs::read_to_string(folder.join("plan.toml")).unwrap();
+        assert!(plan.contains("lifts_atlas = true") && plan.contains("kind.power_cut"), "{plan}");
+        let text = fs::read_to_string(folder.join("run.json")).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        let trace = record["outcome"]["trace_hash"].as_str().expect("a hash");
+
+        // The line that was printed replays it, ...
+        let line = replay_line(&storm);
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        let replayed = run(at, &line);
+        assert_eq!(replayed.code, VIOLATION, "{line:?}: {replayed:?}");
+        assert_eq!(replayed.trace(), trace, "{line:?}");
+        assert!(replayed.out.contains("VIOLATION  "), "{replayed:?}");
+
+        // ... and the record does, given the same inbox.
+        let file = format!("{out}/mail-claims/1/run.json");
+        let mut arguments = vec!["replay", &file, "--json", "full.json"];
+        arguments.extend(&options[2..]);
+        let replayed = run(at, &arguments);
+        assert_eq!(replayed.code, VIOLATION, "{replayed:?}");
+        assert_eq!(replayed.trace(), trace);
+        let full: Value =
+            serde_json::from_str(&fs::read_to_string(at.join("full.json")).unwrap()).unwrap();
+        assert!(full["events"].as_array().is_some_and(|events| events.len() > 100));
+    }
+}
+
+#[test]
+fn a_replay_prints_every_event_when_asked() {
+    let folder = folder_with(&[]);
+    let ended = run(folder.path(), &["replay", "ensemble-3", "--seed", "2", "--trace"]);
+    assert_eq!(ended.code, PASS, "{}", ended.err);
+    for word in ["---- storm ----", "---- heal ----", " sends #", " gets #"] {
+        assert!(ended.out.contains(word), "{word}");
+    }
+}

@@ -1,0 +1,207 @@
+//! What several of these tests need: the binary as a process, servers as processes, a verdict.
+//!
+//! Holds: no process outlives the test that started it, and no test waits without a deadline.
+//! Start at [`run`] and [`Server`].
+
+use mailstorm_record::{Run, Verdict};
+use mailstorm_reports::violation_lines;
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// The longest that one command of a test may take, on the busiest machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A child that is killed when it is dropped.
+pub(crate) struct Killed(Child);
+
+impl Killed {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self(command.spawn().expect("the binary was built for this test"))
+    }
+
+    /// How it ends when nobody reads what it prints, and what it says to that.
+    pub(crate) fn without_reader(mut self) -> (Option<i32>, String) {
+        drop(self.0.stdout.take());
+        let err = drain(self.0.stderr.take().expect("it is piped"));
+        let err = err.recv_timeout(PATIENCE).expect("it ends");
+        (self.0.wait().expect("it is our child").code(), err)
+    }
+}
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // SIGKILL; one that has ended already cannot be killed, which is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// The binary, to be run in `folder`.
+pub(crate) fn mailstorm(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailstorm"));
+    command.current_dir(folder).args(arguments).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary in `folder` to its end.
+#[track_caller]
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Ended {
+    let mut command = mailstorm(folder, arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Killed::start(&mut command);
+    let out = drain(child.0.stdout.take().expect("it is piped"));
+    let err = drain(child.0.stderr.take().expect("it is piped"));
+    let read = |pipe: mpsc::Receiver<String>| {
+        pipe.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{arguments:?} does not end"))
+    };
+    let (out, err) = (read(out), read(err));
+    let code = child.0.wait().expect("it is our child").code();
+    Ended { code, out, err }
+}
+
+/// Reads a pipe to its end, on a thread, so that no pipe fills up while the other is read.
+fn drain(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        // The test may have given up.
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
+}
+
+impl Ended {
+    /// The trace hash that a replay printed.
+    #[track_caller]
+    pub(crate) fn trace(&self) -> &str {
+        let line = self.out.lines().find_map(|line| line.strip_prefix("trace "));
+        line.unwrap_or_else(|| panic!("no trace in {self:?}"))
+    }
+}
+
+/// A port of the loopback that nobody has. It lies below those that systems give to connections by
+/// themselves: otherwise one of those could take it while its server is down.
+pub(crate) fn free_port() -> u16 {
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let number = u32::from(TAKEN.fetch_add(1, Ordering::Relaxed));
+        // Test binaries that run at the same time begin at different places.
+        let place = (std::process::id() % COUNT) * 64 + number;
+        let port = u16::try_from(FIRST + place % COUNT).expect("below 30,000");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A server of an ensemble: its files, its ports, and its process while it lives.
+pub(crate) struct Server {
+    pub(crate) id: usize,
+    pub(crate) port: u16,
+    pub(crate) config: PathBuf,
+    process: Option<Killed>,
+}
+
+impl Server {
+    /// Writes the configurations of an ensemble of `count` servers below `folder`.
+    pub(crate) fn ensemble(folder: &Path, count: usize) -> Vec<Self> {
+        let peers: String = (1..=count)
+            .map(|id| format!("[peers.{id}]\naddress = \"127.0.0.1:{}\"\n", free_port()))
+            .collect();
+        let server = |id| {
+            let (config, port) = (folder.join(format!("{id}.toml")), free_port());
+            let text = format!(
+                "id = {id}\ndata = \"data-{id}\"\nclient_address = \"127.0.0.1:{port}\"\n{peers}\
+                 [timing]\ntick_ms = 250\ninit_limit_ticks = 40\nsync_limit_ticks = 20\n"
+            );
+            fs::write(&config, text).unwrap();
+            Self { id, port, config, process: None }
+        };
+        (1..=count).map(server).collect()
+    }
+
+    /// Starts the process. What it logs is kept beside its configuration.
+    pub(crate) fn start(&mut self, options: &[&str]) {
+        let config = self.config.to_str().expect("a path of ours is UTF-8").to_owned();
+        let mut arguments = vec!["serve", "coordination", "--config", &config];
+        arguments.extend(options);
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        let mut command = mailstorm(Path::new("."), &arguments);
+        command.stdout(Stdio::null()).stderr(log);
+        self.process = Some(Killed::start(&mut command));
+    }
+
+    /// Kills the process with SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.config.with_extension("log")
+    }
+
+    /// What it has logged, for a test that fails.
+    pub(crate) fn log(&self) -> String {
+        let text = fs::read_to_string(self.log_file()).unwrap_or_default();
+        format!("--- server {} ---\n{text}", self.id)
+    }
+
+    /// The answer to a four-letter word; `None` while it does not answer.
+    pub(crate) fn word(&self, word: &str) -> Option<String> {
+        use std::io::Write;
+        let mut connection = TcpStream::connect(self.address()).ok()?;
+        connection.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        connection.write_all(word.as_bytes()).ok()?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// What it says it is: `leader`, `follower`, `standalone`; `None` while it serves nobody.
+    pub(crate) fn mode(&self) -> Option<String> {
+        let answer = self.word("srvr")?;
+        answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
+    }
+}
+
+/// Fails with the line that replays the run, unless it passed.
+#[track_caller]
+pub(crate) fn expect_pass(run: &Run, found: &str) {
+    let (seed, hash) = (run.seed, run.outcome.trace_hash.to_string());
+    let again = format!("{} --seed {seed}", run.scenario);
+    match run.outcome.verdict() {
+        Verdict::Pass => {}
+        Verdict::Violation(violation) => {
+            panic!("{found}\n{}", violation_lines(&violation, seed, &again, &hash))
+        }
+        Verdict::Unknown { why } => {
+            panic!("{found}\nUNKNOWN  {why}\n  replay   mailstorm replay {again}")
+        }
+    }
+}
