@@ -4,8 +4,9 @@
 //! behind a `sync`, write conditionally, watch, take part in an election, hold ephemerals, give their
 //! sessions up; so linearizability, session order, watches and ephemerals are judged on a dense history.
 
-use crate::nodes::{self, Serving, boot_server, client_config, ensemble_of};
+use crate::nodes::{self, boot_server, client_config, ensemble_of};
 use bytes::Bytes;
+use mailstorm_checkers::convergence::Service;
 use mailstorm_checkers::reached;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_client::recipes::barrier::DoubleBarrier;
@@ -102,8 +103,7 @@ impl Scenario for EnsembleStorm {
 
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {
         Box::new(ServedAgain {
-            ensemble: self.ensemble.clone(),
-            serving: Serving::default(),
+            service: Service::new(self.ensemble.clone()),
             healed: false,
             done: BTreeMap::new(),
             operations: 0,
@@ -276,8 +276,7 @@ fn settled(result: Result<(), CallError>) -> Result<(), CallError> {
 
 /// Waits until, after all faults have ended, every client has got something done and every server serves.
 struct ServedAgain {
-    ensemble: Ensemble,
-    serving: Serving,
+    service: Service,
     healed: bool,
     done: BTreeMap<NodeName, u64>,
     operations: u64,
@@ -285,7 +284,7 @@ struct ServedAgain {
 
 impl Progress for ServedAgain {
     fn observe(&mut self, event: &Event) {
-        self.serving.observe(event);
+        self.service.observe(event);
         match &event.happening {
             Happening::Phase { name } if &**name == "heal" => self.healed = true,
             Happening::Observed {
@@ -304,7 +303,7 @@ impl Progress for ServedAgain {
 
     fn done(&self) -> bool {
         self.done.values().filter(|done| **done >= DONE_AFTER_HEALING).count() == CLIENTS
-            && self.serving.all(&self.ensemble)
+            && self.service.is_whole()
     }
 
     fn waits_for(&self) -> String {
@@ -312,7 +311,7 @@ impl Progress for ServedAgain {
         format!(
             "every client gets {DONE_AFTER_HEALING} operations done; so far: {}; {}",
             served.join(", "),
-            self.serving.missing(&self.ensemble)
+            self.service.told()
         )
     }
 

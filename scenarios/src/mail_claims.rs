@@ -6,7 +6,8 @@
 //! meets workers in the middle of mails; one mail of the inbox, chosen by the seed, is poison and kills
 //! whoever processes it.
 
-use crate::nodes::{self, Serving, boot_server, client_config, ensemble_of};
+use crate::nodes::{self, boot_server, client_config, ensemble_of};
+use mailstorm_checkers::convergence::Service;
 use mailstorm_checkers::{ExactlyOnce, Goal, Suite, reached};
 use mailstorm_host::{Address, Platform};
 use mailstorm_mail::inbox::{Inbox, Mail};
@@ -148,12 +149,7 @@ impl Scenario for MailClaims {
 
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {
         let waiting = self.mails.inbox.mails().iter().map(|mail| mail.id.clone()).collect();
-        Box::new(Sunk {
-            ensemble: self.ensemble.clone(),
-            serving: Serving::default(),
-            waiting,
-            accepted: 0,
-        })
+        Box::new(Sunk { service: Service::new(self.ensemble.clone()), waiting, accepted: 0 })
     }
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
@@ -194,15 +190,14 @@ impl Launcher for SpareMachines {
 
 /// Which mails have no result yet, and which servers serve.
 struct Sunk {
-    ensemble: Ensemble,
-    serving: Serving,
+    service: Service,
     waiting: BTreeSet<Arc<str>>,
     accepted: u64,
 }
 
 impl Progress for Sunk {
     fn observe(&mut self, event: &Event) {
-        self.serving.observe(event);
+        self.service.observe(event);
         if let Happening::Observed { observation: Observation::SinkAccepted { mail, .. } } =
             &event.happening
         {
@@ -212,7 +207,7 @@ impl Progress for Sunk {
     }
 
     fn done(&self) -> bool {
-        self.waiting.is_empty() && self.serving.all(&self.ensemble)
+        self.waiting.is_empty() && self.service.is_whole()
     }
 
     fn waits_for(&self) -> String {
@@ -221,7 +216,7 @@ impl Progress for Sunk {
             "{} mails have no result, among them {}; {}",
             self.waiting.len(),
             some.join(", "),
-            self.serving.missing(&self.ensemble)
+            self.service.told()
         )
     }
 

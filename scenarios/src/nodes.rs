@@ -10,12 +10,10 @@ use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_host::Address;
 use mailstorm_host::coordination::{ServerSettings, serve_coordination};
-use mailstorm_record::{Event, Happening};
-use mailstorm_shared::{Ensemble, Millis, Observation, ServerId};
+use mailstorm_shared::{Ensemble, Millis, ServerId};
 use mailstorm_wire::client::decode_request;
 use mailstorm_wire::peer::PeerDecoder;
 use mailstorm_world::{Limits, Process};
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -32,6 +30,7 @@ const SYNC_ENTRIES_KEPT: usize = 40;
 const LOG_FILE_BYTES: u64 = 64 << 10;
 /// Small enough that a storm sees an epoch whose counter is full (ZOOKEEPER-1277).
 const EPOCH_ENTRIES_MAX: u32 = 700;
+const NS_PER_MS: u64 = 1_000_000;
 /// What a node's second session adds to its client number.
 pub(crate) const SECOND_SESSION: u32 = 5_000;
 
@@ -96,7 +95,7 @@ pub(crate) fn ensemble_checkers(ensemble: &Ensemble, limits: Limits) -> Suite {
         .with(SessionOrder::new())
         .with(Sessions::new())
         .with(Watches::new())
-        .with(Convergence::new(ensemble.clone(), limits.converge.0 * 1_000_000))
+        .with(Convergence::new(ensemble.clone(), (limits.converge + limits.linger).0 * NS_PER_MS))
 }
 
 /// What a message between client and server, or between servers, is called.
@@ -117,47 +116,6 @@ pub(crate) fn label(listener: &str, caller: bool, bytes: &[u8]) -> Option<String
     /// Longer ones say nothing more.
     const LABEL_CHARS_MAX: usize = 100;
     Some(what.chars().take(LABEL_CHARS_MAX).collect())
-}
-
-/// Which servers serve clients now.
-#[derive(Default)]
-pub(crate) struct Serving(BTreeSet<ServerId>);
-
-impl Serving {
-    pub(crate) fn observe(&mut self, event: &Event) {
-        match &event.happening {
-            Happening::Observed { observation } => match observation {
-                Observation::Follows { server, .. } | Observation::Leads { server, .. } => {
-                    self.0.insert(*server);
-                }
-                Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
-                    self.0.remove(server);
-                }
-                _ => {}
-            },
-            Happening::Crashed { .. } => {
-                let dead = event.node.as_ref().and_then(|node| server_of(&node.0));
-                self.0.retain(|server| Some(*server) != dead);
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether all of them do.
-    pub(crate) fn all(&self, ensemble: &Ensemble) -> bool {
-        ensemble.servers().all(|server| self.0.contains(&server))
-    }
-
-    /// Those that do not, in a few words.
-    pub(crate) fn missing(&self, ensemble: &Ensemble) -> String {
-        let missing = ensemble.servers().filter(|server| !self.0.contains(server));
-        let names: Vec<_> = missing.map(|server| server.to_string()).collect();
-        if names.is_empty() {
-            "all servers serve".into()
-        } else {
-            format!("{} do not serve", names.join(", "))
-        }
-    }
 }
 
 /// The server that runs on the node of this name.

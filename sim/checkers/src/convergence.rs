@@ -73,6 +73,11 @@ impl Service {
         }
     }
 
+    /// In a few words, how far it is.
+    pub fn told(&self) -> String {
+        format!("{} of {} servers serve", self.serving, self.servers)
+    }
+
     /// Whether every server serves, all under one leader in one epoch.
     pub fn is_whole(&self) -> bool {
         // Most of the time one is missing: that is quickly told.
