@@ -1,6 +1,6 @@
 //! The sink: an outside ledger of results. It knows fencing tokens and mail ids and nothing else.
 //!
-//! Owns: [`Ledger`], the ledger itself, pure; [`protocol`], its bytes; [`serve_sink`], the process;
+//! Owns: [`Ledger`], the ledger itself, pure; `protocol`, its bytes; [`serve_sink`], the process;
 //! [`SinkClient`], the worker's side.
 //! Leaves: who may work on what, to the claims.
 //! Holds: per resource the highest token ever seen only grows, and whoever brings a lower one changes
