@@ -119,9 +119,11 @@ fn watches(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     for (name, mode) in [("nobody", None), ("recursive", Some(AddWatchMode::PersistentRecursive))] {
         let mut watches = Watches::new();
-        watches.add_lasting(ClientId(1), "/elsewhere".into(), AddWatchMode::Persistent).unwrap();
+        watches
+            .add_lasting(ClientId(1), "/elsewhere".into(), AddWatchMode::Persistent)
+            .expect("one watch fits");
         if let Some(mode) = mode {
-            watches.add_lasting(ClientId(1), "/".into(), mode).unwrap();
+            watches.add_lasting(ClientId(1), "/".into(), mode).expect("two watches fit");
         }
         let change = Change::Deleted { path: path(1) };
         group.bench_function(name, |bencher| {

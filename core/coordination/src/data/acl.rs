@@ -220,6 +220,26 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_too_long_or_becomes_so_is_refused() {
+        let address = |n: usize| format!("ip:10.0.{}.{}", n / 256, n % 256);
+        let mut list: Vec<Acl> = (0..ACL_ENTRIES_MAX).map(|n| entry(ALL, &address(n))).collect();
+        assert_eq!(fix_up(&list, &[]).as_ref(), Ok(&list));
+        list.push(entry(ALL, "world:anyone"));
+        assert_eq!(fix_up(&list, &[]), Err(ErrorCode::InvalidAcl));
+
+        let both = who(&["digest:a:h", "digest:b:i"]);
+        let list: Vec<Acl> =
+            (0..=ACL_ENTRIES_MAX as i32 / 2).map(|bits| entry(bits, "auth:")).collect();
+        assert_eq!(fix_up(&list, &both), Err(ErrorCode::InvalidAcl));
+        assert_eq!(fix_up(&list[1..], &both).map(|list| list.len()), Ok(ACL_ENTRIES_MAX));
+
+        let long = |bytes: usize| [entry(ALL, &format!("digest:{}:h", "u".repeat(bytes)))];
+        let around = "digest:h".len();
+        assert!(fix_up(&long(ACL_BYTES_MAX - around), &[]).is_ok());
+        assert_eq!(fix_up(&long(ACL_BYTES_MAX - around + 1), &[]), Err(ErrorCode::InvalidAcl));
+    }
+
+    #[test]
     fn digests_are_hidden_from_those_who_may_not_change_the_list() {
         let list = [entry(ALL, "digest:a:h"), entry(READ, "world:anyone"), entry(READ, "ip:::1")];
         let hidden = [entry(ALL, "digest:a:x"), entry(READ, "world:anyone"), entry(READ, "ip:::1")];

@@ -521,7 +521,10 @@ impl Server {
         let bytes_enough = self.config.outstanding_bytes_per_client_max / 2;
         let Some(client) = self.clients.get_mut(&id) else { return };
         let little = waiting(client) <= enough && client.bytes_under_way <= bytes_enough;
-        if client.held && !crowded && little {
+        if client.held && little && crowded {
+            // Whatever it was held for, it is held because of all of them together now.
+            self.crowded = true;
+        } else if client.held && little {
             client.held = false;
             out.outputs.push(Output::HoldClient { client: id, held: false });
         }

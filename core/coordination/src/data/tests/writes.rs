@@ -1,9 +1,11 @@
 //! What becomes of writes: versions, names, refusals, owners, access lists, sweeping.
 
-use super::stage::{Stage, check, check_with, reply};
-use crate::data::DataOptions;
-use mailstorm_wire::client::{ErrorCode, MultiReply, Reply};
-use mailstorm_wire::txn::TxnBody;
+use super::stage::{Stage, acl, check, check_with, reply};
+use crate::data::{DataOptions, TXN_BODY_BYTES_MAX};
+use mailstorm_shared::{ServerId, SessionId};
+use mailstorm_wire::client::{CreateMode, ErrorCode, MultiReply, Reply, Write};
+use mailstorm_wire::peer::Wish;
+use mailstorm_wire::txn::{Origin, TXN_BYTES_MAX, Txn, TxnBody};
 
 #[test]
 fn a_new_tree_looks_as_zookeepers_does() {
@@ -387,4 +389,43 @@ fn a_replys_shape_follows_the_request() {
     let failed = Reply::Multi(failed.map(MultiReply::Error).into());
     assert_eq!(answer("multi check /a; check /x; check /a").unwrap(), failed);
     assert_eq!(answer("delete /a").unwrap(), Reply::Empty);
+}
+
+#[test]
+fn a_write_too_long_for_a_transaction_is_refused_and_leaves_no_trace() {
+    let mut stage =
+        Stage::new(DataOptions { data_bytes_max: usize::MAX, ..DataOptions::default() });
+    let zxid = stage.database.last_applied().next().unwrap();
+    let write = |bytes| Write::Create {
+        path: "/a".into(),
+        data: Some(vec![0; bytes].into()),
+        acl: acl("rwcda:world:anyone"),
+        mode: CreateMode::Ephemeral,
+        ttl: 0,
+        stat: false,
+    };
+    let options = stage.options;
+    let mut prepare = |wish: &Wish| {
+        stage.pending.clear();
+        let body = stage.pending.prepare(&stage.database, zxid, SessionId(1), wish, &options);
+        (body, stage.pending.is_empty())
+    };
+    let alone = |bytes| Wish::Write { identities: vec![], write: write(bytes) };
+    let multi = |bytes| Wish::Multi { identities: vec![], writes: vec![write(bytes)] };
+    for bytes in TXN_BODY_BYTES_MAX - 100..=TXN_BODY_BYTES_MAX {
+        let (body, left_no_trace) = prepare(&alone(bytes));
+        if body == TxnBody::Error(ErrorCode::BadArguments) {
+            assert!(left_no_trace);
+            let failed = TxnBody::MultiFailed(vec![Some(ErrorCode::BadArguments)]);
+            assert_eq!(prepare(&multi(bytes)), (failed, true));
+            return;
+        }
+        for body in [body, prepare(&multi(bytes)).0] {
+            let server = ServerId::new(255).unwrap();
+            let origin = Some(Origin { server, ticket: u64::MAX });
+            let txn = Txn { origin, session: SessionId(1), time: i64::MAX, body };
+            assert!(txn.encoded_len() <= TXN_BYTES_MAX);
+        }
+    }
+    panic!("nothing is refused");
 }

@@ -1,5 +1,6 @@
 //! Whole servers under test, without a host: [`world`] carries their outputs out, at once and in order.
 
+mod bounds;
 mod ensemble;
 mod standalone;
 mod storm;

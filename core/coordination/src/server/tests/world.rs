@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mailstorm_shared::observation::EventKind;
 use mailstorm_shared::{Ensemble, Epoch, Millis, Now, Observation, ServerId, SessionId, Zxid};
 use mailstorm_wire::client::*;
-use mailstorm_wire::peer::LinkPurpose;
+use mailstorm_wire::peer::{LinkPurpose, encode_message};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
@@ -374,6 +374,8 @@ impl World {
                     }
                 }
                 Output::Send { links, message } => {
+                    // As a host does; it panics if the message is too long for a frame.
+                    encode_message(&message);
                     for link in links {
                         if let Some((a, b, _)) = self.links.get(&link) {
                             let other = if *a == me { *b } else { *a };
