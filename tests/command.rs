@@ -200,7 +200,7 @@ fn a_full_disk_while_writing_results_is_an_error_of_one_line() {
     assert!(folder.path().join("runs/summary.md").exists(), "the rest is written");
 }
 
-fn serve<'a>(config: &'a str) -> [&'a str; 4] {
+fn serve(config: &str) -> [&str; 4] {
     ["serve", "coordination", "--config", config]
 }
 

@@ -2,6 +2,8 @@
 //!
 //! One binary, so that it links once. Every failure prints the line that replays it.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is an answer")]
+
 mod command;
 mod determinism;
 mod processes;

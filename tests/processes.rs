@@ -5,6 +5,8 @@
 use crate::support::Server;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 use tempfile::TempDir;
 use zookeeper_client::{
@@ -36,6 +38,10 @@ impl Drop for Ensemble {
             for server in &self.servers {
                 println!("{}", server.log());
             }
+            return;
+        }
+        for server in &self.servers {
+            assert!(!server.log().contains("panicked"), "{}", server.log());
         }
     }
 }
@@ -144,7 +150,8 @@ impl Writer {
         let begun: Vec<_> = (self.next..self.next + count)
             .map(|number| {
                 let path = format!("/written/{number:06}");
-                let data = format!("data of {number}").into_bytes();
+                // Long enough that a burst is still being sent when its first answers come.
+                let data = format!("{number:>1024}").into_bytes();
                 let client = self.client.clone();
                 let (sent_path, sent_data) = (path.clone(), data.clone());
                 // A task of its own: the request is under way whether or not anybody waits for it.
@@ -196,8 +203,8 @@ async fn every_acknowledged_write_outlives_the_leader_that_was_killed() {
     writer.write_acknowledged(&mut ensemble, 200).await;
 
     let leader = ensemble.leader().await;
-    // The leader dies with most of these under way.
-    writer.write(&mut ensemble, 100, |ensemble| ensemble.servers[leader].kill()).await;
+    // The leader dies in the middle of these.
+    writer.write(&mut ensemble, 1_000, |ensemble| ensemble.servers[leader].kill()).await;
     assert!(!ensemble.servers[leader].is_running());
     writer.write_acknowledged(&mut ensemble, 200).await;
     let heir = ensemble.leader().await;
@@ -310,4 +317,105 @@ async fn a_mebibyte_of_data_is_taken_and_more_is_refused() {
     assert_eq!((stat.version, stat.data_length), (0, DATA_BYTES_MAX as i32));
     let after = ensemble.client_of(0).await;
     after.create("/small", b"goes on", PERSISTENT).await.unwrap();
+}
+
+/// What nobody should send, to either port of a server.
+fn garbage() -> Vec<Vec<u8>> {
+    let noise = |length: u32| (0..length).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8);
+    vec![
+        Vec::new(),
+        vec![0],
+        vec![0; 4],
+        vec![0xff; 4],
+        // A frame of two gigabytes, and one of a negative length.
+        [&0x7fff_ffffu32.to_be_bytes()[..], &[1; 64]].concat(),
+        [&0x8000_0000u32.to_be_bytes()[..], &[1; 64]].concat(),
+        // A whole frame that holds nothing sensible.
+        [&44u32.to_be_bytes()[..], &[0xaa; 44]].concat(),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        noise(100_000).collect(),
+        handshake(0, &[7; 16])[..20].to_vec(),
+        // A handshake, and then a request that is none.
+        [handshake(0, &[0; 16]), 8u32.to_be_bytes().to_vec(), vec![0xee; 8]].concat(),
+    ]
+}
+
+/// A client's first frame, to go on with a session.
+fn handshake(session: i64, password: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    frame.extend(0i32.to_be_bytes()); // protocol version
+    frame.extend(0i64.to_be_bytes()); // last zxid seen
+    frame.extend(5_000i32.to_be_bytes()); // timeout
+    frame.extend(session.to_be_bytes());
+    frame.extend((password.len() as i32).to_be_bytes());
+    frame.extend(password);
+    frame.push(0); // not read-only
+    [&(frame.len() as u32).to_be_bytes()[..], &frame].concat()
+}
+
+/// What a stranger does when everything is said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Leave,
+    Wait,
+}
+
+/// Sends bytes, then goes away or waits for an answer, and returns what the other end says before it
+/// closes.
+fn say(port: u16, bytes: &[u8], then: Then) -> Vec<u8> {
+    let mut connection = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    connection.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = Vec::new();
+    // The other end may close at the first wrong byte: then the rest cannot be sent, and a reset is an
+    // answer, too. A connection that stays open would run into the timeout.
+    let _ = connection.write_all(bytes);
+    if then == Then::Leave {
+        let _ = connection.shutdown(Shutdown::Write);
+    }
+    if let Err(error) = connection.read_to_end(&mut answer) {
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{bytes:?}");
+    }
+    answer
+}
+
+#[tokio::test]
+async fn garbage_on_any_port_ends_the_connection_and_nothing_else() {
+    let ensemble = Ensemble::start().await;
+    let client = ensemble.client().await;
+    let session = client.session_id();
+    client.create("/kept", b"", EPHEMERAL).await.unwrap();
+    for server in &ensemble.servers {
+        for port in [server.port, server.peer_port] {
+            for bytes in garbage() {
+                let talk = tokio::task::spawn_blocking(move || say(port, &bytes, Then::Leave));
+                within("the connection ends", talk).await.expect("it was no timeout");
+            }
+        }
+    }
+    for index in 0..3 {
+        let client = ensemble.client_of(index).await;
+        client.sync("/").await.unwrap();
+        let stat = client.check_stat("/kept").await.unwrap().expect("its session lives");
+        assert_eq!(stat.ephemeral_owner, session.0);
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_not_given_to_those_who_have_not_its_password() {
+    let ensemble = Ensemble::start().await;
+    let client = ensemble.client().await;
+    let session = client.session_id().0;
+    client.create("/kept", b"", EPHEMERAL).await.unwrap();
+    for server in &ensemble.servers {
+        for password in [&[0; 16][..], &[0xff; 16], &[], &[1; 3]] {
+            let (port, bytes) = (server.port, handshake(session, password));
+            let talk = tokio::task::spawn_blocking(move || say(port, &bytes, Then::Wait));
+            let answer = within("the connection ends", talk).await.expect("it was no timeout");
+            // Length and protocol version, then the timeout: none, which says that the session is over.
+            assert!(answer.len() >= 20, "no answer to {password:?}");
+            assert_eq!(answer[8..20], [0; 12], "{password:?} was taken by server {}", server.id);
+        }
+    }
+    let (_, stat) = client.get_data("/kept").await.unwrap();
+    assert_eq!(stat.ephemeral_owner, session);
 }

@@ -116,6 +116,8 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) struct Server {
     pub(crate) id: usize,
     pub(crate) port: u16,
+    /// Where the others reach it.
+    pub(crate) peer_port: u16,
     pub(crate) config: PathBuf,
     process: Option<Killed>,
 }
@@ -123,8 +125,10 @@ pub(crate) struct Server {
 impl Server {
     /// Writes the configurations of an ensemble of `count` servers below `folder`.
     pub(crate) fn ensemble(folder: &Path, count: usize) -> Vec<Self> {
+        let peer_ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
         let peers: String = (1..=count)
-            .map(|id| format!("[peers.{id}]\naddress = \"127.0.0.1:{}\"\n", free_port()))
+            .zip(&peer_ports)
+            .map(|(id, port)| format!("[peers.{id}]\naddress = \"127.0.0.1:{port}\"\n"))
             .collect();
         let server = |id| {
             let (config, port) = (folder.join(format!("{id}.toml")), free_port());
@@ -133,7 +137,7 @@ impl Server {
                  [timing]\ntick_ms = 250\ninit_limit_ticks = 40\nsync_limit_ticks = 20\n"
             );
             fs::write(&config, text).unwrap();
-            Self { id, port, config, process: None }
+            Self { id, port, peer_port: peer_ports[id - 1], config, process: None }
         };
         (1..=count).map(server).collect()
     }
