@@ -3,6 +3,7 @@
 //! One binary, so that it links once. Every failure prints the line that replays it.
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is an answer")]
+#![allow(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
 mod command;
 mod determinism;

@@ -168,8 +168,9 @@ impl Writer {
                 Ok(()) => {
                     self.acknowledged.insert(path, data);
                 }
-                // Whether it was done is not known: nothing is promised.
-                Err(Error::ConnectionLoss) => {}
+                // Whether it was done is not known: nothing is promised. Some losses reach the caller as
+                // the bare error of the socket.
+                Err(Error::ConnectionLoss | Error::Custom(_)) => {}
                 Err(Error::SessionExpired | Error::ClientClosed | Error::Timeout) => is_lost = true,
                 Err(error) => panic!("{path}: {error}"),
             }
@@ -177,6 +178,7 @@ impl Writer {
                 meanwhile(ensemble);
             }
         }
+        println!("{} of {} creations are acknowledged", self.acknowledged.len(), self.next);
         if is_lost {
             self.client = ensemble.client().await;
         }
