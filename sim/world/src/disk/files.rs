@@ -50,10 +50,11 @@ pub(crate) struct Files {
     bodies: BTreeMap<u32, Body>,
     names: BTreeMap<String, u32>,
     durable_names: BTreeMap<String, u32>,
-    /// What was done to the folder since it was synced.
-    journal: Vec<Change>,
+    /// What was done to the folder since it was synced, numbered.
+    journal: Vec<(u64, Change)>,
     next_body: u32,
-    next_layer: u64,
+    /// The last number given to a layer, or to a change of the folder.
+    numbered: u64,
     stream: Stream,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Files {
 enum Change {
     Created { name: String, body: u32 },
     Renamed { from: String, to: String, body: u32 },
-    Removed { name: String },
+    Removed { name: String, body: u32 },
 }
 
 #[derive(Debug, Default)]
@@ -87,8 +88,8 @@ struct Layer {
 /// A sync under way.
 #[derive(Clone, Debug)]
 pub(crate) enum SyncMark {
-    File { body: u32, layer: u64, name: String },
-    Folder { changes: usize },
+    File { body: u32, layer: u64 },
+    Folder { up_to: u64 },
 }
 
 fn missing() -> io::Error {
@@ -117,11 +118,11 @@ impl Body {
     }
 
     /// Notes what the sectors from byte `from` to byte `to` held, before they change.
-    fn remember(&mut self, from: usize, to: usize, next_layer: &mut u64) {
+    fn remember(&mut self, from: usize, to: usize, numbered: &mut u64) {
         if self.layers.is_empty() {
-            *next_layer += 1;
+            *numbered += 1;
             let length_before = self.content.len();
-            self.layers.push(Layer { number: *next_layer, before: BTreeMap::new(), length_before });
+            self.layers.push(Layer { number: *numbered, before: BTreeMap::new(), length_before });
         }
         for sector in sectors(from, to) {
             let open = self.layers.last().expect("a layer is open: pushed above");
@@ -228,7 +229,7 @@ impl Files {
             durable_names: BTreeMap::new(),
             journal: Vec::new(),
             next_body: 0,
-            next_layer: 0,
+            numbered: 0,
             stream,
         }
     }
@@ -259,7 +260,7 @@ impl Files {
         let (offset, end) = (offset as usize, end as usize);
         let id = self.body(name);
         let body = self.bodies.get_mut(&id).expect("every name has its body");
-        body.remember(offset.min(body.content.len()), end, &mut self.next_layer);
+        body.remember(offset.min(body.content.len()), end, &mut self.numbered);
         if body.content.len() < end {
             body.content.resize(end, 0);
         }
@@ -275,7 +276,7 @@ impl Files {
         let body = self.bodies.get_mut(&id).expect("every name has its body");
         // A longer file is all zeros there, whether its length survives or not: nothing to remember.
         let old = body.content.len();
-        body.remember((bytes as usize).min(old), old, &mut self.next_layer);
+        body.remember((bytes as usize).min(old), old, &mut self.numbered);
         body.content.resize(bytes as usize, 0);
         Ok(())
     }
@@ -283,13 +284,13 @@ impl Files {
     pub(crate) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
         let body = self.names.remove(from).ok_or_else(missing)?;
         self.names.insert(to.to_owned(), body);
-        self.journal.push(Change::Renamed { from: from.to_owned(), to: to.to_owned(), body });
+        self.note(Change::Renamed { from: from.to_owned(), to: to.to_owned(), body });
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        if self.names.remove(name).is_some() {
-            self.journal.push(Change::Removed { name: name.to_owned() });
+        if let Some(body) = self.names.remove(name) {
+            self.note(Change::Removed { name: name.to_owned(), body });
         }
     }
 
@@ -302,67 +303,74 @@ impl Files {
     pub(crate) fn sync_begins(&mut self, name: &str) -> io::Result<SyncMark> {
         let id = *self.names.get(name).ok_or_else(missing)?;
         let body = self.bodies.get_mut(&id).expect("every name has its body");
-        let layer = body.layers.last().map_or(0, |layer| layer.number);
-        if body
+        let length_before = body.content.len();
+        let is_dirty = body
             .layers
             .last()
-            .is_some_and(|open| !open.before.is_empty() || open.length_before != body.content.len())
-        {
-            self.next_layer += 1;
-            let length_before = body.content.len();
-            body.layers.push(Layer {
-                number: self.next_layer,
-                before: BTreeMap::new(),
-                length_before,
-            });
+            .is_some_and(|open| !open.before.is_empty() || open.length_before != length_before);
+        if is_dirty {
+            self.numbered += 1;
+            let (number, before) = (self.numbered, BTreeMap::new());
+            body.layers.push(Layer { number, before, length_before });
         }
-        Ok(SyncMark::File { body: id, layer, name: name.to_owned() })
+        // The open layer is for what is written from now on.
+        let frozen = body.layers.len().saturating_sub(1);
+        let layer = body.layers[..frozen].last().map_or(0, |layer| layer.number);
+        Ok(SyncMark::File { body: id, layer })
     }
 
     /// Freezes what a sync of the folder covers.
     pub(crate) fn sync_folder_begins(&self) -> SyncMark {
-        SyncMark::Folder { changes: self.journal.len() }
+        SyncMark::Folder { up_to: self.numbered }
     }
 
     /// Makes durable what the sync covers.
     pub(crate) fn sync_done(&mut self, mark: &SyncMark) {
         match mark {
-            SyncMark::Folder { changes } => {
-                let covered = (*changes).min(self.journal.len());
-                for change in self.journal.drain(..covered).collect::<Vec<_>>() {
+            SyncMark::Folder { up_to } => {
+                let covered = self.journal.partition_point(|(number, _)| number <= up_to);
+                for (_, change) in self.journal.drain(..covered).collect::<Vec<_>>() {
                     self.apply(change);
                 }
                 self.drop_unnamed();
             }
-            SyncMark::File { body: id, layer, name } => {
-                let mut change = None;
-                self.journal.retain(|c| {
-                    let ours = match c {
-                        Change::Created { body, .. } | Change::Renamed { body, .. } => body == id,
-                        Change::Removed { .. } => false,
-                    };
-                    if ours {
-                        change = Some(c.clone());
-                    }
-                    !ours
-                });
-                if let Some(Change::Renamed { from, .. }) = &change {
-                    self.durable_names.remove(from);
-                }
-                if self.names.get(name) == Some(id) {
-                    self.durable_names.insert(name.clone(), *id);
-                }
+            SyncMark::File { body: id, layer } => {
+                self.name_durably(*id);
                 let Some(body) = self.bodies.get_mut(id) else { return };
                 let covered = body.layers.partition_point(|l| l.number <= *layer);
                 let done: Vec<Layer> = body.layers.drain(..covered).collect();
-                if done.iter().any(|l| !l.before.is_empty()) {
-                    body.newest = done.iter().flat_map(|l| l.before.keys().copied()).collect();
-                }
-                for sector in &body.newest {
-                    body.doomed.remove(sector);
+                let covered: BTreeSet<usize> =
+                    done.iter().flat_map(|l| l.before.keys().copied()).collect();
+                body.doomed.retain(|sector, _| !covered.contains(sector));
+                if !covered.is_empty() {
+                    body.newest = covered;
                 }
             }
         }
+    }
+
+    /// A file is durable under the name it has now, and what the folder still has to do says so.
+    fn name_durably(&mut self, id: u32) {
+        let found = self.names.iter().find(|(_, body)| **body == id);
+        let Some(name) = found.map(|(name, _)| name.clone()) else { return };
+        for (number, change) in std::mem::take(&mut self.journal) {
+            match change {
+                Change::Created { body, .. } if body == id => {}
+                Change::Renamed { from, body, .. } if body == id => {
+                    if self.durable_names.get(&from) == Some(&id) {
+                        self.durable_names.remove(&from);
+                    }
+                }
+                // What had the name before it has no claim to it any more.
+                Change::Created { name: older, .. } | Change::Removed { name: older, .. }
+                    if older == name => {}
+                Change::Renamed { from, to, body } if to == name => {
+                    self.journal.push((number, Change::Removed { name: from, body }));
+                }
+                other => self.journal.push((number, other)),
+            }
+        }
+        self.durable_names.insert(name, id);
     }
 
     /// Says that the sync is over, though what it covers is as endangered as before (and a later sync
@@ -393,7 +401,7 @@ impl Files {
         };
         let journal = std::mem::take(&mut self.journal);
         let kept_up_to = self.stream.below(journal.len() as u64 + 1) as usize;
-        for (place, change) in journal.into_iter().enumerate() {
+        for (place, (_, change)) in journal.into_iter().enumerate() {
             let kept = match mode {
                 Mode::KeepAll | Mode::TearAll => true,
                 Mode::LoseAll => false,
@@ -478,19 +486,32 @@ impl Files {
         let body = self.next_body;
         self.bodies.insert(body, Body::default());
         self.names.insert(name.to_owned(), body);
-        self.journal.push(Change::Created { name: name.to_owned(), body });
+        self.note(Change::Created { name: name.to_owned(), body });
         body
     }
 
-    /// Carries out a change on what is durable.
+    /// Notes a change of the folder.
+    fn note(&mut self, change: Change) {
+        self.numbered += 1;
+        self.journal.push((self.numbered, change));
+    }
+
+    /// Carries out a change on what is durable. A name that leads to another file by now is left alone.
     fn apply(&mut self, change: Change) {
+        let names = &mut self.durable_names;
         match change {
-            Change::Created { name, body } => _ = self.durable_names.insert(name, body),
+            Change::Created { name, body } => _ = names.insert(name, body),
             Change::Renamed { from, to, body } => {
-                self.durable_names.remove(&from);
-                self.durable_names.insert(to, body);
+                if names.get(&from) == Some(&body) {
+                    names.remove(&from);
+                }
+                names.insert(to, body);
             }
-            Change::Removed { name } => _ = self.durable_names.remove(&name),
+            Change::Removed { name, body } => {
+                if names.get(&name) == Some(&body) {
+                    names.remove(&name);
+                }
+            }
         }
     }
 
@@ -498,7 +519,7 @@ impl Files {
     fn drop_unnamed(&mut self) {
         let mut named: BTreeSet<u32> =
             self.names.values().chain(self.durable_names.values()).copied().collect();
-        for change in &self.journal {
+        for (_, change) in &self.journal {
             if let Change::Created { body, .. } | Change::Renamed { body, .. } = change {
                 named.insert(*body);
             }
@@ -506,3 +527,6 @@ impl Files {
         self.bodies.retain(|body, _| named.contains(body));
     }
 }
+
+#[cfg(test)]
+mod tests;
