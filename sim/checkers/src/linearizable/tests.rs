@@ -1,3 +1,5 @@
+//! Lawful and unlawful histories, and the search against all orders.
+
 use super::*;
 use crate::history::{
     History, at_version, create, create_ephemeral, create_sequential, created, data_set, delete,

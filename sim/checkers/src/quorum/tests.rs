@@ -1,3 +1,5 @@
+//! Lawful and unlawful histories of servers and their logs.
+
 use super::*;
 use crate::history::{History, ensemble, z};
 
