@@ -183,7 +183,9 @@ fn what_was_acknowledged_is_there_after_the_process_was_killed() {
     assert_eq!(client.get(100, "/mail-100"), Err(NO_NODE));
     let snapshots = fs::read_dir(folder.path()).unwrap();
     let names = snapshots.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(names.filter(|name| name.starts_with("snapshot.0")).count(), 3);
+    // Three are kept; a fourth is there when the kill came between a snapshot and its purge.
+    let kept = names.filter(|name| name.starts_with("snapshot.0")).count();
+    assert!((3..=4).contains(&kept), "{kept} snapshots");
 }
 
 /// The newest log file of a folder.
