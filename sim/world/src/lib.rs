@@ -9,31 +9,53 @@
 //! own disk forgets nothing, its nodes share one clock, and its cuts refuse where a network is silent.
 //! Start at [`run`](fn@run), then [`scenario::Scenario`]; the clockwork is in `executor`.
 
+// Without it nothing below is compiled, so that this sentence stands alone.
 #[cfg(not(madsim))]
 compile_error!(
     "the laboratory needs madsim's simulated executor: build from the project's root, where \
      .cargo/config.toml sets `--cfg madsim`, or set RUSTFLAGS=\"--cfg madsim\" yourself"
 );
 
+#[cfg(madsim)]
 mod clock;
+#[cfg(madsim)]
 mod disk;
+#[cfg(madsim)]
 mod executor;
+#[cfg(madsim)]
 mod judge;
+#[cfg(madsim)]
 mod nemesis;
+#[cfg(madsim)]
 mod network;
+#[cfg(madsim)]
 mod node;
+#[cfg(madsim)]
 mod panics;
+#[cfg(madsim)]
 pub mod platform;
+#[cfg(madsim)]
 mod queue;
+#[cfg(madsim)]
 pub mod run;
+#[cfg(madsim)]
 pub mod scenario;
+#[cfg(madsim)]
 mod slab;
+#[cfg(madsim)]
 pub mod storm;
+#[cfg(madsim)]
 pub mod stream;
+#[cfg(madsim)]
 pub mod swarm;
+#[cfg(madsim)]
 mod world;
 
+#[cfg(madsim)]
 pub use platform::SimPlatform;
+#[cfg(madsim)]
 pub use run::{Recording, RunSpec, run, verify};
+#[cfg(madsim)]
 pub use scenario::{Limits, NodeSpec, Process, Progress, Role, Scenario, Subject, Topology};
+#[cfg(madsim)]
 pub use storm::storm;
