@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    /// Lets the next things happen, until somebody has something to do. To be called when nobody has.
+    /// Lets the next things happen, until somebody who had nothing to do has something.
     pub(crate) fn happen(&mut self) {
         self.stirred = false;
         while !self.stirred && !self.over && self.controls.is_empty() {

@@ -1,6 +1,6 @@
 //! Endpoints: the mailboxes in which a process finds what happened.
 
-use super::half::State;
+use super::half::{Half, State};
 use crate::queue::Due;
 use crate::slab::Id;
 use crate::world::World;
@@ -93,55 +93,66 @@ impl World {
                 }
                 return Poll::Pending;
             };
-            if let Some(event) = self.take(item) {
-                return Poll::Ready(event);
+            let taken = self.take(item);
+            if taken.is_ready() {
+                return taken;
             }
         }
     }
 
-    /// Turns an item into what the process sees of it; nothing if it has closed the connection, or takes
+    /// Turns an item into what the process sees of it; `Pending` if it has closed the connection, or takes
     /// nothing of it at the moment.
-    fn take(&mut self, item: Item) -> Option<NetworkEvent> {
+    fn take(&mut self, item: Item) -> Poll<NetworkEvent> {
         match item {
             Item::Data { half: id, bytes } => {
-                let half = self.network.halves.get_mut(id)?;
+                let Some(half) = self.network.halves.get_mut(id) else { return Poll::Pending };
                 if half.is_held {
                     half.parked.push_back(Item::Data { half: id, bytes });
-                    return None;
+                    return Poll::Pending;
                 }
                 if half.state == State::Shut {
-                    return None;
+                    return Poll::Pending;
                 }
                 half.unread -= bytes.len();
                 if let Some(sender) = half.peer {
                     self.room_made(sender);
                 }
-                Some(NetworkEvent::Received { connection: Self::connection(id), bytes })
+                Poll::Ready(NetworkEvent::Received { connection: Self::connection(id), bytes })
             }
             Item::Accepted { half: id } => {
-                let half = self.network.halves.get(id).filter(|half| half.state != State::Shut)?;
+                let Some(half) = self.seen(id) else { return Poll::Pending };
                 let from = match self.nodes.get(half.to) {
                     Some(machine) => machine.ip,
                     None => STRANGERS.into(),
                 };
                 let (connection, listener) = (Self::connection(id), half.listener.clone());
-                Some(NetworkEvent::Accepted { connection, listener, from })
+                Poll::Ready(NetworkEvent::Accepted { connection, listener, from })
             }
             Item::Connected { half: id } => {
-                self.network.halves.get(id).filter(|half| half.state != State::Shut)?;
-                Some(NetworkEvent::Connected { connection: Self::connection(id) })
+                if self.seen(id).is_none() {
+                    return Poll::Pending;
+                }
+                Poll::Ready(NetworkEvent::Connected { connection: Self::connection(id) })
             }
             Item::Closed { half: id, reason } => {
-                let half = self.network.halves.get_mut(id).filter(|h| h.state != State::Shut)?;
+                let Some(half) = self.network.halves.get_mut(id) else { return Poll::Pending };
+                if half.state == State::Shut {
+                    return Poll::Pending;
+                }
                 if half.is_held && !half.parked.is_empty() {
                     // What came before it is to be seen before it.
                     half.parked.push_back(Item::Closed { half: id, reason });
-                    return None;
+                    return Poll::Pending;
                 }
                 self.free(id);
-                Some(NetworkEvent::Closed { connection: Self::connection(id), reason })
+                Poll::Ready(NetworkEvent::Closed { connection: Self::connection(id), reason })
             }
         }
+    }
+
+    /// A connection that its owner has not closed.
+    fn seen(&self, id: Id) -> Option<&Half> {
+        self.network.halves.get(id).filter(|half| half.state != State::Shut)
     }
 
     /// A process takes nothing of a connection from now on, or everything again.
