@@ -51,6 +51,7 @@ pub(crate) fn boot_server(
     replica.snapshot_every_entries = SNAPSHOT_EVERY_ENTRIES;
     replica.sync_entries_kept = SYNC_ENTRIES_KEPT;
     replica.epoch_entries_max = EPOCH_ENTRIES_MAX;
+    replica.defects = process.defects;
     let address = |id: ServerId, port| Address::from(&*format!("{id}:{port}"));
     let peers = ensemble.servers().map(|id| (id, address(id, PEER_PORT))).collect();
     let mut settings =
@@ -76,6 +77,7 @@ pub(crate) fn client_config(ensemble: &Ensemble, process: &Process) -> ClientCon
     let servers = ensemble.servers().map(|id| Address::from(&*format!("{id}:{CLIENT_PORT}")));
     let mut config = ClientConfig::new(servers);
     config.session_timeout = SESSION_TIMEOUT;
+    config.defects = process.defects;
     let letter = u32::from(node.bytes().next().unwrap_or_default());
     config.client_number =
         process.incarnation * PER_INCARNATION + letter * PER_LETTER + number_in(node).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! What an application chooses about its session.
 
 use mailstorm_host::Address;
-use mailstorm_shared::Millis;
+use mailstorm_shared::{Defects, Millis};
 
 /// The session timeout wished for unless the application says otherwise. ZooKeeper's own tools ask
 /// for as much. Lower: a dead worker is noticed sooner. Higher: a slow network costs fewer sessions.
@@ -21,6 +21,8 @@ pub struct ClientConfig {
     pub client_number: u32,
     /// Whether each call is told to onlookers (`Invoked`, `Returned`). Sessions and events always are.
     pub observe_calls: bool,
+    /// The defect that the laboratory planted in this client and its recipes, if any.
+    pub defects: Defects,
 }
 
 impl ClientConfig {
@@ -32,6 +34,7 @@ impl ClientConfig {
             read_only: false,
             client_number: 0,
             observe_calls: true,
+            defects: Defects::NONE,
         }
     }
 }

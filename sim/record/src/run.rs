@@ -4,6 +4,7 @@
 //! Start at [`Run`].
 
 use crate::{Event, Plan, Verdict, Violation};
+use mailstorm_shared::defect::Defect;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,9 @@ pub struct Run {
     pub scenario: String,
     /// The seed.
     pub seed: u64,
+    /// The defect that was planted, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defect: Option<Defect>,
     /// What went wrong, and when.
     pub plan: Plan,
     /// What came of it.
@@ -157,6 +161,7 @@ mod tests {
             format: RUN_FORMAT,
             scenario: "mail-claims".into(),
             seed: u64::MAX,
+            defect: Some(Defect::AckBeforeSync),
             plan: Plan::default(),
             outcome: Outcome {
                 verdicts: vec![

@@ -587,7 +587,8 @@ async fn program(node: usize) {
         let incarnation = machine.incarnation();
         let platform = SimPlatform::new(world.clone(), node, incarnation);
         let name = machine.spec.name.clone();
-        let process = Process { node: name, incarnation, seed: world_now.seed, platform };
+        let (seed, defects) = (world_now.seed, world_now.defects);
+        let process = Process { node: name, incarnation, seed, defects, platform };
         (process, world_now.scenario.clone())
     };
     let incarnation = process.incarnation;

@@ -2,7 +2,7 @@
 //!
 //! Owns: the phases start, storm, heal, converge and end, the bounds, the thread that a run has to
 //! itself. Leaves: the faults to `nemesis`.
-//! Holds: the same `(scenario, seed, plan)` gives the same [`Run`], in this process and in any other.
+//! Holds: the same `(scenario, seed, plan, defect)` gives the same [`Run`], in this process and in any other.
 //! Start at [`run`](fn@run).
 
 use crate::executor::{self, Controls};
@@ -16,6 +16,7 @@ use crate::world::{Materials, World, WorldRef};
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
 use mailstorm_record::{Happening, Plan, Run, TraceHash, Verdict, Violation};
 use mailstorm_shared::Millis;
+use mailstorm_shared::defect::Defect;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub struct RunSpec {
     /// The faults; without any given, the scenario's own plan or what a swarm draws from the seed. Its
     /// nodes must be the scenario's ([`Plan::parse`], [`Plan::check`]).
     pub plan: Option<Plan>,
+    /// The defect that is planted in all servers, clients and workers; none in the sound build.
+    pub defect: Option<Defect>,
     /// How much is recorded.
     pub recording: Recording,
 }
@@ -48,7 +51,7 @@ pub struct RunSpec {
 impl RunSpec {
     /// The run of a scenario with a seed, recorded as a sweep does.
     pub fn new(scenario: Arc<dyn Scenario>, seed: u64) -> Self {
-        Self { scenario, seed, plan: None, recording: Recording::Digest }
+        Self { scenario, seed, plan: None, defect: None, recording: Recording::Digest }
     }
 
     /// The faults of this run.
@@ -118,7 +121,15 @@ fn record(
     events: Option<Vec<mailstorm_record::Event>>,
 ) -> Run {
     let scenario = spec.scenario.name().to_owned();
-    Run { format: RUN_FORMAT, scenario, seed: spec.seed, plan, outcome, events }
+    Run {
+        format: RUN_FORMAT,
+        scenario,
+        seed: spec.seed,
+        defect: spec.defect,
+        plan,
+        outcome,
+        events,
+    }
 }
 
 fn on_this_thread(spec: &RunSpec) -> Run {
@@ -135,6 +146,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
     let limits = scenario.limits();
     let world: WorldRef = Rc::new(RefCell::new(World::new(Materials {
         seed: spec.seed,
+        defects: spec.defect.into(),
         scenario,
         faults: FaultBook::new(plan.clone()),
         judge,

@@ -6,7 +6,7 @@
 use crate::platform::SimPlatform;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_record::{Event, NodeName, Plan};
-use mailstorm_shared::{Millis, ServerId};
+use mailstorm_shared::{Defects, Millis, ServerId};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -61,6 +61,8 @@ pub struct Process {
     pub incarnation: u32,
     /// The run's seed.
     pub seed: u64,
+    /// The defect that is planted in whatever runs here, if any: every configuration is made with it.
+    pub defects: Defects,
     /// Its machine.
     pub platform: SimPlatform,
 }

@@ -12,7 +12,7 @@ use crate::queue::{Control, Due, Queue};
 use crate::scenario::{DiskSpeed, Scenario};
 use crate::slab::{Id, Slab};
 use mailstorm_record::{Event, Happening, Violation};
-use mailstorm_shared::{Millis, Observation};
+use mailstorm_shared::{Defects, Millis, Observation};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -30,6 +30,7 @@ const POLLS_PER_EVENT_MAX: u64 = 100;
 /// The world.
 pub(crate) struct World {
     pub(crate) seed: u64,
+    pub(crate) defects: Defects,
     /// Nanoseconds since the run began.
     pub(crate) now: u64,
     pub(crate) queue: Queue,
@@ -69,6 +70,7 @@ pub(crate) struct Sleeper {
 /// What a run's world is made of.
 pub(crate) struct Materials {
     pub(crate) seed: u64,
+    pub(crate) defects: Defects,
     pub(crate) scenario: Arc<dyn Scenario>,
     pub(crate) faults: FaultBook,
     pub(crate) judge: Judge,
@@ -77,7 +79,7 @@ pub(crate) struct Materials {
 
 impl World {
     pub(crate) fn new(materials: Materials) -> Self {
-        let Materials { seed, scenario, faults, judge, events_max } = materials;
+        let Materials { seed, defects, scenario, faults, judge, events_max } = materials;
         let topology = scenario.topology();
         let network = Network::new(seed, &topology);
         let nodes = topology
@@ -88,6 +90,7 @@ impl World {
             .collect();
         Self {
             seed,
+            defects,
             now: 0,
             queue: Queue::default(),
             nodes,

@@ -1,6 +1,6 @@
 //! What a replica is told once, before it starts.
 
-use mailstorm_shared::{Ensemble, Millis, ServerId};
+use mailstorm_shared::{Defects, Ensemble, Millis, ServerId};
 
 /// Who a replica is, with whom, and how patient. The same on every server but for [`Self::me`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +35,8 @@ pub struct ReplicaConfig {
     /// The last counter an epoch may use. Only tests have reason to set it below [`u32::MAX`]:
     /// reaching it makes the leader step down (ZOOKEEPER-1277).
     pub epoch_entries_max: u32,
+    /// The defect that the laboratory planted in this server, if any.
+    pub defects: Defects,
 }
 
 impl ReplicaConfig {
@@ -54,6 +56,7 @@ impl ReplicaConfig {
             election_resend_max: Millis(3_200),
             outstanding_proposals_max: 1_000,
             epoch_entries_max: u32::MAX,
+            defects: Defects::NONE,
         }
     }
 
