@@ -196,6 +196,25 @@ pub enum Observation {
         /// The change's zxid, or [`Zxid::ZERO`] for the catch-up after a reconnect.
         zxid: Zxid,
     },
+    /// An application gave a watch up: its events are delivered to nobody from here on.
+    WatchGivenUp {
+        /// Which client.
+        client: u32,
+        /// The session that watched.
+        session: SessionId,
+        /// The znode.
+        path: Arc<str>,
+    },
+    /// A server's bytes made no sense to a client, which hung up: a reply to nothing, out of its order,
+    /// or no reply at all.
+    ProtocolBroken {
+        /// Which client.
+        client: u32,
+        /// Its session, or [`SessionId::NONE`] before it has one.
+        session: SessionId,
+        /// What was wrong, in a few words.
+        why: Arc<str>,
+    },
     /// A worker begins to process a mail.
     MailAttempted {
         /// The worker's name.

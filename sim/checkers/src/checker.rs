@@ -113,8 +113,11 @@ impl Interests {
             Observation::Invoked { .. } | Observation::Returned { .. } => Self::OPERATIONS,
             Observation::ClientConnected { .. }
             | Observation::ClientDisconnected { .. }
-            | Observation::ClientSessionEnded { .. } => Self::CONNECTIONS,
-            Observation::EventDelivered { .. } => Self::WATCH_EVENTS,
+            | Observation::ClientSessionEnded { .. }
+            | Observation::ProtocolBroken { .. } => Self::CONNECTIONS,
+            Observation::EventDelivered { .. } | Observation::WatchGivenUp { .. } => {
+                Self::WATCH_EVENTS
+            }
             Observation::MailAttempted { .. }
             | Observation::SinkAccepted { .. }
             | Observation::SinkRefused { .. }

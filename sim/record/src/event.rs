@@ -63,6 +63,8 @@ pub enum Happening {
         index: usize,
         /// Its kind, as plans spell it.
         kind: Arc<str>,
+        /// Whom it strikes, each once, with `leader` replaced by the node that led.
+        nodes: Vec<NodeName>,
     },
     /// A fault ended.
     FaultEnded {

@@ -135,7 +135,9 @@ impl Nemesis {
             let mut world = self.world.borrow_mut();
             world.faults.begun(index);
             let kind = Arc::from(&*kind.label());
-            world.tell(None, Happening::FaultBegan { index, kind });
+            let struck: BTreeSet<usize> = lists.iter().flatten().copied().collect();
+            let nodes = struck.iter().map(|node| world.nodes[*node].spec.name.clone()).collect();
+            world.tell(None, Happening::FaultBegan { index, kind, nodes });
             let at = world.now.saturating_add(lasts_ms.saturating_mul(NS_PER_MS));
             world.queue.push(at, Due::Control(Control::FaultEnds(index)));
         }
