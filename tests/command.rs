@@ -1,6 +1,7 @@
 //! The command line: what it answers, what it refuses, and with which exit code.
 
 use crate::support::{Ended, Killed, Server, free_port, mailstorm, run};
+use mailstorm_shared::defect::Defect;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
@@ -82,6 +83,8 @@ fn what_cannot_be_stormed_is_refused_with_a_next_step() {
         (&["storm", "--for", "10"], &["10", "expected something like 90s"]),
         (&["storm", "--jobs", "0"], &["0"]),
         (&["storm", "--verify", "most"], &["most"]),
+        (&["storm", "--defect", "ack-before-sink"], &["did you mean 'ack-before-sync'?"]),
+        (&["storm", "--defect", "hunger"], &["'hunger'", "'mailstorm museum --list' lists them"]),
         (&["storm", "--inbox", "absent"], &["cannot read the inbox absent", "give an mbox file"]),
         (&["storm", "--inbox", "empty"], &["the inbox empty holds no mail"]),
         (&["storm", "--inbox", "note.txt"], &["note.txt is no mbox"]),
@@ -143,6 +146,10 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
         (&["replay", "mail-claims"], &["which seed of 'mail-claims'?", "--seed"]),
         (&["replay", "mail-clams", "--seed", "1"], &["did you mean 'mail-claims'?"]),
         (&["replay", "mail-claims", "--seed", "x"], &["'x'"]),
+        (
+            &["replay", "mail-claims", "--seed", "1", "--defect", "minority-quorums"],
+            &["did you mean 'minority-quorum'?"],
+        ),
         (&["replay", "note.txt"], &["note.txt: not a record", "give a run.json"]),
         (&["replay", "empty.json"], &["empty.json: not a record"]),
         (&["replay", "other.json"], &["other.json: not a record"]),
@@ -430,6 +437,36 @@ fn a_violation_is_told_written_down_and_can_be_replayed() {
         let full: Value =
             serde_json::from_str(&fs::read_to_string(at.join("full.json")).unwrap()).unwrap();
         assert!(full["events"].as_array().is_some_and(|events| events.len() > 100));
+    }
+}
+
+#[test]
+fn a_run_with_a_defect_says_so_and_is_replayed_with_it() {
+    let folder = folder_with(&[("plan.toml", LYING_DISKS)]);
+    let at = folder.path();
+    let options = ["--seeds", "1..1", "--plan", "plan.toml", "--defect", "minority-quorum"];
+    let storm = run(at, &[&["storm", "mail-claims"], &options[..]].concat());
+    assert_eq!(storm.code, VIOLATION, "{storm:?}");
+    let line = replay_line(&storm);
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    assert!(line.windows(2).any(|pair| pair == ["--defect", "minority-quorum"]), "{line:?}");
+    let (asked, recorded) = (run(at, &line), run(at, &["replay", "runs/mail-claims/1/run.json"]));
+    for replayed in [&asked, &recorded] {
+        assert_eq!(replayed.code, VIOLATION, "{replayed:?}");
+        let head = "mail-claims seed 1 with minority-quorum: 2 faults";
+        assert!(replayed.out.starts_with(head), "{replayed:?}");
+    }
+    assert_eq!(asked.trace(), recorded.trace());
+}
+
+#[test]
+fn the_museum_lists_its_exhibits_with_report_and_story() {
+    let ended = run(Path::new("."), &["museum", "--list"]);
+    assert_eq!(ended.code, PASS, "{ended:?}");
+    for defect in Defect::ALL {
+        for words in [defect.name(), defect.report(), defect.about()] {
+            assert!(ended.out.contains(words), "{words}");
+        }
     }
 }
 

@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Replay(ReplayArguments),
     /// List the scenarios.
     Scenarios,
+    /// The museum of defects: historical bugs that can be planted, to see who finds them.
+    Museum(MuseumArguments),
     /// Run a real server on sockets and files.
     Serve {
         /// Which service.
@@ -80,6 +82,9 @@ pub(crate) struct StormArguments {
     /// Run this plan of faults under every seed, instead of one made from the seed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
+    /// Plant this defect in every server, client and worker; `mailstorm museum --list` lists them.
+    #[arg(long, value_name = "NAME")]
+    pub defect: Option<String>,
     /// Write the results for machines: one object, `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
@@ -103,6 +108,9 @@ pub(crate) struct ReplayArguments {
     /// Run this plan of faults instead of the one made from the seed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
+    /// Plant this defect, instead of what the file says was planted.
+    #[arg(long, value_name = "NAME")]
+    pub defect: Option<String>,
     /// The inbox the run was made with [default: the sample inbox].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub inbox: Option<PathBuf>,
@@ -112,6 +120,14 @@ pub(crate) struct ReplayArguments {
     /// Write the whole run for machines: plan, events, verdict; `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
+}
+
+/// `mailstorm museum`.
+#[derive(Debug, Args)]
+pub(crate) struct MuseumArguments {
+    /// Print the exhibits: name, report, and what goes wrong.
+    #[arg(long, required = true)]
+    pub list: bool,
 }
 
 /// `mailstorm serve`.

@@ -6,6 +6,7 @@
 
 mod args;
 mod failure;
+mod museum;
 mod progress;
 mod replay;
 mod serve;
@@ -42,6 +43,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(Command::Storm(storm)) => storm::storm(&storm),
         Some(Command::Replay(replay)) => replay::replay(&replay),
         Some(Command::Scenarios) => scenarios(),
+        Some(Command::Museum(museum)) => museum::museum(&museum),
         Some(Command::Serve { service }) => serve::serve(&service),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

@@ -2,9 +2,11 @@
 
 use crate::args::{ReplayArguments, StormArguments};
 use crate::failure::{ExitCode, Failure};
+use crate::museum::find_defect;
 use crate::storm::{find, open_inbox, put, read_plan};
 use mailstorm_record::{Event, Happening, Plan, Run, Verdict};
 use mailstorm_reports::violation_lines;
+use mailstorm_shared::defect::Defect;
 use mailstorm_world::{Recording, RunSpec};
 use std::fmt::Write;
 use std::fs;
@@ -17,7 +19,8 @@ const TRACE: &str = "trace ";
 /// Runs it again and prints what it shows.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let inbox = open_inbox(arguments.inbox.as_deref())?;
-    let (name, seed, recorded) = what_to_replay(arguments)?;
+    let asked = arguments.defect.as_deref().map(find_defect).transpose()?;
+    let Wanted { scenario: name, seed, defect, plan: recorded } = what_to_replay(arguments)?;
     let scenario = find(&name, inbox.as_ref())?;
     let plan = match &arguments.plan {
         Some(file) => Some(read_plan(file, &scenario)?),
@@ -38,6 +41,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     };
     let mut spec = RunSpec::new(scenario, seed);
     spec.plan = plan;
+    spec.defect = asked.or(defect);
     spec.recording = Recording::Full;
     let run = mailstorm_world::run(&spec);
     if arguments.trace {
@@ -58,8 +62,15 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Scenario, seed and, from a record, the plan.
-fn what_to_replay(arguments: &ReplayArguments) -> Result<(String, u64, Option<Plan>), Failure> {
+/// What is to be run again; defect and plan as a record has them.
+struct Wanted {
+    scenario: String,
+    seed: u64,
+    defect: Option<Defect>,
+    plan: Option<Plan>,
+}
+
+fn what_to_replay(arguments: &ReplayArguments) -> Result<Wanted, Failure> {
     let what = &arguments.what;
     if Path::new(what).is_file() {
         let text = fs::read_to_string(what).map_err(|error| {
@@ -68,14 +79,19 @@ fn what_to_replay(arguments: &ReplayArguments) -> Result<(String, u64, Option<Pl
         let run = Run::parse(&text).map_err(|error| {
             Failure::new(format!("{what}: {error}; give a run.json that 'mailstorm storm' wrote"))
         })?;
-        return Ok((run.scenario, arguments.seed.unwrap_or(run.seed), Some(run.plan)));
+        return Ok(Wanted {
+            scenario: run.scenario,
+            seed: arguments.seed.unwrap_or(run.seed),
+            defect: run.defect,
+            plan: Some(run.plan),
+        });
     }
     let Some(seed) = arguments.seed else {
         return Err(Failure::new(format!(
             "which seed of '{what}'? add --seed S, or give the file of a run"
         )));
     };
-    Ok((what.clone(), seed, None))
+    Ok(Wanted { scenario: what.clone(), seed, defect: None, plan: None })
 }
 
 /// The trace hash of the same run, made by another process.
@@ -89,6 +105,9 @@ pub(crate) fn in_another_process(run: &Run, arguments: &StormArguments) -> Resul
             command.arg(option).arg(path);
         }
     }
+    if let Some(defect) = &arguments.defect {
+        command.args(["--defect", defect]);
+    }
     let output = command.output().map_err(|error| failed(error.to_string()))?;
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines()
@@ -99,11 +118,11 @@ pub(crate) fn in_another_process(run: &Run, arguments: &StormArguments) -> Resul
 
 /// The options that a replay needs to make the same run: each with a space before it, quoted where a
 /// shell would not take it for one word.
-pub(crate) fn options(plan: Option<&Path>, inbox: Option<&Path>) -> String {
-    [("--plan", plan), ("--inbox", inbox)]
+pub(crate) fn options(plan: Option<&Path>, inbox: Option<&Path>, defect: Option<&str>) -> String {
+    let path = |path: Option<&Path>| path.map(|path| quoted(&path.to_string_lossy()));
+    [("--defect", defect.map(quoted)), ("--plan", path(plan)), ("--inbox", path(inbox))]
         .into_iter()
-        .filter_map(|(option, path)| Some((option, path?)))
-        .map(|(option, path)| format!(" {option} {}", quoted(&path.to_string_lossy())))
+        .filter_map(|(option, value)| Some(format!(" {option} {}", value?)))
         .collect()
 }
 
@@ -118,7 +137,8 @@ fn quoted(word: &str) -> String {
 /// What was given to this replay, to give it again.
 fn again(arguments: &ReplayArguments) -> String {
     let seed = arguments.seed.map(|seed| format!(" --seed {seed}")).unwrap_or_default();
-    let options = options(arguments.plan.as_deref(), arguments.inbox.as_deref());
+    let ReplayArguments { plan, inbox, defect, .. } = arguments;
+    let options = options(plan.as_deref(), inbox.as_deref(), defect.as_deref());
     format!("{}{seed}{options}", quoted(&arguments.what))
 }
 
@@ -131,7 +151,9 @@ fn told(run: &Run, again: &str) -> String {
 
 fn write_told(out: &mut String, run: &Run, again: &str) -> std::fmt::Result {
     let outcome = &run.outcome;
-    writeln!(out, "{} seed {}: {} faults", run.scenario, run.seed, run.plan.faults.len())?;
+    let defect = run.defect.map(|defect| format!(" with {}", defect.name())).unwrap_or_default();
+    let faults = run.plan.faults.len();
+    writeln!(out, "{} seed {}{defect}: {faults} faults", run.scenario, run.seed)?;
     for line in run.plan.to_toml().lines().filter(|line| !line.is_empty()) {
         writeln!(out, "  {line}")?;
     }

@@ -2,11 +2,13 @@
 
 use crate::args::StormArguments;
 use crate::failure::{ExitCode, Failure, nearest};
+use crate::museum::find_defect;
 use crate::progress::Progress;
 use crate::replay;
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::{Plan, Run};
 use mailstorm_reports::{Summary, Tally, Totals, WallClock, markdown, text, violation_lines};
+use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
 use std::fs;
 use std::ops::ControlFlow;
@@ -23,6 +25,7 @@ const WRITTEN_MAX: u64 = 100;
 /// Storms, sums up, and says how it ended.
 pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let inbox = open_inbox(arguments.inbox.as_deref())?;
+    let defect = arguments.defect.as_deref().map(find_defect).transpose()?;
     let scenarios = arguments
         .scenarios
         .iter()
@@ -38,7 +41,7 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let mut summaries = Vec::new();
     let mut code = ExitCode::Pass;
     for (scenario, plan) in scenarios.into_iter().zip(plans) {
-        let sweep = Sweep { scenario, plan, jobs, arguments };
+        let sweep = Sweep { scenario, plan, defect, jobs, arguments };
         let (summary, swept) = sweep.run()?;
         tell_people(arguments, &summary)?;
         code = worse(code, swept);
@@ -145,6 +148,7 @@ fn worse(left: ExitCode, right: ExitCode) -> ExitCode {
 struct Sweep<'a> {
     scenario: Arc<dyn Scenario>,
     plan: Option<Plan>,
+    defect: Option<Defect>,
     jobs: usize,
     arguments: &'a StormArguments,
 }
@@ -161,6 +165,7 @@ impl Sweep<'_> {
         let mut progress = Progress::new(self.scenario.name(), total);
         let specs = (first..=if is_endless { u64::MAX } else { last }).map(|seed| RunSpec {
             plan: self.plan.clone(),
+            defect: self.defect,
             ..RunSpec::new(self.scenario.clone(), seed)
         });
         let mut failure = None;
@@ -238,7 +243,8 @@ impl Sweep<'_> {
     }
 
     fn replay_options(&self) -> String {
-        replay::options(self.arguments.plan.as_deref(), self.arguments.inbox.as_deref())
+        let StormArguments { plan, inbox, defect, .. } = self.arguments;
+        replay::options(plan.as_deref(), inbox.as_deref(), defect.as_deref())
     }
 
     fn folder(&self, run: &Run) -> PathBuf {
