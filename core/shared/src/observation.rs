@@ -196,7 +196,9 @@ pub enum Observation {
         /// The change's zxid, or [`Zxid::ZERO`] for the catch-up after a reconnect.
         zxid: Zxid,
     },
-    /// An application gave a watch up: its events are delivered to nobody from here on.
+    /// An application gave a watch up: its events are delivered to nobody from here on. It is the last of
+    /// its kind that the client had on this path. The server is not told at once, so an event may still
+    /// come on the same connection; a later one does not arm the watch any more.
     WatchGivenUp {
         /// Which client.
         client: u32,

@@ -19,7 +19,7 @@ use crate::session::io::{
     Answer, OperationId, Retry, SessionInput, SessionOutput, SessionState, Submission, WatchId,
 };
 use crate::session::outstanding::{OPERATIONS_OUTSTANDING_MAX, Operation, Outstanding};
-use crate::session::registry::Registry;
+use crate::session::registry::{Forgotten, Registry};
 use bytes::Bytes;
 use mailstorm_shared::observation::Outcome;
 use mailstorm_shared::{Millis, Observation, SessionId, Zxid};
@@ -28,6 +28,7 @@ use mailstorm_wire::client::{
 };
 use mailstorm_wire::frame::{self, FrameDecoder};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// The first pause after a round of servers that was in vain. Doubles with each further round.
 pub const PAUSE_MS_MIN: u64 = 50;
@@ -79,6 +80,9 @@ pub struct SessionCore {
     pub(super) last_zxid_complete: Zxid,
     pub(super) outstanding: Outstanding,
     pub(super) registry: Registry,
+    /// Paths of watches that were dropped since the last step: no more than were registered then. The
+    /// next step tells onlookers before anything else.
+    given_up: Vec<Arc<str>>,
     pub(super) credentials: Vec<Credentials>,
     next_credentials: u32,
     next_xid: i32,
@@ -93,7 +97,7 @@ pub struct SessionCore {
 pub(super) struct Credentials {
     /// Distinguishes them; never reused.
     pub(super) number: u32,
-    scheme: std::sync::Arc<str>,
+    scheme: Arc<str>,
     secret: Bytes,
     /// The call that added them, as long as no server has accepted them.
     pub(super) waiting: Option<OperationId>,
@@ -146,6 +150,7 @@ impl SessionCore {
             last_zxid_complete: Zxid::ZERO,
             outstanding: Outstanding::default(),
             registry: Registry::default(),
+            given_up: Vec::new(),
             credentials: Vec::new(),
             next_credentials: 0,
             next_xid: 1,
@@ -187,6 +192,9 @@ impl SessionCore {
 
     /// Takes one input; what must be done about it is appended to `out`, in order.
     pub fn step(&mut self, now: Millis, input: SessionInput, out: &mut Vec<SessionOutput>) {
+        for path in std::mem::take(&mut self.given_up) {
+            self.observe_given_up(path, out);
+        }
         match input {
             SessionInput::Woken => {
                 self.scheduled = None;
@@ -204,9 +212,16 @@ impl SessionCore {
 
     /// The application has dropped this watch.
     pub fn forget(&mut self, watch: WatchId) {
-        if !self.registry.forget(watch) {
-            self.outstanding.forget_watch(watch);
+        match self.registry.forget(watch) {
+            Forgotten::Unknown => self.outstanding.forget_watch(watch),
+            Forgotten::NotAlone => {}
+            Forgotten::Alone(path) => self.given_up.push(path),
         }
+    }
+
+    pub(super) fn observe_given_up(&self, path: Arc<str>, out: &mut Vec<SessionOutput>) {
+        let (client, session) = (self.config.client, self.session);
+        out.push(SessionOutput::Observe(Observation::WatchGivenUp { client, session, path }));
     }
 
     // ---- time

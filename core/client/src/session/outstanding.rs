@@ -86,6 +86,11 @@ impl Outstanding {
         }
     }
 
+    /// The xid that the next answer must have, if one is awaited.
+    pub fn awaited(&self) -> Option<i32> {
+        self.sent.front().map(|(xid, _)| *xid)
+    }
+
     /// The answer could not be read: as before it came.
     pub fn unanswered(&mut self, xid: i32, operation: Operation) {
         self.sent.push_front((xid, operation));

@@ -53,6 +53,17 @@ impl WatchTable {
     }
 }
 
+/// What the loss of interest in one watch comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is not registered: not yet, or not any more.
+    Unknown,
+    /// The application has other watches of the same kind on the same path.
+    NotAlone,
+    /// It was the only one of its kind on this path.
+    Alone(Arc<str>),
+}
+
 /// What a session watches.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
@@ -72,16 +83,22 @@ impl Registry {
         watches.push(watch);
     }
 
-    /// Drops a watch in which the application has lost interest. Returns false if it is unknown.
-    pub fn forget(&mut self, watch: WatchId) -> bool {
-        let Some(place) = self.places.remove(&watch) else { return false };
+    /// Drops a watch in which the application has lost interest.
+    pub fn forget(&mut self, watch: WatchId) -> Forgotten {
+        let Some(place) = self.places.remove(&watch) else { return Forgotten::Unknown };
         let watches = self.watches.get_mut(&place).expect("a place points to a table's entry");
         watches.retain(|other| *other != watch);
-        if watches.is_empty() {
-            self.watches.remove(&place);
-            self.recursive -= usize::from(place.0 == WatchTable::Recursive);
+        if !watches.is_empty() {
+            return Forgotten::NotAlone;
         }
-        true
+        self.watches.remove(&place);
+        self.recursive -= usize::from(place.0 == WatchTable::Recursive);
+        Forgotten::Alone(place.1)
+    }
+
+    /// Whether the application has a watch of this kind on the path.
+    pub fn watches(&self, table: WatchTable, path: &Arc<str>) -> bool {
+        self.watches.contains_key(&(table, path.clone()))
     }
 
     /// The watches that this event fires, in the order in which they were left. One-shot ones are gone
@@ -240,8 +257,8 @@ mod tests {
     fn a_forgotten_watch_neither_fires_nor_is_armed_again() {
         let mut registry =
             registry(&[(1, WatchTable::Recursive, "/a"), (2, WatchTable::Data, "/a")]);
-        assert!(registry.forget(WatchId(1)));
-        assert!(!registry.forget(WatchId(1)));
+        assert_eq!(registry.forget(WatchId(1)), Forgotten::Alone("/a".into()));
+        assert_eq!(registry.forget(WatchId(1)), Forgotten::Unknown);
         check(&mut registry, EventKind::Created, "/a/b", &[]);
         let armed = registry.rearm(Zxid(4));
         assert_eq!(armed.len(), 1);

@@ -16,9 +16,21 @@ use mailstorm_wire::client::{
     decode_connect_response, decode_event, decode_reply, decode_reply_header, xid,
 };
 use mailstorm_wire::frame::FrameDecoder;
+use std::sync::Arc;
 
-/// The server broke the protocol; the connection is of no use any more.
-struct Nonsense;
+/// Why a connection is of no use any more.
+enum HangUp {
+    /// The server broke the protocol: what was wrong.
+    Nonsense(Arc<str>),
+    /// The server spoke well, but cannot serve us; another one may.
+    OfNoUse,
+}
+
+impl HangUp {
+    fn nonsense(why: impl Into<Arc<str>>) -> Self {
+        Self::Nonsense(why.into())
+    }
+}
 
 impl SessionCore {
     pub(super) fn received(&mut self, now: Millis, bytes: &Bytes, out: &mut Vec<SessionOutput>) {
@@ -44,9 +56,17 @@ impl SessionCore {
                     self.greeted(now, frame, out)
                 }
                 Ok(Some(frame)) => self.told(now, frame, out),
-                Err(_) => Err(Nonsense),
+                Err(error) => Err(HangUp::nonsense(error.to_string())),
             };
-            if let Err(Nonsense) = taken {
+            if let Err(hang_up) = taken {
+                if let HangUp::Nonsense(why) = hang_up {
+                    let (client, session) = (self.config.client, self.session);
+                    out.push(SessionOutput::Observe(Observation::ProtocolBroken {
+                        client,
+                        session,
+                        why,
+                    }));
+                }
                 return self.drop_connection(now, out);
             }
         }
@@ -57,8 +77,10 @@ impl SessionCore {
         now: Millis,
         frame: Bytes,
         out: &mut Vec<SessionOutput>,
-    ) -> Result<(), Nonsense> {
-        let response = decode_connect_response(frame).map_err(|_| Nonsense)?;
+    ) -> Result<(), HangUp> {
+        let response = decode_connect_response(frame).map_err(|error| {
+            HangUp::nonsense(format!("the answer to the handshake cannot be read: {error}"))
+        })?;
         let resumed = self.session != SessionId::NONE;
         let timeout = u64::try_from(response.timeout).unwrap_or(0);
         if response.session == SessionId::NONE || timeout == 0 {
@@ -67,10 +89,11 @@ impl SessionCore {
                 return Ok(());
             }
             // A new session was refused, which only a server in trouble does.
-            return Err(Nonsense);
+            return Err(HangUp::OfNoUse);
         }
         if resumed && response.session != self.session {
-            return Err(Nonsense);
+            let (ours, other) = (self.session, response.session);
+            return Err(HangUp::nonsense(format!("asked for session {ours}, was given {other}")));
         }
         let Link::Greeting { reader, .. } = &mut self.link else {
             unreachable!("only a server that was greeted greets")
@@ -91,11 +114,14 @@ impl SessionCore {
         now: Millis,
         frame: Bytes,
         out: &mut Vec<SessionOutput>,
-    ) -> Result<(), Nonsense> {
-        let header = decode_reply_header(&frame).map_err(|_| Nonsense)?;
+    ) -> Result<(), HangUp> {
+        let header = decode_reply_header(&frame)
+            .map_err(|error| HangUp::nonsense(format!("a reply without a header: {error}")))?;
         match header.xid {
             xid::EVENT => {
-                let event = decode_event(frame).map_err(|_| Nonsense)?;
+                let event = decode_event(frame).map_err(|error| {
+                    HangUp::nonsense(format!("an event that cannot be read: {error}"))
+                })?;
                 self.happened(event, out);
                 Ok(())
             }
@@ -106,15 +132,20 @@ impl SessionCore {
             }
             xid::AUTH => self.proven(now, header, out),
             xid::SET_WATCHES => {
-                let Link::Up(up) = &mut self.link else { return Err(Nonsense) };
-                up.rearming = up.rearming.checked_sub(1).ok_or(Nonsense)?;
+                let unasked =
+                    || HangUp::nonsense("an answer to setWatches, which was not asked for");
+                let Link::Up(up) = &mut self.link else { return Err(unasked()) };
+                up.rearming = up.rearming.checked_sub(1).ok_or_else(unasked)?;
                 // A refusal would leave us deaf: better to try another server.
-                if header.error.is_some() { Err(Nonsense) } else { Ok(()) }
+                if header.error.is_some() { Err(HangUp::OfNoUse) } else { Ok(()) }
             }
-            xid => {
-                let operation = self.outstanding.answered(xid).ok_or(Nonsense)?;
-                self.answered(operation, header, frame, out)
-            }
+            xid => match self.outstanding.answered(xid) {
+                Some(operation) => self.answered(operation, header, frame, out),
+                None => Err(HangUp::nonsense(match self.outstanding.awaited() {
+                    Some(awaited) => format!("a reply out of order: {awaited} was due, {xid} came"),
+                    None => format!("a reply to nothing: {xid} came"),
+                })),
+            },
         }
     }
 
@@ -154,10 +185,12 @@ impl SessionCore {
         now: Millis,
         header: ReplyHeader,
         out: &mut Vec<SessionOutput>,
-    ) -> Result<(), Nonsense> {
-        let Link::Up(up) = &mut self.link else { return Err(Nonsense) };
-        let number = up.proving.pop_front().ok_or(Nonsense)?;
-        let index = self.credentials.iter().position(|c| c.number == number).ok_or(Nonsense)?;
+    ) -> Result<(), HangUp> {
+        let unasked = || HangUp::nonsense("an answer to credentials, which were not sent");
+        let Link::Up(up) = &mut self.link else { return Err(unasked()) };
+        let number = up.proving.pop_front().ok_or_else(unasked)?;
+        let index = self.credentials.iter().position(|c| c.number == number);
+        let index = index.ok_or_else(unasked)?;
         let Some(code) = header.error else {
             if let Some(id) = self.credentials[index].waiting.take() {
                 let answer = Answer { zxid: header.zxid, reply: Reply::Empty };
@@ -180,16 +213,18 @@ impl SessionCore {
         header: ReplyHeader,
         frame: Bytes,
         out: &mut Vec<SessionOutput>,
-    ) -> Result<(), Nonsense> {
+    ) -> Result<(), HangUp> {
         let result = match header.error {
             Some(code) => Err(refusal(&operation, code)),
             None => match decode_reply(frame, ReplyShape::of(&operation.request)) {
                 Ok((_, Ok(reply))) => Ok(Answer { zxid: header.zxid, reply }),
                 Ok((_, Err(code))) => Err(refusal(&operation, code)),
-                Err(_) => {
+                Err(error) => {
                     // As if no answer had come.
                     self.outstanding.unanswered(header.xid, operation);
-                    return Err(Nonsense);
+                    let xid = header.xid;
+                    let why = format!("the reply {xid} cannot be read: {error}");
+                    return Err(HangUp::nonsense(why));
                 }
             },
         };
@@ -199,42 +234,50 @@ impl SessionCore {
             self.farewell(out);
             return Ok(());
         }
-        self.settle_watches(&operation, &result, out);
+        let left_to_nobody = self.settle_watches(&operation, &result, out);
         self.complete(&operation, result, header.zxid, out);
+        if let Some(path) = left_to_nobody {
+            self.observe_given_up(path, out);
+        }
         match header.error {
             // The server will hang up; whoever takes us next says whether the session is over.
-            Some(ErrorCode::SessionExpired | ErrorCode::SessionMoved) => Err(Nonsense),
+            Some(ErrorCode::SessionExpired | ErrorCode::SessionMoved) => Err(HangUp::OfNoUse),
             _ => Ok(()),
         }
     }
 
-    /// Registers the watch that the operation has left, or drops those it has removed.
+    /// Registers the watch that the operation has left, or drops those it has removed. Returns the
+    /// path of a watch that nobody waits for any more, to be told after the operation's end.
     fn settle_watches(
         &mut self,
         operation: &Operation,
         result: &Result<Answer, CallError>,
         out: &mut Vec<SessionOutput>,
-    ) {
-        let table = match (&operation.request, result) {
-            (Request::Exists { path, .. }, Err(CallError::Refused(ErrorCode::NoNode))) => {
+    ) -> Option<Arc<str>> {
+        let (table, path) = match (&operation.request, result) {
+            (Request::Exists { path, watch: true }, Err(CallError::Refused(ErrorCode::NoNode))) => {
                 (WatchTable::Exist, path)
             }
-            (Request::Exists { path, .. } | Request::GetData { path, .. }, Ok(_)) => {
-                (WatchTable::Data, path)
-            }
-            (Request::Children { path, .. }, Ok(_)) => (WatchTable::Child, path),
+            (
+                Request::Exists { path, watch: true } | Request::GetData { path, watch: true },
+                Ok(_),
+            ) => (WatchTable::Data, path),
+            (Request::Children { path, watch: true, .. }, Ok(_)) => (WatchTable::Child, path),
             (Request::AddWatch { path, mode }, Ok(_)) => (WatchTable::lasting(*mode), path),
             (Request::RemoveWatches { path, kind }, Ok(_)) => {
-                for watch in self.registry.remove(path, *kind) {
-                    out.push(SessionOutput::Unwatched { watch });
-                }
-                return;
+                let removed = self.registry.remove(path, *kind);
+                let any = !removed.is_empty();
+                out.extend(removed.into_iter().map(|watch| SessionOutput::Unwatched { watch }));
+                return any.then(|| path.clone());
             }
-            _ => return,
+            _ => return None,
         };
         if let Some(watch) = operation.watch {
-            self.registry.add(watch, table.0, table.1.clone());
+            self.registry.add(watch, table, path.clone());
+            return None;
         }
+        // The application has lost interest since it asked.
+        (!self.registry.watches(table, path)).then(|| path.clone())
     }
 }
 

@@ -5,10 +5,10 @@ use crate::error::CallError;
 use crate::session::outstanding::{OPERATIONS_OUTSTANDING_MAX, SENDS_MAX};
 use bytes::Bytes;
 use mailstorm_shared::observation::EventKind;
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{Millis, Observation, SessionId, Zxid};
 use mailstorm_wire::client::{
     AddWatchMode, ConnectResponse, CreateMode, ErrorCode, Reply, ReplyHeader, Request, Stat,
-    WatchEvent, WatchEventKind, Write, decode_connect_request, decode_request,
+    WatchEvent, WatchEventKind, WatcherType, Write, decode_connect_request, decode_request,
     encode_connect_response, encode_event, encode_reply, xid,
 };
 use mailstorm_wire::frame::framed;
@@ -42,7 +42,7 @@ impl Table {
         table
     }
 
-    /// One step; what comes out in words, without observations and wake-ups.
+    /// One step; what comes out in words, without wake-ups and most observations.
     fn step(&mut self, input: SessionInput) -> Vec<String> {
         let mut out = Vec::new();
         self.core.step(Millis(self.now), input, &mut out);
@@ -113,6 +113,10 @@ fn words(output: &SessionOutput) -> Option<String> {
             Ok(_) => format!("{} ok", operation.0),
             Err(error) => format!("{} {error:?}", operation.0),
         },
+        SessionOutput::Observe(Observation::WatchGivenUp { path, .. }) => {
+            format!("given up {path}")
+        }
+        SessionOutput::Observe(Observation::ProtocolBroken { why, .. }) => format!("broken: {why}"),
         SessionOutput::WakeAt(_) | SessionOutput::Observe(_) => return None,
     })
 }
@@ -339,17 +343,32 @@ fn an_event_raises_what_was_seen_but_not_where_the_catch_up_begins() {
 }
 
 #[test]
-fn a_reply_out_of_order_or_without_a_request_ends_the_connection() {
-    for xid in [2, 9, 0, xid::AUTH, xid::SET_WATCHES] {
+fn a_reply_out_of_order_or_without_a_request_ends_the_connection_and_is_told() {
+    for (xid, why) in [
+        (2, "a reply out of order: 1 was due, 2 came"),
+        (9, "a reply out of order: 1 was due, 9 came"),
+        (0, "a reply out of order: 1 was due, 0 came"),
+        (xid::AUTH, "an answer to credentials, which were not sent"),
+        (xid::SET_WATCHES, "an answer to setWatches, which was not asked for"),
+    ] {
         let mut table = Table::connected();
         table.submit(write("/a"));
         table.submit(write("/b"));
         assert_eq!(
             table.reply(xid, 20, stat()),
-            ["disconnect", "state Suspended", "1 ConnectionLoss", "2 ConnectionLoss", "connect"],
+            [
+                &format!("broken: {why}"),
+                "disconnect",
+                "state Suspended",
+                "1 ConnectionLoss",
+                "2 ConnectionLoss",
+                "connect"
+            ],
             "xid {xid}"
         );
     }
+    let told = Table::connected().reply(1, 20, stat());
+    assert_eq!(told[0], "broken: a reply to nothing: 1 came");
 }
 
 #[test]
@@ -368,7 +387,8 @@ fn nonsense_ends_the_connection_and_nothing_worse() {
         let mut table = Table::connected();
         table.submit(read("/a"));
         let told = table.step(SessionInput::Received(Bytes::copy_from_slice(bytes)));
-        assert_eq!(told, ["disconnect", "state Suspended", "connect"], "{bytes:?}");
+        assert!(told[0].starts_with("broken: "), "{told:?}");
+        assert_eq!(told[1..], ["disconnect", "state Suspended", "connect"], "{bytes:?}");
         table.step(SessionInput::Connected);
         assert_eq!(table.greet(7), ["state Connected", "send 2"], "the read is sent again");
         let mut table = Table::new();
@@ -376,7 +396,8 @@ fn nonsense_ends_the_connection_and_nothing_worse() {
         table.step(SessionInput::Connected);
         let told = table.step(SessionInput::Received(Bytes::copy_from_slice(bytes)));
         // A frame that is not whole yet is no nonsense so far.
-        assert!(told.is_empty() || told == ["disconnect", "connect"], "{told:?}");
+        let hung_up = told.len() == 3 && told[1..] == ["disconnect", "connect"];
+        assert!(told.is_empty() || hung_up && told[0].starts_with("broken: "), "{told:?}");
     }
 }
 
@@ -402,7 +423,8 @@ fn a_server_that_answers_for_another_session_is_left() {
     let mut table = Table::connected();
     table.step(SessionInput::Closed);
     table.step(SessionInput::Connected);
-    assert_eq!(table.greet(8)[0], "disconnect");
+    let told = table.greet(8);
+    assert_eq!(told[..2], ["broken: asked for session 0x7, was given 0x8", "disconnect"]);
     assert_eq!(table.core.session(), SessionId(7));
 }
 
@@ -541,9 +563,55 @@ fn a_forgotten_watch_is_not_registered_by_a_reply_that_comes_later() {
     let get = Request::GetData { path: "/d".into(), watch: true };
     table.submit_with(get, Some(WatchId(1)), Retry::Reads);
     table.core.forget(WatchId(1));
-    table.reply(1, 20, data());
+    assert_eq!(table.reply(1, 20, data()), ["1 ok", "given up /d"]);
     assert!(table.event(EventKind::DataChanged, "/d", 21).is_empty());
     assert_eq!(table.reconnect(), ["state Connected"]);
+}
+
+#[test]
+fn a_watch_is_given_up_when_the_last_who_waited_is_gone() {
+    let mut table = Table::connected();
+    for number in [1, 2] {
+        let get = Request::GetData { path: "/d".into(), watch: true };
+        table.submit_with(get, Some(WatchId(number)), Retry::Reads);
+        assert_eq!(table.reply(number as i32, 20, data()), [format!("{number} ok")]);
+    }
+    table.core.forget(WatchId(1));
+    assert!(table.at(1_001).is_empty(), "one still waits");
+    table.core.forget(WatchId(2));
+    assert_eq!(table.at(1_002), ["given up /d"], "before anything else is told");
+    assert!(table.at(1_003).is_empty(), "once");
+    // What has fired has nothing to give up.
+    let get = Request::GetData { path: "/d".into(), watch: true };
+    table.submit_with(get, Some(WatchId(3)), Retry::Reads);
+    table.reply(3, 21, data());
+    assert_eq!(table.event(EventKind::DataChanged, "/d", 22), ["deliver 3 /d"]);
+    table.core.forget(WatchId(3));
+    assert!(table.at(1_004).is_empty());
+}
+
+#[test]
+fn a_watch_that_the_application_removes_is_given_up() {
+    let mut table = Table::connected();
+    let remove = || Request::RemoveWatches { path: "/r".into(), kind: WatcherType::Any };
+    let add = Request::AddWatch { path: "/r".into(), mode: AddWatchMode::Persistent };
+    table.submit_with(add, Some(WatchId(1)), Retry::Reads);
+    table.reply(1, 20, Ok(Reply::WatchAdded));
+    table.submit(remove());
+    assert_eq!(table.reply(2, 21, Ok(Reply::Empty)), ["unwatched 1", "2 ok", "given up /r"]);
+    table.submit(remove());
+    assert_eq!(table.reply(3, 22, Ok(Reply::Empty)), ["3 ok"], "there was none");
+}
+
+#[test]
+fn a_server_that_cannot_serve_is_left_without_a_complaint() {
+    let mut table = Table::connected();
+    let add = Request::AddWatch { path: "/r".into(), mode: AddWatchMode::Persistent };
+    table.submit_with(add, Some(WatchId(1)), Retry::Reads);
+    table.reply(1, 20, Ok(Reply::WatchAdded));
+    table.reconnect();
+    let told = table.reply(xid::SET_WATCHES, 20, Err(ErrorCode::ConnectionLoss));
+    assert_eq!(told, ["disconnect", "state Suspended"], "a pause follows the round of servers");
 }
 
 #[test]
