@@ -61,8 +61,9 @@ pub(crate) fn boot_server(
     settings.initialise = process.incarnation == 0;
     let platform = process.platform;
     Box::pin(async move {
-        let end = serve_coordination(platform.clone(), settings).await;
-        platform.last_words(&end.to_string());
+        if let Err(end) = serve_coordination(platform.clone(), settings).await {
+            platform.last_words(&end.to_string());
+        }
     })
 }
 

@@ -16,3 +16,4 @@ pub mod storage;
 pub use coordination::{ServerProbe, ServerSettings, serve_coordination};
 pub use error::HostError;
 pub use platform::{Address, CloseReason, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
+pub use signal::StopRequest;

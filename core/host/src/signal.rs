@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 /// Raised by anybody in the process, awaited by one task.
@@ -37,5 +38,18 @@ impl Signal {
     /// Waits for the flag and takes it down.
     pub(crate) async fn wait(&self) {
         poll_fn(|context| self.poll(context)).await;
+    }
+}
+
+/// A handle by which somebody in the process asks a server to end in order. Keep a clone of the one in its
+/// settings; each server has its own.
+#[derive(Clone, Debug, Default)]
+pub struct StopRequest(pub(crate) Rc<Signal>);
+
+impl StopRequest {
+    /// Asks. The server takes nothing more from anybody, carries out what its disk still has to do,
+    /// sends the answers that follow, and ends.
+    pub fn raise(&self) {
+        self.0.raise();
     }
 }

@@ -25,13 +25,20 @@ use std::task::Poll;
 /// How often a client is looked at that does not take its replies.
 const BACKLOG_LOOK_EVERY: Millis = Millis(50);
 
-/// Runs one server until it has to end, and says why it had to.
-pub async fn serve_coordination<P: Platform>(platform: P, settings: ServerSettings) -> HostError {
+/// For how long a server that was asked to end waits for clients and peers that do not take its last words.
+const FAREWELL_MAX: Millis = Millis(1_000);
+
+/// Runs one server until it is asked to end ([`ServerSettings::stop`]).
+///
+/// # Errors
+/// Why it had to end before.
+pub async fn serve_coordination<P: Platform>(
+    platform: P,
+    settings: ServerSettings,
+) -> Result<(), HostError> {
     let _shown = settings.probe.while_running();
-    match start(platform, settings).await {
-        Ok((host, writer)) => run(&host, writer).await,
-        Err(reason) => reason,
-    }
+    let (host, writer) = start(platform, settings).await?;
+    run(&host, writer).await
 }
 
 /// Listens, recovers, and makes the first step. An address in use is found out before the folder is
@@ -100,7 +107,8 @@ async fn start<P: Platform>(
         disk,
         core: RefCell::new(core),
         disk_work: Signal::default(),
-        ended: Signal::default(),
+        ended: settings.stop.0,
+        stopping: Cell::new(false),
         stopped: Cell::new(false),
         reason: RefCell::new(None),
     });
@@ -134,7 +142,7 @@ fn listen(endpoint: &impl Endpoint, address: &Address) -> Result<Address, HostEr
 }
 
 /// Both tasks, until one of them ends the server.
-async fn run<P: Platform>(host: &Rc<Host<P>>, writer: Writer) -> HostError {
+async fn run<P: Platform>(host: &Rc<Host<P>>, writer: Writer) -> Result<(), HostError> {
     // The disk task must not outlive this future, whether it ends or is dropped.
     let _stop = StopDisk(host);
     host.platform.spawn(write_disk(host.clone(), writer));
@@ -145,10 +153,36 @@ async fn run<P: Platform>(host: &Rc<Host<P>>, writer: Writer) -> HostError {
             Poll::Pending => next.as_mut().poll(context).map(Some),
         });
         let Some(event) = event.await else {
+            // Raised without a reason, it is a request.
             let reason = host.reason.borrow_mut().take();
-            return reason.expect("the signal is raised with a reason");
+            return match reason {
+                Some(reason) => Err(reason),
+                None => stop(host).await,
+            };
         };
         host.turn(|turn| turn.happened(event));
+    }
+}
+
+/// Ends in order. Nothing more is taken from anybody, so whatever is asked for now is as unanswered as
+/// after a crash. What the disk has taken on is carried out, and the answers that rest on it leave.
+async fn stop<P: Platform>(host: &Rc<Host<P>>) -> Result<(), HostError> {
+    host.stopping.set(true);
+    host.disk_work.raise();
+    // The disk task has nothing left to do, or has failed.
+    host.ended.wait().await;
+    if let Some(reason) = host.reason.borrow_mut().take() {
+        return Err(reason);
+    }
+    let until = host.platform.now().monotonic + FAREWELL_MAX;
+    loop {
+        let connections: Vec<_> = host.core.borrow().connections.keys().copied().collect();
+        let now = host.platform.now().monotonic;
+        if now >= until || connections.iter().all(|c| host.endpoint.backlog(*c) == 0) {
+            return Ok(());
+        }
+        host.endpoint.wake_at(Some(now + BACKLOG_LOOK_EVERY));
+        host.endpoint.next().await;
     }
 }
 
@@ -169,6 +203,10 @@ async fn write_disk<P: Platform>(host: Rc<Host<P>>, mut writer: Writer) {
     loop {
         std::mem::swap(&mut batch, &mut host.core.borrow_mut().disk_queue);
         let Some((last, _)) = batch.last() else {
+            if host.stopping.get() {
+                host.ended.raise();
+                return;
+            }
             host.disk_work.wait().await;
             if host.stopped.get() {
                 return;
@@ -202,8 +240,11 @@ pub(super) struct Host<P: Platform> {
     core: RefCell<Core>,
     /// Disk commands wait.
     disk_work: Signal,
-    /// There is a reason to end.
-    ended: Signal,
+    /// There is a reason to end, or a request to.
+    ended: Rc<Signal>,
+    /// The server ends as soon as the disk task has nothing left to do.
+    stopping: Cell<bool>,
+    /// The server has ended.
     stopped: Cell<bool>,
     reason: RefCell<Option<HostError>>,
 }

@@ -1,7 +1,7 @@
 //! What a server's host is told at its start.
 
 use super::ServerProbe;
-use crate::Address;
+use crate::{Address, StopRequest};
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_coordination::storage::StorageOptions;
 use mailstorm_shared::{Millis, ServerId};
@@ -34,6 +34,8 @@ pub struct ServerSettings {
     pub links: LinkTiming,
     /// Called once, when clients can connect.
     pub on_listening: Option<OnListening>,
+    /// By which the server is asked to end in order; keep a clone of it.
+    pub stop: StopRequest,
     /// A window for onlookers; keep a clone of it.
     pub probe: ServerProbe,
 }
@@ -55,6 +57,7 @@ impl ServerSettings {
             limits: HostLimits::default(),
             links: LinkTiming::default(),
             on_listening: None,
+            stop: StopRequest::default(),
             probe: ServerProbe::default(),
         }
     }

@@ -3,7 +3,7 @@
 mod machine;
 
 use super::{ServerProbe, ServerSettings, serve_coordination};
-use crate::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
+use crate::{Address, ConnectionId, Endpoint, NetworkEvent, Platform, StopRequest};
 use bytes::Bytes;
 use machine::{MachineEndpoint, Machines};
 use mailstorm_coordination::replica::{ReplicaConfig, Role};
@@ -40,6 +40,7 @@ struct Servers {
     machines: Machines,
     size: u8,
     probes: Vec<ServerProbe>,
+    stops: Vec<StopRequest>,
     /// What ended each server.
     ended: Vec<Rc<RefCell<Option<String>>>>,
 }
@@ -49,10 +50,11 @@ impl Servers {
         let machines = Machines::new();
         machines.machine(0);
         let count = usize::from(size) + 1;
-        let (mut probes, mut ended) = (Vec::new(), Vec::new());
+        let (mut probes, mut stops, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         probes.resize_with(count, ServerProbe::default);
+        stops.resize_with(count, StopRequest::default);
         ended.resize_with(count, Rc::default);
-        Self { machines, size, probes, ended }
+        Self { machines, size, probes, stops, ended }
     }
 
     fn settings(&self, number: u8) -> ServerSettings {
@@ -70,13 +72,14 @@ impl Servers {
     fn start_with(&mut self, number: u8, settings: ServerSettings) {
         let index = usize::from(number);
         self.probes[index] = settings.probe.clone();
+        self.stops[index] = settings.stop.clone();
         let machine = self.machines.machine(index);
         let ended = self.ended[index].clone();
         *ended.borrow_mut() = None;
         let serve = serve_coordination(machine.clone(), settings);
         machine.spawn(async move {
-            let reason = serve.await.to_string();
-            *ended.borrow_mut() = Some(reason);
+            let end = serve.await;
+            *ended.borrow_mut() = Some(end.err().map_or("asked to".into(), |e| e.to_string()));
         });
     }
 
@@ -381,6 +384,56 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_the_server_ends_with_a_reason
         assert!(reason.contains(advice), "{reason}");
         assert_eq!(servers.probes[1].report(), None);
     }
+}
+
+#[test]
+fn a_server_that_is_asked_to_end_first_answers_what_its_disk_has_on() {
+    let servers = Servers::established(1);
+    let mut client = servers.session(1);
+    servers.machines.stall_syncs(1, true);
+    for xid in 1..=50 {
+        client.ask(xid, &create(&format!("/{xid}")));
+    }
+    servers.machines.run();
+    servers.stops[1].raise();
+    servers.machines.run();
+    client.ask(51, &create("/late"));
+    servers.machines.pass(5_000);
+    assert_eq!(servers.ended(1), None, "the disk is not done");
+    servers.machines.stall_syncs(1, false);
+    let answered: Vec<_> = (1..=50).map(|xid| (xid, None)).collect();
+    assert_eq!(client.answers(), answered, "all that was taken, and nothing that came later");
+    assert!(client.closed);
+    assert_eq!(servers.ended(1).as_deref(), Some("asked to"));
+}
+
+#[test]
+fn a_disk_that_fails_while_the_server_ends_is_the_reason_of_its_end() {
+    let servers = Servers::established(1);
+    let mut client = servers.session(1);
+    servers.machines.stall_syncs(1, true);
+    client.ask(1, &create("/a"));
+    servers.machines.run();
+    servers.stops[1].raise();
+    servers.machines.fail_next_sync(1, io::ErrorKind::Other);
+    servers.machines.stall_syncs(1, false);
+    assert_eq!(client.answers(), []);
+    let reason = servers.ended(1).expect("it has ended");
+    assert!(reason.starts_with("cannot sync log."), "{reason}");
+}
+
+#[test]
+fn a_client_that_takes_no_replies_does_not_keep_a_server_from_ending() {
+    let servers = Servers::established(1);
+    let mut client = servers.session(1);
+    servers.machines.stick(client.connection, true);
+    client.ask(1, &get("/"));
+    servers.machines.run();
+    servers.stops[1].raise();
+    servers.machines.pass(500);
+    assert_eq!(servers.ended(1), None, "its reply is on the way");
+    servers.machines.pass(600);
+    assert_eq!(servers.ended(1).as_deref(), Some("asked to"));
 }
 
 #[test]
