@@ -19,7 +19,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 /// Writes the compact primitives into any [`Sink`].
-pub trait Writer: Sink {
+pub(crate) trait Writer: Sink {
     /// Writes one byte.
     #[inline]
     fn u8(&mut self, value: u8) {
@@ -117,24 +117,19 @@ const VARINT_BYTES_MAX: usize = 10;
 
 /// Reads the compact primitives.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a>(Cursor<'a>);
+pub(crate) struct Reader<'a>(Cursor<'a>);
 
 impl<'a> Reader<'a> {
     /// Reads from the first byte on.
-    pub fn new(bytes: &'a Bytes) -> Self {
+    pub(crate) fn new(bytes: &'a Bytes) -> Self {
         Self(Cursor::new(bytes))
-    }
-
-    /// How many bytes have not been read.
-    pub fn left(&self) -> usize {
-        self.0.left()
     }
 
     /// Ends the reading.
     ///
     /// # Errors
     /// [`Malformed`] when bytes are left over; below: when the bytes at hand cannot be that.
-    pub fn finish(self) -> Result<(), Malformed> {
+    pub(crate) fn finish(self) -> Result<(), Malformed> {
         self.0.finish()
     }
 
@@ -142,7 +137,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn u8(&mut self) -> Result<u8, Malformed> {
+    pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
         self.0.array().map(u8::from_le_bytes)
     }
 
@@ -150,7 +145,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn bool(&mut self) -> Result<bool, Malformed> {
+    pub(crate) fn bool(&mut self) -> Result<bool, Malformed> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -162,7 +157,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn u16(&mut self) -> Result<u16, Malformed> {
+    pub(crate) fn u16(&mut self) -> Result<u16, Malformed> {
         self.0.array().map(u16::from_le_bytes)
     }
 
@@ -170,7 +165,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn u32(&mut self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
         self.0.array().map(u32::from_le_bytes)
     }
 
@@ -178,7 +173,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn u64(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         self.0.array().map(u64::from_le_bytes)
     }
 
@@ -186,7 +181,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn i64(&mut self) -> Result<i64, Malformed> {
+    pub(crate) fn i64(&mut self) -> Result<i64, Malformed> {
         self.0.array().map(i64::from_le_bytes)
     }
 
@@ -194,7 +189,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         self.0.array()
     }
 
@@ -202,7 +197,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn varint(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -223,7 +218,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn signed(&mut self) -> Result<i64, Malformed> {
+    pub(crate) fn signed(&mut self) -> Result<i64, Malformed> {
         let value = self.varint()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
@@ -232,7 +227,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn signed_i32(&mut self) -> Result<i32, Malformed> {
+    pub(crate) fn signed_i32(&mut self) -> Result<i32, Malformed> {
         let value = self.signed()?;
         self.value(i32::try_from(value).ok(), "32-bit number", value)
     }
@@ -241,7 +236,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn varint_u32(&mut self) -> Result<u32, Malformed> {
+    pub(crate) fn varint_u32(&mut self) -> Result<u32, Malformed> {
         let value = self.varint()?;
         self.value(u32::try_from(value).ok(), "32-bit number", saturated(value))
     }
@@ -255,7 +250,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn bytes(&mut self) -> Result<Bytes, Malformed> {
+    pub(crate) fn bytes(&mut self) -> Result<Bytes, Malformed> {
         let length = self.count(1)?;
         self.0.slice(length)
     }
@@ -264,7 +259,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn nullable(&mut self) -> Result<Option<Bytes>, Malformed> {
+    pub(crate) fn nullable(&mut self) -> Result<Option<Bytes>, Malformed> {
         match self.varint()?.checked_sub(1) {
             None => Ok(None),
             Some(length) => {
@@ -278,7 +273,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn text(&mut self) -> Result<Arc<str>, Malformed> {
+    pub(crate) fn text(&mut self) -> Result<Arc<str>, Malformed> {
         let length = self.count(1)?;
         self.0.text(length).map(Arc::from)
     }
@@ -287,13 +282,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         element_bytes_min: usize,
         mut read: impl FnMut(&mut Self) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Malformed> {
         let count = self.count(element_bytes_min)?;
-        let mut elements = Vec::with_capacity(count);
+        let mut elements = Vec::with_capacity(self.0.room::<T>(count));
         for _ in 0..count {
             elements.push(read(self)?);
         }
@@ -304,7 +299,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::finish`].
-    pub fn value<T>(
+    pub(crate) fn value<T>(
         &self,
         known: Option<T>,
         field: &'static str,
@@ -375,7 +370,7 @@ mod tests {
             let bytes = Bytes::copy_from_slice(&bytes);
             let mut reader = Reader::new(&bytes);
             if let Ok(value) = reader.varint() {
-                prop_assert_eq!(&varint(value)[..], &bytes[..bytes.len() - reader.left()]);
+                prop_assert_eq!(&varint(value)[..], &bytes[..bytes.len() - reader.0.left()]);
             }
         }
     }

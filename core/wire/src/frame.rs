@@ -81,11 +81,6 @@ impl FrameDecoder {
     pub fn prefix(&self) -> Option<[u8; 4]> {
         self.gathered.peek()
     }
-
-    /// How many bytes wait for the rest of their frame.
-    pub fn buffered(&self) -> usize {
-        self.gathered.len()
-    }
 }
 
 /// Bytes that have arrived and not been taken: those copied together, and behind them the last chunk,
@@ -251,7 +246,7 @@ mod tests {
             }
             frames.extend(decode_all(&mut decoder));
             prop_assert_eq!(frames, bodies);
-            prop_assert_eq!(decoder.buffered(), 0);
+            prop_assert_eq!(decoder.gathered.len(), 0);
         }
 
         #[test]

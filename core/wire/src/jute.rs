@@ -11,13 +11,13 @@
 //! Holds: a [`Reader`] ends every read with a value or with [`Malformed`]; the counts and lengths it
 //! returns fit into the bytes at hand. Buffers share the frame, strings are copied once.
 
-pub use crate::raw::Malformed;
+pub(crate) use crate::raw::Malformed;
 use crate::raw::{Cursor, Sink};
 use bytes::Bytes;
 use std::sync::Arc;
 
 /// Writes Jute's primitives into any [`Sink`].
-pub trait Writer: Sink {
+pub(crate) trait Writer: Sink {
     /// Writes a bool.
     #[inline]
     fn bool(&mut self, value: bool) {
@@ -87,16 +87,16 @@ impl<S: Sink> Writer for S {}
 
 /// Reads Jute's primitives from a frame.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader<'a>(Cursor<'a>);
+pub(crate) struct Reader<'a>(Cursor<'a>);
 
 impl<'a> Reader<'a> {
     /// Reads from the frame's first byte on.
-    pub fn new(frame: &'a Bytes) -> Self {
+    pub(crate) fn new(frame: &'a Bytes) -> Self {
         Self(Cursor::new(frame))
     }
 
     /// How many bytes have not been read.
-    pub fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.0.left()
     }
 
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Malformed`], here as everywhere below, when the bytes at hand cannot be that.
-    pub fn bool(&mut self) -> Result<bool, Malformed> {
+    pub(crate) fn bool(&mut self) -> Result<bool, Malformed> {
         let [byte] = self.0.array()?;
         Ok(byte != 0)
     }
@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::bool`].
-    pub fn int(&mut self) -> Result<i32, Malformed> {
+    pub(crate) fn int(&mut self) -> Result<i32, Malformed> {
         self.0.array().map(i32::from_be_bytes)
     }
 
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::bool`].
-    pub fn long(&mut self) -> Result<i64, Malformed> {
+    pub(crate) fn long(&mut self) -> Result<i64, Malformed> {
         self.0.array().map(i64::from_be_bytes)
     }
 
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::bool`].
-    pub fn buffer(&mut self) -> Result<Option<Bytes>, Malformed> {
+    pub(crate) fn buffer(&mut self) -> Result<Option<Bytes>, Malformed> {
         self.count(1)?.map(|length| self.0.slice(length)).transpose()
     }
 
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::bool`].
-    pub fn string(&mut self) -> Result<Arc<str>, Malformed> {
+    pub(crate) fn string(&mut self) -> Result<Arc<str>, Malformed> {
         let length = self.count(1)?.unwrap_or(0);
         self.0.text(length).map(Arc::from)
     }
@@ -156,13 +156,13 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::bool`].
-    pub fn vector<T>(
+    pub(crate) fn vector<T>(
         &mut self,
         element_bytes_min: usize,
         mut read: impl FnMut(&mut Self) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, Malformed> {
         let count = self.count(element_bytes_min)?.unwrap_or(0);
-        let mut elements = Vec::with_capacity(count);
+        let mut elements = Vec::with_capacity(self.0.room::<T>(count));
         for _ in 0..count {
             elements.push(read(self)?);
         }
@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::bool`].
-    pub fn strings(&mut self) -> Result<Vec<Arc<str>>, Malformed> {
+    pub(crate) fn strings(&mut self) -> Result<Vec<Arc<str>>, Malformed> {
         self.vector(4, Self::string)
     }
 

@@ -1,18 +1,20 @@
 //! Bytes to requests and back.
 //!
-//! Owns: ZooKeeper's client protocol ([`client`], in [`jute`], cut by [`frame`]), the servers' own
-//! protocol ([`peer`]), and the bytes of transactions ([`txn`]), both in the [`compact`] format.
+//! Owns: ZooKeeper's client protocol ([`client`], in `jute`, cut by [`frame`]), the servers' own
+//! protocol ([`peer`]), and the bytes of transactions ([`txn`]), both in the `compact` format.
 //! Leaves: what any of it means, to the cores. Holds: whatever bytes arrive, decoding ends with a
 //! value or an error, never a panic, and never allocates more than the frame it was given justifies.
 //! Start at [`client::Request`].
 
 pub mod client;
-pub mod compact;
+mod compact;
 mod fields;
 pub mod frame;
-pub mod jute;
+mod jute;
 pub mod peer;
-pub mod raw;
+mod raw;
 #[cfg(test)]
 mod strategies;
 pub mod txn;
+
+pub use raw::Malformed;

@@ -58,7 +58,7 @@ pub enum Malformed {
 }
 
 /// Where encoded bytes go.
-pub trait Sink {
+pub(crate) trait Sink {
     /// Puts these bytes behind the earlier ones.
     fn put(&mut self, bytes: &[u8]);
 }
@@ -82,13 +82,13 @@ impl Sink for Length {
 }
 
 /// What can be put into a sink. The same value must give the same bytes each time.
-pub trait Encode {
+pub(crate) trait Encode {
     /// Puts the value's bytes.
     fn encode(&self, out: &mut impl Sink);
 }
 
 /// How many bytes the encoding of `value` takes.
-pub fn encoded_len(value: &impl Encode) -> usize {
+pub(crate) fn encoded_len(value: &impl Encode) -> usize {
     let mut length = Length::default();
     value.encode(&mut length);
     length.0
@@ -96,14 +96,14 @@ pub fn encoded_len(value: &impl Encode) -> usize {
 
 /// The encoding of `value`. It is measured first: a buffer of exactly its size turns into [`Bytes`]
 /// without another allocation, and measuring costs less than growing.
-pub fn to_bytes(value: &impl Encode) -> Bytes {
+pub(crate) fn to_bytes(value: &impl Encode) -> Bytes {
     let mut out = Vec::with_capacity(encoded_len(value));
     value.encode(&mut out);
     Bytes::from(out)
 }
 
 /// The encoding of `value`, unless it takes more than `bytes_max`: then nothing is allocated.
-pub fn to_bytes_within(value: &impl Encode, bytes_max: usize) -> Option<Bytes> {
+pub(crate) fn to_bytes_within(value: &impl Encode, bytes_max: usize) -> Option<Bytes> {
     let length = encoded_len(value);
     if length > bytes_max {
         return None;
@@ -175,6 +175,13 @@ impl<'a> Cursor<'a> {
             .ok_or(Malformed::Count { at: self.at, count, left: self.left() })
     }
 
+    /// As many elements as their list may begin with room for: in memory they take no more than the bytes
+    /// left. One that takes a byte on the wire may take a hundred in memory, and a count of millions of
+    /// them costs its sender nothing until they are read.
+    pub(crate) fn room<T>(&self, count: usize) -> usize {
+        count.min(self.left() / size_of::<T>().max(1))
+    }
+
     pub(crate) fn value<T>(
         &self,
         known: Option<T>,
@@ -189,5 +196,22 @@ impl<'a> Cursor<'a> {
             0 => Ok(()),
             left => Err(Malformed::LeftOver { at: self.at, left }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_never_begins_with_more_memory_than_there_are_bytes_left() {
+        let bytes = Bytes::from(vec![0; 1_000]);
+        let mut cursor = Cursor::new(&bytes);
+        let count = cursor.check_count(1_000, 1).unwrap();
+        assert_eq!(cursor.room::<[u8; 100]>(count), 10);
+        assert_eq!(cursor.room::<u8>(count), 1_000);
+        assert_eq!(cursor.room::<[u8; 100]>(3), 3, "no more than there are elements");
+        cursor.take(950).unwrap();
+        assert_eq!(cursor.room::<[u8; 100]>(count), 0);
     }
 }

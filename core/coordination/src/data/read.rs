@@ -16,7 +16,8 @@ impl Database {
     /// getChildren, getEphemerals, getAllChildrenNumber, multiRead. Watches are the caller's business.
     ///
     /// # Errors
-    /// [`ErrorCode::NoNode`], [`ErrorCode::NoAuth`]; [`ErrorCode::Unimplemented`] for any other request. In
+    /// [`ErrorCode::NoNode`], [`ErrorCode::NoAuth`]; [`ErrorCode::BadArguments`] for `exists` of a path
+    /// with a NUL, as in ZooKeeper; [`ErrorCode::Unimplemented`] for any other request. In
     /// a multiRead each step has its own error, but if all steps together find more than a reply can
     /// carry ([`REPLY_BYTES_MAX`]) the whole is refused with [`ErrorCode::MarshallingError`]: a few bytes
     /// of a request can name the largest znode, and a request has room for tens of thousands of steps.
@@ -29,6 +30,10 @@ impl Database {
         assert!(self.is_exact(), "nobody is served while the tree is of several moments");
         let readable = |path| self.allowed(path, permission::READ, identities);
         Ok(match request {
+            // No znode can ever be there, so nothing may wait for one.
+            Request::Exists { path, .. } if path.contains('\0') => {
+                return Err(ErrorCode::BadArguments);
+            }
             Request::Exists { path, .. } => Reply::Stat(readable(path)?.stat()),
             Request::GetData { path, .. } => {
                 let znode = readable(path)?;

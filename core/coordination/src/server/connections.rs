@@ -19,7 +19,7 @@ use bytes::Bytes;
 use mailstorm_shared::{Millis, Now, Observation, SessionId, Zxid};
 use mailstorm_wire::client::{
     ConnectRequest, ConnectResponse, ErrorCode, FourLetterWord, Reply, ReplyHeader,
-    decode_connect_request, encode_connect_response, encode_reply, encode_reply_within, xid,
+    decode_connect_request, encode_connect_response, encode_reply, encode_reply_within,
 };
 use mailstorm_wire::frame::REPLY_BYTES_MAX;
 use mailstorm_wire::peer::Wish;
@@ -146,12 +146,13 @@ impl Server {
 
     /// A four-letter word instead of a handshake: it is answered and that is all.
     pub(super) fn client_word(&mut self, id: ClientId, word: FourLetterWord, out: &mut Outbox) {
-        if self.clients.remove(&id).is_none() {
+        if !self.clients.contains_key(&id) {
             return;
         }
         self.traffic.received += 1;
         self.traffic.sent += 1;
         let text = self.word(word);
+        self.clients.remove(&id);
         out.outputs.push(Output::RespondText { client: id, text });
     }
 
@@ -348,6 +349,7 @@ impl Server {
     pub(super) fn authenticate(
         &mut self,
         id: ClientId,
+        xid: i32,
         scheme: &str,
         credentials: &[u8],
         out: &mut Outbox,
@@ -359,14 +361,14 @@ impl Server {
                 proved.retain(|identity| !client.identities.contains(identity));
                 client.identities.append(&mut proved);
                 if are_too_many(&client.identities) {
-                    self.respond(id, auth_reply(Some(ErrorCode::AuthFailed)), out);
+                    self.respond(id, auth_reply(xid, Some(ErrorCode::AuthFailed)), out);
                     self.hang_up(id, out);
                     return;
                 }
-                self.respond(id, auth_reply(None), out);
+                self.respond(id, auth_reply(xid, None), out);
             }
             Err(error) => {
-                self.respond(id, auth_reply(Some(error)), out);
+                self.respond(id, auth_reply(xid, Some(error)), out);
                 self.hang_up(id, out);
             }
         }
@@ -476,7 +478,7 @@ fn are_too_many(identities: &[Identity]) -> bool {
 }
 
 /// The answer to `auth` says nothing of the tree: its zxid is 0, as ZooKeeper's.
-fn auth_reply(error: Option<ErrorCode>) -> Bytes {
-    let header = ReplyHeader { xid: xid::AUTH, zxid: Zxid::ZERO, error };
+fn auth_reply(xid: i32, error: Option<ErrorCode>) -> Bytes {
+    let header = ReplyHeader { xid, zxid: Zxid::ZERO, error };
     encode_reply(&header, Some(&Reply::Empty))
 }

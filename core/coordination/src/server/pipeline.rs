@@ -18,8 +18,8 @@ use crate::replica::Outbox;
 use bytes::Bytes;
 use mailstorm_shared::{Millis, Now, Observation, SessionId, Zxid};
 use mailstorm_wire::client::{
-    ErrorCode, Reply, ReplyHeader, Request, RequestError, WatcherType, decode_request,
-    encode_event, encode_reply, xid,
+    ErrorCode, Reply, Request, RequestError, WatcherType, decode_request, encode_event,
+    encode_unimplemented, xid,
 };
 use mailstorm_wire::frame::REPLY_BYTES_MAX;
 use mailstorm_wire::peer::{Answer, Forwarded, Wish};
@@ -108,7 +108,7 @@ impl Server {
                 self.reply(id, xid::PING, Ok(Reply::Empty), out);
             }
             Request::Auth { scheme, credentials } => {
-                self.authenticate(id, &scheme, &credentials, out);
+                self.authenticate(id, xid, &scheme, &credentials, out);
             }
             request if read_only && is_for_the_leader(&request) => {
                 self.refuse_read_only(id, xid, &request, out);
@@ -493,9 +493,7 @@ impl Server {
             return;
         }
         if let Ending::Unimplemented { xid } = ending {
-            let error = Some(ErrorCode::Unimplemented);
-            let header = ReplyHeader { xid, zxid: Zxid(u64::MAX), error }; // -1, as ZooKeeper 3.9.
-            self.respond(id, encode_reply(&header, None), out);
+            self.respond(id, encode_unimplemented(xid), out);
         }
         self.hang_up(id, out);
     }

@@ -22,7 +22,7 @@ pub use handshake::{
 pub use record::{opcode, xid};
 pub use reply::{
     ReplyShape, decode_event, decode_reply, decode_reply_header, encode_event, encode_reply,
-    encode_reply_within,
+    encode_reply_within, encode_unimplemented,
 };
 pub use request::{RequestError, decode_request, encode_request};
 pub use types::*;

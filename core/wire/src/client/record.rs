@@ -35,6 +35,8 @@ pub mod opcode {
     pub const MULTI: i32 = 14;
     /// create2.
     pub const CREATE2: i32 = 15;
+    /// reconfig: known, and always refused.
+    pub const RECONFIG: i32 = 16;
     /// checkWatches.
     pub const CHECK_WATCHES: i32 = 17;
     /// removeWatches.
@@ -80,13 +82,11 @@ pub mod xid {
 /// What travels where a zxid belongs and there is none.
 pub(super) const NO_ZXID: i64 = -1;
 
-/// Reads a zxid from a header. -1, which servers send where they have none and careless clients send
-/// back, is [`Zxid::ZERO`] here: as an unsigned number it would sort after all of history.
+/// Reads a zxid, which ZooKeeper compares as a signed number. -1, which servers send where they have
+/// none and careless clients send back, is [`Zxid::ZERO`] here, and so is all below: as an unsigned
+/// number it would sort after all of history.
 pub(super) fn read_zxid(reader: &mut Reader<'_>) -> Result<Zxid, Malformed> {
-    match reader.long()? {
-        NO_ZXID => Ok(Zxid::ZERO),
-        zxid => Ok(Zxid(zxid as u64)),
-    }
+    Ok(Zxid(u64::try_from(reader.long()?).unwrap_or(0)))
 }
 
 pub(super) fn write_zxid(out: &mut impl Sink, zxid: Zxid) {
@@ -196,13 +196,11 @@ impl ErrorCode {
     pub fn received(code: i32) -> Option<Self> {
         const UNKNOWN_SESSION: i32 = -12;
         const REQUEST_TIMEOUT: i32 = -122;
-        const RECONFIG_DISABLED: i32 = -123;
         const SASL_REQUIRED: i32 = -124;
         match code {
             0 => None,
             UNKNOWN_SESSION => Some(Self::SessionExpired),
             REQUEST_TIMEOUT => Some(Self::OperationTimeout),
-            RECONFIG_DISABLED => Some(Self::Unimplemented),
             SASL_REQUIRED => Some(Self::AuthFailed),
             code => Some(Self::from_code(code).unwrap_or(Self::SystemError)),
         }

@@ -103,6 +103,16 @@ pub fn encode_reply_within(
     to_bytes_within(&Headed { header, reply }, bytes_max)
 }
 
+/// The answer to an operation that does not exist, after which the connection ends. It has -1 in place
+/// of a zxid, as ZooKeeper 3.9's.
+pub fn encode_unimplemented(xid: i32) -> Bytes {
+    let mut out = Vec::with_capacity(16);
+    out.int(xid);
+    out.long(NO_ZXID);
+    out.int(ErrorCode::Unimplemented.code());
+    Bytes::from(out)
+}
+
 struct Headed<'a> {
     header: &'a ReplyHeader,
     reply: Option<&'a Reply>,

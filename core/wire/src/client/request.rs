@@ -6,14 +6,13 @@
 //! { int opcode | bool false | int -1 | record }*  int -1 | bool true | int -1
 //! ```
 
-use super::record::{NO_ZXID, StepHeader, opcode, read_acl, read_zxid, write_acl, write_zxid, xid};
+use super::record::{StepHeader, opcode, read_acl, read_zxid, write_acl, write_zxid};
 use super::types::{
     AddWatchMode, CreateMode, ErrorCode, Read, Request, SetWatches, WatcherType, Write,
 };
 use crate::jute::{Malformed, Reader, Writer};
 use crate::raw::{Encode, Sink, to_bytes};
 use bytes::Bytes;
-use mailstorm_shared::Zxid;
 use std::sync::Arc;
 
 /// Why a frame is no request that could be carried out.
@@ -79,18 +78,6 @@ impl RequestError {
     pub fn hangs_up(&self) -> bool {
         matches!(self, Self::NoHeader(_) | Self::Unimplemented { .. })
     }
-
-    /// The body of the answer, if there is anything to answer to. `zxid` is the last one applied;
-    /// an unknown operation is answered with -1 in its place, as ZooKeeper 3.9 does.
-    pub fn answer(&self, zxid: Zxid) -> Option<Bytes> {
-        let (xid, error) = (self.xid()?, self.error()?);
-        let zxid = if error == ErrorCode::Unimplemented { NO_ZXID } else { zxid.0 as i64 };
-        let mut out = Vec::with_capacity(16);
-        out.int(xid);
-        out.long(zxid);
-        out.int(error.code());
-        Some(Bytes::from(out))
-    }
 }
 
 impl Request {
@@ -117,16 +104,6 @@ impl Request {
             Self::CheckWatches { .. } => opcode::CHECK_WATCHES,
             Self::RemoveWatches { .. } => opcode::REMOVE_WATCHES,
             Self::CloseSession => opcode::CLOSE_SESSION,
-        }
-    }
-
-    /// The xid that this kind of request has to have, where a client may not choose it.
-    pub fn reserved_xid(&self) -> Option<i32> {
-        match self {
-            Self::Ping => Some(xid::PING),
-            Self::Auth { .. } => Some(xid::AUTH),
-            Self::SetWatches(_) => Some(xid::SET_WATCHES),
-            _ => None,
         }
     }
 }
@@ -354,6 +331,8 @@ fn read_request(reader: &mut Reader<'_>, opcode: i32) -> Result<Request, Refusal
             Request::RemoveWatches { path, kind }
         }
         opcode::CLOSE_SESSION => Request::CloseSession,
+        // The membership is in the configuration of each server.
+        opcode::RECONFIG => return Err(Refusal::Error(ErrorCode::ReconfigDisabled)),
         opcode::CHECK => return Err(Refusal::Unimplemented),
         opcode => match read_write(reader, opcode)? {
             Some(write) => Request::Write(write),
@@ -390,7 +369,9 @@ fn read_write(reader: &mut Reader<'_>, opcode: i32) -> Result<Option<Write>, Ref
 }
 
 /// Reads a create of any kind. As in ZooKeeper (`EphemeralType.validateTTL`), a time-to-live and a
-/// mode that has one belong together; -1 says that there is none.
+/// mode that has one belong together; below 0 there is none. The mode alone decides what is made, so an
+/// opcode that contradicts it is refused, where ZooKeeper makes a container of whatever comes with
+/// createContainer.
 fn read_create(reader: &mut Reader<'_>, opcode: i32) -> Result<Write, Refusal> {
     let path = reader.string()?;
     let data = reader.buffer()?;
@@ -398,9 +379,12 @@ fn read_create(reader: &mut Reader<'_>, opcode: i32) -> Result<Write, Refusal> {
     let flags = reader.int()?;
     let ttl = if opcode == opcode::CREATE_TTL { reader.long()? } else { -1 };
     let mode = CreateMode::from_flags(flags).ok_or(Refusal::Error(ErrorCode::BadArguments))?;
-    let ttl = match (mode.has_ttl(), opcode == opcode::CREATE_TTL) {
-        (true, true) => ttl,
-        (false, _) if ttl < 0 => 0,
+    let ttl = match (opcode, mode) {
+        (opcode::CREATE_TTL, mode) if mode.has_ttl() => ttl,
+        (opcode::CREATE_CONTAINER, mode) if mode != CreateMode::Container => {
+            return Err(Refusal::Error(ErrorCode::BadArguments));
+        }
+        (_, mode) if !mode.has_ttl() && ttl < 0 => 0,
         _ => return Err(Refusal::Error(ErrorCode::BadArguments)),
     };
     Ok(Write::Create { path, data, acl, mode, ttl, stat: opcode != opcode::CREATE })

@@ -88,11 +88,21 @@ fn the_answer_to_a_handshake_has_36_bytes_or_37_with_the_read_only_byte() {
 }
 
 #[test]
-fn a_client_that_has_seen_minus_one_has_seen_nothing() {
-    let frame = hex("00000000 ffffffffffffffff 00002710 0000000000000000 ffffffff");
-    let request = decode_connect_request(frame).unwrap();
-    assert_eq!(request.last_zxid_seen, Zxid::ZERO);
-    assert_eq!(request.password, Bytes::new());
+fn a_client_that_has_seen_less_than_nothing_has_seen_nothing() {
+    let request = "00002710 0000000000000000 ffffffff";
+    for seen in ["ffffffffffffffff", "fffffffffffffff9", "8000000000000000"] {
+        let frame = hex(&format!("00000000 {seen} {request}"));
+        let request = decode_connect_request(frame).unwrap();
+        assert_eq!(request.last_zxid_seen, Zxid::ZERO, "{seen}");
+        assert_eq!(request.password, Bytes::new());
+    }
+}
+
+#[test]
+fn watches_of_a_client_that_has_seen_less_than_nothing_are_told_of_everything() {
+    let frame = hex("fffffff8 00000065 fffffffffffffff9 00000000 00000000 00000000");
+    let request = Request::SetWatches(SetWatches::default());
+    assert_eq!(decode_request(frame), Ok((xid::SET_WATCHES, request)));
 }
 
 #[test]
@@ -246,21 +256,20 @@ fn a_multi_read_has_room_for_watches_and_leaves_none() {
 
 #[test]
 fn an_unknown_operation_and_a_bare_check_are_answered_by_minus_six_without_a_zxid() {
-    for opcode in ["0000000d", "00000000", "00000066", "00000010", "fffffff6", "0000ffff"] {
+    for opcode in ["0000000d", "00000000", "00000066", "fffffff6", "0000ffff"] {
         let frame = hex(&format!("00000007 {opcode} 00000002 2f61 00000000"));
         let error = decode_request(frame).unwrap_err();
         assert!(matches!(error, RequestError::Unimplemented { xid: 7, .. }), "{error}");
         assert!(error.hangs_up());
-        let answer = error.answer(Zxid(99)).unwrap();
-        assert_eq!(answer, hex("00000007 ffffffffffffffff fffffffa"));
     }
+    assert_eq!(encode_unimplemented(7), hex("00000007 ffffffffffffffff fffffffa"));
 }
 
 #[test]
 fn a_request_without_a_header_has_no_answer() {
     let error = decode_request(hex("00000007 000000")).unwrap_err();
     assert!(matches!(error, RequestError::NoHeader(_)));
-    assert_eq!((error.xid(), error.answer(Zxid(99))), (None, None));
+    assert_eq!((error.xid(), error.error()), (None, None));
     assert!(error.hangs_up());
 }
 
@@ -279,19 +288,19 @@ fn a_record_that_is_not_what_its_opcode_says_is_answered_by_minus_five() {
         let error = decode_request(hex(&frame)).unwrap_err();
         assert!(matches!(error, RequestError::Malformed { xid: 7, .. }), "{error}");
         assert!(!error.hangs_up());
-        let answer = error.answer(Zxid(99)).unwrap();
-        assert_eq!(answer, hex("00000007 0000000000000063 fffffffb"));
+        assert_eq!(error.error(), Some(ErrorCode::MarshallingError));
     }
 }
 
 #[test]
-fn a_create_of_an_unknown_kind_or_with_a_wrong_time_to_live_is_answered_by_minus_eight() {
+fn a_create_of_an_unknown_kind_or_with_an_opcode_of_another_kind_is_answered_by_minus_eight() {
     let record = "00000002 2f61 ffffffff 00000000";
     for (opcode, rest) in [
         ("01", "00000007"),                  // no such kind
         ("0f", "ffffffff"),                  // nor this
         ("01", "00000005"),                  // a TTL znode without a time-to-live
         ("15", "00000000 0000000000000000"), // a time-to-live for a persistent znode
+        ("13", "00000001"),                  // a container that is ephemeral
     ] {
         let error =
             decode_request(hex(&format!("00000007 000000{opcode} {record} {rest}"))).unwrap_err();
@@ -299,6 +308,13 @@ fn a_create_of_an_unknown_kind_or_with_a_wrong_time_to_live_is_answered_by_minus
         assert_eq!(error.xid(), Some(7));
         assert!(!error.hangs_up());
     }
+}
+
+#[test]
+fn a_change_of_the_membership_is_refused_and_the_connection_goes_on() {
+    let error = decode_request(hex("00000007 00000010")).unwrap_err();
+    assert_eq!((error.xid(), error.error()), (Some(7), Some(ErrorCode::ReconfigDisabled)));
+    assert!(!error.hangs_up());
 }
 
 #[test]

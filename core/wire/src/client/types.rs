@@ -66,6 +66,9 @@ pub enum ErrorCode {
     /// The watch to remove does not exist.
     #[error("no such watcher")]
     NoWatcher = -121,
+    /// The ensemble's membership cannot be changed by a request.
+    #[error("the membership cannot be changed by a request")]
+    ReconfigDisabled = -123,
     /// The server refuses because it has too much to do.
     #[error("throttled")]
     Throttled = -127,
@@ -73,7 +76,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code this service uses.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::SystemError,
         Self::RuntimeInconsistency,
         Self::ConnectionLoss,
@@ -93,6 +96,7 @@ impl ErrorCode {
         Self::SessionMoved,
         Self::NotReadOnly,
         Self::NoWatcher,
+        Self::ReconfigDisabled,
         Self::Throttled,
     ];
 
@@ -529,9 +533,9 @@ pub struct ConnectResponse {
 pub enum FourLetterWord {
     /// `ruok`: answers `imok`.
     Ruok,
-    /// `srvr`: version, latencies, role.
+    /// `srvr`: version, counters, role.
     Srvr,
-    /// `isro`: `rw` or `ro`.
+    /// `isro`: `rw`, `ro`, or `null` while nobody is served.
     Isro,
     /// `mntr`: key and value, one a line.
     Mntr,

@@ -136,11 +136,6 @@ impl PeerDecoder {
         self.next(|body| Ok(decode_message(body)?))
     }
 
-    /// How many bytes wait for the rest of their frame.
-    pub fn buffered(&self) -> usize {
-        self.gathered.len()
-    }
-
     fn next<T>(
         &mut self,
         decode: impl FnOnce(&Bytes) -> Result<T, PeerFrameError>,

@@ -434,3 +434,27 @@ fn the_same_inputs_give_the_same_state() {
     };
     assert_eq!(run(), run());
 }
+
+#[test]
+fn the_answer_to_credentials_has_the_number_of_their_request() {
+    let (mut world, client) = with_client();
+    let auth = Request::Auth { scheme: "digest".into(), credentials: "u:p".into() };
+    world.send(client, 7, &auth);
+    assert_eq!(world.got(client), [Got::Reply(7, Ok(Reply::Empty))]);
+}
+
+#[test]
+fn nobody_waits_for_a_znode_that_can_never_be() {
+    let (mut world, client) = with_client();
+    assert_eq!(world.call(client, &exists("/a\0b", true)), Err(ErrorCode::BadArguments));
+    let kind = WatcherType::Any;
+    let check = Request::CheckWatches { path: "/a\0b".into(), kind };
+    assert_eq!(world.call(client, &check), Err(ErrorCode::NoWatcher));
+}
+
+#[test]
+fn the_connection_that_asks_how_many_there_are_is_one_of_them() {
+    let (mut world, _) = with_client();
+    let text = world.word(s(1), FourLetterWord::Srvr);
+    assert!(text.contains("\nConnections: 2\n"), "{text}");
+}
