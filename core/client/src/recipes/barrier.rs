@@ -6,6 +6,7 @@ use crate::error::CallError;
 use crate::watch::Watch;
 use bytes::Bytes;
 use mailstorm_host::Platform;
+use mailstorm_shared::Zxid;
 use mailstorm_wire::client::{CreateMode, ErrorCode};
 use std::sync::Arc;
 
@@ -101,17 +102,29 @@ impl<P: Platform> DoubleBarrier<P> {
         fired(watch).await
     }
 
-    /// Leaves, and waits until all have.
+    /// Leaves, and waits until all have. Then the group may enter again.
     ///
     /// No herd: the member with the lowest name stays until it is the last one and waits for the
     /// highest; everybody else goes at once and waits for the lowest.
+    ///
+    /// A member that is slow here may find others who are in the next round already:
+    /// 1. Everybody but the slow one sees the last member go; one of them deletes `ready`, and enters
+    ///    again, which leaves a znode of the same name as before.
+    /// 2. The slow one, who looks only now, would wait for that one to go, who in turn waits for the slow
+    ///    one to come.
+    /// 3. So `ready` tells the rounds apart: nobody enters again before it is deleted. Whoever lists a
+    ///    member of the next round finds it gone afterwards, and is done.
     ///
     /// # Errors
     /// As for a delete.
     pub async fn leave(&self) -> Result<(), CallError> {
         let own = &self.member[self.path.len() + 1..];
+        let round = self.round().await?;
         loop {
             let members = self.members().await?;
+            if round.is_none() || self.round().await? != round {
+                return self.client.delete_surely(self.member.clone()).await;
+            }
             let (Some(lowest), Some(highest)) = (members.first(), members.last()) else {
                 return self.client.delete_surely(self.ready.clone()).await;
             };
@@ -127,6 +140,11 @@ impl<P: Platform> DoubleBarrier<P> {
                 fired(watch).await?;
             }
         }
+    }
+
+    /// What tells this round from others: the transaction that created its `ready`.
+    async fn round(&self) -> Result<Option<Zxid>, CallError> {
+        Ok(self.client.exists(self.ready.clone()).await?.map(|stat| stat.czxid))
     }
 
     /// The names of all members inside, in order.

@@ -1,7 +1,7 @@
 //! The barriers.
 
 use crate::network::Break;
-use crate::world::World;
+use crate::world::{World, give_up_after};
 use mailstorm_client::barrier::{Barrier, DoubleBarrier};
 use mailstorm_shared::Millis;
 use mailstorm_wire::client::{CreateMode, Request, Write};
@@ -77,6 +77,42 @@ fn a_group_begins_together_and_ends_together_round_after_round() {
         story.sleep(Millis(100)).await;
         assert_eq!(story.traps_left(), 0);
         assert!(first.children("/group").await.unwrap().0.is_empty());
+    });
+}
+
+#[test]
+fn a_member_who_learns_late_that_all_have_left_does_not_wait_for_the_next_round() {
+    let world = World::new();
+    let (_, quick) = world.client();
+    let (slow_process, slow) = world.client();
+    let story = world.clone();
+    world.run(async move {
+        quick.ensure_path("/group").await.unwrap();
+        let rounds = Rc::new(Cell::new(0));
+        let done = rounds.clone();
+        story.spawn(slow_process.id, async move {
+            let barrier = DoubleBarrier::new(&slow, "/group", "b", 2);
+            for _ in 0..2 {
+                barrier.enter().await.unwrap();
+                barrier.leave().await.unwrap();
+                done.set(done.get() + 1);
+            }
+        });
+        let barrier = DoubleBarrier::new(&quick, "/group", "a", 2);
+        barrier.enter().await.unwrap();
+        // The other one has deleted his znode and waits for ours; what follows reaches him late.
+        story.sleep(Millis(50)).await;
+        story.isolate(slow_process.id);
+        barrier.leave().await.unwrap();
+        let again = barrier.enter();
+        give_up_after(&story, Millis(50), again).await;
+        story.rejoin(slow_process.id);
+        barrier.enter().await.unwrap();
+        assert_eq!(rounds.get(), 1);
+        barrier.leave().await.unwrap();
+        story.sleep(Millis(50)).await;
+        assert_eq!(rounds.get(), 2);
+        assert!(quick.children("/group").await.unwrap().0.is_empty());
     });
 }
 

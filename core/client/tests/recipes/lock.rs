@@ -1,7 +1,7 @@
 //! The lock and the election.
 
 use crate::network::Break;
-use crate::world::{Process, SESSION_TIMEOUT, World};
+use crate::world::{Process, SESSION_TIMEOUT, World, give_up_after};
 use mailstorm_client::election::Election;
 use mailstorm_client::lock::Lock;
 use mailstorm_client::{CallError, Client, SessionState};
@@ -242,17 +242,6 @@ fn whoever_gives_up_waiting_or_drops_the_lock_leaves_no_znode_behind() {
         assert_eq!(story.traps_left(), 0);
         assert!(next.is_held());
     });
-}
-
-/// Polls the future for so long, and drops it.
-async fn give_up_after<T>(world: &World, patience: Millis, future: impl Future<Output = T>) {
-    let mut future = std::pin::pin!(future);
-    let mut patience = std::pin::pin!(world.sleep(patience));
-    std::future::poll_fn(|context| {
-        assert!(future.as_mut().poll(context).is_pending(), "the lock is held");
-        patience.as_mut().poll(context)
-    })
-    .await;
 }
 
 #[test]

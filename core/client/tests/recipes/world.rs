@@ -259,3 +259,18 @@ impl Disk for NoDisk {
         none()
     }
 }
+
+/// Polls the future for so long, in which it must not resolve, and drops it.
+pub(crate) async fn give_up_after<T>(
+    world: &World,
+    patience: Millis,
+    future: impl Future<Output = T>,
+) {
+    let mut future = std::pin::pin!(future);
+    let mut patience = std::pin::pin!(world.sleep(patience));
+    std::future::poll_fn(|context| {
+        assert!(future.as_mut().poll(context).is_pending(), "nothing is to happen yet");
+        patience.as_mut().poll(context)
+    })
+    .await;
+}
