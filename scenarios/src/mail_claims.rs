@@ -94,7 +94,7 @@ impl Scenario for MailClaims {
             return boot_server(process, &self.ensemble);
         }
         let config = client_config(&self.ensemble, &process);
-        let seed = process.seed;
+        let (seed, defects) = (process.seed, process.defects);
         if name.starts_with('w') {
             let worker = Worker {
                 platform: platform.clone(),
@@ -120,7 +120,7 @@ impl Scenario for MailClaims {
             return Box::pin(supervisor.run());
         }
         Box::pin(async move {
-            if let Err(error) = serve_sink(platform.clone(), Address::from(SINK)).await {
+            if let Err(error) = serve_sink(platform.clone(), Address::from(SINK), defects).await {
                 platform.last_words(&error.to_string());
             }
         })

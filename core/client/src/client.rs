@@ -11,7 +11,7 @@ use crate::session::{Answer, Retry, SessionInput, SessionState, WatchId, account
 use crate::watch::{Watch, WatchStream};
 use bytes::Bytes;
 use mailstorm_host::Platform;
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{Defects, Millis, SessionId, Zxid};
 use mailstorm_wire::client::{
     Acl, AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Reply, Request, Stat, WatcherType,
     Write, permission,
@@ -437,6 +437,10 @@ impl<P: Platform> Client<P> {
     pub(crate) fn errands(&self) -> Errands {
         let shared: Weak<Shared<P>> = Rc::downgrade(self.shared());
         Errands(shared)
+    }
+
+    pub(crate) fn defects(&self) -> Defects {
+        self.shared().defects
     }
 
     fn shared(&self) -> &Rc<Shared<P>> {

@@ -14,7 +14,7 @@ use crate::session::{
 };
 use crate::watch::{Forget, WatchEnd, WatchSlot};
 use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
-use mailstorm_shared::Observation;
+use mailstorm_shared::{Defects, Observation};
 use mailstorm_wire::client::Request;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -62,6 +62,7 @@ pub(crate) struct Shared<P: Platform> {
     pub(crate) platform: P,
     pub(crate) core: RefCell<SessionCore>,
     pub(crate) client_number: u32,
+    pub(crate) defects: Defects,
     endpoint: P::Endpoint,
     servers: Vec<Address>,
     connection: Cell<Option<ConnectionId>>,
@@ -87,6 +88,7 @@ impl<P: Platform> Shared<P> {
                 read_only: config.read_only,
                 client: config.client_number,
                 observe_calls: config.observe_calls,
+                defects: config.defects,
             },
             platform.entropy(),
         );
@@ -95,6 +97,7 @@ impl<P: Platform> Shared<P> {
             state: StateBoard::new(core.state()),
             core: RefCell::new(core),
             client_number: config.client_number,
+            defects: config.defects,
             servers: config.servers,
             connection: Cell::new(None),
             calls: RefCell::default(),

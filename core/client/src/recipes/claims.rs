@@ -35,11 +35,14 @@ pub use claim::Claim;
 use item::{Header, numbered};
 pub use item::{Item, Status};
 use mailstorm_host::Platform;
+use mailstorm_shared::planted;
 use mailstorm_wire::client::{AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Write};
 use std::sync::Arc;
 
 /// How often a change is tried whose connection breaks, before the doubt is handed to the caller.
 pub const ATTEMPTS_MAX: u32 = 16;
+/// A write that demands this version is done whatever the version is.
+const ANY_VERSION: i32 = -1;
 /// Items read with one request.
 pub const ITEMS_READ_AT_ONCE: usize = 32;
 
@@ -145,7 +148,7 @@ impl<P: Platform> Claims<P> {
         let data = Header::NEW.before(note);
         for _ in 0..ATTEMPTS_MAX {
             let writes = vec![
-                set(&self.progress, progress.clone(), seen.version),
+                set(&self.progress, progress.clone(), demanded(&self.client, seen.version)),
                 create(
                     format!("{}/claim-", self.open).into(),
                     data.clone(),
@@ -278,6 +281,11 @@ impl<P: Platform> Claims<P> {
             })
             .collect())
     }
+}
+
+/// The version that a change demands: the one that was read before.
+fn demanded<P: Platform>(client: &Client<P>, read: i32) -> i32 {
+    if planted!(client.defects(), ClaimWithoutVersion) { ANY_VERSION } else { read }
 }
 
 fn create(path: Arc<str>, data: Bytes, mode: CreateMode) -> Write {

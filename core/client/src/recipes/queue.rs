@@ -21,7 +21,7 @@ use crate::open_acl;
 use crate::watch::Watch;
 use bytes::Bytes;
 use mailstorm_host::Platform;
-use mailstorm_shared::Zxid;
+use mailstorm_shared::{Zxid, planted};
 use mailstorm_wire::client::{CreateMode, Request, Write};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -192,6 +192,9 @@ impl<P: Platform> Entry<P> {
                 Ok((path, stat)) => return Ok(self.place(path, stat.czxid)),
                 Err(CallError::ConnectionLoss) => {}
                 Err(error) => return Err(error),
+            }
+            if planted!(self.client.defects(), OrphanedLock) {
+                continue;
             }
             if let Some(place) = self.find(&stem).await? {
                 return Ok(place);

@@ -22,7 +22,7 @@ use crate::session::outstanding::{OPERATIONS_OUTSTANDING_MAX, Operation, Outstan
 use crate::session::registry::{Forgotten, Registry};
 use bytes::Bytes;
 use mailstorm_shared::observation::Outcome;
-use mailstorm_shared::{Millis, Observation, SessionId, Zxid};
+use mailstorm_shared::{Defects, Millis, Observation, SessionId, Zxid, planted};
 use mailstorm_wire::client::{
     ConnectRequest, Request, encode_connect_request, encode_request, xid,
 };
@@ -54,6 +54,8 @@ pub struct SessionConfig {
     pub client: u32,
     /// Whether calls are told to onlookers.
     pub observe_calls: bool,
+    /// The defect that is planted, if any.
+    pub defects: Defects,
 }
 
 /// The session of one client.
@@ -302,8 +304,13 @@ impl SessionCore {
     fn connected(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
         let Link::Opening { deadline } = self.link else { return };
         self.link = Link::Greeting { deadline, reader: FrameDecoder::new(frame::REPLY_BYTES_MAX) };
+        let last_zxid_seen = if planted!(self.config.defects, LastZxidNotTold) {
+            Zxid::ZERO
+        } else {
+            self.last_zxid_seen
+        };
         let greeting = ConnectRequest {
-            last_zxid_seen: self.last_zxid_seen,
+            last_zxid_seen,
             timeout: i32::try_from(self.config.timeout.0).unwrap_or(i32::MAX),
             session: self.session,
             password: self.password.clone(),
@@ -333,7 +340,7 @@ impl SessionCore {
                 _ => SessionState::Suspended,
             };
             self.enter(state, out);
-            for operation in self.outstanding.connection_lost() {
+            for operation in self.outstanding.connection_lost(self.config.defects) {
                 self.complete(&operation, Err(CallError::ConnectionLoss), Zxid::ZERO, out);
             }
         }
@@ -377,7 +384,12 @@ impl SessionCore {
         for index in 0..self.credentials.len() {
             self.prove(now, index, out);
         }
-        for request in self.registry.rearm(self.last_zxid_complete) {
+        let requests = if planted!(self.config.defects, WatchesNotRearmed) {
+            Vec::new()
+        } else {
+            self.registry.rearm(self.last_zxid_complete)
+        };
+        for request in requests {
             if let Link::Up(up) = &mut self.link {
                 up.rearming += 1;
             }

@@ -6,6 +6,7 @@
 
 use crate::session::account;
 use crate::session::io::{OperationId, Retry, WatchId};
+use mailstorm_shared::{Defects, planted};
 use mailstorm_wire::client::Request;
 use std::collections::VecDeque;
 
@@ -34,8 +35,10 @@ pub struct Operation {
 
 impl Operation {
     /// Whether it may be sent once more after a connection broke over it.
-    pub fn may_be_sent_again(&self) -> bool {
-        let harmless = self.retry == Retry::Always || !account::is_write(&self.request);
+    pub fn may_be_sent_again(&self, defects: Defects) -> bool {
+        let harmless = self.retry == Retry::Always
+            || !account::is_write(&self.request)
+            || planted!(defects, WriteSentAgain);
         harmless && self.sends < SENDS_MAX
     }
 
@@ -98,14 +101,14 @@ impl Outstanding {
 
     /// The connection is gone: what may be sent again goes back into the line, in its old order and
     /// before anything that is added later; the rest is returned, in its old order.
-    pub fn connection_lost(&mut self) -> Vec<Operation> {
+    pub fn connection_lost(&mut self, defects: Defects) -> Vec<Operation> {
         assert!(
             self.sent.is_empty() || self.unsent.is_empty(),
             "on a connection that takes requests everything is sent at once"
         );
         let mut lost = Vec::new();
         for (_, operation) in self.sent.drain(..) {
-            if operation.may_be_sent_again() {
+            if operation.may_be_sent_again(defects) {
                 self.unsent.push_back(operation);
             } else {
                 lost.push(operation);

@@ -5,7 +5,7 @@ use crate::error::CallError;
 use crate::session::outstanding::{OPERATIONS_OUTSTANDING_MAX, SENDS_MAX};
 use bytes::Bytes;
 use mailstorm_shared::observation::EventKind;
-use mailstorm_shared::{Millis, Observation, SessionId, Zxid};
+use mailstorm_shared::{Defects, Millis, Observation, SessionId, Zxid};
 use mailstorm_wire::client::{
     AddWatchMode, ConnectResponse, CreateMode, ErrorCode, Reply, ReplyHeader, Request, Stat,
     WatchEvent, WatchEventKind, WatcherType, Write, decode_connect_request, decode_request,
@@ -19,6 +19,7 @@ const CLIENT: SessionConfig = SessionConfig {
     read_only: false,
     client: 1,
     observe_calls: false,
+    defects: Defects::NONE,
 };
 
 /// A session, and the time.

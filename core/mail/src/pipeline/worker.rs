@@ -10,7 +10,7 @@ use mailstorm_client::recipes::claims::{Claim, ClaimError, Claims};
 use mailstorm_client::recipes::lock::Lock;
 use mailstorm_client::{CallError, Client, ClientConfig, WatchStream, open_acl};
 use mailstorm_host::{Address, Platform};
-use mailstorm_shared::{Millis, Observation};
+use mailstorm_shared::{Millis, Observation, planted};
 use mailstorm_wire::client::{CreateMode, ErrorCode, Write};
 use std::future::Future;
 use std::sync::Arc;
@@ -290,8 +290,14 @@ impl<P: Platform, J: Processor> Worker<P, J> {
             token: claim.token().0,
             attempt,
         });
+        let died = |ProcessorDied| ClaimStop::End(WorkerEnd::Died);
+        if planted!(self.config.defects, AttemptNotedAfter) {
+            let processed = self.processor.process(mail).await.map_err(died)?;
+            claim.renew(note.encode()).await?;
+            return Ok(processed);
+        }
         claim.renew(note.encode()).await?;
-        self.processor.process(mail).await.map_err(|ProcessorDied| ClaimStop::End(WorkerEnd::Died))
+        self.processor.process(mail).await.map_err(died)
     }
 
     /// After a failed request to the sink: may it be repeated?

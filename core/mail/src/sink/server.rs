@@ -4,7 +4,7 @@ use super::ledger::Ledger;
 use super::protocol::{SINK_FRAME_BYTES_MAX, SinkOutcome, SinkReply, SinkRequest, encode};
 use bytes::Bytes;
 use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
-use mailstorm_shared::Observation;
+use mailstorm_shared::{Defects, Observation};
 use mailstorm_wire::frame::FrameDecoder;
 use std::collections::BTreeMap;
 use std::io;
@@ -12,14 +12,19 @@ use std::io;
 /// Workers connected at the same time; more are turned away.
 const CONNECTIONS_MAX: usize = 1_000;
 
-/// Serves a ledger on `address` until the process ends.
+/// Serves a ledger on `address` until the process ends. `defects`: what the laboratory planted, if
+/// anything.
 ///
 /// # Errors
 /// When the address cannot be listened on.
-pub async fn serve_sink<P: Platform>(platform: P, address: Address) -> io::Result<()> {
+pub async fn serve_sink<P: Platform>(
+    platform: P,
+    address: Address,
+    defects: Defects,
+) -> io::Result<()> {
     let endpoint = platform.endpoint();
     endpoint.listen(&address)?;
-    let mut ledger = Ledger::new();
+    let mut ledger = Ledger::new(defects);
     let mut connections: BTreeMap<ConnectionId, FrameDecoder> = BTreeMap::new();
     loop {
         match endpoint.next().await {

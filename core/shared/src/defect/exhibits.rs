@@ -79,12 +79,33 @@ pub enum Defect {
     /// Report: Zab, section II.
     MinorityQuorum,
     /// The sink takes results from a worker whose claim was taken over.
+    ///
+    /// A lock in a coordination service ends with its session, and a process that slept, or collected
+    /// garbage, through that end does not know. HBase met it in its early years: a region server woke up
+    /// after a long pause and went on writing to regions that others served by then. Here the sink
+    /// neither notes the highest token nor compares: the sleeper's result lands beside the one of the
+    /// worker that took his claim over. A user would see a mail answered twice, once by somebody who
+    /// had been replaced half a minute before.
     /// Report: Kleppmann, How to do distributed locking, 2016.
     LockWithoutFencing,
     /// A worker writes a claim without the version it read.
-    /// Report: the recipe `claims`.
+    ///
+    /// The design that most begin with: read, see that nobody alive holds the claim, write oneself in.
+    /// Between reading and writing somebody else does the same. Here no change of a claim, nor of how
+    /// far the inbox has been noted, demands a version, and the holder's ephemeral is named after its
+    /// session, so that it stands in nobody's way. Two workers then hold one claim, each sure of it; and a
+    /// batch whose noting was not answered is noted again. A user would see the same mails handed
+    /// out in two batches, and two results for each, although every lock was taken in order.
+    /// Report: the recipe `claims`; ZooKeeper's guide on conditional updates.
     ClaimWithoutVersion,
     /// A lock's znode is created anew after a lost reply, and the first one stays in the queue for ever.
+    ///
+    /// The recipe as the documentation had it: create a sequential ephemeral, and if the connection
+    /// breaks before the reply, try again. But the first create may have been done. Its znode belongs to a
+    /// session that lives, so nothing removes it; its owner does not know of it, so when its turn
+    /// comes nobody acts, and its own second znode waits behind it. The remedy was a name that says
+    /// whose it is, looked for before creating again; here it is not looked for. A user would see a lock
+    /// that nobody holds and nobody gets, until some process is restarted by chance.
     /// Report: ZOOKEEPER-1262.
     OrphanedLock,
     /// A leader answers `sync` without asking a majority whether it still leads.
@@ -111,6 +132,38 @@ pub enum Defect {
     /// A server that came back with an empty disk votes at once.
     /// Report: Protocol-Aware Recovery, FAST 2018.
     LostDiskVotes,
+    /// A client that was cut off does not tell its next server how much it has seen.
+    ///
+    /// Servers turn a client away that has seen more than they have, which is all that keeps a session
+    /// from going back in time when it moves to one that lags. It rests on a number in the handshake, and
+    /// a client was written that left it zero: it passed every test against one server. A user would
+    /// read a value, lose the connection for a moment, and read the value before it.
+    /// Report: zookeeper-client-rust issue 32.
+    LastZxidNotTold,
+    /// A client does not arm its watches anew on its next connection.
+    ///
+    /// A server keeps watches with the connection, not with the session. Kazoo, as long as it had no
+    /// setWatches, came back from a short loss of its connection with the same session, the same
+    /// ephemerals, and not one watch, while the application went on waiting for them. A user would see a
+    /// process that sits still before a change that everybody else has seen.
+    /// Report: kazoo issues 151 and 218; ZOOKEEPER-23.
+    WatchesNotRearmed,
+    /// A client sends a write once more when the connection broke over it, and hopes that it was not done.
+    ///
+    /// Several clients offer it as a retry policy for every operation. For a create it gives an error
+    /// that is none; for an unconditional write it is worse: the first one took effect, somebody wrote
+    /// after it, and the second one takes that back. A user would see an old value return that
+    /// nobody has written since.
+    /// Report: CURATOR-584, CURATOR-268.
+    WriteSentAgain,
+    /// A worker notes an attempt when it is over, not before it begins.
+    ///
+    /// Brokers do so for speed: HornetQ kept a message's delivery count in memory until a rollback, unless
+    /// told otherwise. A message that kills its consumer never gets that far, so its count stays where
+    /// it was, and the limit that should set it aside is never reached. A user would see one mail kill
+    /// worker after worker for ever, and the mails behind it wait.
+    /// Report: HornetQ, persist-delivery-count-before-delivery.
+    AttemptNotedAfter,
 }
 
 impl serde::Serialize for Defect {
@@ -129,7 +182,7 @@ impl<'de> serde::Deserialize<'de> for Defect {
 
 impl Defect {
     /// Every exhibit, in the order of the tour.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 40] = [
         Self::NewLeaderStartUnset,
         Self::DiffForTrunc,
         Self::TailKeptPastSnapshot,
@@ -166,6 +219,10 @@ impl Defect {
         Self::TruncateIgnored,
         Self::DamagedMiddleSkipped,
         Self::LostDiskVotes,
+        Self::LastZxidNotTold,
+        Self::WatchesNotRearmed,
+        Self::WriteSentAgain,
+        Self::AttemptNotedAfter,
     ];
 
     /// Its name, as commands and records spell it.
@@ -207,6 +264,10 @@ impl Defect {
             Self::TruncateIgnored => "truncate-ignored",
             Self::DamagedMiddleSkipped => "damaged-middle-skipped",
             Self::LostDiskVotes => "lost-disk-votes",
+            Self::LastZxidNotTold => "last-zxid-not-told",
+            Self::WatchesNotRearmed => "watches-not-rearmed",
+            Self::WriteSentAgain => "write-sent-again",
+            Self::AttemptNotedAfter => "attempt-noted-after",
         }
     }
 
@@ -239,7 +300,9 @@ impl Defect {
             Self::AckBeforeSync => "Zab, section III; ZOOKEEPER-3911's family",
             Self::MinorityQuorum => "Zab, section II",
             Self::LockWithoutFencing => "Kleppmann, How to do distributed locking, 2016",
-            Self::ClaimWithoutVersion => "the recipe `claims`",
+            Self::ClaimWithoutVersion => {
+                "the recipe `claims`; ZooKeeper's guide on conditional updates"
+            }
             Self::OrphanedLock => "ZOOKEEPER-1262",
             Self::SyncUnconfirmed => "ZOOKEEPER-1675",
             Self::EventAfterReply => "ZooKeeper's guarantees on watches",
@@ -249,6 +312,10 @@ impl Defect {
             Self::TruncateIgnored => "ZOOKEEPER-1154's family",
             Self::DamagedMiddleSkipped => "Protocol-Aware Recovery, FAST 2018",
             Self::LostDiskVotes => "Protocol-Aware Recovery, FAST 2018",
+            Self::LastZxidNotTold => "zookeeper-client-rust issue 32",
+            Self::WatchesNotRearmed => "kazoo issues 151 and 218; ZOOKEEPER-23",
+            Self::WriteSentAgain => "CURATOR-584, CURATOR-268",
+            Self::AttemptNotedAfter => "HornetQ, persist-delivery-count-before-delivery",
         }
     }
 
@@ -349,6 +416,18 @@ impl Defect {
                 "Recovery skips a damaged entry in the middle of the log and goes on after it."
             }
             Self::LostDiskVotes => "A server that came back with an empty disk votes at once.",
+            Self::LastZxidNotTold => {
+                "A client that was cut off does not tell its next server how much it has seen."
+            }
+            Self::WatchesNotRearmed => {
+                "A client does not arm its watches anew on its next connection."
+            }
+            Self::WriteSentAgain => {
+                "A client sends a write once more when the connection broke over it, and hopes that it was not done."
+            }
+            Self::AttemptNotedAfter => {
+                "A worker notes an attempt when it is over, not before it begins."
+            }
         }
     }
 

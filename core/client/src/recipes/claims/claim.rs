@@ -4,13 +4,13 @@
 //! header and version say together what happened.
 
 use super::item::{Header, Item, Status};
-use super::{ATTEMPTS_MAX, ClaimError, create, delete, set};
+use super::{ATTEMPTS_MAX, ClaimError, create, delete, demanded, set};
 use crate::client::Client;
 use crate::error::{CallError, MultiError};
 use crate::session::SessionState;
 use bytes::Bytes;
 use mailstorm_host::Platform;
-use mailstorm_shared::Zxid;
+use mailstorm_shared::{Zxid, planted};
 use mailstorm_wire::client::{CreateMode, ErrorCode, MultiReply, Stat, Write};
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl<P: Platform> Claim<P> {
         let stat = claim
             .change(&[], |claim| {
                 vec![
-                    set(&claim.path, data.clone(), claim.version),
+                    set(&claim.path, data.clone(), claim.demanded()),
                     create(claim.holder_path(), Bytes::new(), CreateMode::Ephemeral),
                 ]
             })
@@ -119,7 +119,7 @@ impl<P: Platform> Claim<P> {
     /// [`ClaimError::Lost`] when somebody has taken over.
     pub async fn renew(&mut self, note: Bytes) -> Result<(), ClaimError> {
         let data = self.header.before(&note);
-        self.change(&[], |claim| vec![set(&claim.path, data.clone(), claim.version)]).await?;
+        self.change(&[], |claim| vec![set(&claim.path, data.clone(), claim.demanded())]).await?;
         self.note = note;
         Ok(())
     }
@@ -131,7 +131,7 @@ impl<P: Platform> Claim<P> {
     pub async fn give_back(mut self) -> Result<(), ClaimError> {
         let data = Header { status: Status::Open, ..self.header }.before(&self.note);
         let writes = |claim: &Self| {
-            vec![set(&claim.path, data.clone(), claim.version), delete(claim.holder_path(), -1)]
+            vec![set(&claim.path, data.clone(), claim.demanded()), delete(claim.holder_path(), -1)]
         };
         match self.change(&[], writes).await {
             // Another worker was quick, but only after us: as long as we held it he could not.
@@ -151,7 +151,7 @@ impl<P: Platform> Claim<P> {
         self.change(&writes, |claim| {
             vec![
                 delete(claim.holder_path(), -1),
-                delete(claim.path.clone(), claim.version),
+                delete(claim.path.clone(), claim.demanded()),
                 create(claim.done_path.clone(), data.clone(), CreateMode::Persistent),
             ]
         })
@@ -161,7 +161,14 @@ impl<P: Platform> Claim<P> {
     }
 
     fn holder_path(&self) -> Arc<str> {
+        if planted!(self.client.defects(), ClaimWithoutVersion) {
+            return format!("{}/holder-{:016x}", self.path, self.header.holder.0).into();
+        }
         format!("{}/holder", self.path).into()
+    }
+
+    fn demanded(&self) -> i32 {
+        demanded(&self.client, self.version)
     }
 
     /// Makes a change, and if its reply is lost finds out what happened.
