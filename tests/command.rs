@@ -30,6 +30,19 @@ lasts_ms = 2000
 kind.power_cut = { nodes = [\"s1\", \"s2\", \"s3\", \"s4\", \"s5\"] }
 ";
 
+/// A case as a person might write it.
+const CASE: &str = "\
+scenario = \"ensemble-3\"
+seed = 5
+[settings]
+clients = 2
+servers = 2
+
+[[faults]]
+at_ms = 1000
+kind.crash = { nodes = [\"s2\"] }
+";
+
 fn folder_with(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -89,6 +102,10 @@ fn what_cannot_be_stormed_is_refused_with_a_next_step() {
         (&["storm", "--inbox", "empty"], &["the inbox empty holds no mail"]),
         (&["storm", "--inbox", "note.txt"], &["note.txt is no mbox"]),
         (&["storm", "--inbox", "binary"], &["binary is no mbox"]),
+        (&["storm", "--set", "servers"], &["expected something like servers=9"]),
+        (&["storm", "--set", "server=9"], &["did you mean 'servers'?", "unknown setting"]),
+        (&["storm", "--set", "servers=10"], &["`servers` cannot be 10", "expected 1 to 9"]),
+        (&["storm", "ensemble", "--set", "mails=9"], &["unknown setting", "clients", "'ensemble'"]),
         (&["frobnicate"], &["frobnicate"]),
         (&["storm", "--frobnicate"], &["--frobnicate"]),
         (&["completions", "abacus"], &["abacus"]),
@@ -140,6 +157,14 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
         ("other.json", "{\"format\": 1}"),
         ("later.json", "{\"format\": 999}"),
         ("deep.json", &"[".repeat(10_000)),
+        ("plan.toml", LYING_DISKS),
+        ("name.toml", "scenario = \"mail-claim\"\nseed = 1\n"),
+        ("set.toml", "scenario = \"ensemble-3\"\nseed = 1\n[settings]\nservers = 99\n"),
+        ("node.toml", &CASE.replace("s2", "s3")),
+        (
+            "later.toml",
+            &CASE.replace("crash", "eclipse").replace("seed", "mailstorm = \"7.0\"\nseed"),
+        ),
     ]);
     let at = folder.path();
     let cases: &[(&[&str], &[&str])] = &[
@@ -155,6 +180,11 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
         (&["replay", "other.json"], &["other.json: not a record"]),
         (&["replay", "later.json"], &["later.json: the record has format 999"]),
         (&["replay", "deep.json"], &["deep.json: not a record"]),
+        (&["replay", "plan.toml"], &["plan.toml:1: missing field `scenario`", "--plan"]),
+        (&["replay", "name.toml"], &["name.toml: unknown scenario", "did you mean 'mail-claims'?"]),
+        (&["replay", "set.toml"], &["set.toml: ", "`servers` cannot be 99", "1 to 9"]),
+        (&["replay", "node.toml"], &["node.toml:7: ", "`s3`", "does not exist"]),
+        (&["replay", "later.toml"], &["later.toml:10: ", "`eclipse`", "written by mailstorm 7.0"]),
         (
             &["replay", "mail-claims", "--seed", "1", "--inbox", "absent"],
             &["cannot read the inbox"],
@@ -457,6 +487,47 @@ fn a_run_with_a_defect_says_so_and_is_replayed_with_it() {
         assert!(replayed.out.starts_with(head), "{replayed:?}");
     }
     assert_eq!(asked.trace(), recorded.trace());
+}
+
+#[test]
+fn a_scenario_of_another_size_says_so_and_its_case_is_the_same_run() {
+    let folder =
+        folder_with(&[("case.toml", CASE), ("plan.toml", &CASE[CASE.find("[[").unwrap()..])]);
+    let at = folder.path();
+    let replay = |arguments: &[&str]| {
+        let ended = run(at, &[&["replay"], arguments].concat());
+        assert_eq!(ended.code, PASS, "{arguments:?}: {ended:?}");
+        ended
+    };
+    let case = replay(&["case.toml", "--json", "run.json"]);
+    let sized = ["--set", "servers=2", "--set", "clients=2", "--plan", "plan.toml"];
+    let typed = replay(&[&["ensemble-3", "--seed", "5"], &sized[..]].concat());
+    let record: Value =
+        serde_json::from_str(&fs::read_to_string(at.join("run.json")).unwrap()).unwrap();
+    assert_eq!(record["settings"], serde_json::json!({ "clients": 2, "servers": 2 }));
+    for other in [&typed, &replay(&["run.json"])] {
+        assert_eq!(other.trace(), case.trace());
+    }
+    let larger = replay(&["case.toml", "--set", "servers=9"]);
+    assert_ne!(larger.trace(), case.trace());
+    // A version that is not ours is read and told.
+    fs::write(at.join("old.toml"), format!("mailstorm = \"0.0.1\"\n{CASE}")).unwrap();
+    let old = replay(&["old.toml"]);
+    assert!(old.err.contains("note: old.toml was written by mailstorm 0.0.1"), "{old:?}");
+    assert_eq!(old.trace(), case.trace());
+}
+
+#[test]
+fn a_small_storm_of_mails_passes() {
+    let folder = folder_with(&[]);
+    let sizes = ["servers=3", "workers=1", "supervisors=1", "mails=5", "plain_latencies=1"];
+    let mut arguments =
+        vec!["storm", "mail-claims", "--seeds", "3", "--json", "-", "--verify", "1"];
+    sizes.iter().for_each(|size| arguments.extend(["--set", size]));
+    let ended = run(folder.path(), &arguments);
+    assert_eq!(ended.code, PASS, "{ended:?}");
+    let results: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(results["figures"]["mails_processed"], 15, "{results}");
 }
 
 #[test]

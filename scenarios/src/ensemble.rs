@@ -5,6 +5,7 @@
 //! sessions up; so linearizability, session order, watches and ephemerals are judged on a dense history.
 
 use crate::nodes::{self, boot_server, client_config, ensemble_of};
+use crate::scale::Scale;
 use bytes::Bytes;
 use mailstorm_checkers::convergence::Service;
 use mailstorm_checkers::reached;
@@ -13,7 +14,7 @@ use mailstorm_client::recipes::barrier::DoubleBarrier;
 use mailstorm_client::recipes::election::Election;
 use mailstorm_client::{CallError, Client, Watch, open_acl};
 use mailstorm_host::Platform;
-use mailstorm_record::{Event, Happening, NodeName};
+use mailstorm_record::{Event, Happening, NodeName, Setting, Settings};
 use mailstorm_shared::observation::{Observation, Outcome};
 use mailstorm_shared::{Ensemble, Millis};
 use mailstorm_wire::client::{CreateMode, Write};
@@ -24,11 +25,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 /// Clients that do this and that.
-const CLIENTS: usize = 5;
+const CLIENTS: u64 = 5;
+const CLIENTS_MAX: u64 = 9;
+const OBSERVERS_MAX: u64 = 3;
 /// The first so many of them also stand for election.
-const CANDIDATES: usize = 3;
+const CANDIDATES: u64 = 3;
 /// Registers that clients read and write.
 const REGISTERS: u64 = 5;
+const REGISTERS_MAX: u64 = 100;
 /// Between two operations of a client, in virtual milliseconds.
 const PAUSE_MS: (u64, u64) = (20, 400);
 /// How long a master stays.
@@ -42,26 +46,29 @@ const DONE_AFTER_HEALING: u64 = 8;
 pub struct EnsembleStorm {
     name: &'static str,
     about: &'static str,
+    scale: Scale,
     ensemble: Ensemble,
 }
 
 impl EnsembleStorm {
+    fn new(name: &'static str, about: &'static str, servers: u64, observers: u64) -> Self {
+        let scale = Scale::of_ensemble(servers)
+            .and("observers", "servers that only observe", observers, 0..=OBSERVERS_MAX)
+            .and("clients", "clients that do this and that", CLIENTS, 1..=CLIENTS_MAX)
+            .and("registers", "znodes that they read and write", REGISTERS, 1..=REGISTERS_MAX);
+        Self { name, about, scale, ensemble: ensemble_of(servers, observers) }
+    }
+
     /// Five voters and an observer.
     pub fn five_and_an_observer() -> Self {
-        Self {
-            name: "ensemble",
-            about: "five servers and an observer under clients that use every operation",
-            ensemble: ensemble_of(5, 1),
-        }
+        let about = "five servers and an observer under clients that use every operation";
+        Self::new("ensemble", about, 5, 1)
     }
 
     /// Three voters.
     pub fn three() -> Self {
-        Self {
-            name: "ensemble-3",
-            about: "the same with three servers, where one failure leaves none to spare",
-            ensemble: ensemble_of(3, 0),
-        }
+        let about = "the same with three servers, where one failure leaves none to spare";
+        Self::new("ensemble-3", about, 3, 0)
     }
 }
 
@@ -77,8 +84,9 @@ impl Scenario for EnsembleStorm {
     fn topology(&self) -> Topology {
         let voters = self.ensemble.voters().iter().map(|id| NodeSpec::server(*id));
         let observers = self.ensemble.observers().iter().map(|id| NodeSpec::observer(*id));
-        let clients = (1..=CLIENTS).map(|number| NodeSpec::client(&format!("c{number}")));
-        Topology { nodes: voters.chain(observers).chain(clients).collect(), ..Topology::default() }
+        let clients = 1..=self.scale.get("clients");
+        let clients = clients.map(|number| NodeSpec::client(&format!("c{number}")));
+        self.scale.topology(voters.chain(observers).chain(clients).collect())
     }
 
     fn boot(&self, process: Process) -> Pin<Box<dyn Future<Output = ()>>> {
@@ -89,6 +97,8 @@ impl Scenario for EnsembleStorm {
             config: client_config(&self.ensemble, &process),
             name: process.node.0.clone(),
             platform: process.platform,
+            clients: self.scale.get("clients") as usize,
+            registers: self.scale.get("registers"),
         };
         Box::pin(tourist.run())
     }
@@ -104,10 +114,21 @@ impl Scenario for EnsembleStorm {
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {
         Box::new(ServedAgain {
             service: Service::new(self.ensemble.clone()),
+            clients: self.scale.get("clients") as usize,
             healed: false,
             done: BTreeMap::new(),
             operations: 0,
         })
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        self.scale.all().to_vec()
+    }
+
+    fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {
+        let scale = self.scale.with(settings);
+        let ensemble = ensemble_of(scale.get("servers"), scale.get("observers"));
+        Some(Arc::new(Self { scale, ensemble, ..*self }))
     }
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
@@ -121,11 +142,14 @@ struct Tourist {
     platform: SimPlatform,
     name: Arc<str>,
     config: mailstorm_client::ClientConfig,
+    /// How many there are of its kind.
+    clients: usize,
+    registers: u64,
 }
 
 impl Tourist {
     async fn run(self) {
-        if self.name.trim_start_matches('c').parse().is_ok_and(|n: usize| n <= CANDIDATES) {
+        if self.name.trim_start_matches('c').parse().is_ok_and(|n: u64| n <= CANDIDATES) {
             let candidate = self.clone();
             self.platform.spawn(candidate.stand_for_election());
         }
@@ -147,7 +171,7 @@ impl Tourist {
             client.ensure_path(path).await?;
         }
         // Everybody begins together: the first writes meet each other.
-        let gate = DoubleBarrier::new(client, "/gate", &self.name, CLIENTS);
+        let gate = DoubleBarrier::new(client, "/gate", &self.name, self.clients);
         settled(gate.enter().await)?;
         let mut watches = VecDeque::new();
         for _ in 0..self.between((40, 160)) {
@@ -165,7 +189,7 @@ impl Tourist {
         client: &Client<SimPlatform>,
         watches: &mut VecDeque<Watch>,
     ) -> Result<(), CallError> {
-        let register = format!("/r/k{}", self.platform.entropy() % REGISTERS);
+        let register = format!("/r/k{}", self.platform.entropy() % self.registers);
         let value = Bytes::from(format!("{}-{}", self.name, self.platform.entropy() % 1_000_000));
         match self.platform.entropy() % 100 {
             0..25 => {
@@ -277,6 +301,7 @@ fn settled(result: Result<(), CallError>) -> Result<(), CallError> {
 /// Waits until, after all faults have ended, every client has got something done and every server serves.
 struct ServedAgain {
     service: Service,
+    clients: usize,
     healed: bool,
     done: BTreeMap<NodeName, u64>,
     operations: u64,
@@ -302,7 +327,7 @@ impl Progress for ServedAgain {
     }
 
     fn done(&self) -> bool {
-        self.done.values().filter(|done| **done >= DONE_AFTER_HEALING).count() == CLIENTS
+        self.done.values().filter(|done| **done >= DONE_AFTER_HEALING).count() == self.clients
             && self.service.is_whole()
     }
 

@@ -5,6 +5,7 @@
 mod ensemble;
 mod mail_claims;
 mod nodes;
+mod scale;
 
 pub use ensemble::EnsembleStorm;
 pub use mail_claims::MailClaims;

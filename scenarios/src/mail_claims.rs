@@ -7,6 +7,7 @@
 //! whoever processes it.
 
 use crate::nodes::{self, boot_server, client_config, ensemble_of};
+use crate::scale::Scale;
 use mailstorm_checkers::convergence::Service;
 use mailstorm_checkers::{ExactlyOnce, Goal, Suite, reached};
 use mailstorm_host::{Address, Platform};
@@ -15,7 +16,7 @@ use mailstorm_mail::pipeline::{Launcher, Processor, ProcessorDied, Supervisor, W
 use mailstorm_mail::processing::{Judgement, Processed, process};
 use mailstorm_mail::samples;
 use mailstorm_mail::sink::serve_sink;
-use mailstorm_record::{Event, Happening};
+use mailstorm_record::{Event, Happening, Setting, Settings};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::stream::Stream;
 use mailstorm_world::{NodeSpec, Process, Progress, Scenario, SimPlatform, Topology};
@@ -28,11 +29,16 @@ use std::sync::Arc;
 const EMBEDDED_MAILS: usize = 100;
 /// The seed of the generated mails: the inbox is the same in every run.
 const EMBEDDED_SEED: u64 = 1;
-const SERVERS: u8 = 5;
-const WORKERS: usize = 4;
-const WORKER_MACHINES: usize = 6;
+const SERVERS: u64 = 5;
+const WORKERS: u64 = 4;
+/// With the spare machines, their numbers have one digit.
+const WORKERS_MAX: u64 = 7;
+/// Machines on which a supervisor may start a worker when others are missing.
+const SPARE_MACHINES: u64 = 2;
+const SUPERVISORS: u64 = 2;
 /// Mails per claim. Small enough that all workers have something to do.
-const BATCH: usize = 10;
+const BATCH: u64 = 10;
+const BATCH_MAX: u64 = 100;
 /// How long judging one mail takes, in virtual milliseconds: between these two.
 const JUDGING_MS: (u64, u64) = (400, 1_600);
 const SINK: &str = "sink:2525";
@@ -40,6 +46,7 @@ const SINK: &str = "sink:2525";
 /// The scenario `mail-claims`.
 pub struct MailClaims {
     mails: Arc<Mails>,
+    scale: Scale,
     ensemble: Ensemble,
 }
 
@@ -50,12 +57,39 @@ struct Mails {
     processed: BTreeMap<Arc<str>, Processed>,
 }
 
+impl Mails {
+    /// Only the first so many.
+    fn first(&self, count: usize) -> Self {
+        let inbox = Inbox::new(self.inbox.mails().iter().take(count).cloned());
+        let of = |mail: &Mail| (mail.id.clone(), self.processed[&mail.id].clone());
+        let processed = inbox.mails().iter().map(of).collect();
+        Self { inbox, processed }
+    }
+}
+
 impl MailClaims {
     /// The storm on this inbox, or on the embedded one.
     pub fn new(inbox: Option<Inbox>) -> Self {
         let inbox = inbox.unwrap_or_else(|| samples::embedded(EMBEDDED_MAILS, EMBEDDED_SEED));
         let processed = inbox.mails().iter().map(|mail| (mail.id.clone(), process(mail))).collect();
-        Self { mails: Arc::new(Mails { inbox, processed }), ensemble: ensemble_of(SERVERS, 0) }
+        let count = inbox.len() as u64;
+        let scale = Scale::of_ensemble(SERVERS)
+            .and("workers", "workers that share the inbox", WORKERS, 1..=WORKERS_MAX)
+            .and(
+                "supervisors",
+                "supervisors that replace dead workers",
+                SUPERVISORS,
+                1..=SUPERVISORS,
+            )
+            .and("batch", "mails that a worker claims at once", BATCH, 1..=BATCH_MAX)
+            .and("mails", "mails of the inbox, from its first", count, 1..=count);
+        let mails = Arc::new(Mails { inbox, processed });
+        Self { mails, scale, ensemble: ensemble_of(SERVERS, 0) }
+    }
+
+    /// How many machines a worker can run on.
+    fn worker_machines(&self) -> u64 {
+        self.scale.get("workers") + SPARE_MACHINES
     }
 
     /// The mail that kills its workers under this seed.
@@ -78,13 +112,14 @@ impl Scenario for MailClaims {
     fn topology(&self) -> Topology {
         let mut nodes: Vec<NodeSpec> =
             self.ensemble.voters().iter().map(|id| NodeSpec::server(*id)).collect();
-        for number in 1..=WORKER_MACHINES {
+        for number in 1..=self.worker_machines() {
             let worker = NodeSpec::client(&format!("w{number}")).returns();
-            nodes.push(if number > WORKERS { worker.spare() } else { worker });
+            nodes.push(if number > self.scale.get("workers") { worker.spare() } else { worker });
         }
-        nodes.extend(["v1", "v2"].map(NodeSpec::client));
+        let supervisors = 1..=self.scale.get("supervisors");
+        nodes.extend(supervisors.map(|number| NodeSpec::client(&format!("v{number}"))));
         nodes.push(NodeSpec::outside("sink"));
-        Topology { nodes, ..Topology::default() }
+        self.scale.topology(nodes)
     }
 
     fn boot(&self, process: Process) -> Pin<Box<dyn Future<Output = ()>>> {
@@ -102,7 +137,7 @@ impl Scenario for MailClaims {
                 config,
                 sink: Address::from(SINK),
                 inbox: self.mails.inbox.clone(),
-                batch: BATCH,
+                batch: self.scale.get("batch") as usize,
                 processor: SlowJudge {
                     platform: platform.clone(),
                     mails: self.mails.clone(),
@@ -115,8 +150,10 @@ impl Scenario for MailClaims {
             });
         }
         if name.starts_with('v') {
-            let launcher = SpareMachines { platform: platform.clone() };
-            let supervisor = Supervisor { platform, name, config, workers: WORKERS, launcher };
+            let machines = self.worker_machines();
+            let launcher = SpareMachines { platform: platform.clone(), machines };
+            let workers = self.scale.get("workers") as usize;
+            let supervisor = Supervisor { platform, name, config, workers, launcher };
             return Box::pin(supervisor.run());
         }
         Box::pin(async move {
@@ -152,6 +189,17 @@ impl Scenario for MailClaims {
         Box::new(Sunk { service: Service::new(self.ensemble.clone()), waiting, accepted: 0 })
     }
 
+    fn settings(&self) -> Vec<Setting> {
+        self.scale.all().to_vec()
+    }
+
+    fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {
+        let scale = self.scale.with(settings);
+        let ensemble = ensemble_of(scale.get("servers"), 0);
+        let mails = self.mails.first(scale.get("mails") as usize);
+        Some(Arc::new(Self { mails: Arc::new(mails), scale, ensemble }))
+    }
+
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
         nodes::label(listener, caller, bytes)
     }
@@ -180,11 +228,13 @@ impl Processor for SlowJudge {
 /// Machines on which a worker can be started.
 struct SpareMachines {
     platform: SimPlatform,
+    /// How many there are, with those on which a worker runs.
+    machines: u64,
 }
 
 impl Launcher for SpareMachines {
     fn start_worker(&self) -> bool {
-        (1..=WORKER_MACHINES).any(|number| self.platform.start_node(&format!("w{number}")))
+        (1..=self.machines).any(|number| self.platform.start_node(&format!("w{number}")))
     }
 }
 

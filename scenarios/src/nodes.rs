@@ -35,8 +35,9 @@ const NS_PER_MS: u64 = 1_000_000;
 pub(crate) const SECOND_SESSION: u32 = 5_000;
 
 /// Servers 1 to `voters`, and observers after them.
-pub(crate) fn ensemble_of(voters: u8, observers: u8) -> Ensemble {
-    let ids = |range: std::ops::RangeInclusive<u8>| range.filter_map(ServerId::new);
+pub(crate) fn ensemble_of(voters: u64, observers: u64) -> Ensemble {
+    let id = |number| u8::try_from(number).ok().and_then(ServerId::new);
+    let ids = |range: std::ops::RangeInclusive<u64>| range.filter_map(id);
     Ensemble::new(ids(1..=voters), ids(voters + 1..=voters + observers))
         .expect("distinct servers, and at least one voter")
 }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how it is spelt.
 
+use crate::given::Given;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -76,15 +77,9 @@ pub(crate) struct StormArguments {
     /// How many seeds to run at the same time [default: one per processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
-    /// The inbox: an mbox file, a Maildir, or a folder of .eml files [default: a sample inbox].
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    pub inbox: Option<PathBuf>,
-    /// Run this plan of faults under every seed, instead of one made from the seed.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub plan: Option<PathBuf>,
-    /// Plant this defect in every server, client and worker; `mailstorm museum --list` lists them.
-    #[arg(long, value_name = "NAME")]
-    pub defect: Option<String>,
+    /// What every seed runs.
+    #[command(flatten)]
+    pub given: Given,
     /// Write the results for machines: one object, `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
@@ -99,21 +94,16 @@ pub(crate) struct StormArguments {
 /// `mailstorm replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
-    /// A scenario's name (then `--seed` is needed), or a run's file: `runs/mail-claims/42/run.json`.
+    /// A scenario's name (then `--seed` is needed), or the file of a run or a case:
+    /// `runs/mail-claims/42/run.json`, `case.toml`.
     #[arg(value_name = "SCENARIO|FILE")]
     pub what: String,
     /// The seed to run again.
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
-    /// Run this plan of faults instead of the one made from the seed.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub plan: Option<PathBuf>,
-    /// Plant this defect, instead of what the file says was planted.
-    #[arg(long, value_name = "NAME")]
-    pub defect: Option<String>,
-    /// The inbox the run was made with [default: the sample inbox].
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    pub inbox: Option<PathBuf>,
+    /// What else is given; it has its way over what the file says.
+    #[command(flatten)]
+    pub given: Given,
     /// Print every event of the run, one a line.
     #[arg(long)]
     pub trace: bool,

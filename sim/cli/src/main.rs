@@ -6,6 +6,7 @@
 
 mod args;
 mod failure;
+mod given;
 mod museum;
 mod progress;
 mod replay;
@@ -15,6 +16,7 @@ mod storm;
 use args::{Arguments, Command};
 use clap::{CommandFactory, Parser};
 use failure::{ExitCode, Failure};
+use mailstorm_record::Setting;
 use std::io::Write;
 
 fn main() -> std::process::ExitCode {
@@ -57,11 +59,14 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 fn scenarios() -> Result<ExitCode, Failure> {
     let all = mailstorm_scenarios::all(None);
     let width = all.iter().map(|scenario| scenario.name().len()).max().unwrap_or(0);
-    let lines: String = all
-        .iter()
-        .map(|scenario| format!("{:width$}  {}\n", scenario.name(), scenario.about()))
-        .collect();
-    print(&lines)?;
+    let mut out = String::new();
+    for scenario in &all {
+        out += &format!("{:width$}  {}\n", scenario.name(), scenario.about());
+        for Setting { name, about, default, min, max, .. } in scenario.settings() {
+            out += &format!("{:width$}    --set {name}={default}  {about}, {min} to {max}\n", "");
+        }
+    }
+    print(&out)?;
     Ok(ExitCode::Pass)
 }
 

@@ -1,11 +1,10 @@
 //! `mailstorm storm`: many seeds, each a different storm, and the sum of them.
 
 use crate::args::StormArguments;
-use crate::failure::{ExitCode, Failure, nearest};
-use crate::museum::find_defect;
+use crate::failure::{ExitCode, Failure};
+use crate::given::{find, open_inbox, read_plan};
 use crate::progress::Progress;
 use crate::replay;
-use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::{Plan, Run};
 use mailstorm_reports::{Summary, Tally, Totals, WallClock, markdown, text, violation_lines};
 use mailstorm_shared::defect::Defect;
@@ -24,17 +23,18 @@ const WRITTEN_MAX: u64 = 100;
 
 /// Storms, sums up, and says how it ended.
 pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
-    let inbox = open_inbox(arguments.inbox.as_deref())?;
-    let defect = arguments.defect.as_deref().map(find_defect).transpose()?;
+    let given = &arguments.given;
+    let inbox = open_inbox(given.inbox.as_deref())?;
+    let (defect, settings) = (given.planted()?, given.settings());
     let scenarios = arguments
         .scenarios
         .iter()
-        .map(|name| find(name, inbox.as_ref()))
+        .map(|name| find(name, inbox.as_ref(), &settings))
         .collect::<Result<Vec<_>, _>>()?;
     // Everything that can be wrong is looked at before the first run.
     let plans = scenarios
         .iter()
-        .map(|scenario| arguments.plan.as_deref().map(|file| read_plan(file, scenario)).transpose())
+        .map(|scenario| given.plan.as_deref().map(|file| read_plan(file, scenario)).transpose())
         .collect::<Result<Vec<_>, _>>()?;
     expect_writable(arguments)?;
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
@@ -87,31 +87,6 @@ fn is_terminal(file: Option<&Path>) -> bool {
 fn make_folder(file: &Path) -> std::io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.map_or(Ok(()), fs::create_dir_all)
-}
-
-/// The scenario of this name.
-pub(crate) fn find(name: &str, inbox: Option<&Inbox>) -> Result<Arc<dyn Scenario>, Failure> {
-    mailstorm_scenarios::find(name, inbox).ok_or_else(|| {
-        let all = mailstorm_scenarios::all(None);
-        let meant = nearest(name, all.iter().map(|scenario| scenario.name()))
-            .map(|name| format!("did you mean '{name}'? "))
-            .unwrap_or_default();
-        Failure::new(format!("unknown scenario '{name}': {meant}'mailstorm scenarios' lists them"))
-    })
-}
-
-/// The inbox at this path; `None` stands for the embedded one.
-pub(crate) fn open_inbox(path: Option<&Path>) -> Result<Option<Inbox>, Failure> {
-    path.map(Inbox::open).transpose().map_err(|error| Failure::new(error.to_string()))
-}
-
-/// A plan for this scenario, read from a file.
-pub(crate) fn read_plan(file: &Path, scenario: &Arc<dyn Scenario>) -> Result<Plan, Failure> {
-    let text = fs::read_to_string(file).map_err(|error| {
-        Failure::new(format!("cannot read the plan {}: {error}; check the path", file.display()))
-    })?;
-    Plan::parse(&text, &file.display().to_string(), &scenario.topology().names())
-        .map_err(|error| Failure::new(error.to_string()))
 }
 
 /// Writes a file whose folders may be missing.
@@ -218,6 +193,7 @@ impl Sweep<'_> {
     fn misses_goals(&self, summary: &Summary) -> bool {
         summary.seeds >= GOALS_SEEDS_MIN
             && self.plan.is_none()
+            && self.arguments.given.set.is_empty()
             && summary.goals_missed().next().is_some()
     }
 
@@ -243,8 +219,7 @@ impl Sweep<'_> {
     }
 
     fn replay_options(&self) -> String {
-        let StormArguments { plan, inbox, defect, .. } = self.arguments;
-        replay::options(plan.as_deref(), inbox.as_deref(), defect.as_deref())
+        self.arguments.given.line()
     }
 
     fn folder(&self, run: &Run) -> PathBuf {

@@ -6,12 +6,16 @@
 //! it was made on.
 //! Start at [`plan::Plan`], [`event::Event`] and [`verdict::Verdict`]; [`run::Run`] holds them together.
 
+pub mod case;
 pub mod event;
 pub mod plan;
 pub mod run;
+pub mod settings;
 pub mod verdict;
 
+pub use case::Case;
 pub use event::{Event, Happening, NodeName};
 pub use plan::{Fault, FaultKind, Plan, PlanError};
 pub use run::{FaultCount, Run, TraceHash};
+pub use settings::{Setting, SettingError, Settings};
 pub use verdict::{Verdict, Violation};

@@ -14,6 +14,7 @@
 //! ```
 
 use crate::NodeName;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -311,18 +312,35 @@ pub struct PlanError {
     pub problem: String,
 }
 
-/// A plan whose faults know where they stand in the file.
+/// A plan whose faults know where they stand in the file, which may be that of a [`Case`](crate::Case).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SpannedPlan {
+    #[serde(default, rename = "mailstorm")]
+    _version: IgnoredAny,
+    #[serde(default, rename = "scenario")]
+    _scenario: IgnoredAny,
+    #[serde(default, rename = "seed")]
+    _seed: IgnoredAny,
+    #[serde(default, rename = "defect")]
+    _defect: IgnoredAny,
+    #[serde(default, rename = "fingerprint")]
+    _fingerprint: IgnoredAny,
+    #[serde(default, rename = "settings")]
+    _settings: IgnoredAny,
     #[serde(default)]
     lifts_atlas: bool,
     #[serde(default)]
     faults: Vec<toml::Spanned<Fault>>,
 }
 
+/// The line, from 1, in which a place of a text lies.
+pub(crate) fn line_at(text: &str, at: usize) -> usize {
+    1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+}
+
 impl Plan {
-    /// Reads a plan file. `file` is its name for errors, `nodes` are the nodes that exist.
+    /// Reads a plan file, or the plan of a case file. `file` is its name for errors, `nodes` are the nodes that exist.
     ///
     /// # Errors
     /// [`PlanError`] for what is not TOML, has unknown or missing keys, names nodes that do not exist, or
@@ -330,7 +348,7 @@ impl Plan {
     pub fn parse(text: &str, file: &str, nodes: &[NodeName]) -> Result<Self, PlanError> {
         let error = |at: usize, problem: String| PlanError {
             file: file.to_owned(),
-            line: 1 + text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count(),
+            line: line_at(text, at),
             problem,
         };
         let parsed: SpannedPlan = toml::from_str(text).map_err(|e| {

@@ -3,7 +3,7 @@
 //! Holds: the same run gives the same bytes; nothing here tells of the machine or the hour it ran on.
 //! Start at [`Run`].
 
-use crate::{Event, Plan, Verdict, Violation};
+use crate::{Event, Plan, Settings, Verdict, Violation};
 use mailstorm_shared::defect::Defect;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +23,9 @@ pub struct Run {
     /// The defect that was planted, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defect: Option<Defect>,
+    /// The scenario's numbers that were not its own.
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub settings: Settings,
     /// What went wrong, and when.
     pub plan: Plan,
     /// What came of it.
@@ -162,6 +165,7 @@ mod tests {
             scenario: "mail-claims".into(),
             seed: u64::MAX,
             defect: Some(Defect::AckBeforeSync),
+            settings: Settings([("servers".to_owned(), 3)].into()),
             plan: Plan::default(),
             outcome: Outcome {
                 verdicts: vec![

@@ -56,6 +56,8 @@ pub use platform::SimPlatform;
 #[cfg(madsim)]
 pub use run::{Recording, RunSpec, run, verify};
 #[cfg(madsim)]
-pub use scenario::{Limits, NodeSpec, Process, Progress, Role, Scenario, Subject, Topology};
+pub use scenario::{
+    Limits, NodeSpec, Process, Progress, Role, Scenario, Subject, Topology, with_settings,
+};
 #[cfg(madsim)]
 pub use storm::storm;

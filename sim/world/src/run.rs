@@ -2,7 +2,7 @@
 //!
 //! Owns: the phases start, storm, heal, converge and end, the bounds, the thread that a run has to
 //! itself. Leaves: the faults to `nemesis`.
-//! Holds: the same `(scenario, seed, plan, defect)` gives the same [`Run`], in this process and in any other.
+//! Holds: the same `(scenario, settings, seed, plan, defect)` gives the same [`Run`], in this process and in any other.
 //! Start at [`run`](fn@run).
 
 use crate::executor::{self, Controls};
@@ -14,7 +14,7 @@ use crate::stream::Stream;
 use crate::swarm;
 use crate::world::{Materials, World, WorldRef};
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
-use mailstorm_record::{Happening, Plan, Run, TraceHash, Verdict, Violation};
+use mailstorm_record::{Happening, Plan, Run, Settings, TraceHash, Verdict, Violation};
 use mailstorm_shared::Millis;
 use mailstorm_shared::defect::Defect;
 use std::cell::RefCell;
@@ -126,6 +126,7 @@ fn record(
         scenario,
         seed: spec.seed,
         defect: spec.defect,
+        settings: Settings::of(&spec.scenario.settings()),
         plan,
         outcome,
         events,

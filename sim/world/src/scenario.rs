@@ -5,11 +5,12 @@
 
 use crate::platform::SimPlatform;
 use mailstorm_checkers::{Goal, Suite};
-use mailstorm_record::{Event, NodeName, Plan};
+use mailstorm_record::{Event, NodeName, Plan, Setting, SettingError, Settings};
 use mailstorm_shared::{Defects, Millis, ServerId};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// A lesson, or a proof: one world, and what to expect of it.
 ///
@@ -35,6 +36,16 @@ pub trait Scenario: Send + Sync {
     fn plan(&self) -> Option<Plan> {
         None
     }
+    /// Its numbers that a run may change, with what they are now.
+    fn settings(&self) -> Vec<Setting> {
+        Vec::new()
+    }
+    /// The same scenario with these numbers, and its own for all others. Asked only for settings that
+    /// [`Settings::apply`] accepts: whoever has settings has this, too.
+    fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {
+        let _ = settings;
+        None
+    }
     /// Times and bounds.
     fn limits(&self) -> Limits {
         Limits::default()
@@ -51,6 +62,21 @@ pub trait Scenario: Send + Sync {
         let _ = file;
         true
     }
+}
+
+/// The scenario with these numbers, and its own for all others.
+///
+/// # Errors
+/// [`SettingError`] for a setting that it does not have, or that cannot have this value.
+pub fn with_settings(
+    scenario: &Arc<dyn Scenario>,
+    settings: &Settings,
+) -> Result<Arc<dyn Scenario>, SettingError> {
+    settings.apply(&mut scenario.settings())?;
+    if *settings == Settings::of(&scenario.settings()) {
+        return Ok(scenario.clone());
+    }
+    Ok(scenario.with(settings).expect("a scenario that has settings can be made with others"))
 }
 
 /// One process, as its program gets it at its start.
@@ -267,6 +293,18 @@ pub struct NetworkSpeed {
     pub bytes_per_second: u64,
 }
 
+impl NetworkSpeed {
+    /// Every message takes the same time.
+    pub const PLAIN: Self = Self {
+        base_us_min: 500,
+        base_us_max: 500,
+        jitter_us: 0,
+        late_per_million: 0,
+        late_us: 0,
+        bytes_per_second: 125_000_000,
+    };
+}
+
 impl Default for NetworkSpeed {
     /// A data centre: a fraction of a millisecond, a gigabit per second, one message in a thousand late.
     fn default() -> Self {
@@ -296,6 +334,18 @@ pub struct DiskSpeed {
     pub read_us: u64,
     /// How fast a file is read.
     pub read_bytes_per_second: u64,
+}
+
+impl DiskSpeed {
+    /// Every sync takes the same time.
+    pub const PLAIN: Self = Self {
+        sync_us_min: 1_000,
+        sync_us_max: 1_000,
+        late_per_million: 0,
+        late_us: 0,
+        read_us: 100,
+        read_bytes_per_second: 500_000_000,
+    };
 }
 
 impl Default for DiskSpeed {

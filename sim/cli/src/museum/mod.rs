@@ -4,7 +4,8 @@
 //! Start at [`museum`].
 
 use crate::args::MuseumArguments;
-use crate::failure::{ExitCode, Failure, nearest};
+use crate::failure::{ExitCode, Failure};
+use crate::given::meant;
 use mailstorm_shared::defect::Defect;
 use std::fmt::Write;
 
@@ -18,9 +19,7 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
 /// The defect of this name.
 pub(crate) fn find_defect(name: &str) -> Result<Defect, Failure> {
     Defect::named(name).ok_or_else(|| {
-        let meant = nearest(name, Defect::ALL.into_iter().map(Defect::name))
-            .map(|name| format!("did you mean '{name}'? "))
-            .unwrap_or_default();
+        let meant = meant(name, Defect::ALL.into_iter().map(Defect::name));
         Failure::new(format!(
             "unknown defect '{name}': {meant}'mailstorm museum --list' lists them"
         ))

@@ -1,0 +1,218 @@
+//! Cases: a failing run as a small file that a person can paste into an issue and replay.
+//!
+//! Owns: the file format of a case, which is that of a plan with a head. Leaves: the faults to `plan`.
+//! Holds: [`Case::read`] of [`Case::to_toml`] gives the same case. A file of another version is read as
+//! far as it makes sense here; what does not is refused with both versions.
+//! Start at [`Case`].
+//!
+//! ```toml
+//! mailstorm = "0.1.0"
+//! scenario = "mail-claims"
+//! seed = 42
+//! defect = "ack-before-sync"
+//! fingerprint = "quorum/lost/s"
+//!
+//! [settings]
+//! servers = 3
+//!
+//! [[faults]]
+//! at_ms = 4000
+//! lasts_ms = 900
+//! kind.power_cut = { nodes = ["leader"] }
+//! ```
+
+use crate::plan::line_at;
+use crate::{NodeName, Plan, PlanError, Run, Settings};
+use mailstorm_shared::defect::Defect;
+use serde::Deserialize;
+use std::fmt::Write;
+
+/// The version of this laboratory: the same case is the same run only where the version is the same.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A run, without what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Case {
+    /// The version that wrote it.
+    #[serde(default = "this_version", rename = "mailstorm")]
+    pub version: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// The defect that is planted, if any.
+    #[serde(default)]
+    pub defect: Option<Defect>,
+    /// What the violation is known by that the case is kept for.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// The scenario's numbers that are not its own.
+    #[serde(default)]
+    pub settings: Settings,
+    /// What goes wrong, and when.
+    #[serde(skip)]
+    pub plan: Plan,
+}
+
+fn this_version() -> String {
+    VERSION.to_owned()
+}
+
+impl Case {
+    /// The case of a run that was recorded, known by its first violation.
+    pub fn of(run: &Run) -> Self {
+        Self {
+            version: this_version(),
+            scenario: run.scenario.clone(),
+            seed: run.seed,
+            defect: run.defect,
+            fingerprint: run.outcome.violations().next().map(|violation| violation.fingerprint()),
+            settings: run.settings.clone(),
+            plan: run.plan.clone(),
+        }
+    }
+
+    /// Reads the head of a case file, with an empty plan: which nodes the plan may name depends on the
+    /// head. `file` is its name for errors.
+    ///
+    /// # Errors
+    /// [`PlanError`] for what is not TOML, and for keys that are missing or have a wrong value.
+    pub fn head(text: &str, file: &str) -> Result<Self, PlanError> {
+        toml::from_str(text).map_err(|error| PlanError {
+            file: file.to_owned(),
+            line: line_at(text, error.span().map_or(0, |span| span.start)),
+            problem: error.message().replace('\n', ", "),
+        })
+    }
+
+    /// Reads a case file whose plan may name these nodes.
+    ///
+    /// # Errors
+    /// [`PlanError`] as of [`Case::head`] and [`Plan::parse`].
+    pub fn read(text: &str, file: &str, nodes: &[NodeName]) -> Result<Self, PlanError> {
+        let mut case = Self::head(text, file)?;
+        case.plan = Plan::parse(text, file, nodes).map_err(|mut error| {
+            if let Some(other) = case.other_version() {
+                write!(error.problem, " (written by mailstorm {other}; this is {VERSION})")
+                    .expect("a String takes everything");
+            }
+            error
+        })?;
+        Ok(case)
+    }
+
+    /// The version that wrote it, if it was another.
+    pub fn other_version(&self) -> Option<&str> {
+        Some(&*self.version).filter(|version| *version != VERSION)
+    }
+
+    /// The case as a file.
+    pub fn to_toml(&self) -> String {
+        let plan = self.plan.to_toml();
+        // Keys of the file itself come before its tables.
+        let (head, faults) = plan.split_at(plan.find("[[faults]]").unwrap_or(plan.len()));
+        let mut text = String::new();
+        let mut put = |line: String| {
+            text.push_str(&line);
+            text.push('\n');
+        };
+        let quoted = |word: &str| toml::Value::from(word).to_string();
+        put(format!("mailstorm = {}", quoted(&self.version)));
+        put(format!("scenario = {}", quoted(&self.scenario)));
+        put(format!("seed = {}", self.seed));
+        if let Some(defect) = self.defect {
+            put(format!("defect = {}", quoted(defect.name())));
+        }
+        if let Some(fingerprint) = &self.fingerprint {
+            put(format!("fingerprint = {}", quoted(fingerprint)));
+        }
+        head.trim_end().lines().for_each(|line| put(line.to_owned()));
+        if !self.settings.is_empty() {
+            put("\n[settings]".to_owned());
+            for (name, value) in &self.settings.0 {
+                put(format!("{name} = {value}"));
+            }
+        }
+        if !faults.is_empty() {
+            put(format!("\n{}", faults.trim_end()));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Fault, FaultKind};
+
+    fn nodes() -> Vec<NodeName> {
+        vec!["s1".into(), "s2".into()]
+    }
+
+    fn case(faults: usize, settings: &[(&str, u64)]) -> Case {
+        let kind = FaultKind::Crash { nodes: nodes() };
+        let fault = Fault { at_ms: 4_000, lasts_ms: 900, kind };
+        Case {
+            version: VERSION.to_owned(),
+            scenario: "mail-claims".to_owned(),
+            seed: 42,
+            defect: Some(Defect::AckBeforeSync),
+            fingerprint: Some("quorum/lost/s".to_owned()),
+            settings: Settings(settings.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect()),
+            plan: Plan { lifts_atlas: true, faults: vec![fault; faults] },
+        }
+    }
+
+    #[test]
+    fn a_case_is_written_as_people_write_it() {
+        let expected = format!(
+            "mailstorm = \"{VERSION}\"\nscenario = \"mail-claims\"\nseed = 42\n\
+             defect = \"ack-before-sync\"\nfingerprint = \"quorum/lost/s\"\nlifts_atlas = true\n\n\
+             [settings]\nservers = 3\n\n[[faults]]\nat_ms = 4000\nlasts_ms = 900\n\
+             kind.crash = {{ nodes = [\"s1\", \"s2\"] }}\n"
+        );
+        assert_eq!(case(1, &[("servers", 3)]).to_toml(), expected);
+    }
+
+    #[test]
+    fn a_case_read_back_is_the_same_case() {
+        let plain = Case { defect: None, fingerprint: None, plan: Plan::default(), ..case(0, &[]) };
+        for case in [case(2, &[("mails", 1), ("servers", 3)]), case(0, &[("mails", 1)]), plain] {
+            assert_eq!(Case::read(&case.to_toml(), "c.toml", &nodes()), Ok(case));
+        }
+    }
+
+    #[test]
+    fn the_plan_of_a_case_file_is_a_plan() {
+        let case = case(1, &[("servers", 3)]);
+        assert_eq!(Plan::parse(&case.to_toml(), "c.toml", &nodes()), Ok(case.plan));
+    }
+
+    #[track_caller]
+    fn refused(text: &str, expected: &str) {
+        let error = Case::read(text, "c.toml", &nodes()).expect_err("the case is broken");
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+
+    #[test]
+    fn a_broken_case_is_told_with_its_line() {
+        refused("", "c.toml:1: missing field `scenario`");
+        refused("scenario = \"x\"\nseed = -1\n", "c.toml:2: ");
+        refused("scenario = \"x\"\nseed = 1\ncolour = 3\n", "c.toml:3: unknown field `colour`");
+        refused("scenario = \"x\"\nseed = 1\ndefect = \"y\"\n", "c.toml:3: no defect is named `y`");
+        refused("scenario = \"x\"\nseed = 1\n[settings]\na = \"b\"\n", "c.toml:4: ");
+    }
+
+    #[test]
+    fn a_case_of_another_version_is_read_if_it_makes_sense_here() {
+        let text = case(1, &[]).to_toml().replace(VERSION, "0.0.7");
+        let read = Case::read(&text, "c.toml", &nodes()).expect("nothing in it is unknown");
+        assert_eq!(read.other_version(), Some("0.0.7"));
+        let error = Case::read(&text.replace("crash", "eclipse"), "c.toml", &nodes());
+        let error = error.expect_err("an unknown kind").to_string();
+        assert!(error.contains("unknown variant `eclipse`"), "{error}");
+        let versions = format!("(written by mailstorm 0.0.7; this is {VERSION})");
+        assert!(error.ends_with(&versions), "{error}");
+        assert_eq!(case(1, &[]).other_version(), None);
+    }
+}
