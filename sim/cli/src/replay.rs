@@ -31,11 +31,19 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     if arguments.json.as_deref() != Some(Path::new("-")) {
         crate::print(&told(&run, &again(arguments)))?;
     }
+    if let Some(lost) = wanted.fingerprint.filter(|fingerprint| !has(&run, fingerprint)) {
+        crate::tell(&format!("note: the violation this was kept for did not come again: {lost}"));
+    }
     Ok(match run.outcome.verdict() {
         Verdict::Pass => ExitCode::Pass,
         Verdict::Violation(_) => ExitCode::Violation,
         Verdict::Unknown { .. } => ExitCode::Unknown,
     })
+}
+
+/// Whether the run has a violation that is known by this.
+pub(crate) fn has(run: &Run, fingerprint: &str) -> bool {
+    run.outcome.violations().any(|violation| violation.fingerprint() == fingerprint)
 }
 
 /// The trace hash of the same run, made by another process.
