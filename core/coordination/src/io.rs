@@ -82,7 +82,8 @@ pub enum Input {
         /// The message.
         message: PeerMessage,
     },
-    /// The disk holds everything up to this command.
+    /// The disk holds everything up to this command; of a snapshot that has not ended, only that its
+    /// pieces were written.
     DiskDone {
         /// The last command done.
         ticket: DiskTicket,

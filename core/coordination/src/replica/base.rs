@@ -1,7 +1,7 @@
 //! What a replica has in every role: its log, its promises, its disk queue, its election links.
 
 use super::disk::{DiskQueue, WhenDurable};
-use super::log::Log;
+use super::log::{Log, Volume};
 use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DurableState, LinkId, Output};
 use mailstorm_shared::{Epoch, Observation, ServerId, Zxid};
@@ -46,8 +46,8 @@ pub(super) struct Base {
 pub(super) struct OwnSnapshots {
     /// The last one on disk.
     pub(super) last: Zxid,
-    /// How many entries were delivered since.
-    pub(super) delivered_since: usize,
+    /// How much was delivered since.
+    pub(super) delivered_since: Volume,
     /// Whether one is being written.
     pub(super) under_way: bool,
 }
@@ -120,12 +120,10 @@ impl Base {
 
     /// Everything up to `zxid` is committed: deliver what is new.
     pub(super) fn commit(&mut self, zxid: Zxid, out: &mut Outbox) {
-        let mut delivered = 0;
         for entry in self.log.commit(zxid) {
-            delivered += 1;
+            self.snapshots.delivered_since.add(entry);
             out.events.push_back(ReplicaEvent::Committed(entry.clone()));
         }
-        self.snapshots.delivered_since += delivered;
     }
 
     /// The promise of `epoch` is on disk.

@@ -15,8 +15,11 @@ pub struct ReplicaConfig {
     pub init_limit_ticks: u32,
     /// How many ticks leader and learner wait for each other before they part.
     pub sync_limit_ticks: u32,
-    /// After how many applied entries a snapshot is due.
+    /// After how many applied entries a snapshot is due, ...
     pub snapshot_every_entries: usize,
+    /// ... or after how many bytes of them: what was applied since the last snapshot stays in memory, and
+    /// a hundred thousand entries may be a hundred megabytes or a hundred gigabytes.
+    pub snapshot_every_bytes: usize,
     /// How many entries before the last snapshot stay in memory (ZooKeeper's `commitLogCount`), so
     /// that a learner that was away for a moment needs no snapshot.
     pub sync_entries_kept: usize,
@@ -49,6 +52,7 @@ impl ReplicaConfig {
             init_limit_ticks: 10,
             sync_limit_ticks: 5,
             snapshot_every_entries: 100_000,
+            snapshot_every_bytes: 256 << 20,
             sync_entries_kept: 500,
             sync_bytes_kept: 16 << 20,
             election_settle: Millis(200),

@@ -27,7 +27,7 @@ pub(super) enum WhenDurable {
     LearnerPromised { epoch: Epoch, link: LinkId },
     /// The leader's whole history, and its epoch as our current one.
     LearnerBegan { epoch: Epoch, link: LinkId },
-    /// A part of the leader's snapshot.
+    /// A part of the leader's snapshot is written (it counts only at the end, as a whole).
     ChunkStored { link: LinkId },
     /// We may vote.
     Admitted,

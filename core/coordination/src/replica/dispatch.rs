@@ -11,13 +11,11 @@ use super::disk::{DiskQueue, WhenDurable};
 use super::election::{Election, Reaction};
 use super::following::Following;
 use super::leading::Leading;
-use super::log::Log;
+use super::log::{Log, Volume};
 use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{
-    Ensemble, Epoch, Millis, Now, Observation, ServerId, SessionId, StateHasher, Zxid,
-};
+use mailstorm_shared::{Epoch, Millis, Now, Observation, ServerId, SessionId, Zxid};
 use mailstorm_wire::peer::{
     Answer, Forwarded, LinkPurpose, Notification, PeerMessage, PeerState, Standing,
 };
@@ -94,7 +92,11 @@ impl Replica {
         };
         let base = Base {
             voting: state.votes,
-            snapshots: OwnSnapshots { last: log.committed(), delivered_since: 0, under_way: false },
+            snapshots: OwnSnapshots {
+                last: log.committed(),
+                delivered_since: Volume::default(),
+                under_way: false,
+            },
             log,
             state,
             disk: DiskQueue::new(incarnation),
@@ -465,7 +467,7 @@ impl Replica {
     ///
     /// # Panics
     /// When [`Self::next_zxid`] is `None`.
-    pub fn propose(&mut self, _now: Now, bytes: Bytes, out: &mut Outbox) -> Zxid {
+    pub fn propose(&mut self, bytes: Bytes, out: &mut Outbox) -> Zxid {
         match &mut self.role {
             RoleState::Leading(leading) => leading.propose(&mut self.base, bytes, out),
             _ => panic!("only a leader proposes"),
@@ -499,13 +501,7 @@ impl Replica {
 
     /// The next chunk of the snapshot for a learner; `None` when it is complete. Answers
     /// [`ReplicaEvent::SnapshotWanted`].
-    pub fn snapshot_chunk(
-        &mut self,
-        _now: Now,
-        link: LinkId,
-        chunk: Option<Bytes>,
-        out: &mut Outbox,
-    ) {
+    pub fn snapshot_chunk(&mut self, link: LinkId, chunk: Option<Bytes>, out: &mut Outbox) {
         if let RoleState::Leading(leading) = &mut self.role {
             leading.snapshot_chunk(&self.base, link, chunk, out);
         }
@@ -532,10 +528,12 @@ impl Replica {
     /// Whether the server should write a snapshot of its own.
     pub fn snapshot_due(&self) -> bool {
         let receiving = matches!(&self.role, RoleState::Following(f) if f.is_receiving());
-        let snapshots = &self.base.snapshots;
+        let OwnSnapshots { delivered_since, under_way, .. } = self.base.snapshots;
+        let config = &self.base.config;
         !receiving
-            && !snapshots.under_way
-            && snapshots.delivered_since >= self.base.config.snapshot_every_entries
+            && !under_way
+            && (delivered_since.entries >= config.snapshot_every_entries
+                || delivered_since.bytes >= config.snapshot_every_bytes)
     }
 
     /// Numbers and issues a disk command of the server's own snapshot.
@@ -579,7 +577,7 @@ impl Replica {
     }
 
     /// Whether clients may be served: as an established leader, or synchronised with one.
-    pub fn is_serving(&self) -> bool {
+    pub(super) fn is_serving(&self) -> bool {
         match &self.role {
             RoleState::Leading(leading) => leading.is_established(),
             RoleState::Following(following) => following.is_serving(),
@@ -622,20 +620,5 @@ impl Replica {
             RoleState::Leading(leading) => leading.serving().collect(),
             _ => Vec::new(),
         }
-    }
-
-    /// The configured whole.
-    pub fn ensemble(&self) -> &Ensemble {
-        &self.base.config.ensemble
-    }
-
-    /// The promises as last handed to the disk.
-    pub fn durable_state(&self) -> DurableState {
-        self.base.state
-    }
-
-    /// A hash of everything this replica knows, the same in every process.
-    pub fn state_hash(&self) -> u64 {
-        StateHasher::of(self)
     }
 }

@@ -1,7 +1,7 @@
 //! Fast leader election: whom a looking server votes for, and when it knows the winner.
 //!
 //! Owns: rounds, votes, the wait for better ones, and when to repeat ours. Leaves: links and sending to
-//! `looking`, and everything after the choice to `leading` and `following`; the choice is only a good
+//! `dispatch`, and everything after the choice to `leading` and `following`; the choice is only a good
 //! guess, discovery makes it safe.
 //! Holds: votes are compared by (epoch, zxid, id); votes of different rounds are never counted
 //! together; the votes of observers, joiners and strangers are never counted, nor are they voted for.
@@ -15,6 +15,10 @@ use super::ReplicaConfig;
 use mailstorm_shared::{Millis, ServerId};
 use mailstorm_wire::peer::{Notification, PeerState, Vote};
 use std::collections::BTreeMap;
+
+/// The last round that a peer can be in: one election a microsecond would take three hundred thousand
+/// years to get there. A peer that claims to be further must not carry us to where counting ends.
+const ROUND_MAX: u64 = u64::MAX / 2;
 
 /// One server's search for a leader.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -114,8 +118,13 @@ impl Election {
         notification: Notification,
     ) -> Reaction {
         let Notification { round, state, vote, votes } = notification;
-        if !votes || !config.ensemble.is_voter(from) || !config.ensemble.is_voter(vote.leader) {
-            // It lost data, observes, or is a stranger: whatever it believes does not count.
+        let ensemble = &config.ensemble;
+        if !votes
+            || round > ROUND_MAX
+            || !ensemble.is_voter(from)
+            || !ensemble.is_voter(vote.leader)
+        {
+            // It lost data, observes, or talks nonsense: whatever it believes does not count.
             self.settled.remove(&from);
             self.votes.remove(&from);
             return Reaction::Nothing;
@@ -363,6 +372,16 @@ mod tests {
     #[test]
     fn a_vote_that_settled_in_our_round_counts_in_it() {
         check("2@0.0:0", 3, &["1 follows 1 2@0.0:0"], None, Some(2));
+    }
+
+    #[test]
+    fn a_round_that_nobody_can_have_reached_is_not_followed() {
+        let (round, beyond) = (ROUND_MAX, ROUND_MAX + 1);
+        check("2@0.0:0", 3, &[&format!("1 looks {round} 2@0.0:0")], None, Some(2));
+        check("2@0.0:0", 3, &[&format!("1 looks {beyond} 2@0.0:0")], None, None);
+        let last = u64::MAX;
+        let heard = [&*format!("1 leads {last} 1@1.0:0"), &*format!("3 follows {last} 1@1.0:0")];
+        check("2@0.0:0", 3, &heard, None, None);
     }
 
     #[test]

@@ -19,7 +19,7 @@
 
 use super::base::{Base, Leave, Stay, send};
 use super::disk::WhenDurable;
-use super::log::stands_after;
+use super::log::{Volume, stands_after};
 use super::{Outbox, ReplicaEvent};
 use crate::io::{DiskCommand, LinkId, Output};
 use bytes::Bytes;
@@ -243,7 +243,9 @@ impl Following {
                 Ok(())
             }
             PeerMessage::Admit
-                if self.step == Step::Serving && self.standing == Standing::Joiner =>
+                if self.step == Step::Serving
+                    && self.standing == Standing::Joiner
+                    && !base.state.votes =>
             {
                 // From the disk on, not from here: a crash in between must find a joiner.
                 base.state.votes = true;
@@ -294,7 +296,7 @@ impl Following {
         Ok(())
     }
 
-    /// A part of the snapshot is on our disk: the next one may come.
+    /// A part of the snapshot is with our disk: the next one may come.
     pub(super) fn chunk_stored(&self, link: LinkId, out: &mut Outbox) {
         if self.link == Some(link) && self.is_receiving() {
             send(link, PeerMessage::SnapshotWanted, out);
@@ -310,7 +312,7 @@ impl Following {
         // leader that dies now leaves us with all of it or none.
         base.disk.issue(end, WhenDurable::Logged { zxid }, out);
         base.snapshots.last = zxid;
-        base.snapshots.delivered_since = 0;
+        base.snapshots.delivered_since = Volume::default();
         self.step = Step::Synchronising;
         out.events.push_back(ReplicaEvent::SnapshotComplete);
         let server = base.config.me;

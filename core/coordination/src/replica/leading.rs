@@ -354,8 +354,9 @@ impl Leading {
     ///    before it promises ours; b is admitted and votes, free of the promise it made us;
     /// 3. that leader commits with b and d, and our majority a, b, c has seen nothing of it.
     ///
-    /// A round that begins after the last of the promises, and that all of the majority answer, shows
-    /// that b still remembered when c had promised already, so that the confirmation in 2 would lack c.
+    /// A round that begins after the last of the promises, and that all of the majority answer (or a
+    /// later one), shows that b still remembered when c had promised already, so that the confirmation
+    /// in 2 would lack c.
     /// (The same trap as in Viewstamped Replication's recovery: Michael et al., "Recovering Shared
     /// Objects Without Stable Storage", DISC 2017.)
     fn count_promises(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
@@ -551,9 +552,13 @@ impl Leading {
     fn count_pongs(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
         match self.phase {
             Phase::Promises => {
-                let round = self.round;
-                let still = self.learners.values().filter(|l| l.confirms_promise_in(round)).count();
-                if base.config.is_majority(1 + still) {
+                let confirming = |round: u64| {
+                    self.learners.values().filter(move |l| l.confirms_promise_in(round))
+                };
+                // Any round will do, not the last alone: on a link that is slower than the pace of the
+                // pings, each answer comes when the next round has begun.
+                let mut rounds = self.learners.values().map(|l| l.pong_round);
+                if rounds.any(|round| base.config.is_majority(1 + confirming(round).count())) {
                     self.begin_synchronisation(base, out);
                 }
             }
@@ -606,8 +611,12 @@ impl Leading {
         if now < self.ping_at {
             return Ok(());
         }
-        let held_back_max =
-            base.config.snapshot_every_entries.saturating_mul(SNAPSHOTS_HELD_BACK_MAX);
+        let holds_back_too_much = |sent: Zxid| {
+            let held_back = base.log.committed_after(sent);
+            let bound = |every: usize| every.saturating_mul(SNAPSHOTS_HELD_BACK_MAX);
+            held_back.entries > bound(base.config.snapshot_every_entries)
+                || held_back.bytes > bound(base.config.snapshot_every_bytes)
+        };
         let given_up: Vec<LinkId> = (self.learners.values())
             .filter(|l| {
                 let in_sync = l.step >= Step::Promised;
@@ -616,8 +625,7 @@ impl Leading {
                 // Neither answers, or lags so far that our memory fills with what it lacks: it comes
                 // again, and gets a newer snapshot.
                 now.since(l.answered_at) > limit
-                    || (l.step >= Step::Snapshot
-                        && base.log.committed_after(l.sent) > held_back_max)
+                    || (l.step >= Step::Snapshot && holds_back_too_much(l.sent))
             })
             .map(|l| l.link)
             .collect();

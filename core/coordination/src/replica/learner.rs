@@ -101,9 +101,9 @@ impl Learner {
         self.standing == Standing::Voter && self.step >= step
     }
 
-    /// Whether it answers this round and had promised before the round began.
+    /// Whether it has answered this round, or a later one, and had promised before the round began.
     pub(super) fn confirms_promise_in(&self, round: u64) -> bool {
-        self.votes_at(Step::Promised) && self.pong_round == round && self.promised_in_round < round
+        self.votes_at(Step::Promised) && self.pong_round >= round && self.promised_in_round < round
     }
 
     /// How far it acknowledged, as far as that counts towards a majority.

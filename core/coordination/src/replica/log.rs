@@ -26,6 +26,21 @@ pub(super) struct Log {
     durable: Zxid,
 }
 
+/// How much of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Volume {
+    pub(super) entries: usize,
+    pub(super) bytes: usize,
+}
+
+impl Volume {
+    /// One entry more.
+    pub(super) fn add(&mut self, entry: &Entry) {
+        self.entries += 1;
+        self.bytes += entry.bytes.len();
+    }
+}
+
 /// How to bring a learner's log to the leader's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SyncPlan {
@@ -228,10 +243,14 @@ impl Log {
         self.committed_count -= cut;
     }
 
-    /// How many entries after `zxid` are committed.
-    pub(super) fn committed_after(&self, zxid: Zxid) -> usize {
+    /// How much after `zxid` is committed.
+    pub(super) fn committed_after(&self, zxid: Zxid) -> Volume {
         let index = self.entries.partition_point(|e| e.zxid <= zxid);
-        self.committed_count.saturating_sub(index)
+        let mut volume = Volume::default();
+        self.entries
+            .range(index.min(self.committed_count)..self.committed_count)
+            .for_each(|entry| volume.add(entry));
+        volume
     }
 }
 
@@ -344,7 +363,7 @@ mod tests {
             log.commit(z("1:5")).for_each(drop);
             log.trim(z("1:4"), kept, kept_bytes, needed.map(z));
             assert_eq!(text(&log), expected);
-            assert_eq!(log.committed_after(z("1:4")), 1);
+            assert_eq!(log.committed_after(z("1:4")), Volume { entries: 1, bytes: 3 });
             assert_eq!(log.uncommitted_count(), 1);
         };
         check(0, 0, None, "(1:4) 1:5 1:6");

@@ -180,7 +180,7 @@ impl Server {
             ReplicaEvent::SnapshotReplaces { .. } => self.snapshot_replaces(),
             ReplicaEvent::SnapshotChunk(chunk) => self.snapshot_chunk(&chunk, out),
             ReplicaEvent::SnapshotComplete => self.snapshot_complete(out),
-            ReplicaEvent::SnapshotWanted { link } => self.snapshot_for_learner(now, link, out),
+            ReplicaEvent::SnapshotWanted { link } => self.snapshot_for_learner(link, out),
             ReplicaEvent::LearnerGone { link } => self.learner_gone(link),
             ReplicaEvent::Forwarded { link, server, forwarded } => {
                 self.grant(now, Asker::Learner { link, server }, forwarded, out);

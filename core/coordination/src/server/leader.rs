@@ -237,7 +237,7 @@ impl Server {
             if let Some(txn) = self.prepare(now, zxid, wanted) {
                 let bytes = txn.encode();
                 assert!(bytes.len() <= TXN_BYTES_MAX, "what is prepared fits a transaction");
-                self.replica.propose(now, bytes, out);
+                self.replica.propose(bytes, out);
             }
         }
     }

@@ -12,8 +12,8 @@ use crate::data::snapshot::{CorruptSnapshot, SnapshotCursor, SnapshotLoader};
 use crate::io::{DiskCommand, DiskTicket, LinkId};
 use crate::replica::Outbox;
 use bytes::Bytes;
+use mailstorm_shared::Zxid;
 use mailstorm_shared::checksum::crc32c_append;
-use mailstorm_shared::{Now, Zxid};
 use std::hash::{Hash, Hasher};
 
 /// A snapshot of our own that is being written.
@@ -77,14 +77,14 @@ impl Server {
     }
 
     /// A learner can take one more piece of a snapshot.
-    pub(super) fn snapshot_for_learner(&mut self, now: Now, link: LinkId, out: &mut Outbox) {
+    pub(super) fn snapshot_for_learner(&mut self, link: LinkId, out: &mut Outbox) {
         let database = &self.database;
         let cursor = self.cursors.entry(link).or_insert_with(|| SnapshotCursor::begin(database));
         let chunk = cursor.next_chunk(database, self.config.snapshot_chunk_bytes);
         if chunk.is_none() {
             self.cursors.remove(&link);
         }
-        self.replica.snapshot_chunk(now, link, chunk, out);
+        self.replica.snapshot_chunk(link, chunk, out);
     }
 
     /// A leader's snapshot comes in place of our tree. What we were writing ourselves is void: the

@@ -7,7 +7,7 @@
 //!           32 4 CRC-32C of the body · 36 4 CRC-32C of the above, the sequence and the offset
 //!           40 n body, padded with zeros to a multiple of eight
 //! ```
-//! A file is written by one incarnation, from its header on, and never overwritten. Cutting the log on
+//! A file's records are written by one incarnation, and never overwritten. Cutting the log on
 //! a leader's order is a record as well ([`Kind::Truncate`]), so no crash can leave it half done. The
 //! last record of a file whose successor exists is a [`Kind::Seal`]: a file that vanishes leaves a
 //! sealed file without a successor.

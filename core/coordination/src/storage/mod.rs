@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   state                     the promises, twice in one file; replaced by renaming `state.new`
-//!   log.<sequence>            records, chained by zxid; only ever appended to, by one incarnation
+//!   log.<sequence>            records, chained by zxid; only ever appended, by one incarnation
 //!   snapshot.<zxid>           a tree; complete or absent, since it is renamed from `snapshot.new`
 //! ```
 //! Holds: a crash at any moment leaves a folder from which everything that was synced comes back. What

@@ -305,7 +305,13 @@ fn read_state(
             findings.push("state: damaged at offset 0".to_owned());
             Ok((None, true))
         }
-        Some((promises, ensemble)) if ensemble == identity.ensemble => Ok((Some(promises), false)),
+        Some((promises, ensemble)) if ensemble == identity.ensemble => {
+            let whole = *file == state::encode(identity, promises);
+            if !whole {
+                findings.push("state: damaged in part, and written anew from its copy".to_owned());
+            }
+            Ok((Some(promises), !whole))
+        }
         Some((promises, _)) if options.membership_changed => {
             findings.push("state: taken over from an ensemble of other members".to_owned());
             Ok((Some(promises), true))

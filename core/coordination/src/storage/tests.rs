@@ -692,6 +692,23 @@ fn damage_before_a_sound_snapshot_costs_nothing() {
 }
 
 #[test]
+fn one_rotten_copy_of_the_promises_is_replaced_before_the_other_rots() {
+    let mut model = Model::new(1);
+    model.save_state();
+    model.commit();
+    let written = model.folder.read()[&FileName::State].clone();
+    for offset in [24, 512 + 24] {
+        model.folder.content_mut(FileName::State)[offset] ^= 1;
+        let recovery = model.recover(false);
+        assert_eq!(recovery.condition, Condition::Whole);
+        assert_eq!(recovery.recovered.findings.len(), 1, "{:?}", recovery.recovered.findings);
+        model.open(&recovery);
+        model.folder.settle();
+        assert_eq!(model.folder.read()[&FileName::State], written);
+    }
+}
+
+#[test]
 fn a_folder_of_another_server_or_ensemble_is_refused() {
     let mut model = Model::new(1);
     model.append();

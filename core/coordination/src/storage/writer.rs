@@ -2,7 +2,8 @@
 //!
 //! Owns: the order of writes, syncs and renames, and which files are needed. Leaves: doing them, and
 //! when to sync, to the host. Holds: when the operations up to a [`Writer::commit`] are done, everything
-//! commanded before it is durable; the order on disk is the order of the commands.
+//! commanded before it is durable (a snapshot at its end, and as a whole); the order on disk is the order
+//! of the commands.
 
 use super::log::{self, HEADER_BYTES, Header, Place, RECORD_BYTES, record_bytes};
 use super::recovery::{LogFile, Recovery, ResumeLog};
@@ -173,11 +174,6 @@ impl Writer {
             writer.save_state(state, ops);
         }
         writer
-    }
-
-    /// The last entry of the log.
-    pub fn last(&self) -> Zxid {
-        self.last
     }
 
     /// Adds the operations that carry out a command, syncs as far as the order on disk needs them.

@@ -50,8 +50,8 @@ impl World {
         {
             self.next_number += 1;
             let bytes = Bytes::copy_from_slice(&number.to_be_bytes());
-            self.call(index, |r, now, out| {
-                r.propose(now, bytes, out);
+            self.call(index, |r, _, out| {
+                r.propose(bytes, out);
             })?;
         }
         Ok(())
@@ -76,7 +76,6 @@ impl World {
         event: ReplicaEvent,
         out: &mut Outbox,
     ) -> Checked {
-        let now = self.clock();
         let node = &mut self.nodes[index];
         let id = node.id;
         let Some(replica) = &mut node.replica else { return Ok(()) };
@@ -147,7 +146,7 @@ impl World {
                 } else {
                     cursor.pop_front()
                 };
-                replica.snapshot_chunk(now, link, chunk, out);
+                replica.snapshot_chunk(link, chunk, out);
             }
             ReplicaEvent::LearnerGone { link } => {
                 node.cursors.remove(&link);

@@ -210,7 +210,7 @@ impl World {
 
     pub(super) fn state_hash(&self) -> u64 {
         let hashes: Vec<Option<u64>> =
-            self.nodes.iter().map(|n| n.replica.as_ref().map(Replica::state_hash)).collect();
+            self.nodes.iter().map(|n| n.replica.as_ref().map(StateHasher::of)).collect();
         StateHasher::of(&(hashes, &self.history, self.now))
     }
 

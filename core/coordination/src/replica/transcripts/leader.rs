@@ -1,0 +1,367 @@
+//! A leader's transcripts: discovery, synchronisation, broadcast, confirmation, admission.
+
+use super::*;
+use crate::replica::learner::WINDOW_ENTRIES_MAX;
+use mailstorm_shared::Ensemble;
+
+#[test]
+fn a_server_alone_leads_after_its_disk_has_promised_and_begun() {
+    let mut one = Player::new(1, 1, (3, 2), "2:1 2:2");
+    one.expect(&["disk: promised 4 in 2 votes"]);
+    one.disk(1);
+    one.expect(&["disk: promised 4 in 4 votes"]);
+    one.disk(1);
+    one.expect(&["! committed 2:1", "! committed 2:2", "! leading 4"]);
+    one.propose();
+    one.expect(&["disk: log 4:1"]);
+    one.disk(1);
+    one.expect(&["! committed 4:1"]);
+}
+
+#[test]
+fn a_leader_tells_nobody_of_its_epoch_before_its_own_promise_is_durable() {
+    // ZOOKEEPER-1291.
+    let mut one = Player::elected(3, (4, 2), "");
+    one.introduce(2, 2, 6, Standing::Voter);
+    one.expect(&["disk: promised 7 in 2 votes"]);
+    one.disk(1);
+    one.expect(&["> 2: LEADERINFO 7"]);
+}
+
+#[test]
+fn the_new_epoch_is_later_than_each_that_a_majority_has_promised() {
+    let mut one = Player::elected(5, (1, 1), "");
+    one.introduce(2, 2, 3, Standing::Voter);
+    one.introduce(6, 6, 9, Standing::Observer);
+    one.introduce(4, 4, 0, Standing::Joiner);
+    one.expect(&[]);
+    one.introduce(3, 3, 5, Standing::Voter);
+    one.expect(&["disk: promised 6 in 1 votes"]);
+}
+
+#[test]
+fn a_leader_steps_down_for_a_voter_of_its_majority_with_more_history() {
+    for (current, last) in [(3, "1:1"), (2, "2:8")] {
+        let mut one = Player::elected(3, (2, 2), "2:7");
+        one.introduce(2, 2, 2, Standing::Voter);
+        one.synced();
+        one.take();
+        one.hear(2, ack_epoch(current, last));
+        one.expect(&["! gone 2", "close 2"]);
+        assert_eq!(one.replica.role(), Role::Looking);
+    }
+}
+
+#[test]
+fn a_leader_steps_down_for_a_learner_that_can_never_follow_its_epoch() {
+    let mut one = Player::elected(5, (1, 1), "");
+    one.introduce(2, 2, 1, Standing::Voter);
+    one.introduce(3, 3, 1, Standing::Voter);
+    one.introduce(4, 4, 2, Standing::Voter); // has promised epoch 2, but not to this leader
+    assert_eq!(one.replica.role(), Role::Looking);
+
+    let mut one = Player::established(5);
+    one.introduce(4, 4, 1, Standing::Voter); // the epoch is established: may join it
+    one.expect(&["> 4: LEADERINFO 1"]);
+    one.introduce(5, 5, 2, Standing::Voter);
+    assert_eq!(one.replica.role(), Role::Looking);
+}
+
+#[test]
+fn promises_are_asked_for_once_more_before_the_history_is_fixed() {
+    let mut one = Player::elected(5, (0, 0), "");
+    for link in [2, 3] {
+        one.introduce(link.into(), link, 0, Standing::Voter);
+    }
+    one.synced();
+    one.hear(2, ack_epoch(0, "0:0"));
+    one.take();
+    one.hear(3, ack_epoch(0, "0:0"));
+    one.expect(&["> 2,3: PING 1"]);
+    one.hear(3, PeerMessage::Pong { round: 1, touched: Vec::new() });
+    one.expect(&[]);
+    // 2 does not answer; 4 promises, in time for the second round only.
+    one.introduce(4, 4, 0, Standing::Voter);
+    one.hear(4, ack_epoch(0, "0:0"));
+    one.hear(4, PeerMessage::Pong { round: 1, touched: Vec::new() });
+    one.expect(&["> 4: LEADERINFO 1", "> 2,3,4: PING 2"]);
+    one.hear(4, PeerMessage::Pong { round: 2, touched: Vec::new() });
+    one.expect(&[]);
+    one.hear(3, PeerMessage::Pong { round: 2, touched: Vec::new() });
+    assert_eq!(one.take()[0], "disk: promised 1 in 1 votes");
+}
+
+#[test]
+fn promises_are_confirmed_on_links_that_are_slower_than_the_pace_of_the_pings() {
+    let mut one = Player::elected(5, (0, 0), "");
+    for link in [2, 3] {
+        one.introduce(link.into(), link, 0, Standing::Voter);
+    }
+    one.synced();
+    for link in [2, 3] {
+        one.hear(link, ack_epoch(0, "0:0"));
+    }
+    let pong = |one: &mut Player, link, round| {
+        one.hear(link, PeerMessage::Pong { round, touched: Vec::new() });
+    };
+    // Each answer comes one round late. That of 2 to round 1 and that of 3 to a later one show that
+    // both remembered when round 1 had begun.
+    one.wait(60);
+    one.take();
+    pong(&mut one, 2, 1);
+    one.expect(&[]);
+    one.wait(60);
+    one.expect(&["> 2,3: PING 3"]);
+    pong(&mut one, 3, 2);
+    assert_eq!(one.take()[0], "disk: promised 1 in 1 votes");
+}
+
+#[test]
+fn a_history_is_committed_when_a_majority_has_it_on_disk() {
+    let mut one = Player::elected(3, (1, 1), "1:1 1:2");
+    one.introduce(2, 2, 1, Standing::Voter);
+    one.synced();
+    one.take();
+    one.hear(2, ack_epoch(1, "1:1"));
+    one.expect(&["> 2: PING 1"]);
+    one.pong([2]);
+    one.take();
+    assert_eq!(one.disk.len(), 1, "the epoch, as our current one");
+    one.hear(2, PeerMessage::Ack { zxid: z("1:2") });
+    one.expect(&[]);
+    one.hear(2, PeerMessage::AckNewLeader { epoch: Epoch(2) });
+    one.expect(&[]); // ours is not on disk yet
+    one.disk(1);
+    one.expect(&["! committed 1:1", "! committed 1:2", "! leading 2", "> 2: UPTODATE 1:2"]);
+}
+
+#[test]
+fn a_learner_is_sent_each_proposal_from_its_sync_plan_on() {
+    // The first hole in the published Zab: 3 has not acknowledged NEWLEADER.
+    let mut one = Player::established(3);
+    one.introduce(3, 3, 0, Standing::Voter);
+    one.hear(3, ack_epoch(0, "0:0"));
+    one.expect(&["> 3: LEADERINFO 1", "> 3: NEWLEADER 1 0:0"]);
+    one.propose();
+    one.expect(&["disk: log 1:1", "> 2,3: PROPOSE 1:1"]);
+    one.hear(3, PeerMessage::Ack { zxid: z("1:1") });
+    one.disk(1);
+    one.expect(&[]); // its word does not count yet
+    one.hear(3, PeerMessage::AckNewLeader { epoch: Epoch(1) });
+    let third_hole = ["! committed 1:1", "> 3: UPTODATE 0:0", "> 2,3: COMMIT 1:1"];
+    one.expect(&third_hole);
+}
+
+#[test]
+fn commits_need_a_majority_of_the_voters_in_the_order_of_the_log() {
+    let mut one = Player::established(5);
+    one.introduce(6, 6, 0, Standing::Observer);
+    one.hear(6, ack_epoch(0, "0:0"));
+    one.hear(6, PeerMessage::AckNewLeader { epoch: Epoch(1) });
+    for _ in 0..3 {
+        one.propose();
+    }
+    one.take();
+    one.hear(2, PeerMessage::Ack { zxid: z("1:2") });
+    one.hear(6, PeerMessage::Ack { zxid: z("1:3") });
+    one.expect(&[]);
+    one.disk(1);
+    one.expect(&[]);
+    one.hear(3, PeerMessage::Ack { zxid: z("1:3") });
+    one.expect(&["! committed 1:1", "> 2,3,6: COMMIT 1:1"]);
+    one.disk(2);
+    one.expect(&["! committed 1:2", "> 2,3,6: COMMIT 1:2"]);
+    one.hear(2, PeerMessage::Ack { zxid: z("1:3") });
+    one.expect(&["! committed 1:3", "> 2,3,6: COMMIT 1:3"]);
+}
+
+#[test]
+fn a_learner_that_comes_again_replaces_its_older_self() {
+    let mut one = Player::established(3);
+    one.introduce(9, 2, 1, Standing::Voter);
+    one.expect(&["! gone 2", "close 2", "> 9: LEADERINFO 1"]);
+    one.propose();
+    one.disk(1);
+    one.hear(2, PeerMessage::Ack { zxid: z("1:1") });
+    one.expect(&["disk: log 1:1"]);
+}
+
+#[test]
+fn a_joiner_does_not_count_and_is_admitted_after_a_round_of_others() {
+    let mut one = Player::established(5);
+    one.introduce(4, 4, 0, Standing::Joiner);
+    one.hear(4, ack_epoch(0, "0:0"));
+    one.take();
+    one.hear(4, PeerMessage::AckNewLeader { epoch: Epoch(1) });
+    one.expect(&["> 4: UPTODATE 0:0", "> 2,3,4: PING 2"]);
+    // Answers to the round before, by which the leader was confirmed, are not enough.
+    one.hear(2, PeerMessage::Pong { round: 1, touched: Vec::new() });
+    one.hear(3, PeerMessage::Pong { round: 1, touched: Vec::new() });
+    one.hear(4, PeerMessage::Pong { round: 2, touched: Vec::new() });
+    one.hear(2, PeerMessage::Pong { round: 2, touched: Vec::new() });
+    one.expect(&[]); // we, 2, and 4 itself, which does not count
+    one.hear(3, PeerMessage::Pong { round: 2, touched: Vec::new() });
+    one.expect(&["> 4: Admit"]);
+    one.propose();
+    one.hear(2, PeerMessage::Ack { zxid: z("1:1") });
+    one.hear(4, PeerMessage::Ack { zxid: z("1:1") });
+    one.expect(&["disk: log 1:1", "> 2,3,4: PROPOSE 1:1"]);
+}
+
+#[test]
+fn one_round_confirms_all_who_came_to_wait_before_it() {
+    let mut one = Player::established(3);
+    one.wait(60);
+    one.pong([2]);
+    one.take();
+    let confirm = |one: &mut Player, token| one.call(|r, now, out| r.confirm(now, token, out));
+    confirm(&mut one, 1);
+    one.expect(&["> 2: PING 3"]);
+    confirm(&mut one, 2);
+    confirm(&mut one, 3);
+    one.expect(&[]);
+    one.hear(2, PeerMessage::Pong { round: 3, touched: Vec::new() });
+    one.expect(&["! confirmed 1", "> 2: PING 4"]);
+    one.hear(2, PeerMessage::Pong { round: 4, touched: Vec::new() });
+    one.expect(&["! confirmed 2", "! confirmed 3"]);
+}
+
+#[test]
+fn a_leader_steps_down_when_the_counter_is_full_and_all_is_committed() {
+    // ZOOKEEPER-1277.
+    let state = DurableState { accepted_epoch: Epoch(0), current_epoch: Epoch(0), votes: true };
+    let mut one = Player::with(ReplicaConfig { epoch_entries_max: 2, ..config(1, 1) }, state, "");
+    one.synced();
+    one.propose();
+    one.propose();
+    assert_eq!(one.replica.next_zxid(), None);
+    one.take();
+    one.synced();
+    let lines = one.take();
+    assert_eq!(
+        lines[..3],
+        ["! committed 1:1", "! committed 1:2", "! ends: the epoch's counter is full"]
+    );
+    assert_eq!(one.replica.next_zxid(), Some(z("2:1")), "alone, it is soon elected again");
+}
+
+#[test]
+fn a_leader_without_answers_steps_down() {
+    let mut one = Player::established(3);
+    one.wait(60);
+    assert_eq!(one.replica.role(), Role::Leading);
+    for _ in 0..9 {
+        one.wait(50);
+    }
+    assert!(one.lines.contains(&"! ends: no majority of the voters answers".to_owned()));
+}
+
+#[test]
+fn what_is_on_its_way_to_a_slow_learner_is_bounded() {
+    let mut one = Player::established(3);
+    one.introduce(3, 3, 0, Standing::Voter);
+    one.hear(3, ack_epoch(0, "0:0"));
+    one.hear(3, PeerMessage::AckNewLeader { epoch: Epoch(1) });
+    one.take();
+    let mut proposed = 0;
+    while one.replica.next_zxid().is_some() && proposed < WINDOW_ENTRIES_MAX + 100 {
+        one.propose();
+        one.hear(2, PeerMessage::Ack { zxid: one.replica.last_logged() });
+        one.synced();
+        proposed += 1;
+    }
+    let to_three = |lines: &[String]| {
+        let to = |l: &&String| l.contains("PROPOSE") && l.contains('3') && l.starts_with("> ");
+        lines.iter().filter(to).filter(|l| l.starts_with("> 2,3:") || l.starts_with("> 3:")).count()
+    };
+    assert_eq!(to_three(&one.take()), WINDOW_ENTRIES_MAX);
+    one.hear(3, PeerMessage::Ack { zxid: z("1:50") });
+    let lines = one.take();
+    assert_eq!(to_three(&lines), 50);
+    assert!(lines.last().unwrap().contains("COMMIT"), "it may know of what it was sent");
+}
+
+#[test]
+fn a_learner_far_behind_gets_the_committed_state_and_then_the_rest() {
+    // ZOOKEEPER-3642, ZOOKEEPER-3104.
+    let config = ReplicaConfig { sync_entries_kept: 0, ..config(1, 1) };
+    let ensemble = Ensemble::new([id(1)], [id(2)]).unwrap();
+    let state = DurableState { accepted_epoch: Epoch(0), current_epoch: Epoch(0), votes: true };
+    let mut one = Player::with(ReplicaConfig { ensemble, ..config }, state, "");
+    one.synced();
+    for _ in 0..3 {
+        one.propose();
+    }
+    one.synced();
+    one.call(|r, _, out| {
+        r.disk(DiskCommand::SnapshotBegin { zxid: z("1:3") }, out);
+        r.snapshot_written(z("1:3"));
+    });
+    one.propose();
+    one.introduce(2, 2, 0, Standing::Observer);
+    one.take();
+    one.hear(2, ack_epoch(0, "0:0"));
+    one.expect(&["! SnapshotWanted { link: LinkId(2) }", "> 2: SNAP 1:3"]);
+    one.propose();
+    one.expect(&["disk: log 1:5"]);
+    one.call(|r, _, out| r.snapshot_chunk(LinkId(2), None, out));
+    let tail = ["> 2: SnapshotEnd", "> 2: PROPOSE 1:4", "> 2: PROPOSE 1:5", "> 2: NEWLEADER 1 1:5"];
+    one.expect(&tail);
+}
+
+#[test]
+fn a_snapshot_is_due_after_so_many_entries_or_so_many_bytes_of_them() {
+    let due_after = |snapshot_every_entries, snapshot_every_bytes| {
+        let config = ReplicaConfig { snapshot_every_entries, snapshot_every_bytes, ..config(1, 1) };
+        let state = DurableState { accepted_epoch: Epoch(0), current_epoch: Epoch(0), votes: true };
+        let mut one = Player::with(config, state, "");
+        one.synced();
+        for proposed in 0..10 {
+            if one.replica.snapshot_due() {
+                return proposed;
+            }
+            one.propose(); // one byte
+            one.synced();
+        }
+        10
+    };
+    assert_eq!(due_after(3, 100), 3);
+    assert_eq!(due_after(100, 4), 4);
+}
+
+#[test]
+fn a_learner_for_which_too_much_stays_in_memory_is_given_up() {
+    let given_up_after = |snapshot_every_entries, snapshot_every_bytes| {
+        let ensemble = Ensemble::new([id(1)], [id(2)]).unwrap();
+        let config = ReplicaConfig {
+            ensemble,
+            snapshot_every_entries,
+            snapshot_every_bytes,
+            sync_entries_kept: 0,
+            ..config(1, 1)
+        };
+        let state = DurableState { accepted_epoch: Epoch(0), current_epoch: Epoch(0), votes: true };
+        let mut one = Player::with(config, state, "");
+        one.synced();
+        one.propose();
+        one.synced();
+        one.call(|r, _, out| {
+            r.disk(DiskCommand::SnapshotBegin { zxid: z("1:1") }, out);
+            r.snapshot_written(z("1:1"));
+        });
+        one.introduce(2, 2, 0, Standing::Observer);
+        one.hear(2, ack_epoch(0, "0:0")); // is sent a snapshot, which takes a while
+        for proposed in 0..100 {
+            one.wait(50);
+            one.pong([2]);
+            if one.lines.contains(&"close 2".to_owned()) {
+                return proposed;
+            }
+            one.propose();
+            one.synced();
+        }
+        100
+    };
+    assert_eq!(given_up_after(5, 1_000), 21);
+    assert_eq!(given_up_after(1_000, 7), 29);
+}
