@@ -118,7 +118,7 @@ fn watches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("trigger");
     group.throughput(Throughput::Elements(1));
     for (name, mode) in [("nobody", None), ("recursive", Some(AddWatchMode::PersistentRecursive))] {
-        let mut watches = Watches::new();
+        let mut watches = Watches::default();
         watches
             .add_lasting(ClientId(1), "/elsewhere".into(), AddWatchMode::Persistent)
             .expect("one watch fits");

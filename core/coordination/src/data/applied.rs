@@ -21,7 +21,7 @@ pub struct Applied {
     pub result: TxnResult,
     /// For watches and onlookers, in order.
     pub changes: Vec<Change>,
-    /// Who may see which change: only those that not everybody may see, by index.
+    /// Who may see which change: only those that not everybody may see, by index, in its order.
     pub(super) guards: Vec<(usize, Guard)>,
 }
 
@@ -30,12 +30,14 @@ impl Applied {
     /// triggered: it must be allowed to read the znode that the event names (ZooKeeper checks on
     /// delivery), as its list was at the change. A watch that is used up without a delivery stays used up.
     pub fn may_see(&self, change: usize, event: &WatchEvent, identities: &[Identity]) -> bool {
-        let guard = self.guards.iter().find(|(index, _)| *index == change);
-        guard.is_none_or(|(_, guard)| {
-            let of_parent = event.kind == WatchEventKind::Change(EventKind::ChildrenChanged);
-            let acl = if of_parent { &guard.parent } else { &guard.znode };
-            acl::permits(acl, permission::READ, identities)
-        })
+        // The end of one session can be as many changes as it had ephemerals, each with its guard.
+        let Ok(at) = self.guards.binary_search_by_key(&change, |(index, _)| *index) else {
+            return true;
+        };
+        let guard = &self.guards[at].1;
+        let of_parent = event.kind == WatchEventKind::Change(EventKind::ChildrenChanged);
+        let acl = if of_parent { &guard.parent } else { &guard.znode };
+        acl::permits(acl, permission::READ, identities)
     }
 }
 

@@ -53,6 +53,15 @@ pub fn authenticate(
     }
 }
 
+/// The identities as `whoAmI` tells them: of a digest only the user (`AuthUtil.getClientInfos`).
+pub fn shown(identities: &[Identity]) -> Vec<Identity> {
+    let show = |(scheme, id): &Identity| match id.split_once(':') {
+        Some((user, _)) if &**scheme == "digest" => (scheme.clone(), user.into()),
+        _ => (scheme.clone(), id.clone()),
+    };
+    identities.iter().map(show).collect()
+}
+
 /// What stands in access lists for `user:password`: `user:base64(sha1(user:password))`.
 pub fn digest(credentials: &str) -> String {
     let user = credentials.split(':').next().unwrap_or_default();

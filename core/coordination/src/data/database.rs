@@ -80,11 +80,6 @@ impl Database {
         self.tree.fuzzy().is_none()
     }
 
-    /// From which transaction on it is (or has been) of one moment.
-    pub fn exact_from(&self) -> Zxid {
-        self.tree.fuzzy().map_or(self.last_applied, Fuzzy::exact_from)
-    }
-
     /// A session that has begun and not ended.
     pub fn session(&self, id: SessionId) -> Option<&SessionRecord> {
         self.sessions.get(&id)

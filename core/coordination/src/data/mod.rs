@@ -36,6 +36,6 @@ pub use database::{Counts, Database, SessionRecord};
 pub use pending::{DATA_BYTES_MAX, DataOptions, Pending, TTL_MS_MAX, TXN_BODY_BYTES_MAX};
 pub use snapshot::{CorruptSnapshot, SnapshotCursor, SnapshotLoader};
 pub use watches::{
-    WATCH_BYTES_PER_CLIENT_MAX, WATCHES_PER_CLIENT_MAX, WatchBounds, WatchCounts, WatchKind,
-    Watches,
+    WATCH_BYTES_PER_CLIENT_MAX, WATCH_BYTES_PER_SERVER_MAX, WATCHES_PER_CLIENT_MAX,
+    WATCHES_PER_SERVER_MAX, WatchBounds, WatchKind, WatchLoad, Watches,
 };

@@ -22,7 +22,7 @@ use mailstorm_shared::{Millis, SessionId, Zxid};
 use mailstorm_wire::client::{Acl, CreateMode, ErrorCode, Write, permission};
 use mailstorm_wire::peer::Wish;
 use mailstorm_wire::txn::{Owner, TXN_BYTES_MAX, TxnBody};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// The most data a znode holds, unless configured otherwise. ZooKeeper has no rule of its own but hangs
@@ -66,6 +66,8 @@ impl Default for DataOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pending {
     records: BTreeMap<Arc<str>, Record>,
+    /// The ephemerals among them, by owner: when many sessions end at once, each looks only at its own.
+    owned: BTreeSet<(SessionId, Arc<str>)>,
     /// Which record was written for which transaction, oldest first.
     order: VecDeque<(Zxid, Arc<str>)>,
     /// Sessions whose beginning is proposed.
@@ -81,6 +83,16 @@ struct Record {
     zxid: Zxid,
     /// What will be there; `None` for nothing.
     znode: Option<Facts>,
+}
+
+impl Record {
+    /// The session whose ephemeral will be there.
+    fn session(&self) -> Option<SessionId> {
+        match self.znode.as_ref()?.owner {
+            Owner::Session(session) => Some(session),
+            Owner::Nobody | Owner::Container | Owner::Ttl(_) => None,
+        }
+    }
 }
 
 /// What matters of a znode for deciding about writes.
@@ -190,23 +202,14 @@ impl Pending {
             if *first > zxid {
                 break;
             }
-            if self.records.get(path).is_some_and(|record| record.zxid <= zxid) {
-                self.records.remove(path);
+            let is_last = self.records.get(path).is_some_and(|record| record.zxid <= zxid);
+            let Some((_, path)) = self.order.pop_front() else { break };
+            if is_last {
+                self.replace(path, None);
             }
-            self.order.pop_front();
         }
         self.opening.retain(|_, opened| *opened > zxid);
         self.closing.retain(|_, closed| *closed > zxid);
-    }
-
-    /// Nothing of what was proposed will necessarily happen: this server leads no more.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Whether nothing is under way.
-    pub fn is_empty(&self) -> bool {
-        self.order.is_empty() && self.opening.is_empty() && self.closing.is_empty()
     }
 
     fn session_lives(&self, database: &Database, session: SessionId) -> bool {
@@ -216,15 +219,13 @@ impl Pending {
 
     /// Looks ahead to a session's end: all its ephemerals are gone then, also those under way.
     fn close_session(&mut self, database: &Database, zxid: Zxid, session: SessionId) {
-        let owner = Owner::Session(session);
-        let under_way = self
-            .records
-            .iter()
-            .filter(|(_, record)| record.znode.as_ref().is_some_and(|znode| znode.owner == owner));
+        let first: Arc<str> = "".into();
+        let under_way =
+            self.owned.range((session, first)..).take_while(|(owner, _)| *owner == session);
         let at_rest =
             database.tree().ephemerals_of(session).filter(|path| !self.records.contains_key(*path));
         let paths: Vec<Arc<str>> =
-            under_way.map(|(path, _)| path).chain(at_rest).cloned().collect();
+            under_way.map(|(_, path)| path).chain(at_rest).cloned().collect();
         for path in paths {
             self.put(zxid, path.clone(), None);
             self.child_gone(database, zxid, path::parent(&path));
@@ -252,7 +253,25 @@ impl Pending {
 
     fn put(&mut self, zxid: Zxid, path: Arc<str>, znode: Option<Facts>) -> Option<Record> {
         self.order.push_back((zxid, path.clone()));
-        self.records.insert(path, Record { zxid, znode })
+        self.replace(path, Some(Record { zxid, znode }))
+    }
+
+    /// Puts a record in the place of another, or none; gives the one that was there.
+    fn replace(&mut self, path: Arc<str>, record: Option<Record>) -> Option<Record> {
+        let owner = record.as_ref().and_then(Record::session);
+        if let Some(session) = owner {
+            self.owned.insert((session, path.clone()));
+        }
+        let before = match record {
+            Some(record) => self.records.insert(path.clone(), record),
+            None => self.records.remove(&path),
+        };
+        if let Some(session) = before.as_ref().and_then(Record::session)
+            && owner != Some(session)
+        {
+            self.owned.remove(&(session, path));
+        }
+        before
     }
 
     fn child_gone(&mut self, database: &Database, zxid: Zxid, parent: &str) {
@@ -304,10 +323,7 @@ impl Draft<'_> {
 
     fn roll_back(&mut self, order_length: usize) {
         for (path, record) in self.undo.take().into_iter().flatten().rev() {
-            match record {
-                Some(record) => self.pending.records.insert(path, record),
-                None => self.pending.records.remove(&path),
-            };
+            self.pending.replace(path, record);
         }
         self.pending.order.truncate(order_length);
     }

@@ -6,8 +6,10 @@
 //! Holds: a change gives a client at most one event per path, however many of its watches match; a
 //! one-shot watch is used up by its first event. A change at a path that nobody watches costs two lookups
 //! (the path and its parent), and one more per path above if there is any recursive watch.
-//! A client has at most so many watches, in number and bytes, as [`WatchBounds`] says; one more is refused
-//! with [`ErrorCode::Throttled`].
+//! A client, and all clients of a server together, have at most so many watches, in number and bytes, as
+//! [`WatchBounds`] says. One more is refused with [`ErrorCode::Throttled`]: the client knows then that it
+//! does not watch, and may ask again or elsewhere. Making room by dropping somebody's watch would be the
+//! one thing that a watch promises never to do: to miss a change in silence.
 //! Start at [`Watches::trigger`].
 //!
 //! | change  | on the znode itself          | on its parent     | recursive, here or above |
@@ -33,18 +35,60 @@ pub const WATCHES_PER_CLIENT_MAX: usize = 100_000;
 /// request, also where there is no znode.
 pub const WATCH_BYTES_PER_CLIENT_MAX: usize = 16 << 20;
 
-/// What one client may watch.
+/// How many watches all clients of a server may have together: there can be many clients, and what each of
+/// them may have adds up to more than any memory. A watch takes about 200 bytes besides its path.
+pub const WATCHES_PER_SERVER_MAX: usize = 2_000_000;
+
+/// How many bytes the paths of all these watches may have together, one that several clients watch counted
+/// for each of them, since each brings a copy of its own.
+pub const WATCH_BYTES_PER_SERVER_MAX: usize = 512 << 20;
+
+/// How much is watched, or may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct WatchLoad {
+    /// Pairs of client and path.
+    pub watches: usize,
+    /// Bytes of the paths, for each pair.
+    pub bytes: usize,
+}
+
+impl WatchLoad {
+    fn add(&mut self, path: &str) {
+        self.watches += 1;
+        self.bytes += path.len();
+    }
+
+    fn remove(&mut self, path: &str) {
+        self.watches -= 1;
+        self.bytes -= path.len();
+    }
+
+    fn has_room_for(self, path: &str, max: Self) -> bool {
+        self.watches < max.watches && self.bytes + path.len() <= max.bytes
+    }
+}
+
+/// What may be watched at one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WatchBounds {
-    /// See [`WATCHES_PER_CLIENT_MAX`].
-    pub paths_max: usize,
-    /// See [`WATCH_BYTES_PER_CLIENT_MAX`].
-    pub bytes_max: usize,
+    /// By one client: [`WATCHES_PER_CLIENT_MAX`], [`WATCH_BYTES_PER_CLIENT_MAX`].
+    pub client_max: WatchLoad,
+    /// By all of them together: [`WATCHES_PER_SERVER_MAX`], [`WATCH_BYTES_PER_SERVER_MAX`].
+    pub server_max: WatchLoad,
 }
 
 impl Default for WatchBounds {
     fn default() -> Self {
-        Self { paths_max: WATCHES_PER_CLIENT_MAX, bytes_max: WATCH_BYTES_PER_CLIENT_MAX }
+        Self {
+            client_max: WatchLoad {
+                watches: WATCHES_PER_CLIENT_MAX,
+                bytes: WATCH_BYTES_PER_CLIENT_MAX,
+            },
+            server_max: WatchLoad {
+                watches: WATCHES_PER_SERVER_MAX,
+                bytes: WATCH_BYTES_PER_SERVER_MAX,
+            },
+        }
     }
 }
 
@@ -129,17 +173,6 @@ impl From<WatcherType> for Kinds {
     }
 }
 
-/// How many watches there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct WatchCounts {
-    /// Clients that watch something.
-    pub clients: usize,
-    /// Paths that somebody watches.
-    pub paths: usize,
-    /// Pairs of client and path.
-    pub watches: usize,
-}
-
 /// See the module's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Watches {
@@ -148,14 +181,15 @@ pub struct Watches {
     by_client: BTreeMap<ClientId, Watched>,
     /// How many pairs of client and path have a recursive watch.
     recursive_count: usize,
+    /// What all clients watch together.
+    load: WatchLoad,
 }
 
 /// The paths that a client watches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Watched {
     paths: BTreeSet<Arc<str>>,
-    /// How long they are, together.
-    bytes: usize,
+    load: WatchLoad,
 }
 
 impl Watches {
@@ -164,15 +198,10 @@ impl Watches {
         Self { bounds, ..Self::default() }
     }
 
-    /// Nobody watches anything.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// A watch that is used up by its first event.
     ///
     /// # Errors
-    /// [`ErrorCode::Throttled`] when the client has as many as it may have.
+    /// [`ErrorCode::Throttled`] when the client has as many as it may have, or all clients together do.
     pub fn add_one_shot(
         &mut self,
         client: ClientId,
@@ -224,29 +253,16 @@ impl Watches {
             let watchers = self.by_path.get_mut(&path).expect("both sides know of each watch");
             let kinds = watchers.remove(&client).expect("both sides know of each watch");
             self.recursive_count -= usize::from(kinds.meets(Kinds::RECURSIVE));
+            self.load.remove(&path);
             if watchers.is_empty() {
                 self.by_path.remove(&path);
             }
         }
     }
 
-    /// How many there are.
-    pub fn counts(&self) -> WatchCounts {
-        WatchCounts {
-            clients: self.by_client.len(),
-            paths: self.by_path.len(),
-            watches: self.by_client.values().map(|watched| watched.paths.len()).sum(),
-        }
-    }
-
-    /// What each client watches, clients and paths in order.
-    pub fn by_client(&self) -> impl Iterator<Item = (ClientId, &BTreeSet<Arc<str>>)> {
-        self.by_client.iter().map(|(client, watched)| (*client, &watched.paths))
-    }
-
-    /// Who watches each path, paths and clients in order.
-    pub fn by_path(&self) -> impl Iterator<Item = (&Arc<str>, impl Iterator<Item = ClientId>)> {
-        self.by_path.iter().map(|(path, watchers)| (path, watchers.keys().copied()))
+    /// How much all clients watch together.
+    pub fn load(&self) -> WatchLoad {
+        self.load
     }
 
     /// The events of a change that the transaction at `zxid` made: in the order of clients, and for
@@ -300,16 +316,19 @@ impl Watches {
         path: Arc<str>,
         added: Kinds,
     ) -> Result<(), ErrorCode> {
-        let WatchBounds { paths_max, bytes_max } = self.bounds;
+        let WatchBounds { client_max, server_max } = self.bounds;
         let watched = self.by_client.entry(client).or_default();
         if !watched.paths.contains(&path) {
-            if watched.paths.len() >= paths_max || watched.bytes + path.len() > bytes_max {
+            let has_room = watched.load.has_room_for(&path, client_max)
+                && self.load.has_room_for(&path, server_max);
+            if !has_room {
                 if watched.paths.is_empty() {
                     self.by_client.remove(&client);
                 }
                 return Err(ErrorCode::Throttled);
             }
-            watched.bytes += path.len();
+            watched.load.add(&path);
+            self.load.add(&path);
             watched.paths.insert(path.clone());
         }
         let kinds = self.by_path.entry(path).or_default().entry(client).or_default();
@@ -334,6 +353,7 @@ impl Watches {
             *has = *has & !kinds;
             if has.is_empty() {
                 forget_path(by_client, *client, path);
+                self.load.remove(path);
             }
             !has.is_empty()
         });
@@ -351,6 +371,7 @@ impl Watches {
         if has.is_empty() {
             watchers.remove(&client);
             forget_path(&mut self.by_client, client, path);
+            self.load.remove(path);
         }
         if watchers.is_empty() {
             self.by_path.remove(path);
@@ -361,7 +382,7 @@ impl Watches {
 fn forget_path(by_client: &mut BTreeMap<ClientId, Watched>, client: ClientId, path: &str) {
     let watched = by_client.get_mut(&client).expect("both sides know of each watch");
     assert!(watched.paths.remove(path), "both sides know of each watch");
-    watched.bytes -= path.len();
+    watched.load.remove(path);
     if watched.paths.is_empty() {
         by_client.remove(&client);
     }

@@ -84,7 +84,8 @@ impl Server {
     /// gets its answers.
     fn session_ended(&mut self, session: SessionId, ticket: Option<u64>, out: &mut Outbox) {
         let Some(id) = self.attached.get(&session).copied() else { return };
-        let asked_itself = ticket.is_some_and(|ticket| self.asked.client(ticket) == Some(id));
+        let asker = ticket.and_then(|ticket| self.asked.get(ticket));
+        let asked_itself = asker.is_some_and(|wanting| wanting.client == id);
         if !asked_itself {
             self.hang_up(id, out);
         }

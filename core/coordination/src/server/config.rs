@@ -33,13 +33,18 @@ pub const OUTSTANDING_PER_CLIENT_MAX: usize = 1_000;
 pub const OUTSTANDING_BYTES_PER_CLIENT_MAX: usize = 4 << 20;
 
 /// Wishes of one server that may be under way at the leader before clients that ask for more are
-/// held. As ZooKeeper's `globalOutstandingLimit`. At twice as many, writes are refused as throttled.
+/// held: the part of ZooKeeper's `globalOutstandingLimit`, which is 1,000. At twice as many, writes are refused as throttled.
 /// It also bounds the leader: it never has more on its hands than this from each server.
 pub const OUTSTANDING_MAX: usize = 10_000;
 
 /// How many bytes these wishes may have together; beyond, the same happens as beyond their number. They
 /// are on the link to the leader, which must not break under them, and in the leader's memory.
 pub const OUTSTANDING_BYTES_MAX: usize = 16 << 20;
+
+/// How many bytes the requests without an answer may have together, of all clients of a server. Beyond,
+/// clients that ask for more are held; at twice as many, what they ask is refused as throttled. What one
+/// client may have under way, times all clients, would be more than any memory.
+pub const WAITING_BYTES_MAX: usize = 256 << 20;
 
 /// Connections of clients that a server keeps. The next one is closed as soon as it is accepted.
 pub const CLIENTS_MAX: usize = 10_000;
@@ -78,6 +83,8 @@ pub struct ServerConfig {
     pub outstanding_bytes_per_client_max: usize,
     /// See [`OUTSTANDING_BYTES_MAX`].
     pub outstanding_bytes_max: usize,
+    /// See [`WAITING_BYTES_MAX`].
+    pub waiting_bytes_max: usize,
     /// The longest frame a client may send, by default and at most [`REQUEST_BYTES_MAX`]: a znode's
     /// largest data fits, and whatever it becomes on its way to the leader fits a frame there.
     pub frame_bytes_max: usize,
@@ -110,6 +117,7 @@ impl ServerConfig {
             outstanding_max: OUTSTANDING_MAX,
             outstanding_bytes_per_client_max: OUTSTANDING_BYTES_PER_CLIENT_MAX,
             outstanding_bytes_max: OUTSTANDING_BYTES_MAX,
+            waiting_bytes_max: WAITING_BYTES_MAX,
             frame_bytes_max: REQUEST_BYTES_MAX,
             watches: WatchBounds::default(),
             read_only_mode: false,

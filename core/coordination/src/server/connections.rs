@@ -8,10 +8,11 @@
 //! Start at `Server::client_frame`.
 
 use super::Server;
+use super::asked::Wanting;
 use super::config::{
     HANDSHAKE_BYTES_MAX, IDENTITIES_PER_CLIENT_MAX, IDENTITY_BYTES_PER_CLIENT_MAX,
 };
-use super::pipeline::Backlog;
+use super::pipeline::{Backlog, Spent};
 use crate::data::{Identity, auth};
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
@@ -22,7 +23,7 @@ use mailstorm_wire::client::{
     decode_connect_request, encode_connect_response, encode_reply, encode_reply_within,
 };
 use mailstorm_wire::frame::REPLY_BYTES_MAX;
-use mailstorm_wire::peer::Wish;
+use mailstorm_wire::peer::{Answer, Wish};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -80,8 +81,16 @@ pub(super) enum Ending {
         /// The request's xid.
         xid: i32,
     },
-    /// It closed its session, or may not go on with it here.
+    /// It closed its session.
     Close,
+}
+
+/// A reply as it travels.
+pub(super) struct Encoded {
+    /// The body of its frame.
+    pub(super) frame: Bytes,
+    /// What it says, if it is an error.
+    pub(super) error: Option<ErrorCode>,
 }
 
 impl Client {
@@ -125,6 +134,7 @@ impl Server {
 
     /// A frame arrived.
     pub(super) fn client_frame(&mut self, now: Now, id: ClientId, frame: Bytes, out: &mut Outbox) {
+        let has_too_many_waiting = self.has_too_many_bytes_waiting();
         let Some(client) = self.clients.get_mut(&id) else { return }; // Closed in the meantime.
         self.traffic.received += 1;
         client.heard = now.monotonic;
@@ -135,12 +145,14 @@ impl Server {
         match &mut client.phase {
             Phase::Fresh if frame.len() > HANDSHAKE_BYTES_MAX => self.hang_up(id, out),
             Phase::Fresh => self.handshake(now, id, &frame, out),
+            Phase::Connecting { .. } if has_too_many_waiting => self.hang_up(id, out),
             Phase::Connecting { early, .. } => {
                 client.bytes_under_way += frame.len();
+                self.waiting_bytes += frame.len();
                 early.push_back(frame);
                 self.hold_if_crowded(id, out);
             }
-            Phase::Attached { .. } => self.request(now, id, frame, out),
+            Phase::Attached { .. } => self.request(now, id, frame, &mut Spent::default(), out),
         }
     }
 
@@ -209,12 +221,10 @@ impl Server {
             return;
         };
         let read_only = request.read_only;
+        let resumes = resume.map(|(session, _)| session);
         client.phase = Phase::Connecting { read_only, resume, early: VecDeque::new() };
         let ticket = self.next_ticket();
-        self.asked.insert(ticket, id, 0);
-        if request.session != SessionId::NONE {
-            self.resuming.insert(ticket, request.session);
-        }
+        self.asked.insert(ticket, Wanting { client: id, bytes: 0, resumes });
         self.ask(now, ticket, request.session, wish, out);
     }
 
@@ -258,11 +268,10 @@ impl Server {
         let session = SessionId::created_at(zxid);
         let Some(client) = self.clients.get(&id) else { return };
         let Phase::Connecting { read_only, .. } = client.phase else { return };
-        let Some(record) = self.database.session(session) else {
-            // Refused by the leader; there is no word for it in a handshake.
-            self.hang_up(id, out);
-            return;
-        };
+        let record = self
+            .database
+            .session(session)
+            .expect("the transaction that opened it has just been applied");
         let (timeout, password) = (record.timeout, record.password);
         out.outputs.push(Output::Observe(Observation::Acknowledged {
             server: self.me(),
@@ -323,11 +332,12 @@ impl Server {
         let before =
             std::mem::replace(&mut client.phase, Phase::Attached { session, timeout, read_only });
         // What came behind the handshake counts again if it has to wait.
-        client.bytes_under_way = 0;
+        self.waiting_bytes -= std::mem::take(&mut client.bytes_under_way);
         self.respond(id, encode_connect_response(response), out);
         if let Phase::Connecting { early, .. } = before {
+            let mut spent = Spent::default();
             for frame in early {
-                self.request(now, id, frame, out);
+                self.request(now, id, frame, &mut spent, out);
             }
         }
         self.release(id, out);
@@ -374,26 +384,33 @@ impl Server {
         }
     }
 
-    /// A header with the last transaction applied here, and a body if there is no error. A body that no
-    /// client would take becomes [`ErrorCode::MarshallingError`]; only reads can find so much. How many
-    /// bytes that is.
+    /// Sends a reply.
     pub(super) fn reply(
         &mut self,
         id: ClientId,
         xid: i32,
         result: Result<Reply, ErrorCode>,
         out: &mut Outbox,
-    ) -> usize {
-        let error = result.as_ref().err().copied();
-        let header = ReplyHeader { xid, zxid: self.database.last_applied(), error };
-        let frame = encode_reply_within(&header, result.as_ref().ok(), REPLY_BYTES_MAX);
-        let frame = frame.unwrap_or_else(|| {
-            let error = Some(ErrorCode::MarshallingError);
-            encode_reply(&ReplyHeader { error, ..header }, None)
-        });
-        let length = frame.len();
+    ) {
+        let Encoded { frame, .. } = self.encoded(xid, &result);
         self.respond(id, frame, out);
-        length
+    }
+
+    /// A header with the last transaction applied here, and a body if there is no error. A body that no
+    /// client would take becomes [`ErrorCode::MarshallingError`]; only reads can find so much.
+    pub(super) fn encoded(&self, xid: i32, result: &Result<Reply, ErrorCode>) -> Encoded {
+        let (body, error) = match result {
+            Ok(reply) => (Some(reply), None),
+            Err(error) => (None, Some(*error)),
+        };
+        let header = ReplyHeader { xid, zxid: self.database.last_applied(), error };
+        match encode_reply_within(&header, body, REPLY_BYTES_MAX) {
+            Some(frame) => Encoded { frame, error },
+            None => {
+                let error = Some(ErrorCode::MarshallingError);
+                Encoded { frame: encode_reply(&ReplyHeader { error, ..header }, None), error }
+            }
+        }
     }
 
     /// One frame to a client.
@@ -451,9 +468,20 @@ impl Server {
         }
     }
 
-    /// The session that was attached here is connected elsewhere now.
+    /// The session is connected elsewhere now. That ends the connection that has it here, and one that
+    /// was to get it: the leader has said so, before it gave the session away, and only something that is
+    /// still to be applied here keeps it waiting. One whose wish the leader has yet to hear may still win.
     pub(super) fn session_moved(&mut self, session: SessionId, out: &mut Outbox) {
-        if let Some(id) = self.attached.get(&session).copied() {
+        let granted: Vec<ClientId> = self
+            .answers
+            .values()
+            .flatten()
+            .filter(|(_, answer)| matches!(answer, Answer::Session { .. }))
+            .filter_map(|(ticket, _)| self.asked.get(*ticket))
+            .filter(|wanting| wanting.resumes == Some(session))
+            .map(|wanting| wanting.client)
+            .collect();
+        for id in self.attached.get(&session).copied().into_iter().chain(granted) {
             self.hang_up(id, out);
         }
     }
@@ -461,6 +489,7 @@ impl Server {
     /// Whether there was such a connection.
     fn forget_client(&mut self, id: ClientId) -> bool {
         let Some(client) = self.clients.remove(&id) else { return false };
+        self.waiting_bytes -= client.bytes_under_way;
         if let Some(session) = client.session()
             && self.attached.get(&session) == Some(&id)
         {

@@ -30,10 +30,10 @@ pub struct Server {
     pub(super) asked: Asked,
     /// The leader's answers to wishes, by what must be applied here before they mean anything.
     pub(super) answers: BTreeMap<Zxid, Vec<(u64, Answer)>>,
-    /// Sessions that a connection waits to resume, by ticket.
-    pub(super) resuming: BTreeMap<u64, SessionId>,
     /// The last ticket given.
     pub(super) tickets: u64,
+    /// How long the requests without an answer are, of all clients.
+    pub(super) waiting_bytes: usize,
     /// Whether clients are held because of all of them together.
     pub(super) crowded: bool,
     /// Whether there is a leader, which may be this server, and we are in step with it.
@@ -101,8 +101,8 @@ impl Server {
             attached: BTreeMap::new(),
             asked: Asked::default(),
             answers: BTreeMap::new(),
-            resuming: BTreeMap::new(),
             tickets: u64::from(incarnation) << 32,
+            waiting_bytes: 0,
             crowded: false,
             serving: false,
             leading: None,
@@ -207,6 +207,7 @@ impl Server {
             return;
         }
         self.snapshot_if_due(out);
+        self.release_if_no_longer_crowded(out);
         // Never at once: what could not be done now cannot be done without time passing either.
         let at = self.next_wake().max(now.monotonic + Millis(1));
         if self.wake_at != Some(at) {
@@ -248,7 +249,6 @@ impl Server {
         self.leading = None;
         self.asked.clear();
         self.answers.clear();
-        self.resuming.clear();
         self.crowded = false;
         self.cursors.clear();
         self.loading = None;

@@ -34,7 +34,7 @@ pub(super) struct Leading {
     syncs: BTreeMap<u64, SyncWish>,
     /// Askers for sessions whose end is proposed but not decided: it may yet come to nothing, so nobody
     /// is told before it is applied.
-    ending: Vec<EndingWish>,
+    ending: BTreeMap<SessionId, Vec<EndingWish>>,
     last_token: u64,
     /// When to look for what is to be swept.
     pub(super) sweep_at: Millis,
@@ -64,7 +64,6 @@ struct SyncWish {
 struct EndingWish {
     asker: Asker,
     ticket: u64,
-    session: SessionId,
 }
 
 impl Server {
@@ -76,7 +75,7 @@ impl Server {
             sessions: SessionTracker::begin(self.config.replica.tick, now.monotonic, sessions),
             waiting: VecDeque::new(),
             syncs: BTreeMap::new(),
-            ending: Vec::new(),
+            ending: BTreeMap::new(),
             last_token: 0,
             sweep_at: now.monotonic + self.config.sweep_every,
         });
@@ -111,7 +110,10 @@ impl Server {
         if let Some(leading) = &mut self.leading {
             leading.sessions.forget_learner(gone);
             leading.syncs.retain(|_, sync| !sync.asker.is_behind(gone));
-            leading.ending.retain(|wish| !wish.asker.is_behind(gone));
+            leading.ending.retain(|_, wishes| {
+                wishes.retain(|wish| !wish.asker.is_behind(gone));
+                !wishes.is_empty()
+            });
             leading.waiting.retain(
                 |wanted| !matches!(wanted, Wanted::Asked { asker, .. } if asker.is_behind(gone)),
             );
@@ -140,7 +142,10 @@ impl Server {
             return;
         }
         leading.sweep_at = now.monotonic + self.config.sweep_every;
-        for path in self.database.sweepable(now.wall, self.config.sweep_count_max) {
+        // What clients want comes first. A disk can be slow for longer than the time between two sweeps:
+        // without this, each would add to what waits.
+        let room = self.config.sweep_count_max.saturating_sub(leading.waiting.len());
+        for path in self.database.sweepable(now.wall, room) {
             self.want(now, Wanted::Sweep(path), out);
         }
     }
@@ -172,7 +177,7 @@ impl Server {
             return Some(Answer::NoSession);
         };
         if !leading.sessions.is_alive(session) {
-            leading.ending.push(EndingWish { asker, ticket, session });
+            leading.ending.entry(session).or_default().push(EndingWish { asker, ticket });
             return None;
         }
         let timeout = record.timeout;
@@ -189,8 +194,7 @@ impl Server {
     /// A session's end is applied: whoever asked for it meanwhile is told.
     pub(super) fn tell_ended(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
         let Some(leading) = &mut self.leading else { return };
-        let told: Vec<_> = leading.ending.extract_if(.., |wish| wish.session == session).collect();
-        for wish in told {
+        for wish in leading.ending.remove(&session).unwrap_or_default() {
             self.answer(now, wish.asker, wish.ticket, Answer::NoSession, out);
         }
     }
@@ -283,6 +287,14 @@ impl Server {
                 Some(Txn { origin: None, session: SessionId::NONE, time, body })
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Leading {
+    /// How much waits.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.len()
     }
 }
 

@@ -7,12 +7,15 @@
 //! oldest request without an answer, so it sees every earlier write of its connection and no later
 //! one. A write goes to the leader as soon as it arrives, unless a sync before it has no answer yet:
 //! otherwise it could be applied before a read that stands between the two is made. While a newer
-//! connection waits to take the session over, nothing more is asked for the older one.
+//! connection waits to take the session over, nothing more is written for the older one.
+//! What all answers of one step find together is bounded, too ([`Spent`]): many reads can wait for one
+//! write, or for the handshake.
 //! Start at `Server::request`.
 
 use super::Server;
-use super::connections::{Client, Ending, Phase};
-use crate::data::{TxnResult, WatchKind};
+use super::asked::Wanting;
+use super::connections::{Client, Encoded, Ending, Phase};
+use crate::data::{TxnResult, WatchKind, auth};
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
 use bytes::Bytes;
@@ -23,7 +26,7 @@ use mailstorm_wire::client::{
 };
 use mailstorm_wire::frame::REPLY_BYTES_MAX;
 use mailstorm_wire::peer::{Answer, Forwarded, Wish};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// The requests of one connection that have no answer yet, oldest first.
 #[derive(Clone, Debug, Default, Hash)]
@@ -38,6 +41,8 @@ struct Item {
     xid: i32,
     /// How long the request is.
     bytes: usize,
+    /// How many of the client's identities were proved when the request came: only they speak for it.
+    known: usize,
     progress: Progress,
 }
 
@@ -68,6 +73,17 @@ enum Progress {
     },
 }
 
+/// How many bytes one step has sent a client in answers to reads.
+#[derive(Default)]
+pub(super) struct Spent(usize);
+
+impl Spent {
+    /// Whether it is as much as one client is kept waiting for.
+    fn is_all(&self) -> bool {
+        self.0 >= REPLY_BYTES_MAX
+    }
+}
+
 impl Backlog {
     /// How many requests wait.
     pub(super) fn len(&self) -> usize {
@@ -76,15 +92,22 @@ impl Backlog {
 }
 
 impl Client {
-    fn put(&mut self, item: Item) {
-        self.bytes_under_way += item.bytes;
-        self.backlog.items.push_back(item);
+    fn put(&mut self, xid: i32, bytes: usize, progress: Progress) {
+        self.bytes_under_way += bytes;
+        self.backlog.items.push_back(Item { xid, bytes, known: self.identities.len(), progress });
     }
 }
 
 impl Server {
     /// A frame of a connection with a session.
-    pub(super) fn request(&mut self, now: Now, id: ClientId, frame: Bytes, out: &mut Outbox) {
+    pub(super) fn request(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        frame: Bytes,
+        spent: &mut Spent,
+        out: &mut Outbox,
+    ) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let Phase::Attached { session, read_only, .. } = client.phase else { return };
         if client.ending.is_some() {
@@ -114,7 +137,8 @@ impl Server {
                 self.refuse_read_only(id, xid, &request, out);
             }
             request if self.is_idle(id) && !is_for_the_leader(&request) => {
-                self.answer_read(id, xid, &request, out);
+                let known = self.known(id);
+                self.answer_read(id, xid, &request, known, spent, out);
             }
             request => self.enqueue(now, id, session, Arrived { xid, bytes, request }, out),
         }
@@ -138,30 +162,36 @@ impl Server {
     ) {
         let Arrived { xid, bytes, request } = arrived;
         let crowded = self.has_too_much_under_way();
+        let has_too_many_waiting = self.has_too_many_bytes_waiting();
         let Some(client) = self.clients.get_mut(&id) else { return };
         if request == Request::CloseSession {
             client.ending = Some(Ending::Close);
+        } else if has_too_many_waiting {
+            self.enqueue_known(now, id, xid, ErrorCode::Throttled, out);
+            return;
         }
+        self.waiting_bytes += bytes;
         let at_once = match request {
             Request::Sync { .. } => true,
-            _ => client.backlog.open_syncs == 0 && !is_resuming(&self.resuming, session),
+            _ => client.backlog.open_syncs == 0 && !self.asked.is_resuming(session),
         };
         let wish = if at_once { Wish::of(&request, &client.identities) } else { None };
         let Some(wish) = wish else {
-            client.put(Item { xid, bytes, progress: Progress::Waits(request) });
+            client.put(xid, bytes, Progress::Waits(request));
             self.hold_if_crowded(id, out);
             return;
         };
         if crowded && request != Request::CloseSession {
             // Definite: the leader never hears of it.
+            self.waiting_bytes -= bytes;
             self.enqueue_known(now, id, xid, ErrorCode::Throttled, out);
             return;
         }
         let ticket = next_ticket(&mut self.tickets);
         client.backlog.open_syncs += usize::from(matches!(request, Request::Sync { .. }));
         let progress = Progress::Asked { ticket, request };
-        client.put(Item { xid, bytes, progress });
-        self.asked.insert(ticket, id, bytes);
+        client.put(xid, bytes, progress);
+        self.asked.insert(ticket, Wanting { client: id, bytes, resumes: None });
         self.ask(now, ticket, session, wish, out);
         self.hold_if_crowded(id, out);
     }
@@ -194,7 +224,7 @@ impl Server {
     ) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let progress = Progress::Known { result: Err(error), written: None };
-        client.put(Item { xid, bytes: 0, progress });
+        client.put(xid, 0, progress);
         self.advance(now, id, out);
         self.hold_if_crowded(id, out);
     }
@@ -254,19 +284,19 @@ impl Server {
 
     /// A connection may have the session that it asked for, or may not.
     fn resumed(&mut self, now: Now, ticket: u64, timeout: Option<Millis>, out: &mut Outbox) {
-        let session = self.resuming.remove(&ticket);
-        if let Some(id) = self.no_longer_asked(ticket, out) {
-            self.session_resumed(now, id, timeout, out);
-        }
+        let Some(Wanting { client, resumes, .. }) = self.asked.remove(ticket) else {
+            return;
+        };
+        self.session_resumed(now, client, timeout, out);
         // If the older connection still is there, it goes on.
-        if let Some(old) = session.and_then(|session| self.attached.get(&session)).copied() {
+        if let Some(old) = resumes.and_then(|session| self.attached.get(&session)).copied() {
             self.go_on(now, old, out);
         }
     }
 
     /// Everything that a sync waited for has been applied here.
     fn sync_done(&mut self, now: Now, ticket: u64, out: &mut Outbox) {
-        let Some(id) = self.no_longer_asked(ticket, out) else { return };
+        let Some(Wanting { client: id, .. }) = self.asked.remove(ticket) else { return };
         let Some(client) = self.clients.get_mut(&id) else { return };
         let Some((request, progress)) = asked_item(client, ticket) else { return };
         let Request::Sync { path } = request else { return };
@@ -284,7 +314,7 @@ impl Server {
         result: TxnResult,
         out: &mut Outbox,
     ) {
-        let Some(id) = self.no_longer_asked(ticket, out) else { return };
+        let Some(Wanting { client: id, .. }) = self.asked.remove(ticket) else { return };
         let Some(client) = self.clients.get_mut(&id) else { return }; // Gone without its answer.
         if matches!(client.phase, Phase::Connecting { .. }) {
             self.session_opened(now, id, zxid, out);
@@ -307,7 +337,7 @@ impl Server {
     /// Answers what can be answered, oldest first, and ends the connection if nothing is left of one
     /// that was to end.
     pub(super) fn advance(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
-        let mut sent_bytes = 0;
+        let mut spent = Spent::default();
         loop {
             let Some(client) = self.clients.get_mut(&id) else { return };
             match client.backlog.items.front().map(|item| &item.progress) {
@@ -321,21 +351,18 @@ impl Server {
                 }
                 Some(Progress::Waits(_) | Progress::Known { .. }) => {}
             }
-            let Some(Item { xid, bytes, progress }) = client.backlog.items.pop_front() else {
+            let Some(Item { xid, bytes, known, progress }) = client.backlog.items.pop_front()
+            else {
                 break;
             };
             client.bytes_under_way -= bytes;
+            self.waiting_bytes -= bytes;
             match progress {
                 Progress::Known { result, written } => {
                     self.answer_known(id, xid, result, written, out);
                 }
-                Progress::Waits(_) | Progress::Asked { .. } if sent_bytes >= REPLY_BYTES_MAX => {
-                    // Many reads that waited for one write find more together than is kept for one
-                    // client. They have no effect, so they can be refused.
-                    self.reply(id, xid, Err(ErrorCode::Throttled), out);
-                }
                 Progress::Waits(request) | Progress::Asked { request, .. } => {
-                    sent_bytes += self.answer_read(id, xid, &request, out);
+                    self.answer_read(id, xid, &request, known, &mut spent, out);
                 }
             }
         }
@@ -373,14 +400,15 @@ impl Server {
         let (count, bytes_max) = (self.config.outstanding_max, self.config.outstanding_bytes_max);
         let Some(client) = self.clients.get_mut(&id) else { return false };
         let Some(session) = client.session() else { return false };
-        if is_resuming(&self.resuming, session) {
+        if self.asked.is_resuming(session) {
             return false;
         }
-        for Item { bytes, progress, .. } in &mut client.backlog.items {
+        for Item { bytes, known, progress, .. } in &mut client.backlog.items {
             match progress {
                 Progress::Asked { request: Request::Sync { .. }, .. } => break,
                 Progress::Waits(request) => {
-                    let Some(wish) = Wish::of(request, &client.identities) else { continue };
+                    let identities = &client.identities[..*known];
+                    let Some(wish) = Wish::of(request, identities) else { continue };
                     let crowded = self.asked.reaches(count * 2, bytes_max * 2);
                     if crowded && *request != Request::CloseSession {
                         let result = Err(ErrorCode::Throttled);
@@ -391,7 +419,8 @@ impl Server {
                     let ticket = next_ticket(&mut self.tickets);
                     let request = std::mem::replace(request, Request::Ping);
                     *progress = Progress::Asked { ticket, request };
-                    self.asked.insert(ticket, id, *bytes);
+                    let wanting = Wanting { client: id, bytes: *bytes, resumes: None };
+                    self.asked.insert(ticket, wanting);
                     wishes.push((ticket, wish));
                 }
                 _ => {}
@@ -403,47 +432,59 @@ impl Server {
         refused
     }
 
-    /// Answers what needs no leader, from the tree as it is now. How many bytes the answer has.
+    /// How many identities the client has proved by now.
+    fn known(&self, id: ClientId) -> usize {
+        self.clients.get(&id).map_or(0, |client| client.identities.len())
+    }
+
+    /// Answers what needs no leader, from the tree as it is now, for somebody with the first `known` of
+    /// the client's identities.
     fn answer_read(
         &mut self,
         id: ClientId,
         xid: i32,
         request: &Request,
+        known: usize,
+        spent: &mut Spent,
         out: &mut Outbox,
-    ) -> usize {
-        let Some(client) = self.clients.get(&id) else { return 0 };
-        let Some(session) = client.session() else { return 0 };
-        let result = match request {
-            Request::WhoAmI => Ok(Reply::WhoAmI(client.identities.clone())),
+    ) {
+        let Some(client) = self.clients.get(&id) else { return };
+        let Some(session) = client.session() else { return };
+        let identities = &client.identities[..known];
+        let answer = match request {
+            // It has no effect, so it can be refused.
+            _ if spent.is_all() => Err(ErrorCode::Throttled),
+            Request::WhoAmI => Ok(Reply::WhoAmI(auth::shown(identities))),
             Request::SetWatches(set) => {
-                match self.watches.rearm(id, &self.database, set, &client.identities) {
-                    Ok(events) => {
-                        for event in &events {
-                            self.respond(id, encode_event(event), out);
-                        }
-                        Ok(Reply::Empty)
+                self.watches.rearm(id, &self.database, set, identities).map(|events| {
+                    for event in &events {
+                        let frame = encode_event(event);
+                        spent.0 += frame.len();
+                        self.respond(id, frame, out);
                     }
-                    Err(refused) => {
-                        // Some are set and some are not: it must not go on as if it watched them all.
-                        let length = self.reply(id, xid, Err(refused), out);
-                        self.hang_up(id, out);
-                        return length;
-                    }
-                }
+                    Reply::Empty
+                })
             }
             Request::AddWatch { path, mode } => {
                 self.watches.add_lasting(id, path.clone(), *mode).map(|()| Reply::WatchAdded)
             }
             Request::CheckWatches { path, kind } => self.has_watch(id, path, *kind),
             Request::RemoveWatches { path, kind } => {
-                self.watches.remove(id, path, *kind).map(|_| Reply::Empty)
+                self.watches.remove(id, path, *kind).map(|()| Reply::Empty)
             }
-            request => {
-                let result = self.database.read(request, session, &client.identities);
-                self.leave_watch(id, request, &result).and(result)
-            }
+            request => self.database.read(request, session, identities),
         };
-        self.reply(id, xid, result, out)
+        let reply = self.encoded(xid, &answer);
+        let reply = match self.leave_watch(id, request, &reply) {
+            Ok(()) => reply.frame,
+            Err(refused) => self.encoded(xid, &Err(refused)).frame,
+        };
+        spent.0 += reply.len();
+        self.respond(id, reply, out);
+        if matches!(request, Request::SetWatches(_)) && answer.is_err() {
+            // Not all are set, and some may be: it must not go on as if it watched them all.
+            self.hang_up(id, out);
+        }
     }
 
     fn has_watch(&self, id: ClientId, path: &str, kind: WatcherType) -> Result<Reply, ErrorCode> {
@@ -455,21 +496,22 @@ impl Server {
     }
 
     /// The one-shot watch that a read asked for. Of a znode that is not there, `exists` alone leaves
-    /// one; whoever may not read a znode may not watch it either. A read whose watch is one too many
-    /// finds nothing: its client would wait for an event that never comes.
+    /// one; whoever may not read a znode may not watch it either, and a list too long for any reply is not
+    /// watched: its client takes the error for "no watch". A read whose watch is one too many finds
+    /// nothing: its client would wait for an event that never comes.
     fn leave_watch(
         &mut self,
         id: ClientId,
         request: &Request,
-        result: &Result<Reply, ErrorCode>,
+        reply: &Encoded,
     ) -> Result<(), ErrorCode> {
-        let (path, kind) = match (request, result) {
-            (Request::Exists { path, watch: true }, Ok(_)) => (path, WatchKind::Data),
-            (Request::Exists { path, watch: true }, Err(ErrorCode::NoNode)) => {
+        let (path, kind) = match (request, reply.error) {
+            (Request::Exists { path, watch: true }, None) => (path, WatchKind::Data),
+            (Request::Exists { path, watch: true }, Some(ErrorCode::NoNode)) => {
                 (path, WatchKind::Exist)
             }
-            (Request::GetData { path, watch: true }, Ok(_)) => (path, WatchKind::Data),
-            (Request::Children { path, watch: true, .. }, Ok(_)) => (path, WatchKind::Child),
+            (Request::GetData { path, watch: true }, None) => (path, WatchKind::Data),
+            (Request::Children { path, watch: true, .. }, None) => (path, WatchKind::Child),
             _ => return Ok(()),
         };
         self.watches.add_one_shot(id, path.clone(), kind)
@@ -528,9 +570,15 @@ impl Server {
         }
     }
 
-    /// Whether the leader has so many wishes of this server that clients are held.
+    /// Whether the leader has so many wishes of this server, or so much waits, that clients are held.
     fn has_much_under_way(&self) -> bool {
         self.asked.reaches(self.config.outstanding_max, self.config.outstanding_bytes_max)
+            || self.waiting_bytes >= self.config.waiting_bytes_max
+    }
+
+    /// Whether so much waits that nothing more is taken, of whomever.
+    pub(super) fn has_too_many_bytes_waiting(&self) -> bool {
+        self.waiting_bytes >= self.config.waiting_bytes_max * 2
     }
 
     /// Whether it has so many that nothing more is asked, of whomever.
@@ -538,20 +586,21 @@ impl Server {
         self.asked.reaches(self.config.outstanding_max * 2, self.config.outstanding_bytes_max * 2)
     }
 
-    /// A wish has its answer: whose it was, if it was one of this life.
-    fn no_longer_asked(&mut self, ticket: u64, out: &mut Outbox) -> Option<ClientId> {
-        let id = self.asked.remove(ticket)?;
+    /// Once there is half of what clients are held for: some may be held that wait for nothing themselves,
+    /// and nobody else would release them.
+    pub(super) fn release_if_no_longer_crowded(&mut self, out: &mut Outbox) {
         let (count, bytes) = (self.config.outstanding_max, self.config.outstanding_bytes_max);
-        if self.crowded && !self.asked.reaches(count / 2 + 1, bytes / 2 + 1) {
-            // Clients may be held that wait for nothing themselves: nobody else would release them.
-            self.crowded = false;
-            let held: Vec<ClientId> =
-                self.clients.iter().filter(|(_, client)| client.held).map(|(id, _)| *id).collect();
-            for id in held {
-                self.release(id, out);
-            }
+        let is_crowded = self.asked.reaches(count / 2 + 1, bytes / 2 + 1)
+            || self.waiting_bytes > self.config.waiting_bytes_max / 2;
+        if !self.crowded || is_crowded {
+            return;
         }
-        Some(id)
+        self.crowded = false;
+        let held: Vec<ClientId> =
+            self.clients.iter().filter(|(_, client)| client.held).map(|(id, _)| *id).collect();
+        for id in held {
+            self.release(id, out);
+        }
     }
 }
 
@@ -561,12 +610,6 @@ fn is_for_the_leader(request: &Request) -> bool {
         request,
         Request::Write(_) | Request::Multi(_) | Request::Sync { .. } | Request::CloseSession
     )
-}
-
-/// Whether a newer connection waits to take this session over.
-fn is_resuming(resuming: &BTreeMap<u64, SessionId>, session: SessionId) -> bool {
-    // Nearly always empty, and never long.
-    resuming.values().any(|resumed| *resumed == session)
 }
 
 /// What a client has under way, before or after its session was attached.

@@ -12,14 +12,13 @@ use crate::data::snapshot::{CorruptSnapshot, SnapshotCursor, SnapshotLoader};
 use crate::io::{DiskCommand, DiskTicket, LinkId};
 use crate::replica::Outbox;
 use bytes::Bytes;
-use mailstorm_shared::Zxid;
 use mailstorm_shared::checksum::crc32c_append;
+use mailstorm_shared::{Now, Zxid};
 use std::hash::{Hash, Hasher};
 
 /// A snapshot of our own that is being written.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct OwnSnapshot {
-    zxid: Zxid,
     cursor: SnapshotCursor,
     /// The last piece given to the disk.
     ticket: DiskTicket,
@@ -47,10 +46,9 @@ impl Server {
         if self.own_snapshot.is_some() || self.loading.is_some() || !self.replica.snapshot_due() {
             return;
         }
-        let zxid = self.database.last_applied();
         let cursor = SnapshotCursor::begin(&self.database);
-        let ticket = self.replica.disk(DiskCommand::SnapshotBegin { zxid }, out);
-        self.own_snapshot = Some(OwnSnapshot { zxid, cursor, ticket, complete: false });
+        let ticket = self.replica.disk(DiskCommand::SnapshotBegin { zxid: cursor.zxid() }, out);
+        self.own_snapshot = Some(OwnSnapshot { cursor, ticket, complete: false });
     }
 
     /// The disk has done everything up to here: the next piece, if it had our last one.
@@ -60,7 +58,7 @@ impl Server {
             return;
         }
         if own.complete {
-            let zxid = own.zxid;
+            let zxid = own.cursor.zxid();
             self.own_snapshot = None;
             self.replica.snapshot_written(zxid);
             return;

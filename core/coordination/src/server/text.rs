@@ -79,7 +79,7 @@ impl Server {
         line("znode_count", &counts.znodes);
         line("ephemerals_count", &counts.ephemerals);
         line("approximate_data_size", &counts.bytes);
-        line("watch_count", &self.watches.counts().watches);
+        line("watch_count", &self.watches.load().watches);
         if let Some(leading) = &self.leading {
             line("global_sessions", &leading.sessions.count());
             let learners = self.replica.learners();

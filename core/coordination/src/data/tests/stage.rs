@@ -70,7 +70,7 @@ impl Stage {
             all.push(self.database.apply(zxid, &txn));
             self.pending.applied(zxid);
         }
-        assert!(self.pending.is_empty(), "everything is applied, so nothing is pending");
+        assert!(self.pending == Pending::new(), "everything is applied, so nothing is pending");
         all
     }
 

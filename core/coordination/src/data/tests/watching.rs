@@ -3,7 +3,7 @@
 use super::commands::{Command, history};
 use super::leader::Leader;
 use super::stage::Stage;
-use crate::data::{DataOptions, Database, WatchKind, Watches};
+use crate::data::{DataOptions, Database, WatchBounds, WatchKind, WatchLoad, Watches};
 use crate::io::ClientId;
 use mailstorm_shared::observation::EventKind;
 use mailstorm_shared::{SessionId, Zxid};
@@ -43,7 +43,7 @@ fn show(event: &WatchEvent) -> String {
 /// Watches, then pairs of a write and the events it gives, as `CLIENT EVENT PATH`.
 fn check(watched: &[&str], lines: &[(&str, &str)]) {
     let mut stage = Stage::new(DataOptions::default());
-    let mut watches = Watches::new();
+    let mut watches = Watches::default();
     for watch in watched {
         add(&mut watches, watch);
     }
@@ -87,7 +87,7 @@ fn a_deletion_uses_up_all_one_shot_watches_with_one_event() {
         &["7 data /zookeeper", "1 child /zookeeper"],
         &[("delete /zookeeper", ""), ("create /zookeeper/y", "1 children /zookeeper")],
     );
-    let mut watches = Watches::new();
+    let mut watches = Watches::default();
     for line in ["1 data /a", "1 child /a", "2 child /a", "3 child /", "3 data /a"] {
         add(&mut watches, line);
     }
@@ -98,7 +98,7 @@ fn a_deletion_uses_up_all_one_shot_watches_with_one_event() {
         .map(|(client, event)| format!("{} {}", client.0, show(event)))
         .collect();
     assert_eq!(told, ["1 deleted /a", "2 deleted /a", "3 deleted /a", "3 children /"]);
-    assert_eq!(watches, Watches::new());
+    assert_eq!(watches, Watches::default());
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_refused_write_and_an_aborted_multi_tell_nothing() {
 
 #[test]
 fn watches_can_be_looked_up_and_removed_by_kind() {
-    let mut watches = Watches::new();
+    let mut watches = Watches::default();
     for line in ["1 data /a", "1 recursive /a", "1 child /b", "2 data /a"] {
         add(&mut watches, line);
     }
@@ -192,31 +192,70 @@ fn watches_can_be_looked_up_and_removed_by_kind() {
     assert_eq!(watches.remove(one, "/a", WatcherType::Data), Err(ErrorCode::NoWatcher));
     assert!(watches.check(one, "/a", WatcherType::Any));
     assert_eq!(watches.remove(one, "/a", WatcherType::Any), Ok(()));
-    let counts = watches.counts();
-    assert_eq!((counts.clients, counts.paths, counts.watches), (2, 2, 2));
+    assert_eq!(watches.load(), WatchLoad { watches: 2, bytes: 4 });
     watches.forget_client(one);
     watches.forget_client(two);
     watches.forget_client(two);
-    assert_eq!(watches, Watches::new());
+    assert_eq!(watches, Watches::default());
 }
 
 #[test]
 fn a_recursive_watch_that_is_gone_is_counted_no_more() {
-    let mut watches = Watches::new();
+    let mut watches = Watches::default();
     add(&mut watches, "1 recursive /");
     add(&mut watches, "1 recursive /");
     add(&mut watches, "1 persistent /");
     watches.remove(ClientId(1), "/", WatcherType::PersistentRecursive).unwrap();
-    let mut only_persistent = Watches::new();
+    let mut only_persistent = Watches::default();
     add(&mut only_persistent, "1 persistent /");
     assert_eq!(watches, only_persistent);
+}
+
+#[test]
+fn what_all_clients_watch_together_is_bounded_and_every_way_to_stop_makes_room() {
+    let server_max = WatchLoad { watches: 2, bytes: 10 };
+    let mut watches = Watches::bounded(WatchBounds { server_max, ..WatchBounds::default() });
+    let try_add = |watches: &mut Watches, client, path: &str| {
+        watches.add_one_shot(ClientId(client), path.into(), WatchKind::Data)
+    };
+    let throttled = Err(ErrorCode::Throttled);
+    let changed = |path: &str| mailstorm_shared::observation::Change::DataSet {
+        path: path.into(),
+        version: 1,
+        value: mailstorm_shared::checksum::value_digest(None),
+    };
+    assert_eq!(try_add(&mut watches, 1, "/a"), Ok(()));
+    assert_eq!(try_add(&mut watches, 2, "/a"), Ok(()));
+    assert_eq!(try_add(&mut watches, 2, "/a"), Ok(()), "it is the same watch");
+    assert_eq!(try_add(&mut watches, 3, "/a"), throttled);
+    assert_eq!(try_add(&mut watches, 2, "/b"), throttled);
+    for way in ["the client is gone", "the event is told", "the watch is removed"] {
+        match way {
+            "the client is gone" => watches.forget_client(ClientId(1)),
+            "the event is told" => assert_eq!(watches.trigger(Zxid(1), &changed("/a")).len(), 2),
+            _ => watches.remove(ClientId(1), "/a", WatcherType::Any).unwrap(),
+        }
+        assert_eq!(try_add(&mut watches, 1, "/a"), Ok(()));
+        if watches.load().watches == 1 {
+            assert_eq!(try_add(&mut watches, 2, "/a"), Ok(()));
+        }
+        assert_eq!(try_add(&mut watches, 3, "/a"), throttled);
+        assert_eq!(watches.load(), WatchLoad { watches: 2, bytes: 4 });
+    }
+    watches.forget_client(ClientId(2));
+    assert_eq!(
+        try_add(&mut watches, 2, "/long-xxxx"),
+        throttled,
+        "with the two bytes of the other"
+    );
+    assert_eq!(try_add(&mut watches, 2, "/long-xx"), Ok(()));
 }
 
 #[test]
 fn an_event_is_only_for_those_who_may_read_the_znode() {
     let mut stage = Stage::new(DataOptions::default());
     stage.lags = true;
-    let mut watches = Watches::new();
+    let mut watches = Watches::default();
     add(&mut watches, "1 recursive /");
     add(&mut watches, "1 persistent /a");
     let user = [("digest".into(), "u:h".into())];
@@ -267,7 +306,7 @@ fn check_rearm(before: &[&str], after: &[&str], set: &str, told: &str, again: &[
         };
         list.push(path.into());
     }
-    let mut watches = Watches::new();
+    let mut watches = Watches::default();
     let events = watches.rearm(ClientId(1), &stage.database, &wanted, &[]).unwrap();
     assert!(events.iter().all(|event| event.zxid == Zxid::ZERO));
     let shown: Vec<_> = events.iter().map(show).collect();
@@ -406,7 +445,7 @@ proptest! {
         let root = [("super".into(), "".into())];
         let all: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
         let rearm = |set: SetWatches| {
-            let mut watches = Watches::new();
+            let mut watches = Watches::default();
             let events = watches.rearm(ClientId(1), &leader.database, &set, &root).unwrap();
             events.iter().map(show).collect::<BTreeSet<_>>()
         };

@@ -1,7 +1,7 @@
 //! What becomes of writes: versions, names, refusals, owners, access lists, sweeping.
 
 use super::stage::{Stage, acl, check, check_with, reply};
-use crate::data::{DataOptions, TXN_BODY_BYTES_MAX};
+use crate::data::{DataOptions, Pending, TXN_BODY_BYTES_MAX};
 use mailstorm_shared::{ServerId, SessionId};
 use mailstorm_wire::client::{CreateMode, ErrorCode, MultiReply, Reply, Write};
 use mailstorm_wire::peer::Wish;
@@ -406,9 +406,9 @@ fn a_write_too_long_for_a_transaction_is_refused_and_leaves_no_trace() {
     };
     let options = stage.options;
     let mut prepare = |wish: &Wish| {
-        stage.pending.clear();
+        stage.pending = Pending::new();
         let body = stage.pending.prepare(&stage.database, zxid, SessionId(1), wish, &options);
-        (body, stage.pending.is_empty())
+        (body, stage.pending == Pending::new())
     };
     let alone = |bytes| Wish::Write { identities: vec![], write: write(bytes) };
     let multi = |bytes| Wish::Multi { identities: vec![], writes: vec![write(bytes)] };

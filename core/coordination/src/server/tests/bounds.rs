@@ -2,7 +2,7 @@
 //! world encodes every message between servers, as a host does, so one that is too long shows.
 
 use super::world::*;
-use crate::data::{DATA_BYTES_MAX, WatchBounds};
+use crate::data::{DATA_BYTES_MAX, WatchBounds, WatchLoad};
 use crate::io::ClientId;
 use crate::server::config::{IDENTITIES_PER_CLIENT_MAX, IDENTITY_BYTES_PER_CLIENT_MAX};
 use bytes::Bytes;
@@ -119,7 +119,8 @@ fn a_multi_that_multiplies_identities_is_refused_and_its_server_goes_on() {
 
 #[test]
 fn a_client_watches_so_much_and_no_more() {
-    let bounds = WatchBounds { paths_max: 2, bytes_max: 20 };
+    let client_max = WatchLoad { watches: 2, bytes: 20 };
+    let bounds = WatchBounds { client_max, ..WatchBounds::default() };
     let (mut world, client) = with_client(|config| config.watches = bounds);
     let other = world.connect(s(1), 40_000);
     for path in ["/a", "/b", "/a"] {
@@ -164,6 +165,15 @@ fn a_read_that_finds_more_than_a_reply_can_carry_is_refused() {
         world.call(client, &create(&path, CreateMode::Persistent)).unwrap();
     }
     assert_eq!(world.call(client, &list), Err(ErrorCode::MarshallingError));
+    let watched = Request::Children { path: "/".into(), watch: true, stat: false };
+    assert_eq!(world.call(client, &watched), Err(ErrorCode::MarshallingError));
+    let kind = WatcherType::Any;
+    let has_watch = Request::CheckWatches { path: "/".into(), kind };
+    assert_eq!(
+        world.call(client, &has_watch),
+        Err(ErrorCode::NoWatcher),
+        "what fails, watches not"
+    );
     let steps = Request::MultiRead(vec![Read::Children { path: "/".into() }]);
     assert_eq!(world.call(client, &steps), Err(ErrorCode::MarshallingError));
 }
@@ -185,6 +195,52 @@ fn reads_that_waited_for_one_write_find_so_much_together_and_no_more() {
     assert_eq!(got.iter().position(is_refused), Some(65), "64 MiB after the write");
     assert!(got[65..].iter().all(is_refused));
     assert!(world.call(client, &get("/big", false)).is_ok());
+}
+
+#[test]
+fn reads_sent_behind_the_handshake_find_so_much_together_and_no_more() {
+    let (mut world, client) = with_client(|_| {});
+    world.call(client, &create_sized("/big", 1 << 20)).unwrap();
+    let behind: Vec<_> = (1..=70).map(|xid| (xid, get("/big", false))).collect();
+    let early = world.open(s(1));
+    world.handshake_and(early, &new_session(10_000), &behind);
+    let got = world.got(early);
+    let is_refused = |got: &Got| matches!(got, Got::Reply(_, Err(ErrorCode::Throttled)));
+    assert_eq!(got.iter().position(is_refused), Some(64), "64 MiB after the handshake");
+    assert!(got[64..].iter().all(is_refused));
+}
+
+#[test]
+fn catch_ups_that_waited_for_one_write_tell_so_much_together_and_no_more() {
+    let (mut world, client) = with_client(|_| {});
+    for n in 0..8 {
+        let path = format!("/{n}{}", "x".repeat(1 << 20));
+        world.call(client, &create(&path, CreateMode::Persistent)).unwrap();
+    }
+    let watches = SetWatches { persistent_recursive: vec!["/".into()], ..SetWatches::default() };
+    world.slow_disks();
+    let fresh = world.open(s(1));
+    let catch_up = (xid::SET_WATCHES, Request::SetWatches(watches));
+    world.handshake_and(fresh, &new_session(10_000), &vec![catch_up; 20]);
+    world.quick_disks();
+    let got = world.got(fresh);
+    let done = Got::Reply(xid::SET_WATCHES, Ok(Reply::Empty));
+    assert_eq!(got.iter().filter(|got| **got == done).count(), 8, "each tells 8 MiB");
+    assert_eq!(got.last(), Some(&Got::Reply(xid::SET_WATCHES, Err(ErrorCode::Throttled))));
+    assert!(world.is_closed(fresh), "it must not believe that it watches everything");
+}
+
+#[test]
+fn all_clients_together_watch_so_much_and_no_more() {
+    let server_max = WatchLoad { watches: 2, bytes: 1_000 };
+    let bounds = WatchBounds { server_max, ..WatchBounds::default() };
+    let (mut world, client) = with_client(|config| config.watches = bounds);
+    let other = world.connect(s(1), 40_000);
+    assert_eq!(world.call(client, &exists("/a", true)), Err(ErrorCode::NoNode));
+    assert_eq!(world.call(other, &exists("/a", true)), Err(ErrorCode::NoNode));
+    assert_eq!(world.call(other, &exists("/b", true)), Err(ErrorCode::Throttled));
+    world.call(client, &Request::CloseSession).unwrap();
+    assert_eq!(world.call(other, &exists("/b", true)), Err(ErrorCode::NoNode), "there is room");
 }
 
 #[test]
@@ -218,6 +274,42 @@ fn a_client_with_too_many_bytes_under_way_is_held_before_and_after_its_handshake
     for (client, answers) in [(client, 3), (fresh, 2)] {
         assert!(!world.clients[&client].held);
         assert_eq!(world.got(client).len(), answers);
+    }
+}
+
+#[test]
+fn what_waits_of_all_clients_together_is_bounded() {
+    let (mut world, writer) = with_client(|config| config.waiting_bytes_max = 1_000);
+    let clients: Vec<ClientId> = (0..5).map(|_| world.connect(s(1), 40_000)).collect();
+    let long = get(&format!("/{:0>500}", 0), false);
+    world.slow_disks();
+    let early = world.open(s(1));
+    world.handshake(early, &new_session(10_000));
+    for client in &clients {
+        world.send(*client, 1, &sync());
+    }
+    world.send(writer, 1, &create("/a", CreateMode::Persistent));
+    world.send(writer, 2, &long);
+    assert!(!world.clients[&writer].held);
+    for client in &clients[..3] {
+        world.send(*client, 2, &create("/a", CreateMode::Persistent));
+        world.send(*client, 3, &long);
+    }
+    assert!(world.clients[&clients[0]].held);
+    world.send(early, 1, &long);
+    assert!(world.is_closed(early), "there is no word for it before the session is there");
+    world.send(clients[3], 2, &create("/b", CreateMode::Persistent));
+    world.send(clients[4], 2, &Request::CloseSession);
+    world.quick_disks();
+    let throttled = Got::Reply(2, Err(ErrorCode::Throttled));
+    assert_eq!(world.got(clients[3])[1], throttled);
+    assert!(!world.has(s(1), "/b"));
+    assert_eq!(world.got(clients[4])[1], Got::Reply(2, Ok(Reply::Empty)), "leaving makes room");
+    assert_eq!(world.servers[&s(1)].waiting_bytes, 0);
+    for client in &clients[..4] {
+        assert!(!world.clients[client].held);
+        world.got(*client);
+        assert_eq!(world.call(*client, &long), Err(ErrorCode::NoNode));
     }
 }
 

@@ -204,6 +204,28 @@ fn a_resumed_session_is_served_when_nothing_of_its_old_connection_is_under_way()
 }
 
 #[test]
+fn a_session_that_moves_on_before_it_is_served_is_served_at_its_last_place_alone() {
+    let (mut world, leader, [a, b]) = three();
+    let old = world.connect(b, 10_000);
+    let writer = world.connect(b, 40_000);
+    for first_place in [a, leader] {
+        // What the leader grants waits for a write that no majority has.
+        world.slow_disks();
+        world.send(writer, 1, &create("/x", CreateMode::Persistent));
+        let first = world.open(first_place);
+        let resumption = world.resumption(old);
+        world.handshake(first, &resumption);
+        let second = world.open(b);
+        world.handshake(second, &resumption);
+        world.quick_disks();
+        world.pass(100);
+        assert!(world.is_closed(first) && world.clients[&first].got.is_empty());
+        assert_eq!(world.response(second), world.response(old));
+        assert!(!world.is_closed(second));
+    }
+}
+
+#[test]
 fn a_connection_goes_on_when_another_fails_to_take_its_session_over() {
     let (mut world, leader, [a, _]) = three();
     let client = world.connect(a, 10_000);

@@ -148,8 +148,50 @@ fn requests_sent_behind_the_handshake_are_answered_after_it() {
     let got = world.got(client);
     assert_eq!(got[0], Got::Reply(xid::AUTH, Ok(Reply::Empty)));
     let Got::Reply(1, Ok(Reply::WhoAmI(identities))) = &got[1] else { panic!("{got:?}") };
-    let schemes: Vec<&str> = identities.iter().map(|(scheme, _)| &**scheme).collect();
-    assert_eq!(schemes, ["ip", "digest"]);
+    let shown: Vec<(&str, &str)> = identities.iter().map(|(s, id)| (&**s, &**id)).collect();
+    assert_eq!(shown, [("ip", "127.0.0.1"), ("digest", "u")], "of a digest only the user");
+}
+
+#[test]
+fn a_request_is_judged_by_the_identities_proved_before_it() {
+    let (mut world, client) = with_client();
+    let auth = Request::Auth { scheme: "digest".into(), credentials: Bytes::from_static(b"u:p") };
+    let secret = |path: &str| {
+        let acl = Acl { permissions: permission::ALL, scheme: "auth".into(), id: "".into() };
+        let Request::Write(Write::Create { data, mode, ttl, stat, .. }) =
+            create(path, CreateMode::Persistent)
+        else {
+            unreachable!("it creates")
+        };
+        Request::Write(Write::Create { path: path.into(), data, acl: vec![acl], mode, ttl, stat })
+    };
+    let owner = world.connect(s(1), 10_000);
+    world.send(owner, xid::AUTH, &auth);
+    world.got(owner);
+    world.call(owner, &secret("/secret")).unwrap();
+    // A read that waits for a write, a write that waits for a sync, then the credentials.
+    world.slow_disks();
+    world.post(client, 1, &create("/a", CreateMode::Persistent));
+    world.post(client, 2, &get("/secret", false));
+    world.post(client, 3, &sync());
+    world.post(client, 4, &secret("/b"));
+    world.post(client, xid::AUTH, &auth);
+    world.post(client, 5, &get("/secret", false));
+    world.post(client, 6, &secret("/c"));
+    world.settle();
+    world.quick_disks();
+    let results: Vec<(i32, Option<ErrorCode>)> = world
+        .got(client)
+        .into_iter()
+        .map(|got| match got {
+            Got::Reply(xid, result) => (xid, result.err()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let (no_auth, invalid) = (Some(ErrorCode::NoAuth), Some(ErrorCode::InvalidAcl));
+    let in_order =
+        [(xid::AUTH, None), (1, None), (2, no_auth), (3, None), (4, invalid), (5, None), (6, None)];
+    assert_eq!(results, in_order);
 }
 
 #[test]
@@ -363,6 +405,28 @@ fn containers_are_swept_after_their_last_child_went() {
         world.send(client, xid::PING, &Request::Ping);
     }
     assert!(!world.has(s(1), "/c"));
+}
+
+#[test]
+fn a_sweep_leaves_room_for_what_clients_want() {
+    let mut world = World::with(1, |config| {
+        config.sweep_count_max = 3;
+        config.replica.outstanding_proposals_max = 1;
+    });
+    world.elect();
+    let client = world.connect(s(1), 40_000);
+    for n in 0..9 {
+        world.call(client, &create(&format!("/c{n}"), CreateMode::Container)).unwrap();
+        world.call(client, &create(&format!("/c{n}/x"), CreateMode::Persistent)).unwrap();
+        world.call(client, &delete(&format!("/c{n}/x"))).unwrap();
+    }
+    let wanted = |world: &World| world.servers[&s(1)].leading.as_ref().unwrap().waiting_count();
+    world.slow_disks();
+    world.send(client, 1, &create("/a", CreateMode::Persistent));
+    for _ in 0..4 {
+        world.pass(60_000);
+        assert_eq!(wanted(&world), 3, "sweeps do not pile up");
+    }
 }
 
 #[test]
