@@ -13,7 +13,6 @@ use crate::io::{DiskCommand, DiskTicket, LinkId};
 use crate::replica::Outbox;
 use bytes::Bytes;
 use mailstorm_shared::checksum::crc32c_append;
-use mailstorm_shared::{Now, Zxid};
 use std::hash::{Hash, Hasher};
 
 /// A snapshot of our own that is being written.
