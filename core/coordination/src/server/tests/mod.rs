@@ -5,3 +5,4 @@ mod ensemble;
 mod standalone;
 mod storm;
 mod world;
+mod zookeeper;

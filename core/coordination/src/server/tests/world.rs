@@ -116,6 +116,8 @@ pub(super) struct TestClient {
     /// The newest state it has seen.
     pub(super) last_zxid: Zxid,
     pub(super) got: Vec<Got>,
+    /// The frames it received, where nobody is to read them but the test itself.
+    frames: Option<VecDeque<Bytes>>,
 }
 
 /// What a client received.
@@ -411,6 +413,10 @@ impl World {
             return;
         }
         assert!(!client.closed, "a frame for a connection that is closed");
+        if let Some(frames) = &mut client.frames {
+            frames.push_back(frame);
+            return;
+        }
         if !client.connected {
             client.connected = true;
             client.got.push(Got::Connected(decode_connect_response(frame).unwrap()));
@@ -441,6 +447,18 @@ impl World {
         let client = self.dial(server);
         self.settle();
         client
+    }
+
+    /// Opens a connection whose frames the test reads with [`Self::next_frame`].
+    pub(super) fn open_unread(&mut self, server: ServerId) -> ClientId {
+        let client = self.open(server);
+        self.clients.get_mut(&client).unwrap().frames = Some(VecDeque::new());
+        client
+    }
+
+    /// The oldest frame that nobody has read.
+    pub(super) fn next_frame(&mut self, client: ClientId) -> Option<Bytes> {
+        self.clients.get_mut(&client).unwrap().frames.as_mut().unwrap().pop_front()
     }
 
     /// The client's side of a connection is gone.
@@ -478,6 +496,7 @@ impl World {
             connected: false,
             last_zxid: Zxid::ZERO,
             got: Vec::new(),
+            frames: None,
         };
         self.clients.insert(id, client);
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
