@@ -226,6 +226,8 @@ mod tests {
         assert_eq!(fix_up(&list, &[]).as_ref(), Ok(&list));
         list.push(entry(ALL, "world:anyone"));
         assert_eq!(fix_up(&list, &[]), Err(ErrorCode::InvalidAcl));
+        let same = vec![entry(ALL, "world:anyone"); ACL_ENTRIES_MAX + 1];
+        assert_eq!(fix_up(&same, &[]), Err(ErrorCode::InvalidAcl), "also of one and the same");
 
         let both = who(&["digest:a:h", "digest:b:i"]);
         let list: Vec<Acl> =

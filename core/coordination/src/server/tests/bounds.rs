@@ -6,6 +6,7 @@ use crate::data::{DATA_BYTES_MAX, WatchBounds, WatchLoad};
 use crate::io::ClientId;
 use crate::server::config::{IDENTITIES_PER_CLIENT_MAX, IDENTITY_BYTES_PER_CLIENT_MAX};
 use bytes::Bytes;
+use mailstorm_shared::SessionId;
 use mailstorm_shared::observation::EventKind::Created;
 use mailstorm_wire::client::*;
 use mailstorm_wire::frame::REQUEST_BYTES_MAX;
@@ -155,6 +156,8 @@ fn a_read_that_finds_more_than_a_reply_can_carry_is_refused() {
         Request::MultiRead(data)
     };
     assert_eq!(world.call(client, &read(20_000)), Err(ErrorCode::MarshallingError));
+    let found = world.servers[&s(1)].database.read(&read(65), SessionId::NONE, &[]);
+    assert_eq!(found, Err(ErrorCode::MarshallingError), "before all of it is gathered");
     assert_eq!(world.call(client, &read(64)), Err(ErrorCode::MarshallingError), "with the rest");
     assert!(matches!(world.call(client, &read(63)), Ok(Reply::Multi(steps)) if steps.len() == 63));
 

@@ -123,6 +123,30 @@ fn a_sync_waits_until_a_follower_that_is_behind_has_caught_up() {
 }
 
 #[test]
+fn a_write_that_waited_for_a_sync_is_judged_by_the_identities_proved_before_it() {
+    let (mut world, leader, [a, b]) = three();
+    let client = world.connect(leader, 10_000);
+    let secret = |path: &str| {
+        let acl = Acl { permissions: permission::ALL, scheme: "auth".into(), id: "".into() };
+        Request::Write(Write::SetAcl { path: path.into(), acl: vec![acl], version: -1 })
+    };
+    world.call(client, &create("/a", CreateMode::Persistent)).unwrap();
+    world.freeze(a);
+    world.freeze(b);
+    world.send(client, 1, &sync());
+    world.send(client, 2, &secret("/a"));
+    let auth = Request::Auth { scheme: "digest".into(), credentials: "u:p".into() };
+    world.send(client, xid::AUTH, &auth);
+    world.send(client, 3, &secret("/a"));
+    world.thaw(a);
+    world.thaw(b);
+    world.pass(2_000);
+    let got = world.got(client);
+    assert_eq!(got[2], Got::Reply(2, Err(ErrorCode::InvalidAcl)));
+    assert!(matches!(got[3], Got::Reply(3, Ok(Reply::Stat(_)))), "{got:?}");
+}
+
+#[test]
 fn a_leader_that_no_majority_confirms_answers_no_sync() {
     let (mut world, leader, [a, b]) = three();
     let client = world.connect(leader, 10_000);
