@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use mail_parser::mailbox::mbox::MessageIterator;
 use std::fs;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -122,22 +122,26 @@ impl Inbox {
     pub fn is_empty(&self) -> bool {
         self.mails.is_empty()
     }
-
-    /// The mail with this id.
-    pub fn find(&self, id: &str) -> Option<&Mail> {
-        self.mails.iter().find(|mail| &*mail.id == id)
-    }
 }
 
 fn read_mbox(path: &Path) -> Result<Vec<Mail>, InboxError> {
     let unreadable = |source| InboxError::Unreadable { path: path.to_owned(), source };
     let file = fs::File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.len() > INBOX_BYTES_MAX {
+    let bytes = file.metadata().map_err(unreadable)?.len();
+    if bytes > INBOX_BYTES_MAX {
         return Err(InboxError::TooLarge { path: path.to_owned() });
+    }
+    if bytes == 0 {
+        return Ok(Vec::new());
+    }
+    let mut file = BufReader::new(file);
+    // The parser skips whatever comes before the first such line; it could be a mail.
+    if !file.fill_buf().map_err(unreadable)?.starts_with(b"From ") {
+        return Err(InboxError::NoMbox { path: path.to_owned() });
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut mails = Vec::new();
-    for (index, message) in MessageIterator::new(BufReader::new(file)).enumerate() {
+    for (index, message) in MessageIterator::new(file).enumerate() {
         let message = message.map_err(unreadable)?;
         if index == MAILS_MAX {
             return Err(InboxError::TooLarge { path: path.to_owned() });
@@ -147,9 +151,6 @@ fn read_mbox(path: &Path) -> Result<Vec<Mail>, InboxError> {
             raw: message.unwrap_contents().into(),
         });
     }
-    if mails.is_empty() {
-        return Err(InboxError::NoMbox { path: path.to_owned() });
-    }
     Ok(mails)
 }
 
@@ -158,6 +159,8 @@ fn read_mbox(path: &Path) -> Result<Vec<Mail>, InboxError> {
 fn read_files(root: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<Mail>, InboxError> {
     let too_large = || InboxError::TooLarge { path: root.to_owned() };
     let mut found = Vec::new();
+    // Summed up before anything is read: what is too large does not have to fit into the memory first.
+    let mut bytes = 0;
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
         let unreadable = |source| InboxError::Unreadable { path: folder.clone(), source };
@@ -166,23 +169,26 @@ fn read_files(root: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Vec<Mail>, 
             let path = entry.path();
             if entry.file_type().map_err(unreadable)?.is_dir() {
                 folders.push(path);
-            } else if path.is_file() && wanted(&path) {
-                found.push(path);
+            } else if wanted(&path) {
+                // A link that leads nowhere is an error: the mail it stood for would be missing.
+                let meant = fs::metadata(&path)
+                    .map_err(|source| InboxError::Unreadable { path: path.clone(), source })?;
+                if meant.is_file() {
+                    bytes += meant.len();
+                    found.push(path);
+                }
             }
-            if found.len() > MAILS_MAX {
+            if found.len() > MAILS_MAX || bytes > INBOX_BYTES_MAX {
                 return Err(too_large());
             }
         }
     }
-    let mut bytes = 0;
+    // Names that differ only where they are no text have one id: their order must not be the folder's.
+    found.sort_unstable();
     let mut mails = Vec::with_capacity(found.len());
     for path in found {
         let raw = fs::read(&path)
             .map_err(|source| InboxError::Unreadable { path: path.clone(), source })?;
-        bytes += raw.len() as u64;
-        if bytes > INBOX_BYTES_MAX {
-            return Err(too_large());
-        }
         let below = path.strip_prefix(root).unwrap_or(&path);
         let id = below
             .components()
@@ -242,6 +248,44 @@ mod tests {
         assert!(said(folder.path()).contains("holds no mail"));
         assert!(said(&folder.path().join("note.txt")).contains("is no mbox"));
         assert!(said(&folder.path().join("absent")).contains("cannot read"));
+    }
+
+    #[test]
+    fn a_file_with_something_before_its_first_from_line_is_no_mbox() {
+        let mbox = "Subject: lost\n\nFrom a@example.com Thu Jan  1 00:00:00 1970\nSubject: 1\n\n";
+        let folder = folder_with(&[("all.mbox", mbox), ("empty.mbox", "")]);
+        let said = |name| Inbox::open(&folder.path().join(name)).unwrap_err().to_string();
+        assert!(said("all.mbox").contains("is no mbox"));
+        assert!(said("empty.mbox").contains("holds no mail"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_mail_is_followed_and_one_that_leads_nowhere_is_an_error() {
+        use std::os::unix::fs::symlink;
+        let folder = folder_with(&[("a.eml", "x"), ("elsewhere/b", "y")]);
+        symlink(folder.path().join("elsewhere/b"), folder.path().join("b.eml")).unwrap();
+        assert_eq!(ids(&Inbox::open(folder.path()).unwrap()), ["a.eml", "b.eml"]);
+        symlink("nowhere", folder.path().join("c.eml")).unwrap();
+        let said = Inbox::open(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("cannot read") && said.contains("c.eml"), "{said}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_no_text_give_the_same_ids_however_the_folder_lists_them() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [(&b"\xfe.eml"[..], "2"), (b"\xfd.eml", "1")] {
+            // Some file systems take no such names; then there is nothing to confuse.
+            if fs::write(folder.path().join(OsStr::from_bytes(name)), text).is_err() {
+                return;
+            }
+        }
+        let inbox = Inbox::open(folder.path()).unwrap();
+        assert_eq!(inbox.mails().iter().map(|m| &m.raw[..]).collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_ne!(inbox.mails()[0].id, inbox.mails()[1].id);
     }
 
     #[test]

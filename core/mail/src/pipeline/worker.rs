@@ -43,6 +43,9 @@ pub enum WorkerEnd {
         /// Its place, from 0.
         place: usize,
     },
+    /// Something else writes to the pipeline's znodes.
+    #[error("{WORK}/progress holds no count of mails: something else writes there; move it away")]
+    ForeignProgress,
 }
 
 /// Why a session's work stopped.
@@ -166,13 +169,13 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         lock: &Lock<P>,
         changes: &mut WatchStream,
     ) -> Result<(), Stop> {
-        if noted(&claims.progress().await?.bytes) >= self.inbox.len() {
+        if noted(&claims.progress().await?.bytes)? >= self.inbox.len() {
             changes.next().await.map_err(|_| Stop::Session)?;
             return Ok(());
         }
         let held = lock.acquire(self.name.as_bytes().to_vec()).await?;
         let seen = claims.progress().await?;
-        let first = noted(&seen.bytes);
+        let first = noted(&seen.bytes)?;
         let last = self.inbox.len().min(first + self.batch);
         if first < last {
             let note = BatchNote {
@@ -310,7 +313,26 @@ impl<P: Platform, J: Processor> Worker<P, J> {
     }
 }
 
-/// How many mails the progress says are noted.
-fn noted(progress: &[u8]) -> usize {
-    std::str::from_utf8(progress).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+/// How many mails the progress says are noted; none before the first batch. Whatever else lies there was
+/// not written by this pipeline, and to begin anew over it would process every mail again.
+fn noted(progress: &[u8]) -> Result<usize, Stop> {
+    if progress.is_empty() {
+        return Ok(0);
+    }
+    let count = std::str::from_utf8(progress).ok().and_then(|text| text.parse().ok());
+    count.ok_or(Stop::End(WorkerEnd::ForeignProgress))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_that_nobody_here_wrote_ends_the_worker_instead_of_beginning_anew() {
+        assert!(matches!(noted(b""), Ok(0)));
+        assert!(matches!(noted(b"120"), Ok(120)));
+        for foreign in [&b"x"[..], b"-1", b"12 ", b"99999999999999999999999", &[0xff]] {
+            assert!(matches!(noted(foreign), Err(Stop::End(WorkerEnd::ForeignProgress))));
+        }
+    }
 }
