@@ -244,10 +244,15 @@ impl<P: Platform> Client<P> {
     /// # Errors
     /// [`CallError::SessionExpired`] and [`CallError::Closed`]: then the doubt remains, but nothing
     /// that was not done by the session's end will be. [`CallError::ConnectionLoss`] when connection
-    /// after connection broke.
+    /// after connection broke, or too much is under way: the doubt remains, too.
     pub async fn settle(&self) -> Result<(), CallError> {
         let check = Write::Check { path: "/".into(), version: -1 };
-        self.call_surely(Request::Multi(vec![check]), reply!(Reply::Multi(_) => ())).await
+        let settled: Call<()> =
+            self.call_surely(Request::Multi(vec![check]), reply!(Reply::Multi(_) => ()));
+        match settled.await {
+            Err(error) if !error.is_final() => Err(CallError::ConnectionLoss),
+            settled => settled,
+        }
     }
 
     // ---- reads

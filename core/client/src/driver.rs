@@ -17,7 +17,7 @@ use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_shared::{Defects, Observation};
 use mailstorm_wire::client::Request;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::{Rc, Weak};
@@ -71,7 +71,7 @@ pub(crate) struct Shared<P: Platform> {
     state: StateBoard,
     listeners: RefCell<Vec<Weak<dyn StateListener>>>,
     numbers: Cell<u64>,
-    errands: RefCell<Vec<Errand>>,
+    errands: RefCell<VecDeque<Errand>>,
     abandoned: Cell<bool>,
     driver: RefCell<Option<Waker>>,
     /// An empty vector with room, between steps.
@@ -133,7 +133,7 @@ impl<P: Platform> Shared<P> {
     async fn next_event(&self) -> Option<NetworkEvent> {
         let mut next = pin!(self.endpoint.next());
         poll_fn(|context| {
-            if self.abandoned.get() || !self.errands.borrow().is_empty() {
+            if self.abandoned.get() || self.has_errand() {
                 return Poll::Ready(None);
             }
             *self.driver.borrow_mut() = Some(context.waker().clone());
@@ -232,10 +232,16 @@ impl<P: Platform> Shared<P> {
         }
     }
 
+    /// Whether a destructor has left something that can be done now: while the application has as much
+    /// under way as it may, what is left waits, or a lock given up would stay held by nobody.
+    fn has_errand(&self) -> bool {
+        !self.errands.borrow().is_empty() && self.core.borrow().has_room()
+    }
+
     fn run_errands(&self) {
-        let errands = std::mem::take(&mut *self.errands.borrow_mut());
-        for errand in errands {
-            match errand {
+        while self.has_errand() {
+            let errand = self.errands.borrow_mut().pop_front();
+            match errand.expect("there is one") {
                 Errand::Observe(observation) => self.platform.observe(observation),
                 Errand::Request(request) => self.step(SessionInput::Submit(Submission {
                     operation: OperationId(self.number()),
@@ -295,7 +301,7 @@ impl<P: Platform> Shared<P> {
         if self.state().is_over() || errands.len() >= ERRANDS_MAX {
             return;
         }
-        errands.push(errand);
+        errands.push_back(errand);
         drop(errands);
         self.rouse();
     }

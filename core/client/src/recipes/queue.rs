@@ -21,7 +21,7 @@ use crate::open_acl;
 use crate::watch::Watch;
 use bytes::Bytes;
 use mailstorm_host::Platform;
-use mailstorm_shared::{Zxid, planted};
+use mailstorm_shared::{Millis, Zxid, planted};
 use mailstorm_wire::client::{CreateMode, Request, Write};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -31,6 +31,9 @@ use std::task::{Poll, Waker};
 
 /// How often a create is tried whose connection breaks, before the doubt is handed to the caller.
 pub const CREATE_ATTEMPTS_MAX: u32 = 16;
+
+/// The pause before looking again for a znode that could not be looked for.
+const DOUBT_PAUSE: Millis = Millis(100);
 
 /// A line of contenders.
 pub struct Line<P: Platform> {
@@ -69,7 +72,8 @@ impl<P: Platform> Line<P> {
     /// leaves no znode behind.
     ///
     /// # Errors
-    /// [`CallError::ConnectionLoss`] only after [`CREATE_ATTEMPTS_MAX`] broken connections.
+    /// [`CallError::ConnectionLoss`] only after [`CREATE_ATTEMPTS_MAX`] broken connections; each create is
+    /// known to have left nothing.
     pub async fn join(&self, note: Bytes) -> Result<Place, CallError> {
         let hatch = Rc::new(RefCell::new(Hatch::default()));
         let entry = Entry { client: self.client.clone(), line: self.path.clone(), note };
@@ -196,11 +200,24 @@ impl<P: Platform> Entry<P> {
             if planted!(self.client.defects(), OrphanedLock) {
                 continue;
             }
-            if let Some(place) = self.find(&stem).await? {
+            if let Some(place) = self.surely_find(&stem).await? {
                 return Ok(place);
             }
         }
         Err(CallError::ConnectionLoss)
+    }
+
+    /// As [`Entry::find`], for as long as it takes: giving up in doubt could leave a znode behind that
+    /// nobody knows of.
+    async fn surely_find(&self, stem: &str) -> Result<Option<Place>, CallError> {
+        loop {
+            match self.find(stem).await {
+                Err(CallError::ConnectionLoss | CallError::TooManyOutstanding) => {
+                    self.client.platform().sleep(DOUBT_PAUSE).await;
+                }
+                found => return found,
+            }
+        }
     }
 
     /// The znode that an unanswered create has left, if it has.

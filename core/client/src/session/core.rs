@@ -192,6 +192,11 @@ impl SessionCore {
         self.last_zxid_seen
     }
 
+    /// Whether one more operation would be taken.
+    pub fn has_room(&self) -> bool {
+        self.outstanding.count() < OPERATIONS_OUTSTANDING_MAX
+    }
+
     /// Takes one input; what must be done about it is appended to `out`, in order.
     pub fn step(&mut self, now: Millis, input: SessionInput, out: &mut Vec<SessionOutput>) {
         for path in std::mem::take(&mut self.given_up) {
@@ -304,13 +309,8 @@ impl SessionCore {
     fn connected(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
         let Link::Opening { deadline } = self.link else { return };
         self.link = Link::Greeting { deadline, reader: FrameDecoder::new(frame::REPLY_BYTES_MAX) };
-        let last_zxid_seen = if planted!(self.config.defects, LastZxidNotTold) {
-            Zxid::ZERO
-        } else {
-            self.last_zxid_seen
-        };
         let greeting = ConnectRequest {
-            last_zxid_seen,
+            last_zxid_seen: self.last_zxid_seen,
             timeout: i32::try_from(self.config.timeout.0).unwrap_or(i32::MAX),
             session: self.session,
             password: self.password.clone(),
@@ -444,7 +444,7 @@ impl SessionCore {
         }
         let operation = Operation { id: Some(id), request, watch, retry, sends: 0 };
         let credentials = self.credentials.len();
-        let full = self.outstanding.count() >= OPERATIONS_OUTSTANDING_MAX;
+        let full = !self.has_room();
         let refusal = match (self.state, &operation.request) {
             (SessionState::Expired, _) => Some(CallError::SessionExpired),
             (SessionState::Closed, _) => Some(CallError::Closed),

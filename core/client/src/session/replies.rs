@@ -215,6 +215,11 @@ impl SessionCore {
         out: &mut Vec<SessionOutput>,
     ) -> Result<(), HangUp> {
         let result = match header.error {
+            Some(ErrorCode::SessionMoved) if operation.may_be_sent_again(self.config.defects) => {
+                // Not carried out, and no harm in asking over the next connection.
+                self.outstanding.unanswered(header.xid, operation);
+                return Err(HangUp::OfNoUse);
+            }
             Some(code) => Err(refusal(&operation, code)),
             None => match decode_reply(frame, ReplyShape::of(&operation.request)) {
                 Ok((_, Ok(reply))) => Ok(Answer { zxid: header.zxid, reply }),
@@ -288,6 +293,10 @@ fn refusal(operation: &Operation, code: ErrorCode) -> CallError {
         ErrorCode::ConnectionLoss | ErrorCode::OperationTimeout | ErrorCode::SystemError
             if account::is_write(&operation.request) =>
         {
+            CallError::ConnectionLoss
+        }
+        // An earlier sending may have been carried out before the end.
+        ErrorCode::SessionExpired if operation.sends > 1 && operation.may_have_happened() => {
             CallError::ConnectionLoss
         }
         ErrorCode::SessionExpired => CallError::SessionExpired,

@@ -468,6 +468,31 @@ fn what_a_server_does_not_know_is_indefinite_for_a_write_only() {
 }
 
 #[test]
+fn a_moved_session_asks_again_elsewhere_what_may_be_asked_twice() {
+    let mut table = Table::connected();
+    table.submit(read("/a"));
+    table.submit(write("/a"));
+    assert_eq!(
+        table.reply(1, 1, Err(ErrorCode::SessionMoved)),
+        ["disconnect", "state Suspended", "2 ConnectionLoss", "connect"]
+    );
+    table.step(SessionInput::Connected);
+    assert_eq!(table.greet(7), ["state Connected", "send 3"], "the read");
+    // A write is told to whoever made it: surely not done.
+    table.submit(write("/a"));
+    table.reply(3, 2, data());
+    assert_eq!(table.reply(4, 2, Err(ErrorCode::SessionMoved))[0], "3 Refused(SessionMoved)");
+}
+
+#[test]
+fn the_end_of_a_session_leaves_a_write_in_doubt_that_was_sent_before() {
+    let mut table = Table::connected();
+    table.submit_with(write("/a"), None, Retry::Always);
+    assert_eq!(table.reconnect(), ["state Connected", "send 2"]);
+    assert_eq!(table.reply(2, 1, Err(ErrorCode::SessionExpired))[0], "1 ConnectionLoss");
+}
+
+#[test]
 fn operations_under_way_are_bounded() {
     let mut table = Table::new();
     for _ in 0..OPERATIONS_OUTSTANDING_MAX {

@@ -4,6 +4,7 @@ use crate::network::Break;
 use crate::world::{Process, SESSION_TIMEOUT, World, give_up_after};
 use mailstorm_client::election::Election;
 use mailstorm_client::lock::Lock;
+use mailstorm_client::session::outstanding::OPERATIONS_OUTSTANDING_MAX;
 use mailstorm_client::{CallError, Client, SessionState};
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::{CreateMode, Request, Write};
@@ -241,6 +242,51 @@ fn whoever_gives_up_waiting_or_drops_the_lock_leaves_no_znode_behind() {
         let next = other_lock.acquire("").await.unwrap();
         assert_eq!(story.traps_left(), 0);
         assert!(next.is_held());
+    });
+}
+
+#[test]
+fn a_lock_that_is_dropped_amid_more_calls_than_may_be_under_way_is_given_up() {
+    let world = World::new();
+    let (_, client) = world.client();
+    let (_, other) = world.client();
+    world.run(async move {
+        prepare(&client).await;
+        let held = Lock::new(&client, "/locks/mail").acquire("").await.unwrap();
+        let reads: Vec<_> = (0..OPERATIONS_OUTSTANDING_MAX).map(|_| client.exists("/")).collect();
+        assert_eq!(client.exists("/").await, Err(CallError::TooManyOutstanding));
+        drop(held);
+        for read in reads {
+            read.await.unwrap();
+        }
+        Lock::new(&other, "/locks/mail").acquire("").await.unwrap();
+    });
+}
+
+#[test]
+fn a_contender_in_doubt_waits_until_it_can_find_out() {
+    let world = World::new();
+    let (process, client) = world.client();
+    let story = world.clone();
+    world.run(async move {
+        prepare(&client).await;
+        let (busy, full) = (client.clone(), Rc::new(Cell::new(false)));
+        let seen = full.clone();
+        story.spawn(process.id, async move {
+            // So much is asked for, as soon as the connection is lost, that there is no room to settle.
+            busy.state_changed().await;
+            let reads: Vec<_> = (0..OPERATIONS_OUTSTANDING_MAX).map(|_| busy.exists("/")).collect();
+            seen.set(busy.exists("/").await == Err(CallError::TooManyOutstanding));
+            for read in reads {
+                read.await.unwrap();
+            }
+        });
+        story.sleep(Millis(1)).await;
+        story.break_around(process.id, Break::AfterServer, joins);
+        let held = Lock::new(&client, "/locks/mail").acquire("").await.unwrap();
+        assert!(full.get() && story.traps_left() == 0);
+        held.release().await.unwrap();
+        assert_eq!(contenders(&client).await, 0);
     });
 }
 

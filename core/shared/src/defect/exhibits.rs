@@ -93,8 +93,8 @@ pub enum Defect {
     /// The design that most begin with: read, see that nobody alive holds the claim, write oneself in.
     /// Between reading and writing somebody else does the same. Here no change of a claim, nor of how
     /// far the inbox has been noted, demands a version, and the holder's ephemeral is named after its
-    /// session, so that it stands in nobody's way. Two workers then hold one claim, each sure of it; and a
-    /// batch whose noting was not answered is noted again. A user would see the same mails handed
+    /// session, so that it stands in nobody's way. Two workers then hold one claim, each sure of it, and
+    /// when the one that works on it dies, the other's ephemeral keeps everybody from taking over; a batch whose noting was not answered is noted again. A user would see the same mails handed
     /// out in two batches, and two results for each, although every lock was taken in order.
     /// Report: the recipe `claims`; ZooKeeper's guide on conditional updates.
     ClaimWithoutVersion,
@@ -132,14 +132,6 @@ pub enum Defect {
     /// A server that came back with an empty disk votes at once.
     /// Report: Protocol-Aware Recovery, FAST 2018.
     LostDiskVotes,
-    /// A client that was cut off does not tell its next server how much it has seen.
-    ///
-    /// Servers turn a client away that has seen more than they have, which is all that keeps a session
-    /// from going back in time when it moves to one that lags. It rests on a number in the handshake, and
-    /// a client was written that left it zero: it passed every test against one server. A user would
-    /// read a value, lose the connection for a moment, and read the value before it.
-    /// Report: zookeeper-client-rust issue 32.
-    LastZxidNotTold,
     /// A client does not arm its watches anew on its next connection.
     ///
     /// A server keeps watches with the connection, not with the session. Kazoo, as long as it had no
@@ -182,7 +174,7 @@ impl<'de> serde::Deserialize<'de> for Defect {
 
 impl Defect {
     /// Every exhibit, in the order of the tour.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 39] = [
         Self::NewLeaderStartUnset,
         Self::DiffForTrunc,
         Self::TailKeptPastSnapshot,
@@ -219,7 +211,6 @@ impl Defect {
         Self::TruncateIgnored,
         Self::DamagedMiddleSkipped,
         Self::LostDiskVotes,
-        Self::LastZxidNotTold,
         Self::WatchesNotRearmed,
         Self::WriteSentAgain,
         Self::AttemptNotedAfter,
@@ -264,7 +255,6 @@ impl Defect {
             Self::TruncateIgnored => "truncate-ignored",
             Self::DamagedMiddleSkipped => "damaged-middle-skipped",
             Self::LostDiskVotes => "lost-disk-votes",
-            Self::LastZxidNotTold => "last-zxid-not-told",
             Self::WatchesNotRearmed => "watches-not-rearmed",
             Self::WriteSentAgain => "write-sent-again",
             Self::AttemptNotedAfter => "attempt-noted-after",
@@ -312,7 +302,6 @@ impl Defect {
             Self::TruncateIgnored => "ZOOKEEPER-1154's family",
             Self::DamagedMiddleSkipped => "Protocol-Aware Recovery, FAST 2018",
             Self::LostDiskVotes => "Protocol-Aware Recovery, FAST 2018",
-            Self::LastZxidNotTold => "zookeeper-client-rust issue 32",
             Self::WatchesNotRearmed => "kazoo issues 151 and 218; ZOOKEEPER-23",
             Self::WriteSentAgain => "CURATOR-584, CURATOR-268",
             Self::AttemptNotedAfter => "HornetQ, persist-delivery-count-before-delivery",
@@ -416,9 +405,6 @@ impl Defect {
                 "Recovery skips a damaged entry in the middle of the log and goes on after it."
             }
             Self::LostDiskVotes => "A server that came back with an empty disk votes at once.",
-            Self::LastZxidNotTold => {
-                "A client that was cut off does not tell its next server how much it has seen."
-            }
             Self::WatchesNotRearmed => {
                 "A client does not arm its watches anew on its next connection."
             }

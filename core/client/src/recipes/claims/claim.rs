@@ -183,7 +183,10 @@ impl<P: Platform> Claim<P> {
             writes.extend_from_slice(more);
             let fate = match self.client.multi(writes).await {
                 Ok(replies) => Fate::Done(first_stat(&replies)),
-                Err(MultiError::Call(CallError::ConnectionLoss)) => self.find_out().await?,
+                Err(MultiError::Call(CallError::ConnectionLoss)) => {
+                    // Whatever kept us from finding out, the doubt about the change remains.
+                    self.find_out().await.map_err(|_| CallError::ConnectionLoss)?
+                }
                 Err(error) => match ClaimError::of_multi(error, own_steps) {
                     ClaimError::Lost => Fate::Lost,
                     error => return Err(error),
