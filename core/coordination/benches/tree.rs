@@ -9,7 +9,7 @@ use mailstorm_coordination::data::{
 };
 use mailstorm_coordination::io::ClientId;
 use mailstorm_shared::observation::Change;
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{Defects, Millis, SessionId, Zxid};
 use mailstorm_wire::client::{Acl, AddWatchMode, CreateMode, Request, Write, permission};
 use mailstorm_wire::peer::Wish;
 use mailstorm_wire::txn::Txn;
@@ -140,7 +140,7 @@ fn snapshots(criterion: &mut Criterion) {
     group.sample_size(10);
     group.throughput(Throughput::Elements(u64::from(znodes)));
     let take = |database: &Database| {
-        let mut cursor = SnapshotCursor::begin(database);
+        let mut cursor = SnapshotCursor::begin(database, Defects::NONE);
         std::iter::from_fn(|| cursor.next_chunk(database, 64 * 1024)).collect::<Vec<_>>()
     };
     group.bench_function("take", |bencher| bencher.iter(|| take(&leader.database)));

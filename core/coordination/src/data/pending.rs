@@ -18,7 +18,7 @@ use super::database::Database;
 use super::path;
 use super::tree::Znode;
 use bytes::Bytes;
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{Defects, Millis, SessionId, Zxid, planted};
 use mailstorm_wire::client::{Acl, CreateMode, ErrorCode, Write, permission};
 use mailstorm_wire::peer::Wish;
 use mailstorm_wire::txn::{Owner, TXN_BYTES_MAX, TxnBody};
@@ -50,6 +50,8 @@ pub struct DataOptions {
     /// Whether znodes with a time-to-live can be made; if not, [`ErrorCode::Unimplemented`]. On by
     /// default, unlike ZooKeeper, where it is off for the sake of older snapshots.
     pub ttl_enabled: bool,
+    /// The defect that the laboratory planted in this server, if any.
+    pub defects: Defects,
 }
 
 impl Default for DataOptions {
@@ -58,6 +60,7 @@ impl Default for DataOptions {
             ephemeral_writes_by_owner_only: false,
             data_bytes_max: DATA_BYTES_MAX,
             ttl_enabled: true,
+            defects: Defects::NONE,
         }
     }
 }
@@ -149,6 +152,9 @@ impl Pending {
             }
             Wish::CloseSession => {
                 self.close_session(database, zxid, session);
+                if !planted!(options.defects, EphemeralAfterSessionClosed) {
+                    self.closing.insert(session, zxid);
+                }
                 return TxnBody::CloseSession;
             }
             Wish::Write { identities, .. } | Wish::Multi { identities, .. } => identities,
@@ -230,7 +236,6 @@ impl Pending {
             self.put(zxid, path.clone(), None);
             self.child_gone(database, zxid, path::parent(&path));
         }
-        self.closing.insert(session, zxid);
     }
 
     /// What will be at this path, if anything.
@@ -310,7 +315,9 @@ impl Draft<'_> {
             match step {
                 Ok(step) => steps.push(step),
                 Err(code) => {
-                    self.roll_back(order_length);
+                    if !planted!(self.options.defects, SequenceAfterAbortedMulti) {
+                        self.roll_back(order_length);
+                    }
                     let mut errors = vec![None; steps.len()];
                     errors.push(Some(code));
                     errors.resize(writes.len(), Some(ErrorCode::RuntimeInconsistency));

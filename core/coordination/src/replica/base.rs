@@ -4,7 +4,7 @@ use super::disk::{DiskQueue, WhenDurable};
 use super::log::{Log, Volume};
 use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DurableState, LinkId, Output};
-use mailstorm_shared::{Epoch, Observation, ServerId, Zxid};
+use mailstorm_shared::{Epoch, Observation, ServerId, Zxid, planted};
 use mailstorm_wire::peer::{Notification, PeerMessage, Standing, Vote};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +66,18 @@ impl Base {
 
     /// The vote for ourselves.
     pub(super) fn own_vote(&self) -> Vote {
-        Vote { epoch: self.state.current_epoch, zxid: self.log.last(), leader: self.config.me }
+        Vote { epoch: self.state.current_epoch, zxid: self.history_end(), leader: self.config.me }
+    }
+
+    /// Where our history ends, for candidates and for leaders: with the log, committed or not
+    /// (ZOOKEEPER-2832, ZOOKEEPER-2845). What is in it and not in the leader's must be cut, and what
+    /// the leader believes us to have is not sent again.
+    pub(super) fn history_end(&self) -> Zxid {
+        let was_in_an_election = self.settled.0 > 0;
+        if planted!(self.config.defects, TreeKeptThroughElection) && was_in_an_election {
+            return self.log.committed();
+        }
+        self.log.last()
     }
 
     /// Whether an election link to `server` is up.
@@ -106,8 +117,11 @@ impl Base {
     /// Promises to take part in no epoch before this one.
     pub(super) fn accept_epoch(&mut self, epoch: Epoch, when: WhenDurable, out: &mut Outbox) {
         assert!(epoch >= self.state.accepted_epoch, "a promise is never taken back");
+        let before = self.state;
         self.state.accepted_epoch = epoch;
-        self.disk.issue(DiskCommand::SaveState(self.state), when, out);
+        let late = planted!(self.config.defects, EpochAcceptedLate);
+        let written = if late { before } else { self.state };
+        self.disk.issue(DiskCommand::SaveState(written), when, out);
     }
 
     /// Notes that the log now begins with the history of this epoch.

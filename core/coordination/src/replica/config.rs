@@ -1,6 +1,6 @@
 //! What a replica is told once, before it starts.
 
-use mailstorm_shared::{Defects, Ensemble, Millis, ServerId};
+use mailstorm_shared::{Defects, Ensemble, Millis, ServerId, planted};
 
 /// Who a replica is, with whom, and how patient. The same on every server but for [`Self::me`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +81,9 @@ impl ReplicaConfig {
 
     /// Whether so many voters may decide.
     pub(super) fn is_majority(&self, voters: usize) -> bool {
+        if planted!(self.defects, MinorityQuorum) {
+            return voters >= self.ensemble.voters().len() / 2;
+        }
         voters >= self.ensemble.majority()
     }
 }

@@ -12,7 +12,7 @@
 //! that it leads.
 
 use super::ReplicaConfig;
-use mailstorm_shared::{Millis, ServerId};
+use mailstorm_shared::{Millis, ServerId, planted};
 use mailstorm_wire::peer::{Notification, PeerState, Vote};
 use std::collections::BTreeMap;
 
@@ -211,12 +211,14 @@ impl Election {
     /// not noticed its death. So what settled servers say never makes *us* the leader, and nobody else
     /// without that leader's own word.
     fn living_ensemble(&self, config: &ReplicaConfig) -> Option<(Vote, u64)> {
-        for (leader, said) in &self.settled {
-            if *leader == self.me || said.state != PeerState::Leading || said.vote.leader != *leader
-            {
+        for (server, said) in &self.settled {
+            let leader = said.vote.leader;
+            let confirmed =
+                said.state == PeerState::Leading && leader == *server && leader != self.me;
+            if !confirmed && !planted!(config.defects, JoinerLeads) {
                 continue;
             }
-            let followed_by = self.settled.values().filter(|n| n.vote.leader == *leader).count();
+            let followed_by = self.settled.values().filter(|n| n.vote.leader == leader).count();
             if config.is_majority(followed_by) {
                 return Some((said.vote, said.round));
             }

@@ -23,7 +23,7 @@ use super::log::{Volume, stands_after};
 use super::{Outbox, ReplicaEvent};
 use crate::io::{DiskCommand, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Epoch, Millis, Observation, ServerId, SessionId, Zxid};
+use mailstorm_shared::{Defects, Epoch, Millis, Observation, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Forwarded, Notification, PeerMessage, PeerState, Standing};
 use mailstorm_wire::txn::Entry;
 use std::collections::BTreeSet;
@@ -193,7 +193,9 @@ impl Following {
             PeerMessage::Truncate { after }
                 if self.step == Step::Synchronising && self.received == Zxid::ZERO =>
             {
-                truncate(base, after, out)?;
+                if !planted!(base.config.defects, TruncateIgnored) {
+                    truncate(base, after, out)?;
+                }
                 self.acked = after;
                 Ok(())
             }
@@ -270,17 +272,18 @@ impl Following {
     }
 
     /// The promise is on our disk: now it may be told.
-    pub(super) fn promised_durably(&mut self, base: &Base, link: LinkId, out: &mut Outbox) {
+    pub(super) fn promised_durably(&mut self, base: &mut Base, link: LinkId, out: &mut Outbox) {
         if self.link != Some(link) || self.step != Step::Promising {
             return; // of an earlier relation
         }
         self.step = Step::Synchronising;
         let current_epoch = base.state.current_epoch;
-        // The end of the log, committed or not (ZOOKEEPER-2832, ZOOKEEPER-2845): what is in it and not
-        // in the leader's must be cut, and what the leader believes us to have is not sent again.
-        let last_logged = base.log.last();
+        let last_logged = base.history_end();
         self.acked = last_logged;
         send(link, PeerMessage::AckEpoch { current_epoch, last_logged }, out);
+        if planted!(base.config.defects, CurrentEpochBeforeHistory) {
+            base.begin_epoch(self.epoch, WhenDurable::Nothing, out);
+        }
     }
 
     /// The leader's snapshot replaces everything, but only when it is whole; until then the old state
@@ -290,6 +293,9 @@ impl Following {
             return Err(Leave::Look("the leader's snapshot is older than our log"));
         }
         self.step = Step::Receiving(zxid);
+        if planted!(base.config.defects, DiffOverHalfSnap) {
+            base.log.replace(zxid);
+        }
         base.snapshots.under_way = false;
         base.disk.issue(DiskCommand::SnapshotBegin { zxid }, WhenDurable::Nothing, out);
         out.events.push_back(ReplicaEvent::SnapshotReplaces { zxid });
@@ -307,7 +313,8 @@ impl Following {
         let Step::Receiving(zxid) = self.step else { return };
         self.received = zxid;
         base.log.replace(zxid);
-        let end = DiskCommand::SnapshotEnd { replaces_log: true };
+        let replaces_log = !planted!(base.config.defects, TailKeptPastSnapshot);
+        let end = DiskCommand::SnapshotEnd { replaces_log };
         // ZOOKEEPER-3642: the snapshot goes to the disk before anything that rests on it, so that a
         // leader that dies now leaves us with all of it or none.
         base.disk.issue(end, WhenDurable::Logged { zxid }, out);
@@ -323,14 +330,29 @@ impl Following {
     /// before or after UPTODATE: there is one way into the log, in memory and on disk
     /// (ZOOKEEPER-4785 and ZOOKEEPER-4925 had several, and lost what took the wrong one).
     fn log_proposal(&mut self, base: &mut Base, entry: Entry, out: &mut Outbox) -> Stay {
-        let last = base.log.last();
+        let (last, defects) = (base.log.last(), base.config.defects);
         if entry.zxid > last {
-            if entry.zxid.epoch() > self.epoch || !stands_after(last, entry.zxid) {
+            if (entry.zxid.epoch() > self.epoch || !stands_after(last, entry.zxid))
+                && !is_credulous(defects)
+            {
                 return Err(Leave::Look("the leader left out a proposal"));
             }
             self.received = entry.zxid;
+            let between = matches!(self.step, Step::Beginning | Step::Acknowledged);
+            if planted!(defects, LostInDiffRace) && between {
+                base.log.append(entry);
+                return Ok(());
+            }
             base.append(entry, out);
+            if planted!(defects, AckBeforeSync) {
+                let link = self.link.expect("the leader has spoken");
+                self.acked = self.received;
+                send(link, PeerMessage::Ack { zxid: self.acked }, out);
+            }
             return Ok(());
+        }
+        if planted!(defects, RepeatedProposalSkipsAck) {
+            return Err(Leave::Look("the leader repeats a proposal"));
         }
         // The second hole in the published Zab: a proposal may come twice, from the history and as a
         // proposal. Once is enough, and the leader must have its acknowledgement.
@@ -354,12 +376,17 @@ impl Following {
         last_logged: Zxid,
         out: &mut Outbox,
     ) -> Stay {
-        if epoch != self.epoch || last_logged != base.log.last() {
+        let defects = base.config.defects;
+        let ends_elsewhere = last_logged != base.log.last() && !is_credulous(defects);
+        if epoch != self.epoch || ends_elsewhere {
             return Err(Leave::Look("the leader's history is not what it says"));
         }
         let link = self.link.expect("the leader has spoken");
         self.step = Step::Beginning;
         base.begin_epoch(epoch, WhenDurable::LearnerBegan { epoch, link }, out);
+        if planted!(defects, NewLeaderAckedBeforeDiffOnDisk) {
+            self.began_durably(link, epoch, out);
+        }
         Ok(())
     }
 
@@ -377,6 +404,11 @@ impl Following {
     /// More of the log may be on our disk: acknowledges all of it at once. Only what came in this
     /// relation: the rest the leader has not sent, and perhaps is about to have cut.
     pub(super) fn logged(&mut self, base: &Base, out: &mut Outbox) {
+        if planted!(base.config.defects, NewLeaderAckedWithWritesQueued)
+            && let (Step::Beginning, Some(link)) = (self.step, self.link)
+        {
+            self.began_durably(link, self.epoch, out);
+        }
         let zxid = base.log.durable().min(self.received);
         if self.step >= Step::Synchronising && zxid > self.acked {
             let link = self.link.expect("synchronisation needs a link");
@@ -387,7 +419,11 @@ impl Following {
 
     /// Zab phase 2, end: the leader is established. Delivers what is committed, then serves.
     fn serve(&mut self, base: &mut Base, committed: Zxid, out: &mut Outbox) -> Stay {
+        let before = base.log.committed();
         commit(base, committed, out)?;
+        if planted!(base.config.defects, CommittedLogHole) {
+            base.log.forget_between(before, committed);
+        }
         self.step = Step::Serving;
         let (server, leader, epoch) = (base.config.me, self.leader, self.epoch);
         out.outputs.push(Output::Observe(Observation::Follows { server, leader, epoch }));
@@ -434,6 +470,18 @@ impl Following {
     pub(super) fn touched(&mut self, session: SessionId) {
         self.touched.insert(session);
     }
+}
+
+/// Whether the learner takes any history that grows, as ZooKeeper's learners do: they note a gap in their
+/// own log file and go on. The defects that leave gaps or tails are made for such learners.
+fn is_credulous(defects: Defects) -> bool {
+    planted!(defects, NewLeaderStartUnset)
+        || planted!(defects, DiffForTrunc)
+        || planted!(defects, TreeKeptThroughElection)
+        || planted!(defects, CommittedLogHole)
+        || planted!(defects, ZxidOverflow)
+        || planted!(defects, ProposeOnlyToAcknowledged)
+        || planted!(defects, TruncateIgnored)
 }
 
 fn truncate(base: &mut Base, after: Zxid, out: &mut Outbox) -> Stay {

@@ -14,7 +14,7 @@ use super::learner::{Learner, Step};
 use super::{Outbox, ReplicaEvent};
 use crate::io::{LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Epoch, Millis, Observation, ServerId, SessionId, Zxid};
+use mailstorm_shared::{Epoch, Millis, Observation, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Answer, Notification, PeerMessage, Standing};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -453,9 +453,18 @@ impl Leading {
             return None;
         }
         let last = base.log.last();
+        let counter_max = base.config.epoch_entries_max;
+        if planted!(base.config.defects, ZxidOverflow) && last.epoch() >= self.epoch {
+            let full = last.counter() >= counter_max;
+            return Some(if full {
+                Zxid::new(last.epoch().next().ok()?, 0)
+            } else {
+                Zxid(last.0 + 1)
+            });
+        }
         let next =
             if last.epoch() == self.epoch { last.next().ok()? } else { Zxid::new(self.epoch, 1) };
-        (next.counter() <= base.config.epoch_entries_max).then_some(next)
+        (next.counter() <= counter_max).then_some(next)
     }
 
     /// Zab phase 3: logs a proposal and sends it to every learner whose sync plan is fixed, not only
@@ -466,6 +475,12 @@ impl Leading {
         let entry = Entry { zxid, bytes };
         let mut links = Vec::with_capacity(self.learners.len());
         for learner in self.learners.values_mut().filter(|l| l.keeps_pace(previous)) {
+            if planted!(base.config.defects, ProposeOnlyToAcknowledged)
+                && learner.step < Step::Acknowledged
+            {
+                learner.sent = zxid;
+                continue;
+            }
             learner.note_sent(zxid, entry.bytes.len());
             links.push(learner.link);
         }

@@ -8,7 +8,7 @@ use super::base::{Base, send};
 use super::log::SyncPlan;
 use super::{Outbox, ReplicaEvent};
 use crate::io::LinkId;
-use mailstorm_shared::{Epoch, Millis, ServerId, Zxid};
+use mailstorm_shared::{Epoch, Millis, ServerId, Zxid, planted};
 use mailstorm_wire::peer::{PeerMessage, Standing};
 use std::collections::VecDeque;
 
@@ -120,8 +120,15 @@ impl Learner {
     /// cursor runs from the plan's first entry to the end of the log, wherever that is by then.
     pub(super) fn begin_sync(&mut self, base: &Base, out: &mut Outbox) {
         assert_eq!(self.step, Step::Promised, "synchronisation begins with the promise");
+        let defects = base.config.defects;
         match base.log.plan(self.last_logged) {
+            SyncPlan::Diff { after } if planted!(defects, RepeatedProposalSkipsAck) => {
+                self.catch_up_after(base.log.before(after), base);
+            }
             SyncPlan::Diff { after } => self.catch_up_after(after, base),
+            SyncPlan::Truncate { after } if planted!(defects, DiffForTrunc) => {
+                self.catch_up_after(after, base);
+            }
             SyncPlan::Truncate { after } => {
                 send(self.link, PeerMessage::Truncate { after }, out);
                 self.catch_up_after(after, base);
@@ -145,6 +152,9 @@ impl Learner {
         assert_eq!(self.step, Step::Snapshot, "only a snapshot that was begun ends");
         send(self.link, PeerMessage::SnapshotEnd, out);
         self.catch_up_after(self.sent, base);
+        if planted!(base.config.defects, NewLeaderEarlyInSnap) {
+            self.history_end = self.sent;
+        }
         self.pump(base, out);
     }
 
@@ -183,6 +193,13 @@ impl Learner {
             for entry in base.log.after(self.sent) {
                 if !self.window_open() {
                     break;
+                }
+                if planted!(base.config.defects, NewLeaderStartUnset)
+                    && self.step == Step::CatchingUp
+                    && entry.zxid.epoch() == base.state.accepted_epoch
+                {
+                    self.sent = entry.zxid;
+                    continue;
                 }
                 self.note_sent(entry.zxid, entry.bytes.len());
                 send(self.link, PeerMessage::Propose { entry: entry.clone() }, out);
@@ -227,7 +244,11 @@ impl Learner {
     /// acknowledged itself: the third hole in the published Zab, where COMMIT-LD says no zxid and an
     /// acknowledgement's is taken for it. Only so far, though, as it has been sent entries.
     pub(super) fn up_to_date(&mut self, base: &Base, out: &mut Outbox) {
-        let committed = base.log.committed().min(self.sent);
+        let committed = if planted!(base.config.defects, CommitWithAckZxid) {
+            self.acked
+        } else {
+            base.log.committed().min(self.sent)
+        };
         send(self.link, PeerMessage::UpToDate { committed }, out);
         self.told_committed = committed;
         self.step = Step::Serving;

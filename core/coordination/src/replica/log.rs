@@ -215,6 +215,19 @@ impl Log {
         }
     }
 
+    /// The entry before `zxid`, as far as memory reaches back.
+    pub(super) fn before(&self, zxid: Zxid) -> Zxid {
+        let index = self.entries.partition_point(|e| e.zxid < zxid);
+        index.checked_sub(1).map_or(self.base, |before| self.entries[before].zxid)
+    }
+
+    /// Forgets committed entries in the middle: the hole that ZOOKEEPER-4925 left.
+    pub(super) fn forget_between(&mut self, after: Zxid, up_to: Zxid) {
+        let count = self.entries.len();
+        self.entries.retain(|e| e.zxid <= after || e.zxid > up_to);
+        self.committed_count -= count - self.entries.len();
+    }
+
     /// Forgets entries that a snapshot on disk contains, except the youngest `kept` of them (with at
     /// most `kept_bytes`) and those after `needed`, which a learner still has to be sent.
     pub(super) fn trim(

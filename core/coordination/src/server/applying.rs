@@ -10,7 +10,7 @@ use crate::data::Applied;
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
 use bytes::Bytes;
-use mailstorm_shared::{Now, Observation, SessionId};
+use mailstorm_shared::{Now, Observation, SessionId, planted};
 use mailstorm_wire::client::{WatchEvent, encode_event};
 use mailstorm_wire::txn::{Entry, Origin, Txn, TxnBody};
 
@@ -44,7 +44,10 @@ impl Server {
         let Applied { result, changes, .. } = applied;
         let told = Observation::Applied { server, zxid, digest, changes };
         out.outputs.push(Output::Observe(told));
-        self.tell(&events, out);
+        let is_told_late = planted!(self.config.replica.defects, EventAfterReply);
+        if !is_told_late {
+            self.tell(&events, out);
+        }
 
         let ends = (txn.body == TxnBody::CloseSession).then_some(txn.session);
         if let Some(leading) = &mut self.leading {
@@ -63,6 +66,9 @@ impl Server {
         }
         if let Some(ticket) = ticket {
             self.written(now, ticket, zxid, result, out);
+        }
+        if is_told_late {
+            self.tell(&events, out);
         }
         self.answers_reached(now, zxid, out);
     }

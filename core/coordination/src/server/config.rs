@@ -108,7 +108,7 @@ impl ServerConfig {
     pub fn new(replica: ReplicaConfig) -> Self {
         let tick = replica.tick.0;
         Self {
-            data: DataOptions::default(),
+            data: DataOptions { defects: replica.defects, ..DataOptions::default() },
             session_timeout_min: Millis(tick * SESSION_TIMEOUT_TICKS_MIN),
             session_timeout_max: Millis(tick * SESSION_TIMEOUT_TICKS_MAX),
             handshake_timeout: Millis(tick * SESSION_TIMEOUT_TICKS_MAX),

@@ -10,7 +10,7 @@ use crate::data::snapshot::{CorruptSnapshot, SnapshotCursor};
 use crate::data::{Database, Watches};
 use crate::io::{ClientId, Input, LinkId, Output, Recovered};
 use crate::replica::{Outbox, Replica, ReplicaEvent, Role};
-use mailstorm_shared::{Millis, Now, ServerId, SessionId, StateHasher, Zxid};
+use mailstorm_shared::{Millis, Now, ServerId, SessionId, StateHasher, Zxid, planted};
 use mailstorm_wire::frame::REQUEST_BYTES_MAX;
 use mailstorm_wire::peer::Answer;
 use std::collections::{BTreeMap, VecDeque};
@@ -245,6 +245,11 @@ impl Server {
 
     /// The role is lost: what clients wait for may or may not come to be, and nobody here can tell.
     fn end_serving(&mut self, out: &mut Outbox) {
+        if planted!(self.config.replica.defects, EphemeralOfDeadSessionStays)
+            && self.leading.is_none()
+        {
+            self.installed = self.installed.max(self.replica.last_logged());
+        }
         self.serving = false;
         self.leading = None;
         self.asked.clear();

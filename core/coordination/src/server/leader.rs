@@ -15,7 +15,7 @@ use super::sessions::{Asker, SessionTracker};
 use crate::data::Pending;
 use crate::io::{LinkId, Output};
 use crate::replica::Outbox;
-use mailstorm_shared::{Millis, Now, Observation, ServerId, SessionId, Zxid};
+use mailstorm_shared::{Millis, Now, Observation, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Answer, Forwarded, Wish};
 use mailstorm_wire::txn::{Origin, TXN_BYTES_MAX, Txn, TxnBody};
 use std::collections::{BTreeMap, VecDeque};
@@ -69,10 +69,15 @@ struct EndingWish {
 impl Server {
     /// Leadership is established: every session of the tree gets its full timeout from now.
     pub(super) fn begin_leading(&mut self, now: Now) {
+        let (tick, defects) = (self.config.replica.tick, self.config.replica.defects);
+        let in_snapshot = SessionId::created_at(self.installed);
+        let is_fed =
+            |id: &SessionId| !planted!(defects, SessionTrackerNotFed) || *id <= in_snapshot;
         let sessions = self.database.sessions().map(|(id, record)| (id, record.timeout));
+        let sessions = sessions.filter(|(id, _)| is_fed(id));
         self.leading = Some(Leading {
             pending: Pending::new(),
-            sessions: SessionTracker::begin(self.config.replica.tick, now.monotonic, sessions),
+            sessions: SessionTracker::begin(tick, now.monotonic, sessions, defects),
             waiting: VecDeque::new(),
             syncs: BTreeMap::new(),
             ending: BTreeMap::new(),
@@ -90,6 +95,9 @@ impl Server {
                 leading.last_token += 1;
                 let token = leading.last_token;
                 let point = self.replica.last_committed();
+                if planted!(self.config.replica.defects, SyncUnconfirmed) {
+                    return self.answer(now, asker, ticket, Answer::Synced { zxid: point }, out);
+                }
                 leading.syncs.insert(token, SyncWish { asker, ticket, point });
                 self.replica.confirm(now, token, out);
             }
@@ -176,9 +184,12 @@ impl Server {
         let (Some(leading), Some(record)) = (&mut self.leading, record) else {
             return Some(Answer::NoSession);
         };
-        if !leading.sessions.is_alive(session) {
+        if leading.sessions.is_closing(session) {
             leading.ending.entry(session).or_default().push(EndingWish { asker, ticket });
             return None;
+        }
+        if !leading.sessions.is_alive(session) {
+            return Some(Answer::NoSession);
         }
         let timeout = record.timeout;
         match leading.sessions.take_over(now.monotonic, session, asker) {

@@ -19,9 +19,9 @@ use crate::data::{TxnResult, WatchKind, auth};
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
 use bytes::Bytes;
-use mailstorm_shared::{Millis, Now, Observation, SessionId, Zxid};
+use mailstorm_shared::{Millis, Now, Observation, SessionId, Zxid, planted};
 use mailstorm_wire::client::{
-    ErrorCode, Reply, Request, RequestError, WatcherType, decode_request, encode_event,
+    ErrorCode, Reply, Request, RequestError, SetWatches, WatcherType, decode_request, encode_event,
     encode_unimplemented, xid,
 };
 use mailstorm_wire::frame::REPLY_BYTES_MAX;
@@ -136,7 +136,7 @@ impl Server {
             request if read_only && is_for_the_leader(&request) => {
                 self.refuse_read_only(id, xid, &request, out);
             }
-            request if self.is_idle(id) && !is_for_the_leader(&request) => {
+            request if self.may_be_read_now(id) && !is_for_the_leader(&request) => {
                 let known = self.known(id);
                 self.answer_read(id, xid, &request, known, spent, out);
             }
@@ -148,6 +148,7 @@ impl Server {
     pub(super) fn touch(&mut self, now: Millis, session: SessionId) {
         match &mut self.leading {
             Some(leading) => leading.sessions.heard(now, session),
+            None if planted!(self.config.replica.defects, TouchesNotReported) => {}
             None => self.replica.touched(session),
         }
     }
@@ -229,8 +230,10 @@ impl Server {
         self.hold_if_crowded(id, out);
     }
 
-    fn is_idle(&self, id: ClientId) -> bool {
-        self.clients.get(&id).is_some_and(|client| client.backlog.items.is_empty())
+    /// Whether a read is the oldest request without an answer.
+    fn may_be_read_now(&self, id: ClientId) -> bool {
+        planted!(self.config.replica.defects, RepliesOutOfOrder)
+            || self.clients.get(&id).is_some_and(|client| client.backlog.items.is_empty())
     }
 
     /// A fresh number for a wish.
@@ -456,6 +459,13 @@ impl Server {
             _ if spent.is_all() => Err(ErrorCode::Throttled),
             Request::WhoAmI => Ok(Reply::WhoAmI(auth::shown(identities))),
             Request::SetWatches(set) => {
+                let blind;
+                let mut set = set;
+                if planted!(self.config.replica.defects, WatchesForgottenOnReconnect) {
+                    let relative_zxid = self.database.last_applied();
+                    blind = SetWatches { relative_zxid, ..set.clone() };
+                    set = &blind;
+                }
                 self.watches.rearm(id, &self.database, set, identities).map(|events| {
                     for event in &events {
                         let frame = encode_event(event);

@@ -9,7 +9,7 @@
 //! Start at [`SessionTracker::begin`], then [`SessionTracker::expire`].
 
 use crate::io::LinkId;
-use mailstorm_shared::{Millis, ServerId, SessionId};
+use mailstorm_shared::{Defects, Millis, ServerId, SessionId, planted};
 use mailstorm_wire::client::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,7 @@ pub(super) struct SessionTracker {
     sessions: BTreeMap<SessionId, Tracked>,
     /// Who is over when nothing more is heard. Closing sessions are in no bucket.
     deadlines: BTreeMap<Millis, BTreeSet<SessionId>>,
+    defects: Defects,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -65,11 +66,13 @@ impl SessionTracker {
         bucket: Millis,
         now: Millis,
         sessions: impl Iterator<Item = (SessionId, Millis)>,
+        defects: Defects,
     ) -> Self {
         let mut tracker = Self {
             bucket: bucket.max(Millis(1)),
             sessions: BTreeMap::new(),
             deadlines: BTreeMap::new(),
+            defects,
         };
         for (session, timeout) in sessions {
             tracker.insert(now, session, timeout, None);
@@ -106,15 +109,24 @@ impl SessionTracker {
     pub(super) fn check(&self, session: SessionId, asker: Asker) -> Result<(), ErrorCode> {
         match self.sessions.get(&session) {
             None => Err(ErrorCode::SessionExpired),
-            Some(tracked) if tracked.closing => Err(ErrorCode::SessionExpired),
+            Some(tracked)
+                if tracked.closing && !planted!(self.defects, EphemeralAfterSessionClosed) =>
+            {
+                Err(ErrorCode::SessionExpired)
+            }
             Some(tracked) if tracked.owner != Some(asker) => Err(ErrorCode::SessionMoved),
             Some(_) => Ok(()),
         }
     }
 
-    /// Whether a session may be resumed.
+    /// Whether a session is known, and its end not proposed.
     pub(super) fn is_alive(&self, session: SessionId) -> bool {
         self.sessions.get(&session).is_some_and(|tracked| !tracked.closing)
+    }
+
+    /// Whether a session's end is proposed, and not yet decided.
+    pub(super) fn is_closing(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|tracked| tracked.closing)
     }
 
     /// Connects a living session to `owner`; the owner before it, if it was another.
@@ -190,6 +202,10 @@ impl SessionTracker {
     }
 
     fn insert(&mut self, now: Millis, session: SessionId, timeout: Millis, owner: Option<Asker>) {
+        let timeout = match timeout {
+            Millis(ms) if planted!(self.defects, SessionExpiredEarly) => Millis(ms / 2),
+            timeout => timeout,
+        };
         let deadline = deadline(self.bucket, now, timeout);
         let tracked = Tracked { timeout, heard: now, deadline, owner, closing: false };
         let before = self.sessions.insert(session, tracked);
@@ -220,7 +236,7 @@ mod tests {
 
     fn tracker(timeout: u64) -> SessionTracker {
         let sessions = [(SESSION, Millis(timeout))];
-        SessionTracker::begin(Millis(1_000), Millis(500), sessions.into_iter())
+        SessionTracker::begin(Millis(1_000), Millis(500), sessions.into_iter(), Defects::NONE)
     }
 
     fn learner(link: u64) -> Asker {

@@ -45,7 +45,7 @@ impl Server {
         if self.own_snapshot.is_some() || self.loading.is_some() || !self.replica.snapshot_due() {
             return;
         }
-        let cursor = SnapshotCursor::begin(&self.database);
+        let cursor = SnapshotCursor::begin(&self.database, self.config.replica.defects);
         let ticket = self.replica.disk(DiskCommand::SnapshotBegin { zxid: cursor.zxid() }, out);
         self.own_snapshot = Some(OwnSnapshot { cursor, ticket, complete: false });
     }
@@ -75,8 +75,9 @@ impl Server {
 
     /// A learner can take one more piece of a snapshot.
     pub(super) fn snapshot_for_learner(&mut self, link: LinkId, out: &mut Outbox) {
-        let database = &self.database;
-        let cursor = self.cursors.entry(link).or_insert_with(|| SnapshotCursor::begin(database));
+        let (database, defects) = (&self.database, self.config.replica.defects);
+        let begin = || SnapshotCursor::begin(database, defects);
+        let cursor = self.cursors.entry(link).or_insert_with(begin);
         let chunk = cursor.next_chunk(database, self.config.snapshot_chunk_bytes);
         if chunk.is_none() {
             self.cursors.remove(&link);

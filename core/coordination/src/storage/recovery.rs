@@ -16,7 +16,7 @@ use super::snapshot::{self, Content};
 use super::{FileName, Identity, state};
 use crate::io::{DurableState, Recovered};
 use bytes::Bytes;
-use mailstorm_shared::{Epoch, ServerId, Zxid};
+use mailstorm_shared::{Defects, Epoch, ServerId, Zxid, planted};
 use mailstorm_wire::txn::Entry;
 use std::collections::BTreeMap;
 
@@ -82,6 +82,8 @@ pub struct RecoverOptions {
     pub membership_changed: bool,
     /// How many entries from before the snapshot are kept, so that followers can be brought up to date.
     pub entries_before_snapshot: usize,
+    /// The defect that the laboratory planted in this server, if any.
+    pub defects: Defects,
 }
 
 /// In which state the folder is.
@@ -176,7 +178,7 @@ pub fn recover(
     }
     let mut findings = Vec::new();
     let (promises, rewrite) = read_state(files, identity, options, &mut findings)?;
-    let mut walk = walk_logs(files, identity.server)?;
+    let mut walk = walk_logs(files, identity.server, options.defects)?;
     let snapshots = read_snapshots(files, unread, identity.server, &mut findings)?;
 
     let sound = walk.sound.then(|| walk.chains.last()).flatten();
@@ -261,8 +263,9 @@ fn is_empty(files: &BTreeMap<FileName, Bytes>, unread: &[Zxid]) -> bool {
 }
 
 fn empty(files: &BTreeMap<FileName, Bytes>, options: &RecoverOptions) -> Recovery {
-    let state = DurableState { votes: options.initialise, ..NO_PROMISES };
-    let findings = if options.initialise {
+    let votes = options.initialise || planted!(options.defects, LostDiskVotes);
+    let state = DurableState { votes, ..NO_PROMISES };
+    let findings = if votes {
         Vec::new()
     } else {
         vec![
@@ -461,7 +464,11 @@ struct LogRead<'a> {
     readable: Option<(Header, Contents)>,
 }
 
-fn walk_logs(files: &BTreeMap<FileName, Bytes>, me: ServerId) -> Result<Walk, RecoverError> {
+fn walk_logs(
+    files: &BTreeMap<FileName, Bytes>,
+    me: ServerId,
+    defects: Defects,
+) -> Result<Walk, RecoverError> {
     let mut logs = Vec::new();
     for (name, file) in files {
         let FileName::Log(sequence) = *name else { continue };
@@ -485,7 +492,7 @@ fn walk_logs(files: &BTreeMap<FileName, Bytes>, me: ServerId) -> Result<Walk, Re
     }
     let mut before: Option<&LogRead<'_>> = None;
     for log in &logs {
-        add_file(&mut walk, before, log);
+        add_file(&mut walk, before, log, defects);
         before = Some(log);
     }
     end_walk(&mut walk, before);
@@ -506,7 +513,7 @@ fn is_unfinished(logs: &[LogRead<'_>]) -> bool {
         }
 }
 
-fn add_file(walk: &mut Walk, before: Option<&LogRead<'_>>, log: &LogRead<'_>) {
+fn add_file(walk: &mut Walk, before: Option<&LogRead<'_>>, log: &LogRead<'_>, defects: Defects) {
     let name = FileName::Log(log.sequence);
     let Some((header, contents)) = &log.readable else {
         walk.files.push(LogFile { sequence: log.sequence, base: NO_BASE });
@@ -526,7 +533,7 @@ fn add_file(walk: &mut Walk, before: Option<&LogRead<'_>>, log: &LogRead<'_>) {
     }
     walk.files.push(LogFile { sequence: log.sequence, base: header.base });
     for (index, stretch) in contents.stretches.iter().enumerate() {
-        if index > 0 {
+        if index > 0 && !planted!(defects, DamagedMiddleSkipped) {
             let hole = contents.stretches[index - 1].end_offset;
             walk.hole(format!("{name}: damaged at offset {hole}"));
             let first = stretch.records.first();

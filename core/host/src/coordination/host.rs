@@ -62,6 +62,7 @@ async fn start<P: Platform>(
         initialise: settings.initialise,
         membership_changed: settings.membership_changed,
         entries_before_snapshot: replica.sync_entries_kept,
+        defects: replica.defects,
     };
     let recovery = storage::look(&disk, identity, &options).await?;
     if replica.ensemble.is_voter(me) && replica.ensemble.voters().len() == 1 {

@@ -5,8 +5,8 @@ use super::super::fuzzy::Key;
 use super::rows::{self, RowCounts};
 use super::{FORMAT_VERSION, HEADER_BYTES, KIND_BEGIN, KIND_ROWS, KIND_TRAILER, MAGIC};
 use bytes::Bytes;
-use mailstorm_shared::Zxid;
 use mailstorm_shared::checksum::crc32c;
+use mailstorm_shared::{Defects, Zxid, planted};
 
 /// How far a snapshot has come.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,14 +27,15 @@ pub struct SnapshotCursor {
     sequence: u32,
     stage: Stage,
     counts: RowCounts,
+    defects: Defects,
 }
 
 impl SnapshotCursor {
     /// A snapshot that contains everything applied so far, and begins here.
-    pub fn begin(database: &Database) -> Self {
+    pub fn begin(database: &Database, defects: Defects) -> Self {
         let begin = database.last_applied();
         let counts = RowCounts::default();
-        Self { begin, as_of: begin, sequence: 0, stage: Stage::Begin, counts }
+        Self { begin, as_of: begin, sequence: 0, stage: Stage::Begin, counts, defects }
     }
 
     /// The last transaction that is wholly contained: a replay begins after it.
@@ -105,6 +106,9 @@ impl SnapshotCursor {
         for row in rows::after(database, after) {
             if piece_end.is_some_and(|end| row.key() > *end) {
                 break;
+            }
+            if planted!(self.defects, FuzzySnapshotApart) && row.is_session_of(self.begin) {
+                continue;
             }
             let before = rows.len();
             row.write(&mut rows);

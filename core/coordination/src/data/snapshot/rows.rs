@@ -95,6 +95,11 @@ impl Row<'_> {
         }
     }
 
+    /// Whether it is the session that this transaction opened.
+    pub(super) fn is_session_of(&self, zxid: Zxid) -> bool {
+        matches!(self, Self::Session(id, _) if *id == SessionId::created_at(zxid))
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         write_end(Some(&self.key()), out);
         match self {

@@ -7,7 +7,7 @@ use crate::data::fuzzy::Fuzzy;
 use crate::data::{CorruptSnapshot, DataOptions, Database, SnapshotCursor, SnapshotLoader};
 use bytes::Bytes;
 use mailstorm_shared::checksum::crc32c;
-use mailstorm_shared::{StateHasher, Zxid};
+use mailstorm_shared::{Defects, StateHasher, Zxid};
 use mailstorm_wire::txn::Txn;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -37,7 +37,7 @@ fn advance(database: &mut Database, txns: &[(Zxid, Txn)], count: usize) {
 /// Takes a snapshot; before each chunk some transactions are applied. `pace` gives, over and over, how
 /// many, and how large the chunk may be.
 fn take(database: &mut Database, txns: &[(Zxid, Txn)], pace: &[(usize, usize)]) -> Vec<Bytes> {
-    let mut cursor = SnapshotCursor::begin(database);
+    let mut cursor = SnapshotCursor::begin(database, Defects::NONE);
     let mut chunks = Vec::new();
     for (count, bytes_max) in pace.iter().cycle() {
         match cursor.next_chunk(database, *bytes_max) {
@@ -252,7 +252,7 @@ fn check_fuzzy(before: &[&str], during: &[(&str, &[&str])]) {
         }
     };
     run(&mut stage, before);
-    let mut cursor = SnapshotCursor::begin(&stage.database);
+    let mut cursor = SnapshotCursor::begin(&stage.database, Defects::NONE);
     let mut loader = SnapshotLoader::new();
     let mut happened = 0;
     while let Some(chunk) = cursor.next_chunk(&stage.database, 0) {
