@@ -62,6 +62,10 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
     assert!(!ended.out.contains("panicked"), "{arguments:?}: {ended:?}");
     let errors: Vec<_> = ended.err.lines().filter(|line| line.starts_with("error: ")).collect();
     let [error] = errors[..] else { panic!("{arguments:?}: not one error: {ended:?}") };
+    // A server has a log besides.
+    if arguments[0] != "serve" || arguments.len() < 4 {
+        assert_eq!(ended.err.trim_end(), error, "{arguments:?}");
+    }
     error.to_owned()
 }
 
@@ -106,8 +110,10 @@ fn what_cannot_be_stormed_is_refused_with_a_next_step() {
         (&["storm", "--set", "server=9"], &["did you mean 'servers'?", "unknown setting"]),
         (&["storm", "--set", "servers=10"], &["`servers` cannot be 10", "expected 1 to 9"]),
         (&["storm", "ensemble", "--set", "mails=9"], &["unknown setting", "clients", "'ensemble'"]),
-        (&["frobnicate"], &["frobnicate"]),
+        (&["frobnicate"], &["frobnicate", "'--help' says more"]),
+        (&["strom"], &["'strom'", "'storm'"]),
         (&["storm", "--frobnicate"], &["--frobnicate"]),
+        (&["completions"], &["<SHELL>"]),
         (&["completions", "abacus"], &["abacus"]),
     ];
     for (arguments, words) in cases {
@@ -168,7 +174,14 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
     ]);
     let at = folder.path();
     let cases: &[(&[&str], &[&str])] = &[
+        (&["replay"], &["<SCENARIO|FILE>"]),
         (&["replay", "mail-claims"], &["which seed of 'mail-claims'?", "--seed"]),
+        (
+            &["replay", "runs/absent.json"],
+            &["runs/absent.json does not exist", "give the run.json"],
+        ),
+        (&["replay", "absent.json", "--seed", "1"], &["absent.json does not exist"]),
+        (&["replay", "./"], &["./ is a folder", "give the run.json"]),
         (&["replay", "mail-clams", "--seed", "1"], &["did you mean 'mail-claims'?"]),
         (&["replay", "mail-claims", "--seed", "x"], &["'x'"]),
         (
@@ -281,7 +294,7 @@ fn a_server_that_cannot_start_says_why() {
         fs::read_to_string(folder.path().join("strange/holiday.jpg")).unwrap(),
         "no server's file"
     );
-    refused(folder.path(), &["serve", "coordination"]);
+    check(folder.path(), &["serve", "coordination"], &["--config <FILE>"]);
     check(folder.path(), &["serve", "post"], &["post"]);
 }
 
@@ -457,13 +470,17 @@ fn a_violation_is_told_written_down_and_can_be_replayed() {
         assert_eq!(replayed.trace(), trace, "{line:?}");
         assert!(replayed.out.contains("VIOLATION  "), "{replayed:?}");
 
-        // ... and the record does, given the same inbox.
+        // ... and the record does, given the same inbox; with another it would be another run.
         let file = format!("{out}/mail-claims/1/run.json");
         let mut arguments = vec!["replay", &file, "--json", "full.json"];
         arguments.extend(&options[2..]);
         let replayed = run(at, &arguments);
         assert_eq!(replayed.code, VIOLATION, "{replayed:?}");
         assert_eq!(replayed.trace(), trace);
+        let wrong: &[&str] = if options.len() > 2 { &[] } else { &["--inbox", "in"] };
+        let error = refused(at, &[&["replay", &file], wrong].concat());
+        assert!(error.contains("was run on another inbox (mails "), "{error}");
+        assert!(error.ends_with("give the one of the run with --inbox PATH"), "{error}");
         let full: Value =
             serde_json::from_str(&fs::read_to_string(at.join("full.json")).unwrap()).unwrap();
         assert!(full["events"].as_array().is_some_and(|events| events.len() > 100));

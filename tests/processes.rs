@@ -196,6 +196,26 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Every server has everything that was acknowledged.
+    async fn expect_all(&self, ensemble: &Ensemble) {
+        for index in 0..3 {
+            let client = ensemble.client_of(index).await;
+            client.sync("/written").await.unwrap();
+            let children = client.list_children("/written").await.unwrap();
+            assert!(children.len() >= self.acknowledged.len());
+            for (path, expected) in &self.acknowledged {
+                let (data, stat) = client
+                    .get_data(path)
+                    .await
+                    .unwrap_or_else(|error| panic!("server {} lost {path}: {error}", index + 1));
+                assert_eq!(&data, expected, "{path} on server {}", index + 1);
+                assert_eq!(stat.version, 0, "{path} on server {}", index + 1);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_acknowledged_write_outlives_the_leader_that_was_killed() {
     let mut ensemble = Ensemble::start().await;
@@ -216,20 +236,51 @@ async fn every_acknowledged_write_outlives_the_leader_that_was_killed() {
     ensemble.serves(leader).await;
     writer.write_acknowledged(&mut ensemble, 50).await;
 
-    for index in 0..3 {
-        let client = ensemble.client_of(index).await;
-        client.sync("/written").await.unwrap();
-        let children = client.list_children("/written").await.unwrap();
-        assert!(children.len() >= writer.acknowledged.len());
-        for (path, expected) in &writer.acknowledged {
-            let (data, stat) = client
-                .get_data(path)
-                .await
-                .unwrap_or_else(|error| panic!("server {} lost {path}: {error}", index + 1));
-            assert_eq!(&data, expected, "{path} on server {}", index + 1);
-            assert_eq!(stat.version, 0, "{path} on server {}", index + 1);
-        }
+    writer.expect_all(&ensemble).await;
+}
+
+/// What a server says at its end, as it says it once.
+const STOPPED: &str = "stopped: all that was acknowledged is on disk";
+
+#[cfg(unix)]
+#[tokio::test]
+async fn servers_that_are_asked_to_end_do_so_in_order_and_lose_nothing() {
+    let mut ensemble = Ensemble::start().await;
+    let client = ensemble.client().await;
+    client.create("/written", b"", PERSISTENT).await.unwrap();
+    let mut writer = Writer { client, next: 0, acknowledged: BTreeMap::new() };
+    writer.write_acknowledged(&mut ensemble, 100).await;
+
+    // The leader in the middle of a burst; then a follower; then one that has no majority any more.
+    let leader = ensemble.leader().await;
+    let end = |server: &mut Server, signal| {
+        assert_eq!(server.ask_to_end(signal), Some(0), "{}", server.log());
+        assert_eq!(server.log().matches(STOPPED).count(), 1, "{}", server.log());
+    };
+    writer.write(&mut ensemble, 1_000, |ensemble| end(&mut ensemble.servers[leader], "TERM")).await;
+    writer.write_acknowledged(&mut ensemble, 50).await;
+    let (second, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    end(&mut ensemble.servers[second], "INT");
+    end(&mut ensemble.servers[third], "TERM");
+
+    for server in &mut ensemble.servers {
+        server.start(&[]);
     }
+    for index in 0..3 {
+        ensemble.serves(index).await;
+    }
+    writer.expect_all(&ensemble).await;
+}
+
+#[tokio::test]
+async fn a_server_whose_log_nobody_reads_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut servers = Server::ensemble(folder.path(), 1);
+    servers[0].start_without_reader(&["--initialise"]);
+    let ensemble = Ensemble { servers, _folder: folder };
+    ensemble.serves(0).await;
+    let client = ensemble.client().await;
+    client.create("/served", b"", PERSISTENT).await.unwrap();
 }
 
 #[tokio::test]

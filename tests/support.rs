@@ -26,6 +26,26 @@ impl Killed {
         Self(command.spawn().expect("the binary was built for this test"))
     }
 
+    /// Sends it a signal: `TERM`, `INT`.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("there is a kill");
+        assert!(sent.success(), "no SIG{name} for {id}");
+    }
+
+    /// The exit code with which it ends by itself.
+    #[track_caller]
+    pub(crate) fn ends(mut self) -> Option<i32> {
+        let (sender, receiver) = mpsc::channel();
+        let id = self.0.id();
+        thread::spawn(move || {
+            // The test may have given up.
+            let _ = sender.send(self.0.wait().expect("it is our child").code());
+        });
+        receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("process {id} does not end"))
+    }
+
     /// How it ends when nobody reads what it prints, and what it says to that.
     pub(crate) fn without_reader(mut self) -> (Option<i32>, String) {
         drop(self.0.stdout.take());
@@ -144,10 +164,21 @@ impl Server {
 
     /// Starts the process. What it logs is kept beside its configuration.
     pub(crate) fn start(&mut self, options: &[&str]) {
+        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
+        self.start_logging(log.into(), options);
+    }
+
+    /// Starts the process with a log that breaks at the first word.
+    pub(crate) fn start_without_reader(&mut self, options: &[&str]) {
+        self.start_logging(Stdio::piped(), options);
+        let process = self.process.as_mut().expect("just started");
+        drop(process.0.stderr.take().expect("it is piped"));
+    }
+
+    fn start_logging(&mut self, log: Stdio, options: &[&str]) {
         let config = self.config.to_str().expect("a path of ours is UTF-8").to_owned();
         let mut arguments = vec!["serve", "coordination", "--config", &config];
         arguments.extend(options);
-        let log = File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = mailstorm(Path::new("."), &arguments);
         command.stdout(Stdio::null()).stderr(log);
         self.process = Some(Killed::start(&mut command));
@@ -156,6 +187,14 @@ impl Server {
     /// Kills the process with SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.process = None;
+    }
+
+    /// Asks the process to end, by a signal, and waits until it has. Returns its exit code.
+    #[cfg(unix)]
+    pub(crate) fn ask_to_end(&mut self, signal: &str) -> Option<i32> {
+        let process = self.process.take().expect("it runs");
+        process.signal(signal);
+        process.ends()
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -16,7 +16,7 @@ use mailstorm_mail::pipeline::{Launcher, Processor, ProcessorDied, Supervisor, W
 use mailstorm_mail::processing::{Judgement, Processed, process};
 use mailstorm_mail::samples;
 use mailstorm_mail::sink::serve_sink;
-use mailstorm_record::{Event, Happening, Setting, Settings};
+use mailstorm_record::{Event, Happening, InboxMark, Setting, Settings, TraceHash};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::stream::Stream;
 use mailstorm_world::{NodeSpec, Process, Progress, Scenario, SimPlatform, Topology};
@@ -54,6 +54,8 @@ pub struct MailClaims {
 /// sweep does it once per mail, and every worker of every run looks it up.
 struct Mails {
     inbox: Inbox,
+    /// Of the whole inbox, of which a setting may take a part.
+    mark: InboxMark,
     processed: BTreeMap<Arc<str>, Processed>,
 }
 
@@ -63,7 +65,7 @@ impl Mails {
         let inbox = Inbox::new(self.inbox.mails().iter().take(count).cloned());
         let of = |mail: &Mail| (mail.id.clone(), self.processed[&mail.id].clone());
         let processed = inbox.mails().iter().map(of).collect();
-        Self { inbox, processed }
+        Self { inbox, mark: self.mark, processed }
     }
 }
 
@@ -83,7 +85,8 @@ impl MailClaims {
             )
             .and("batch", "mails that a worker claims at once", BATCH, 1..=BATCH_MAX)
             .and("mails", "mails of the inbox, from its first", count, 1..=count);
-        let mails = Arc::new(Mails { inbox, processed });
+        let mark = InboxMark { mails: count, digest: TraceHash(inbox.digest()) };
+        let mails = Arc::new(Mails { inbox, mark, processed });
         Self { mails, scale, ensemble: ensemble_of(SERVERS, 0) }
     }
 
@@ -182,6 +185,10 @@ impl Scenario for MailClaims {
             goals.retain(|goal| goal.name != "dead_letter");
         }
         goals
+    }
+
+    fn inbox(&self) -> Option<InboxMark> {
+        Some(self.mails.mark)
     }
 
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {

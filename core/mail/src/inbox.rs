@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use mail_parser::mailbox::mbox::MessageIterator;
+use mailstorm_shared::StateHasher;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub const MAILS_MAX: usize = 100_000;
 pub const INBOX_BYTES_MAX: u64 = 1 << 30;
 
 /// One mail, unparsed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mail {
     /// Unique in its inbox and stable: the file's path below the inbox, or `name.mbox#0001`.
     pub id: Arc<str>,
@@ -121,6 +122,11 @@ impl Inbox {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.mails.is_empty()
+    }
+
+    /// A hash of all ids and bytes, equal for equal inboxes on every machine.
+    pub fn digest(&self) -> u64 {
+        StateHasher::of(&self.mails)
     }
 }
 
@@ -286,6 +292,23 @@ mod tests {
         let inbox = Inbox::open(folder.path()).unwrap();
         assert_eq!(inbox.mails().iter().map(|m| &m.raw[..]).collect::<Vec<_>>(), [b"1", b"2"]);
         assert_ne!(inbox.mails()[0].id, inbox.mails()[1].id);
+    }
+
+    #[test]
+    fn a_digest_tells_inboxes_apart_by_ids_bytes_and_order() {
+        let mail = |id: &str, raw: &'static str| Mail { id: id.into(), raw: raw.into() };
+        let digest = |mails: &[Mail]| Inbox::new(mails.to_vec()).digest();
+        let (a, b) = (mail("a", "x"), mail("b", "y"));
+        let both = digest(&[a.clone(), b.clone()]);
+        assert_eq!(both, digest(&[a.clone(), b.clone()]));
+        for other in [
+            &[b.clone(), a.clone()][..],
+            &[mail("a", "x")],
+            &[a, mail("b", "z")],
+            &[mail("a", "xby")],
+        ] {
+            assert_ne!(both, digest(other));
+        }
     }
 
     #[test]

@@ -1,54 +1,46 @@
 //! The command line: what can be asked for, and how it is spelt.
+//!
+//! Without the feature `laboratory` there is only what a server needs.
 
-use crate::given::Given;
-use clap::{Args, Parser, Subcommand, ValueHint};
-use std::fmt;
-use std::ops::RangeInclusive;
+#[cfg(feature = "laboratory")]
+mod laboratory;
+
+#[cfg(feature = "laboratory")]
+pub(crate) use laboratory::*;
+
+use clap::{Parser, Subcommand, ValueHint};
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
-/// The seeds of a storm of which nothing else is said.
-pub(crate) const DEFAULT_SEEDS: RangeInclusive<u64> = 1..=200;
-
-/// Storms a real coordination service in a world made of one seed, and proves that every e-mail was
-/// processed exactly once, or hands over a seed that anyone can replay.
-///
-/// Without a command: `mailstorm storm mail-claims --seeds 1..200`.
+#[cfg_attr(
+    feature = "laboratory",
+    doc = "Storms a real coordination service in a world made of one seed, and proves that every e-mail was\n\
+           processed exactly once, or hands over a seed that anyone can replay.\n\n\
+           Without a command: `mailstorm storm mail-claims --seeds 1..200`."
+)]
+#[cfg_attr(
+    not(feature = "laboratory"),
+    doc = "A real coordination service, without its laboratory."
+)]
 #[derive(Debug, Parser)]
 #[command(
     name = "mailstorm",
     version,
     after_help = "Exit codes: 0 pass, 1 violation, 2 unknown, 3 usage or tool error, 4 not deterministic."
 )]
+#[cfg_attr(not(feature = "laboratory"), command(arg_required_else_help = true))]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-impl Arguments {
-    /// The storm of a command line that says nothing.
-    pub(crate) fn default_storm() -> StormArguments {
-        let said = Self::parse_from(["mailstorm", "storm"]);
-        match said.command {
-            Some(Command::Storm(storm)) => storm,
-            _ => unreachable!("'storm' is the command just given"),
-        }
-    }
-}
-
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run scenarios under many seeds, each a different storm, and judge every run.
-    Storm(StormArguments),
-    /// Run one seed again, with everything recorded, and print what it shows.
-    Replay(ReplayArguments),
-    /// List the scenarios.
-    Scenarios,
-    /// The museum of defects: historical bugs that can be planted, to see who finds them.
-    Museum(MuseumArguments),
+    /// Something in the laboratory.
+    #[cfg(feature = "laboratory")]
+    #[command(flatten)]
+    Laboratory(LaboratoryCommand),
     /// Run a real server on sockets and files.
     Serve {
         /// Which service.
@@ -60,64 +52,6 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-}
-
-/// `mailstorm storm`.
-#[derive(Debug, Args)]
-pub(crate) struct StormArguments {
-    /// Which scenarios; all of them are listed by `mailstorm scenarios`.
-    #[arg(value_name = "SCENARIO", default_value = "mail-claims")]
-    pub(crate) scenarios: Vec<String>,
-    /// How many seeds, from 1, or which: `200`, `7..7`, `1000..1999`.
-    #[arg(long, value_name = "N|A..B", default_value_t = Seeds(DEFAULT_SEEDS))]
-    pub seeds: Seeds,
-    /// Go on with further seeds until this much real time has passed: `90s`, `10m`, `2h`.
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
-    pub time: Option<Duration>,
-    /// How many seeds to run at the same time [default: one per processor].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub jobs: Option<u16>,
-    /// What every seed runs.
-    #[command(flatten)]
-    pub given: Given,
-    /// Write the results for machines: one object, `-` for the terminal.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub json: Option<PathBuf>,
-    /// Where runs with a violation are written, with their plan.
-    #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
-    pub out: PathBuf,
-    /// Run this many of the seeds a second time and compare the traces; `all` for every seed.
-    #[arg(long, value_name = "N", default_value = "0")]
-    pub verify: Verify,
-}
-
-/// `mailstorm replay`.
-#[derive(Debug, Args)]
-pub(crate) struct ReplayArguments {
-    /// A scenario's name (then `--seed` is needed), or the file of a run or a case:
-    /// `runs/mail-claims/42/run.json`, `case.toml`.
-    #[arg(value_name = "SCENARIO|FILE")]
-    pub what: String,
-    /// The seed to run again.
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
-    /// What else is given; it has its way over what the file says.
-    #[command(flatten)]
-    pub given: Given,
-    /// Print every event of the run, one a line.
-    #[arg(long)]
-    pub trace: bool,
-    /// Write the whole run for machines: plan, events, verdict; `-` for the terminal.
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub json: Option<PathBuf>,
-}
-
-/// `mailstorm museum`.
-#[derive(Debug, Args)]
-pub(crate) struct MuseumArguments {
-    /// Print the exhibits: name, report, and what goes wrong.
-    #[arg(long, required = true)]
-    pub list: bool,
 }
 
 /// `mailstorm serve`.
@@ -135,78 +69,6 @@ pub(crate) enum Service {
     },
 }
 
-/// A range of seeds, never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seeds(pub RangeInclusive<u64>);
-
-impl FromStr for Seeds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const EXPECTED: &str = "expected a count like 200, or a range like 1..200";
-        let number = |part: &str| {
-            part.trim().parse::<u64>().map_err(|_| format!("'{part}' is no seed: {EXPECTED}"))
-        };
-        match text.split_once("..") {
-            None => match number(text)? {
-                0 => Err(format!("no seed at all: {EXPECTED}")),
-                count => Ok(Self(1..=count)),
-            },
-            Some((first, last)) => {
-                let (first, last) = (number(first)?, number(last.trim_start_matches('='))?);
-                if first > last {
-                    return Err(format!("the range is empty: {first} comes after {last}"));
-                }
-                Ok(Self(first..=last))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Seeds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}..{}", self.0.start(), self.0.end())
-    }
-}
-
-/// How many seeds are run twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verify(pub u64);
-
-impl FromStr for Verify {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "all" {
-            return Ok(Self(u64::MAX));
-        }
-        text.parse().map(Self).map_err(|_| "expected a number of seeds, or 'all'".to_owned())
-    }
-}
-
-impl fmt::Display for Verify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == u64::MAX { f.write_str("all") } else { write!(f, "{}", self.0) }
-    }
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let expected = || format!("'{text}' is no time: expected something like 90s, 10m or 2h");
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().map_err(|_| expected())?;
-    let seconds = match &text[digits.len()..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => return Err(expected()),
-    };
-    number
-        .checked_mul(seconds)
-        .filter(|&seconds| seconds > 0)
-        .map(Duration::from_secs)
-        .ok_or_else(expected)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,24 +77,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn seeds_are_a_count_or_a_range() {
-        let seeds = |text: &str| text.parse::<Seeds>().map(|s| s.0);
-        assert_eq!(seeds("200"), Ok(1..=200));
-        assert_eq!(seeds("7..7"), Ok(7..=7));
-        assert_eq!(seeds("10..=12"), Ok(10..=12));
-        for wrong in ["", "0", "-3", "5..4", "a..b", "1..", "..9", "99999999999999999999"] {
-            assert!(seeds(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_time_has_a_unit() {
-        assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
-        for wrong in ["10", "m", "0s", "1.5h", "10 m", "99999999999999999999h", "10µ"] {
-            assert!(parse_duration(wrong).is_err(), "{wrong}");
-        }
     }
 }

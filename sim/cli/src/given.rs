@@ -8,7 +8,7 @@ use crate::museum::find_defect;
 use clap::{Args, ValueHint};
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::case::VERSION;
-use mailstorm_record::{Case, Plan, Run, SettingError, Settings};
+use mailstorm_record::{Case, InboxMark, Plan, Run, SettingError, Settings};
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario, with_settings};
 use std::fs;
@@ -120,6 +120,14 @@ pub(crate) fn wanted(what: &str, seed: Option<u64>, given: &Given) -> Result<Wan
     let mut wanted = if Path::new(what).is_file() {
         from_file(what, seed, given, inbox.as_ref())?
     } else {
+        // No scenario has such a name, so it is meant to be a file.
+        if what.contains(['/', '\\']) || what.ends_with(".json") || what.ends_with(".toml") {
+            let wrong = if Path::new(what).is_dir() { "is a folder" } else { "does not exist" };
+            return Err(Failure::new(format!(
+                "{what} {wrong}: give the run.json that 'mailstorm storm' wrote, a case, or a scenario and \
+                 --seed S"
+            )));
+        }
         let Some(seed) = seed else {
             return Err(Failure::new(format!(
                 "which seed of '{what}'? add --seed S, or give the file of a run"
@@ -145,18 +153,22 @@ fn from_file(
     let text = fs::read_to_string(file)
         .map_err(|error| Failure::new(format!("cannot read {file}: {error}; check the path")))?;
     let is_case = file.ends_with(".toml");
+    let mut mark = None;
     let mut case = if is_case {
         Case::head(&text, file).map_err(|error| {
             Failure::new(format!("{error}; give a case, or a plan with --plan and a scenario"))
         })?
     } else {
-        Case::of(&Run::parse(&text).map_err(|error| {
+        let run = Run::parse(&text).map_err(|error| {
             Failure::new(format!("{file}: {error}; give a run.json that 'mailstorm storm' wrote"))
-        })?)
+        })?;
+        mark = run.inbox;
+        Case::of(&run)
     };
     case.settings.0.extend(given.settings().0);
     let scenario = find(&case.scenario, inbox, &case.settings)
         .map_err(|failure| Failure::new(format!("{file}: {failure}")))?;
+    expect_inbox(file, mark, &scenario, given)?;
     let nodes = scenario.topology().names();
     if is_case {
         let read = Case::read(&text, file, &nodes).map_err(|e| Failure::new(e.to_string()))?;
@@ -184,6 +196,25 @@ fn from_file(
         plan: Some(case.plan).filter(|_| !is_drawn),
         fingerprint: case.fingerprint,
     })
+}
+
+/// On another inbox it would be another run.
+fn expect_inbox(
+    file: &str,
+    then: Option<InboxMark>,
+    scenario: &Arc<dyn Scenario>,
+    given: &Given,
+) -> Result<(), Failure> {
+    let (Some(then), Some(now)) = (then, scenario.inbox()) else { return Ok(()) };
+    if then == now {
+        return Ok(());
+    }
+    let this = given.inbox.as_ref().map_or("the sample inbox", |_| "the inbox given");
+    Err(Failure::new(format!(
+        "{file} was run on another inbox (mails {}, digest {}) than {this} (mails {}, digest {}): give the \
+         one of the run with --inbox PATH",
+        then.mails, then.digest, now.mails, now.digest
+    )))
 }
 
 /// The scenario of this name, with these numbers.

@@ -6,31 +6,32 @@
 
 mod args;
 mod failure;
+#[cfg(feature = "laboratory")]
 mod given;
+#[cfg(feature = "laboratory")]
 mod museum;
+#[cfg(feature = "laboratory")]
 mod progress;
+#[cfg(feature = "laboratory")]
 mod replay;
 mod serve;
+#[cfg(feature = "laboratory")]
 mod storm;
 
+#[cfg(feature = "laboratory")]
+use args::LaboratoryCommand;
 use args::{Arguments, Command};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use failure::{ExitCode, Failure};
-use mailstorm_record::Setting;
 use std::io::Write;
 
 fn main() -> std::process::ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are no errors; the text goes where clap sends it.
-            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Pass };
-            // A closed terminal cannot be told anything.
-            let _ = error.print();
-            return code.into();
-        }
+    let ended = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments),
+        Err(error) => misspelt(&error),
     };
-    match run(arguments) {
+    match ended {
         Ok(code) => code.into(),
         Err(failure) => {
             tell(&format!("error: {failure}"));
@@ -39,13 +40,36 @@ fn main() -> std::process::ExitCode {
     }
 }
 
+/// What comes of a command line that is no command: help and version are printed, the rest is an error.
+fn misspelt(error: &clap::Error) -> Result<ExitCode, Failure> {
+    let text = error.render();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            print(&text.to_string()).map(|()| ExitCode::Pass)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            tell(text.to_string().trim_end());
+            Ok(ExitCode::Usage)
+        }
+        // The usage and the hint at the help are left out: what is said fits on a line.
+        _ => {
+            let text = text.to_string();
+            let said = text.split("\n\nUsage:").next().unwrap_or_default();
+            let said = said.split("\n\nFor more information").next().unwrap_or_default();
+            let said = said.trim_start_matches("error: ").replace("\n\n", "; ");
+            Err(Failure::new(format!("{said}; '--help' says more")))
+        }
+    }
+}
+
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
-        None => storm::storm(&Arguments::default_storm()),
-        Some(Command::Storm(storm)) => storm::storm(&storm),
-        Some(Command::Replay(replay)) => replay::replay(&replay),
-        Some(Command::Scenarios) => scenarios(),
-        Some(Command::Museum(museum)) => museum::museum(&museum),
+        #[cfg(feature = "laboratory")]
+        None => experiment(&LaboratoryCommand::default_storm()),
+        #[cfg(feature = "laboratory")]
+        Some(Command::Laboratory(command)) => experiment(&command),
+        #[cfg(not(feature = "laboratory"))]
+        None => unreachable!("clap asks for a command"),
         Some(Command::Serve { service }) => serve::serve(&service),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -56,18 +80,14 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
 }
 
-fn scenarios() -> Result<ExitCode, Failure> {
-    let all = mailstorm_scenarios::all(None);
-    let width = all.iter().map(|scenario| scenario.name().len()).max().unwrap_or(0);
-    let mut out = String::new();
-    for scenario in &all {
-        out += &format!("{:width$}  {}\n", scenario.name(), scenario.about());
-        for Setting { name, about, default, min, max, .. } in scenario.settings() {
-            out += &format!("{:width$}    --set {name}={default}  {about}, {min} to {max}\n", "");
-        }
+#[cfg(feature = "laboratory")]
+fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
+    match command {
+        LaboratoryCommand::Storm(storm) => storm::storm(storm),
+        LaboratoryCommand::Replay(replay) => replay::replay(replay),
+        LaboratoryCommand::Scenarios => storm::scenarios(),
+        LaboratoryCommand::Museum(museum) => museum::museum(museum),
     }
-    print(&out)?;
-    Ok(ExitCode::Pass)
 }
 
 /// Writes to standard output. A reader that has gone (`| head`) is no failure of ours.

@@ -5,7 +5,7 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::{find, open_inbox, read_plan};
 use crate::progress::Progress;
 use crate::replay;
-use mailstorm_record::{Plan, Run};
+use mailstorm_record::{Plan, Run, Setting};
 use mailstorm_reports::{Summary, Tally, Totals, WallClock, markdown, text, violation_lines};
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
@@ -57,6 +57,21 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     }
     report?;
     Ok(code)
+}
+
+/// Prints what there is to storm.
+pub(crate) fn scenarios() -> Result<ExitCode, Failure> {
+    let all = mailstorm_scenarios::all(None);
+    let width = all.iter().map(|scenario| scenario.name().len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for scenario in &all {
+        out += &format!("{:width$}  {}\n", scenario.name(), scenario.about());
+        for Setting { name, about, default, min, max, .. } in scenario.settings() {
+            out += &format!("{:width$}    --set {name}={default}  {about}, {min} to {max}\n", "");
+        }
+    }
+    crate::print(&out)?;
+    Ok(ExitCode::Pass)
 }
 
 /// Prints a summary; beside the results for machines, if those have standard output to themselves.

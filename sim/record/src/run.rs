@@ -20,6 +20,9 @@ pub struct Run {
     pub scenario: String,
     /// The seed.
     pub seed: u64,
+    /// The inbox it was made with, if the scenario has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<InboxMark>,
     /// The defect that was planted, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defect: Option<Defect>,
@@ -33,6 +36,15 @@ pub struct Run {
     /// Everything that happened, in order, if it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<Event>>,
+}
+
+/// By what an inbox is known again. Where it lies is the affair of one machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxMark {
+    /// How many mails it has.
+    pub mails: u64,
+    /// A hash of all their ids and bytes.
+    pub digest: TraceHash,
 }
 
 /// What came of a run.
@@ -164,6 +176,7 @@ mod tests {
             format: RUN_FORMAT,
             scenario: "mail-claims".into(),
             seed: u64::MAX,
+            inbox: Some(InboxMark { mails: 2, digest: TraceHash(0xbeef) }),
             defect: Some(Defect::AckBeforeSync),
             settings: Settings([("servers".to_owned(), 3)].into()),
             plan: Plan::default(),

@@ -125,6 +125,7 @@ fn record(
         format: RUN_FORMAT,
         scenario,
         seed: spec.seed,
+        inbox: spec.scenario.inbox(),
         defect: spec.defect,
         settings: Settings::of(&spec.scenario.settings()),
         plan,

@@ -5,7 +5,7 @@
 
 use crate::platform::SimPlatform;
 use mailstorm_checkers::{Goal, Suite};
-use mailstorm_record::{Event, NodeName, Plan, Setting, SettingError, Settings};
+use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, SettingError, Settings};
 use mailstorm_shared::{Defects, Millis, ServerId};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -44,6 +44,10 @@ pub trait Scenario: Send + Sync {
     /// [`Settings::apply`] accepts: whoever has settings has this, too.
     fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {
         let _ = settings;
+        None
+    }
+    /// The inbox, if there is one: a replay needs the same.
+    fn inbox(&self) -> Option<InboxMark> {
         None
     }
     /// Times and bounds.
