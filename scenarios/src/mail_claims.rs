@@ -172,8 +172,7 @@ impl Scenario for MailClaims {
             let word = if *id == poison { "poison" } else { processed.judgement.word() };
             (id.clone(), word.into())
         });
-        nodes::ensemble_checkers(&self.ensemble, self.limits())
-            .with(ExactlyOnce::with_verdicts(expected))
+        nodes::ensemble_checkers(&self.ensemble, self.limits()).with(ExactlyOnce::new(expected))
     }
 
     fn goals(&self) -> Vec<Goal> {

@@ -230,6 +230,8 @@ pub enum Observation {
     },
     /// The sink took a mail's result: this is the effect that must happen once.
     SinkAccepted {
+        /// What tokens are compared within: the claim.
+        resource: Arc<str>,
         /// The mail's id.
         mail: Arc<str>,
         /// Who sent it.

@@ -22,8 +22,9 @@ pub(crate) fn ensemble(voters: u8) -> Ensemble {
     Ensemble::new((1..=voters).map(s), []).expect("tests have voters")
 }
 
-pub(crate) fn mails(names: &[&str]) -> Vec<Arc<str>> {
-    names.iter().map(|name| Arc::from(*name)).collect()
+/// These mails, each of which is ham.
+pub(crate) fn mails(names: &[&str]) -> Vec<(Arc<str>, Arc<str>)> {
+    names.iter().map(|name| (Arc::from(*name), "ham".into())).collect()
 }
 
 /// The digest that honest servers compute for a transaction.
@@ -124,6 +125,15 @@ impl History {
         self.push(Some(node.into()), Happening::DiskDamaged)
     }
 
+    pub(crate) fn fault_began(self, index: usize, nodes: &[&str]) -> Self {
+        let nodes = nodes.iter().map(|node| NodeName::from(*node)).collect();
+        self.push(None, Happening::FaultBegan { index, kind: "test".into(), nodes })
+    }
+
+    pub(crate) fn fault_ended(self, index: usize) -> Self {
+        self.push(None, Happening::FaultEnded { index })
+    }
+
     pub(crate) fn phase(self, name: &str) -> Self {
         self.push(None, Happening::Phase { name: name.into() })
     }
@@ -131,17 +141,7 @@ impl History {
     // Servers.
 
     pub(crate) fn server_started(self, server: u8, snapshot: Zxid, last_logged: Zxid) -> Self {
-        let epoch = last_logged.epoch();
-        self.server(
-            server,
-            Observation::ServerStarted {
-                server: s(server),
-                epoch,
-                snapshot,
-                last_logged,
-                votes: true,
-            },
-        )
+        self.started(server, last_logged.epoch().0, [snapshot, last_logged], true)
     }
 
     pub(crate) fn server_started_without_vote(
@@ -150,17 +150,34 @@ impl History {
         snapshot: Zxid,
         last_logged: Zxid,
     ) -> Self {
-        let epoch = last_logged.epoch();
+        self.started(server, last_logged.epoch().0, [snapshot, last_logged], false)
+    }
+
+    /// Without a snapshot, in an epoch of which it may have no transaction yet.
+    pub(crate) fn server_started_in(self, server: u8, epoch: u32, last_logged: Zxid) -> Self {
+        self.started(server, epoch, [Zxid::ZERO, last_logged], true)
+    }
+
+    fn started(self, server: u8, epoch: u32, logged: [Zxid; 2], votes: bool) -> Self {
+        let [snapshot, last_logged] = logged;
+        let id = s(server);
+        let epoch = Epoch(epoch);
         self.server(
             server,
-            Observation::ServerStarted {
-                server: s(server),
-                epoch,
-                snapshot,
-                last_logged,
-                votes: false,
-            },
+            Observation::ServerStarted { server: id, epoch, snapshot, last_logged, votes },
         )
+    }
+
+    pub(crate) fn promised(self, servers: &[u8], epoch: u32) -> Self {
+        self.all(servers, |history, server| {
+            let (id, epoch) = (s(server), Epoch(epoch));
+            history.server(server, Observation::EpochAccepted { server: id, epoch })
+        })
+    }
+
+    /// Leads, with the promises of the first three servers.
+    pub(crate) fn elected(self, server: u8, epoch: u32, last_logged: Zxid) -> Self {
+        self.promised(&[1, 2, 3], epoch).leads(server, epoch, last_logged)
     }
 
     pub(crate) fn looking(self, server: u8) -> Self {
@@ -320,6 +337,16 @@ impl History {
         )
     }
 
+    pub(crate) fn gave_up(self, client: u32, session: i64, path: &str) -> Self {
+        let session = SessionId(session);
+        self.client(client, Observation::WatchGivenUp { client, session, path: path.into() })
+    }
+
+    pub(crate) fn protocol_broken(self, client: u32, session: i64) -> Self {
+        let session = SessionId(session);
+        self.client(client, Observation::ProtocolBroken { client, session, why: "test".into() })
+    }
+
     // Mail.
 
     pub(crate) fn attempted(self, mail: &str, worker: &str, token: u64, attempt: u32) -> Self {
@@ -328,18 +355,36 @@ impl History {
         self.push(Some(worker.into()), Happening::Observed { observation })
     }
 
+    /// The sink accepts a result of a claim that has the mail's name.
     pub(crate) fn accepted(self, mail: &str, worker: &str, token: u64) -> Self {
         self.accepted_as(mail, worker, token, "ham")
     }
 
     pub(crate) fn accepted_as(self, mail: &str, worker: &str, token: u64, verdict: &str) -> Self {
+        self.accepted_of(mail, mail, worker, token, verdict)
+    }
+
+    pub(crate) fn accepted_of(
+        self,
+        resource: &str,
+        mail: &str,
+        worker: &str,
+        token: u64,
+        verdict: &str,
+    ) -> Self {
         let observation = Observation::SinkAccepted {
+            resource: resource.into(),
             mail: mail.into(),
             worker: worker.into(),
             token,
             verdict: verdict.into(),
         };
         self.push(Some("sink".into()), Happening::Observed { observation })
+    }
+
+    /// Attempted for the first time, and accepted.
+    pub(crate) fn processed(self, mail: &str, worker: &str, token: u64) -> Self {
+        self.attempted(mail, worker, token, 1).accepted(mail, worker, token)
     }
 
     pub(crate) fn refused(self, mail: &str, worker: &str, token: u64, highest: u64) -> Self {

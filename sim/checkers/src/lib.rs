@@ -20,6 +20,7 @@ pub mod figure;
 pub mod servers;
 pub mod suite;
 
+mod clients;
 mod server_log;
 mod znodes;
 

@@ -111,13 +111,6 @@ impl Linearizable {
         Self::default()
     }
 
-    /// Gives up earlier: at this many configurations at a time, or steps for one key.
-    #[must_use]
-    pub fn bounded(mut self, configurations_max: usize, steps_max: u64) -> Self {
-        self.bounds = Bounds { configurations_max, steps_max };
-        self
-    }
-
     fn invoked(&mut self, node: Option<&NodeName>, me: u32, operation: u64, call: &Call) {
         match call.kind {
             CallKind::CreateEphemeral => _ = self.excluded.insert(Arc::clone(&call.path)),

@@ -9,18 +9,27 @@
 //! - a log has no holes (`hole`), and one place has one transaction: the same bytes on every server, for
 //!   ever (`rewritten`);
 //! - a server applies committed transactions only (`applied_uncommitted`), in the one order, without gap
-//!   or repetition (`applied_out_of_order`), with the bytes that were committed (`diverged`);
+//!   or repetition (`applied_out_of_order`), with the bytes that were committed, and to the same effect as
+//!   every other server (`diverged`);
 //! - a write is acknowledged only when it is committed (`acknowledged_uncommitted`) and the server that
 //!   answers has applied it (`acknowledged_unapplied`);
 //! - a snapshot that a server starts from or is sent contains committed transactions only
 //!   (`snapshot_uncommitted`); a log is never cut below what is committed (`truncated_committed`);
+//! - a server takes part in no epoch before one that it has promised (`promise_broken`), and a leader is
+//!   established only in an epoch that a majority has promised (`unpromised`); a restart remembers the
+//!   last epoch that the server followed in (`epoch_forgotten`), and has the history that the epoch it
+//!   names began with (`epoch_without_history`);
 //! - a restart finds everything that was durable (`recovery_lost`), unless the disk was damaged: then the
 //!   server does not vote (`voted_after_loss`), until it was synchronised and admitted; the servers that
 //!   vote and miss a committed transaction never are a majority (`endangered`).
 //!
 //! Sources: Zab (Junqueira, Reed, Serafini: "Zab: High-performance broadcast for primary-backup
 //! systems", DSN 2011), agreement, total order, and leader completeness; ZOOKEEPER-3911, 4785 (ack before
-//! the history is on disk), 4925 (holes), 3526 (TRUNC of committed data), 3144 (replicas that differ).
+//! the history is on disk), 4643 (an epoch on disk before its history), 1291 (a promise forgotten), 4925
+//! (holes), 3526 (TRUNC of committed data), 3144 (replicas that differ).
+//!
+//! What a majority is, is computed here and not asked of the ensemble under test: a mistake in its
+//! arithmetic would blind both.
 //!
 //! What a crash does: steps that were not durable may or may not have reached the disk, in order; the
 //! server's own word at its start tells which. A leader may be established late, after a newer one (its
@@ -32,14 +41,14 @@ use crate::server_log::{Logged, Recovery, ServerLog};
 use crate::servers::{PerServer, node_of, server_on};
 use crate::{Checker, Interests};
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
-use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId, Zxid};
+use mailstorm_shared::observation::Change;
+use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId, StateHasher, Zxid};
 use std::collections::BTreeMap;
 
 /// Follows every server's log.
 #[derive(Clone, Debug)]
 pub struct Quorum {
     ensemble: Ensemble,
-    disks_may_lie: bool,
     history: CommittedHistory,
     servers: PerServer<Server>,
     /// The newest epoch whose leader is established.
@@ -61,6 +70,16 @@ struct Server {
     damaged: bool,
     /// It started without a vote, and has not caught up since.
     voteless: bool,
+    /// Its tree began with a snapshot, whose rows may be of later moments than its name says, so that some
+    /// changes of the transactions up to here were made already. What is committed after it began to serve
+    /// is in no snapshot that it began with.
+    exact_after: Zxid,
+    /// The latest epoch that it promised, as far as its disk can know.
+    promised: Epoch,
+    /// The latest epoch that it ever promised, whatever became of its disk.
+    ever_promised: Epoch,
+    /// The latest epoch that it served in as a follower, as far as its disk can know.
+    followed: Epoch,
 }
 
 /// Transactions in the order in which they were committed: the one history.
@@ -76,6 +95,8 @@ pub(crate) struct Committed {
     digest: Option<u32>,
     /// The epoch of the leader that committed it, which may be later than the one that proposed it.
     by: Epoch,
+    /// A hash of what it changed, once a server has told.
+    changes: Option<u64>,
 }
 
 impl Committed {
@@ -120,7 +141,6 @@ impl Quorum {
     pub fn new(ensemble: Ensemble) -> Self {
         Self {
             ensemble,
-            disks_may_lie: false,
             history: CommittedHistory::default(),
             servers: PerServer::default(),
             newest_epoch: Epoch::default(),
@@ -128,17 +148,9 @@ impl Quorum {
         }
     }
 
-    /// For lessons about disks that report a sync they did not do: a restart may then find less than was
-    /// durable without anybody being to blame, until a majority misses something (`endangered`).
-    #[must_use]
-    pub fn with_lying_disks(mut self) -> Self {
-        self.disks_may_lie = true;
-        self
-    }
-
-    /// How many transactions were committed.
-    pub fn committed_count(&self) -> usize {
-        self.history.transactions.len()
+    /// Whether so many voters may decide: more than half of the configured whole.
+    fn decides(&self, voters: usize) -> bool {
+        2 * voters > self.ensemble.voters().len()
     }
 
     fn appended(&mut self, at: u64, server: ServerId, logged: Logged) -> Result<(), Violation> {
@@ -205,6 +217,7 @@ impl Quorum {
         let state = self.servers.get_mut(server);
         state.applied = position;
         state.may_skip = true;
+        state.exact_after = Zxid(u64::MAX);
         state.log.replace(zxid);
         Ok(())
     }
@@ -239,8 +252,8 @@ impl Quorum {
         &mut self,
         at: u64,
         server: ServerId,
-        snapshot: Zxid,
-        last_logged: Zxid,
+        epoch: Epoch,
+        [snapshot, last_logged]: [Zxid; 2],
         votes: bool,
     ) -> Result<(), Violation> {
         self.expect_committed_snapshot(at, server, snapshot)?;
@@ -249,6 +262,7 @@ impl Quorum {
         let state = self.servers.get_mut(server);
         state.applied = applied;
         state.may_skip = snapshot != Zxid::ZERO;
+        state.exact_after = if snapshot == Zxid::ZERO { Zxid::ZERO } else { Zxid(u64::MAX) };
         let recovery = state.log.recover(last, &self.history);
         state.log.settle(&self.history);
         let damaged = state.damaged;
@@ -256,9 +270,7 @@ impl Quorum {
             state.voteless = true;
             state.damaged = false;
         }
-        if let Recovery::Lost { durable } = recovery
-            && !self.disks_may_lie
-        {
+        if let Recovery::Lost { durable } = recovery {
             let detail = format!(
                 "{server} starts with a log that ends at {last}, but had {durable} on disk"
             );
@@ -270,7 +282,77 @@ impl Quorum {
                 return Err(broken("voted_after_loss", at, [server], detail));
             }
         }
+        if !damaged && votes {
+            self.expect_epoch_kept(at, server, epoch, last)?;
+        }
         if recovery == Recovery::Whole { Ok(()) } else { self.expect_not_endangered(at, server) }
+    }
+
+    /// A disk that was not damaged names the epoch that it held when the server last followed, or a later
+    /// one, and whoever names an epoch has its history: in the next election both count as one.
+    fn expect_epoch_kept(
+        &self,
+        at: u64,
+        server: ServerId,
+        epoch: Epoch,
+        last: Zxid,
+    ) -> Result<(), Violation> {
+        let followed = self.servers.get(server).map_or(Epoch::default(), |state| state.followed);
+        if epoch < followed {
+            let detail =
+                format!("{server} starts in epoch {epoch}, but had followed in epoch {followed}");
+            return Err(broken("epoch_forgotten", at, [server], detail));
+        }
+        match self.begins_after.get(&epoch) {
+            Some(begins_after) if last < *begins_after => {
+                let detail = format!(
+                    "{server} starts in epoch {epoch} with a log that ends at {last}, but the epoch began with a history up to {begins_after}"
+                );
+                Err(broken("epoch_without_history", at, [server], detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn promised(&mut self, at: u64, server: ServerId, epoch: Epoch) -> Result<(), Violation> {
+        self.expect_promise_kept(at, server, epoch)?;
+        let state = self.servers.get_mut(server);
+        state.promised = epoch;
+        state.ever_promised = state.ever_promised.max(epoch);
+        Ok(())
+    }
+
+    fn expect_promise_kept(
+        &mut self,
+        at: u64,
+        server: ServerId,
+        epoch: Epoch,
+    ) -> Result<(), Violation> {
+        let promised = self.servers.get_mut(server).promised;
+        if epoch >= promised {
+            return Ok(());
+        }
+        let detail = format!(
+            "{server} takes part in epoch {epoch} after it promised to take part in none before {promised}"
+        );
+        Err(broken("promise_broken", at, [server], detail))
+    }
+
+    fn follows(&mut self, at: u64, server: ServerId, epoch: Epoch) -> Result<(), Violation> {
+        self.expect_promise_kept(at, server, epoch)?;
+        let last = self.history.last();
+        let state = self.servers.get_mut(server);
+        state.exact_after = state.exact_after.min(last);
+        state.followed = epoch;
+        Ok(())
+    }
+
+    fn damaged(&mut self, server: ServerId) {
+        let state = self.servers.get_mut(server);
+        state.damaged = true;
+        // What was promised and followed may be forgotten with the rest.
+        state.promised = Epoch::default();
+        state.followed = Epoch::default();
     }
 
     /// The voters that miss the last committed transaction could elect a leader without it if they were
@@ -288,7 +370,7 @@ impl Quorum {
                     .is_none_or(|state| !state.voteless && !state.log.holds_durably(last.logged()))
             })
             .collect();
-        if missing.len() < self.ensemble.majority() {
+        if !self.decides(missing.len()) {
             return Ok(());
         }
         let detail = format!(
@@ -309,7 +391,11 @@ impl Quorum {
         last_logged: Zxid,
     ) -> Result<(), Violation> {
         let late = epoch < self.newest_epoch;
-        let (count, entries) = self.servers.get_mut(server).log.view(&self.history);
+        self.expect_promise_kept(at, server, epoch)?;
+        self.expect_promised_by_majority(at, server, epoch)?;
+        let state = self.servers.get_mut(server);
+        state.exact_after = state.exact_after.min(self.history.last());
+        let (count, entries) = state.log.view(&self.history);
         let needed = if late {
             self.history.transactions.partition_point(|committed| committed.by < epoch)
         } else {
@@ -341,7 +427,7 @@ impl Quorum {
         let end = end.or_else(|| self.history.get(count.checked_sub(1)?).map(Committed::logged));
         if let Some(end) = end {
             let holders = self.count_holders(end);
-            if holders < self.ensemble.majority() {
+            if !self.decides(holders) {
                 let detail = format!(
                     "{server} leads epoch {epoch}, but only {holders} of {} voters have its history up to {last_logged} on disk",
                     self.ensemble.voters().len()
@@ -354,6 +440,26 @@ impl Quorum {
         let fresh = entries.into_iter().filter(|e| e.zxid > committed && e.zxid <= last_logged);
         self.commit(fresh, epoch);
         Ok(())
+    }
+
+    fn expect_promised_by_majority(
+        &self,
+        at: u64,
+        leader: ServerId,
+        epoch: Epoch,
+    ) -> Result<(), Violation> {
+        let promised = |voter: &&ServerId| {
+            self.servers.get(**voter).is_some_and(|state| state.ever_promised >= epoch)
+        };
+        let promises = self.ensemble.voters().iter().filter(promised).count();
+        if self.decides(promises) {
+            return Ok(());
+        }
+        let detail = format!(
+            "{leader} leads epoch {epoch}, which {promises} of {} voters have promised",
+            self.ensemble.voters().len()
+        );
+        Err(broken("unpromised", at, [leader], detail))
     }
 
     fn quorum_committed(
@@ -402,7 +508,7 @@ impl Quorum {
         logged: Logged,
     ) -> Result<(), Violation> {
         let holders = self.count_holders(logged);
-        if holders >= self.ensemble.majority() {
+        if self.decides(holders) {
             return Ok(());
         }
         let zxid = logged.zxid;
@@ -433,6 +539,7 @@ impl Quorum {
             zxid: logged.zxid,
             digest: logged.digest,
             by,
+            changes: None,
         }));
         if self.history.transactions.len() > before {
             for state in self.servers.values_mut() {
@@ -447,28 +554,33 @@ impl Quorum {
         server: ServerId,
         zxid: Zxid,
         digest: u32,
+        changes: &Vec<Change>,
     ) -> Result<(), Violation> {
         let last = self.history.last();
         let state = self.servers.get_mut(server);
+        let is_exact = zxid > state.exact_after;
         if std::mem::take(&mut state.may_skip) && self.history.at(zxid).is_some() {
             state.applied = state.applied.max(self.history.position(zxid) - 1);
         }
         match self.history.transactions.get_mut(state.applied) {
             Some(next) if next.zxid == zxid => {
                 state.applied += 1;
-                match next.digest {
-                    Some(committed) if committed != digest => {
-                        let detail = format!(
-                            "{server} applied other bytes at {zxid} than were committed there"
-                        );
-                        Err(broken("diverged", at, [server], detail))
-                    }
-                    Some(_) => Ok(()),
-                    None => {
-                        next.digest = Some(digest);
-                        Ok(())
-                    }
+                if next.digest.is_some_and(|committed| committed != digest) {
+                    let detail =
+                        format!("{server} applied other bytes at {zxid} than were committed there");
+                    return Err(broken("diverged", at, [server], detail));
                 }
+                next.digest = Some(digest);
+                if !is_exact {
+                    return Ok(());
+                }
+                let changes = StateHasher::of(changes);
+                if *next.changes.get_or_insert(changes) == changes {
+                    return Ok(());
+                }
+                let detail =
+                    format!("{zxid} changed other things on {server} than on servers before it");
+                Err(broken("diverged", at, [server], detail))
             }
             Some(next) if zxid <= last => {
                 let detail = format!("{server} applied {zxid}, but {} was to be next", next.zxid);
@@ -538,7 +650,7 @@ impl Checker for Quorum {
             Happening::Observed { observation } => observation,
             Happening::DiskDamaged => {
                 if let Some(server) = server_on(event.node.as_ref()) {
-                    self.servers.get_mut(server).damaged = true;
+                    self.damaged(server);
                 }
                 return Ok(());
             }
@@ -549,8 +661,8 @@ impl Checker for Quorum {
                 self.appended(at, server, Logged { zxid, digest: Some(digest) })
             }
             Observation::Durable { server, zxid } => self.durable(at, server, zxid),
-            Observation::Applied { server, zxid, digest, .. } => {
-                self.applied(at, server, zxid, digest)
+            Observation::Applied { server, zxid, digest, ref changes } => {
+                self.applied(at, server, zxid, digest, changes)
             }
             Observation::QuorumCommitted { server, epoch, zxid } => {
                 self.quorum_committed(at, server, epoch, zxid)
@@ -563,8 +675,10 @@ impl Checker for Quorum {
             Observation::Leads { server, epoch, last_logged } => {
                 self.leads(at, server, epoch, last_logged)
             }
-            Observation::ServerStarted { server, snapshot, last_logged, votes, .. } => {
-                self.server_started(at, server, snapshot, last_logged, votes)
+            Observation::EpochAccepted { server, epoch } => self.promised(at, server, epoch),
+            Observation::Follows { server, epoch, .. } => self.follows(at, server, epoch),
+            Observation::ServerStarted { server, epoch, snapshot, last_logged, votes } => {
+                self.server_started(at, server, epoch, [snapshot, last_logged], votes)
             }
             _ => Ok(()),
         }

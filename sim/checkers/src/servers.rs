@@ -25,6 +25,11 @@ impl<T: Default> PerServer<T> {
         self.table.get(usize::from(server.number()))
     }
 
+    /// Every server up to the highest number touched.
+    pub fn known(&self) -> impl Iterator<Item = ServerId> {
+        (1..self.table.len()).filter_map(|number| ServerId::new(u8::try_from(number).ok()?))
+    }
+
     /// Every value up to the highest number touched, for changes that concern all of them.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.table.iter_mut()

@@ -6,7 +6,9 @@
 //!   (`own_write_missed`): the znode's mzxid, or for a list of children its pzxid, never falls; a znode
 //!   that was there is missing only when somebody deleted it, and one that was missing comes back only
 //!   with a later mzxid;
-//! - answers come in the order of the questions (`out_of_order`).
+//! - answers come in the order of the questions (`out_of_order`), and everything a server says can be
+//!   understood (`broken_protocol`): the network delivers what was sent, or nothing;
+//! - nothing is served to a session from a state in which it is closed (`served_after_close`).
 //!
 //! Sources: ZooKeeper's documentation, "Consistency Guarantees" (single system image, FIFO client order);
 //! ordered sequential consistency (Lev-Ari, Bortnikov, Keidar, Shraer, 2017).
@@ -18,12 +20,12 @@
 //! authentication, which the protocol answers out of line) take no part in it, nor do operations that
 //! ended without an answer.
 
-use crate::checker::violation;
+use crate::clients::{FollowsClients, Wrong, tell};
 use crate::znodes::{NO_NODE, parent_of};
 use crate::{Checker, Interests};
-use mailstorm_record::{Event, Happening, Verdict, Violation};
-use mailstorm_shared::observation::{Call, CallKind, Change, Outcome};
-use mailstorm_shared::{Observation, SessionId, Zxid};
+use mailstorm_record::{Event, Verdict, Violation};
+use mailstorm_shared::observation::{Call, CallKind, Change, EventKind, Outcome};
+use mailstorm_shared::{SessionId, Zxid};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ pub struct SessionOrder {
     last_applied: Zxid,
     /// When each znode was last deleted.
     deleted: BTreeMap<Arc<str>, Zxid>,
+    /// By which transaction each session was closed.
+    closed: BTreeMap<SessionId, Zxid>,
 }
 
 /// One client and the session it has.
@@ -64,12 +68,6 @@ struct Seen {
     at: Zxid,
     present: bool,
     own_write: bool,
-}
-
-/// What is wrong with an answer.
-struct Wrong {
-    kind: &'static str,
-    detail: String,
 }
 
 impl Client {
@@ -108,6 +106,19 @@ impl Client {
         }
         self.last_seen = zxid;
         Ok(())
+    }
+
+    fn expect_open(&self, closed: &BTreeMap<SessionId, Zxid>, zxid: Zxid) -> Result<(), Wrong> {
+        let Some(session) = self.session else { return Ok(()) };
+        match closed.get(&session) {
+            Some(closed) if zxid > *closed => {
+                let detail = format!(
+                    "was answered as of {zxid} in session {session}, which was closed by {closed}"
+                );
+                Err(Wrong { kind: "served_after_close", detail })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn done(&mut self, call: &Outstanding, zxid: Zxid, modified: Zxid) -> Result<(), Wrong> {
@@ -225,20 +236,22 @@ impl SessionOrder {
     pub fn new() -> Self {
         Self::default()
     }
+}
 
+impl FollowsClients for SessionOrder {
     fn applied(&mut self, zxid: Zxid, changes: &[Change]) {
         if zxid <= self.last_applied {
             return;
         }
         self.last_applied = zxid;
         for change in changes {
-            if let Change::Deleted { path } = change {
-                match self.deleted.get_mut(path) {
+            match change {
+                Change::Deleted { path } => match self.deleted.get_mut(path) {
                     Some(deleted) => *deleted = zxid,
-                    None => {
-                        self.deleted.insert(Arc::clone(path), zxid);
-                    }
-                }
+                    None => _ = self.deleted.insert(Arc::clone(path), zxid),
+                },
+                Change::SessionClosed { session } => _ = self.closed.insert(*session, zxid),
+                _ => {}
             }
         }
     }
@@ -275,6 +288,7 @@ impl SessionOrder {
         }
         if zxid != Zxid::ZERO {
             client.see_zxid(zxid)?;
+            client.expect_open(&self.closed, zxid)?;
         }
         match outcome {
             Outcome::Ok { zxid, modified, .. } => client.done(&call, *zxid, *modified),
@@ -285,6 +299,35 @@ impl SessionOrder {
             }
             Outcome::Failed { .. } | Outcome::Unknown => Ok(()),
         }
+    }
+
+    fn connected(&mut self, client: u32, session: SessionId) {
+        self.clients.entry(client).or_default().begin_session(session);
+    }
+
+    fn session_ended(&mut self, client: u32) {
+        let client = self.clients.entry(client).or_default();
+        client.session = None;
+        client.forget();
+    }
+
+    fn delivered(
+        &mut self,
+        client: u32,
+        _path: &Arc<str>,
+        _kind: EventKind,
+        zxid: Zxid,
+    ) -> Result<(), Wrong> {
+        // A catch-up after a reconnect has no place in the order.
+        if zxid == Zxid::ZERO {
+            return Ok(());
+        }
+        self.clients.entry(client).or_default().see_zxid(zxid)
+    }
+
+    fn protocol_broken(&mut self, why: &Arc<str>) -> Result<(), Wrong> {
+        let detail = format!("hung up, since what the server said makes no sense: {why}");
+        Err(Wrong { kind: "broken_protocol", detail })
     }
 }
 
@@ -301,38 +344,7 @@ impl Checker for SessionOrder {
     }
 
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
-        let Happening::Observed { observation } = &event.happening else { return Ok(()) };
-        let (client, result) = match observation {
-            Observation::Applied { zxid, changes, .. } => {
-                self.applied(*zxid, changes);
-                return Ok(());
-            }
-            Observation::Invoked { client, operation, call } => {
-                self.invoked(*client, *operation, call);
-                return Ok(());
-            }
-            Observation::Returned { client, operation, outcome } => {
-                (*client, self.returned(*client, *operation, outcome))
-            }
-            Observation::EventDelivered { client, zxid, .. } if *zxid != Zxid::ZERO => {
-                (*client, self.clients.entry(*client).or_default().see_zxid(*zxid))
-            }
-            Observation::ClientConnected { client, session, .. } => {
-                self.clients.entry(*client).or_default().begin_session(*session);
-                return Ok(());
-            }
-            Observation::ClientSessionEnded { client, .. } => {
-                let client = self.clients.entry(*client).or_default();
-                client.session = None;
-                client.forget();
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
-        result.map_err(|wrong| {
-            let detail = format!("client {client} {}", wrong.detail);
-            violation("session-order", wrong.kind, event.at_ns, event.node.clone(), detail)
-        })
+        tell("session-order", self, event)
     }
 
     fn finish(&mut self, _at_ns: u64) -> Verdict {
@@ -344,10 +356,9 @@ impl Checker for SessionOrder {
 mod tests {
     use super::*;
     use crate::history::{
-        History, children, create, delete, deleted, exists, failed, get, multi, ok, ok_with, other,
-        set, z,
+        History, children, closed, create, delete, deleted, exists, failed, get, multi, ok,
+        ok_with, other, set, z,
     };
-    use mailstorm_shared::observation::EventKind;
 
     fn session() -> History {
         History::new().connected(1, 7)
@@ -446,6 +457,25 @@ mod tests {
             .returned(1, 2, ok_with(z(1, 1), 0, 0, z(1, 1)))
             .returned(1, 1, ok_with(z(1, 2), 0, 1, z(1, 2)))
             .violates(SessionOrder::new(), "out_of_order");
+    }
+
+    #[test]
+    fn a_server_that_makes_no_sense_is_told() {
+        session().disconnected(1).reconnected(1, 7).passes(SessionOrder::new());
+        session().protocol_broken(1, 7).violates(SessionOrder::new(), "broken_protocol");
+    }
+
+    #[test]
+    fn an_answer_from_a_state_in_which_the_session_is_closed_is_told() {
+        let ended = || session().changed(1, z(1, 5), vec![closed(7)]);
+        let read = |history: History, counter| {
+            history.done(1, 1, get("/a"), ok_with(z(1, counter), 1, 0, z(1, 1)))
+        };
+        // A server that lags does not know it yet; the close itself has an answer, too.
+        read(ended(), 4).passes(SessionOrder::new());
+        read(ended(), 5).passes(SessionOrder::new());
+        read(ended(), 6).violates(SessionOrder::new(), "served_after_close");
+        read(ended().session_ended(1, 7, true).connected(1, 8), 6).passes(SessionOrder::new());
     }
 
     #[test]

@@ -8,36 +8,31 @@
 //!   something is acknowledged to it after that (`write_after_close`);
 //! - only a leader expires sessions (`expired_by_follower`), and not before their timeout has passed on
 //!   its own clock (`expired_early`) since it last heard of them: that is checked against what the leader
-//!   says, and, on its own, against when it was seen to hear of them (`expired_though_heard`);
+//!   says, and, on its own, against when it, or a follower that serves it well, was seen to hear of them
+//!   (`expired_though_heard`); a leader that is left in peace does expire whoever is silent (`outlived`);
 //! - a client is told that its session expired only after a leader has decided so, or some transaction has
 //!   closed it (`told_too_early`). (As in ZooKeeper, the decision need not be committed: should the leader
 //!   fail, the session's ephemerals stay a little longer than the client thinks.)
 //!
 //! Sources: ZooKeeper's programmer's guide, "ZooKeeper Sessions" and "Ephemeral Nodes"; ZOOKEEPER-3144
 //! (ephemerals that differ between servers); ZOOKEEPER-1208 and 2355 (ephemerals that outlive their
-//! session).
-//!
-//! What a leader hears itself counts exactly, apart from its clock's drift. What a follower hears reaches
-//! the leader with the next ping, so it counts only when the caller says how late a report can be, and
-//! only while the follower served that leader all the time and the leader was never asleep.
+//! session); ZOOKEEPER-1367 (sessions that a new leader does not follow never expire).
+
+mod expiry;
 
 use crate::checker::violation;
-use crate::servers::{PerServer, node_of, server_on};
+use crate::servers::{node_of, server_on};
 use crate::{Checker, Interests};
+use expiry::Expiry;
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
 use mailstorm_shared::observation::Change;
 use mailstorm_shared::{Millis, Observation, ServerId, SessionId, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// How much a node's clock may be off by default: one part in ten, far beyond any clock that is not broken.
-const DRIFT_PER_MILLE_MAX: u64 = 100;
-
 /// Follows sessions through the transactions applied, and compares who was heard with who expired.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Sessions {
-    drift_per_mille: u64,
-    report_lag_ms: Option<u64>,
     /// The last transaction that any server applied.
     last_applied: Zxid,
     open: BTreeMap<SessionId, Open>,
@@ -49,57 +44,19 @@ pub struct Sessions {
     owners: BTreeMap<Arc<str>, SessionId>,
     /// The transactions that changed something, in order.
     effective: Vec<Zxid>,
-    /// When each session was last heard of, and by whom.
-    heard: BTreeMap<SessionId, Vec<(ServerId, u64)>>,
-    servers: PerServer<Server>,
+    expiry: Expiry,
 }
 
 /// A session that is open.
 #[derive(Clone, Debug, Default)]
 struct Open {
-    timeout: Millis,
     ephemerals: BTreeSet<Arc<str>>,
 }
 
-/// What is known of a server's role.
-#[derive(Clone, Copy, Debug, Default)]
-struct Server {
-    leads: bool,
-    /// Whom it follows, and since when.
-    follows: Option<(ServerId, u64)>,
-    /// When it last woke up from a pause.
-    resumed_at_ns: Option<u64>,
-}
-
 impl Sessions {
-    /// A checker that counts what leaders hear themselves, on clocks that may drift by a tenth.
+    /// A checker for one ensemble and its clients, from their first session on.
     pub fn new() -> Self {
-        Self {
-            drift_per_mille: DRIFT_PER_MILLE_MAX,
-            report_lag_ms: None,
-            last_applied: Zxid::ZERO,
-            open: BTreeMap::new(),
-            closed: BTreeMap::new(),
-            decided: BTreeSet::new(),
-            owners: BTreeMap::new(),
-            effective: Vec::new(),
-            heard: BTreeMap::new(),
-            servers: PerServer::default(),
-        }
-    }
-
-    /// Clocks drift by no more than this, in parts per thousand.
-    #[must_use]
-    pub fn with_drift_per_mille(mut self, drift_per_mille: u64) -> Self {
-        self.drift_per_mille = drift_per_mille;
-        self
-    }
-
-    /// Counts what followers hear, too: their reports reach a leader that is awake within this time.
-    #[must_use]
-    pub fn with_report_lag_ms(mut self, report_lag_ms: u64) -> Self {
-        self.report_lag_ms = Some(report_lag_ms);
-        self
+        Self::default()
     }
 
     fn applied(
@@ -163,7 +120,8 @@ impl Sessions {
                     let detail = format!("{zxid} opens session {session} a second time");
                     return Err(broken("opened_twice", at, [node_of(server)], detail));
                 }
-                self.open.insert(*session, Open { timeout: *timeout, ephemerals: BTreeSet::new() });
+                self.open.insert(*session, Open::default());
+                self.expiry.opened(at, *session, *timeout);
             }
             Change::Created { .. }
             | Change::DataSet { .. }
@@ -180,7 +138,7 @@ impl Sessions {
         zxid: Zxid,
         session: SessionId,
     ) -> Result<(), Violation> {
-        self.heard.remove(&session);
+        self.expiry.closed(session);
         self.decided.remove(&session);
         let Some(open) = self.open.remove(&session) else {
             let detail = format!("{zxid} closes session {session}, which is not open");
@@ -213,14 +171,6 @@ impl Sessions {
         }
     }
 
-    fn heard(&mut self, at: u64, server: ServerId, session: SessionId) {
-        let heard = self.heard.entry(session).or_default();
-        match heard.iter_mut().find(|(by, _)| *by == server) {
-            Some((_, at_ns)) => *at_ns = at,
-            None => heard.push((server, at)),
-        }
-    }
-
     fn expired(
         &mut self,
         at: u64,
@@ -229,48 +179,11 @@ impl Sessions {
         timeout: Millis,
         silent_for: Millis,
     ) -> Result<(), Violation> {
-        if !self.servers.get_mut(server).leads {
-            let detail = format!("{server} expired session {session}, but does not lead");
-            return Err(broken("expired_by_follower", at, [node_of(server)], detail));
-        }
-        let timeout = self.open.get(&session).map_or(timeout, |open| open.timeout);
-        if silent_for < timeout {
-            let detail = format!(
-                "{server} expired session {session} after {silent_for}, but its timeout is {timeout}"
-            );
-            return Err(broken("expired_early", at, [node_of(server)], detail));
-        }
+        self.expiry.expired(at, server, session, timeout, silent_for)?;
         if self.open.contains_key(&session) {
             self.decided.insert(session);
         }
-        // A clock that is fast by the drift sees the timeout pass when this much has really passed.
-        let real_ms_min = timeout.0 * 1_000 / (1_000 + self.drift_per_mille);
-        for (by, heard_at) in self.heard.get(&session).into_iter().flatten() {
-            let lag_ms =
-                if *by == server { Some(0) } else { self.report_lag_of(*by, server, *heard_at) };
-            let Some(lag_ms) = lag_ms else { continue };
-            let silent_ms = at.saturating_sub(*heard_at) / 1_000_000;
-            if silent_ms + lag_ms < real_ms_min {
-                let detail = format!(
-                    "{server} expired session {session} with a timeout of {timeout}, but {by} had heard of it {silent_ms} ms before"
-                );
-                let by = Some(*by).filter(|by| *by != server);
-                let nodes = [Some(server), by].into_iter().flatten().map(node_of);
-                return Err(broken("expired_though_heard", at, nodes, detail));
-            }
-        }
         Ok(())
-    }
-
-    /// How late the leader may know what this follower heard at that time; `None` when it need never know.
-    fn report_lag_of(&self, follower: ServerId, leader: ServerId, heard_at: u64) -> Option<u64> {
-        let report_lag_ms = self.report_lag_ms?;
-        let (followed, since) = self.servers.get(follower)?.follows?;
-        let leader_slept = self.servers.get(leader)?.resumed_at_ns.is_some_and(|at| at >= heard_at);
-        let follower_slept =
-            self.servers.get(follower)?.resumed_at_ns.is_some_and(|at| at >= heard_at);
-        (followed == leader && since <= heard_at && !leader_slept && !follower_slept)
-            .then_some(report_lag_ms)
     }
 
     fn session_ended(
@@ -286,18 +199,6 @@ impl Sessions {
             "client {client} was told that session {session} expired, but no leader decided so and no transaction closed it"
         );
         Err(broken("told_too_early", event.at_ns, event.node.clone(), detail))
-    }
-
-    fn lost_role(&mut self, server: ServerId) {
-        let state = self.servers.get_mut(server);
-        state.leads = false;
-        state.follows = None;
-    }
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -322,29 +223,33 @@ impl Checker for Sessions {
             | Interests::CONNECTIONS
             | Interests::LEADERSHIP
             | Interests::PROCESSES
+            | Interests::PLAN
     }
 
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         let at = event.at_ns;
         let observation = match &event.happening {
             Happening::Observed { observation } => observation,
-            Happening::Resumed => {
-                if let Some(server) = server_on(event.node.as_ref()) {
-                    self.servers.get_mut(server).resumed_at_ns = Some(at);
-                }
+            Happening::Started { .. } | Happening::Resumed => {
+                self.expiry.troubled(at, event.node.as_ref());
                 return Ok(());
             }
             Happening::Crashed { .. } => {
-                if let Some(server) = server_on(event.node.as_ref()) {
-                    self.lost_role(server);
-                }
+                let server = server_on(event.node.as_ref());
+                return server.map_or(Ok(()), |server| self.expiry.lost_role(at, server));
+            }
+            Happening::FaultBegan { index, nodes, .. } => {
+                return self.expiry.fault_began(at, *index, nodes);
+            }
+            Happening::FaultEnded { index } => {
+                self.expiry.fault_ended(at, *index);
                 return Ok(());
             }
             _ => return Ok(()),
         };
         match *observation {
             Observation::SessionHeard { server, session } => {
-                self.heard(at, server, session);
+                self.expiry.heard(at, server, session);
                 Ok(())
             }
             Observation::Applied { server, zxid, ref changes, .. } => {
@@ -359,28 +264,17 @@ impl Checker for Sessions {
             Observation::ClientSessionEnded { client, session, expired: true } => {
                 self.session_ended(event, client, session)
             }
-            Observation::Leads { server, .. } => {
-                self.lost_role(server);
-                self.servers.get_mut(server).leads = true;
-                Ok(())
-            }
-            Observation::Follows { server, leader, .. } => {
-                self.lost_role(server);
-                self.servers.get_mut(server).follows = Some((leader, at));
-                Ok(())
-            }
+            Observation::Leads { server, .. } => self.expiry.leads(at, server),
+            Observation::Follows { server, leader, .. } => self.expiry.follows(at, server, leader),
             Observation::SteppedDown { server, .. }
             | Observation::Looking { server }
-            | Observation::ServerStarted { server, .. } => {
-                self.lost_role(server);
-                Ok(())
-            }
+            | Observation::ServerStarted { server, .. } => self.expiry.lost_role(at, server),
             _ => Ok(()),
         }
     }
 
-    fn finish(&mut self, _at_ns: u64) -> Verdict {
-        Verdict::Pass
+    fn finish(&mut self, at_ns: u64) -> Verdict {
+        self.expiry.ended(at_ns).map_or_else(Verdict::Violation, |()| Verdict::Pass)
     }
 }
 
@@ -479,20 +373,65 @@ mod tests {
         let heard = |ms| one_session().heard(1, 7).after_ms(ms).expired(1, 7, 6_000, 6_000);
         heard(5_000).violates(Sessions::new(), "expired_though_heard");
         heard(5_500).passes(Sessions::new()); // a clock that is fast by a tenth
-        heard(5_500).violates(Sessions::new().with_drift_per_mille(1), "expired_though_heard");
     }
 
     #[test]
-    fn what_a_follower_heard_counts_when_its_report_must_have_arrived() {
-        let lag = || Sessions::new().with_report_lag_ms(3_000);
-        let heard = |ms| one_session().heard(2, 7).after_ms(ms).expired(1, 7, 6_000, 6_000);
-        heard(1_000).violates(lag(), "expired_though_heard");
-        heard(1_000).passes(Sessions::new());
-        heard(4_000).passes(lag());
-        let asleep = one_session().heard(2, 7).paused("s1").after_ms(1_000).resumed("s1");
-        asleep.expired(1, 7, 6_000, 6_000).passes(lag());
-        let cut_off = one_session().heard(2, 7).looking(2).after_ms(1_000);
-        cut_off.expired(1, 7, 6_000, 6_000).passes(lag());
+    fn what_a_follower_heard_counts_in_calm() {
+        let ends = |history: History| history.expired(1, 7, 6_000, 6_000);
+        let heard = |ms| one_session().heard(2, 7).after_ms(ms);
+        let violation = ends(heard(1_000)).violates(Sessions::new(), "expired_though_heard");
+        assert_eq!(violation.nodes, ["s1".into(), "s2".into()]);
+        // Its report may be on its way.
+        ends(heard(4_000)).passes(Sessions::new());
+        // It parted with the leader and came back.
+        let parted = one_session().heard(2, 7).looking(2).follows(2, 1, 1).after_ms(1_000);
+        ends(parted).passes(Sessions::new());
+    }
+
+    #[test]
+    fn what_a_follower_heard_does_not_count_for_a_while_after_a_fault_struck_it_or_the_leader() {
+        let ends = |history: History| history.after_ms(1_000).expired(1, 7, 6_000, 6_000);
+        for struck in ["s1", "s2"] {
+            let fault = |history: History| history.fault_began(0, &[struck, "w1"]);
+            ends(fault(one_session()).heard(2, 7)).passes(Sessions::new());
+            ends(fault(one_session().heard(2, 7)).fault_ended(0)).passes(Sessions::new());
+            let over = |ms| fault(one_session()).fault_ended(0).after_ms(ms).heard(2, 7);
+            ends(over(1_000)).passes(Sessions::new());
+            ends(over(6_000)).violates(Sessions::new(), "expired_though_heard");
+            let asleep = one_session().heard(2, 7).paused(struck).resumed(struck);
+            ends(asleep).passes(Sessions::new());
+        }
+        // A fault that strikes others is no excuse.
+        let others = one_session().fault_began(0, &["s3", "w1"]).heard(2, 7);
+        ends(others).violates(Sessions::new(), "expired_though_heard");
+    }
+
+    #[test]
+    fn a_session_that_lives_on_in_silence_is_told_when_the_reign_or_its_peace_ends() {
+        let silent = |ms| one_session().heard(2, 7).after_ms(ms);
+        silent(20_000).passes(Sessions::new());
+        silent(21_000).violates(Sessions::new(), "outlived");
+        silent(21_000).stepped_down(1, 1).violates(Sessions::new(), "outlived");
+        silent(21_000).crashed("s1").violates(Sessions::new(), "outlived");
+        silent(21_000).fault_began(0, &["s1"]).violates(Sessions::new(), "outlived");
+        // It was decided, and only waits for its place among the transactions.
+        silent(19_000).expired(1, 7, 6_000, 19_000).after_ms(9_000).passes(Sessions::new());
+        silent(19_000).heard(3, 7).after_ms(9_000).passes(Sessions::new());
+    }
+
+    #[test]
+    fn a_new_leader_and_one_that_was_struck_give_every_session_its_time() {
+        let silent = |ms| one_session().after_ms(ms);
+        let succeeded = silent(15_000).stepped_down(1, 1).leads(2, 2, z(1, 2));
+        succeeded.after_ms(15_000).passes(Sessions::new());
+        // The decision of the leader before was lost with it.
+        let lost = || silent(7_000).expired(1, 7, 6_000, 7_000).crashed("s1").leads(2, 2, z(1, 2));
+        lost().after_ms(15_000).passes(Sessions::new());
+        lost().after_ms(21_000).violates(Sessions::new(), "outlived");
+        let struck = || silent(15_000).fault_began(0, &["s1"]).after_ms(15_000);
+        struck().passes(Sessions::new());
+        struck().fault_ended(0).after_ms(15_000).passes(Sessions::new());
+        struck().fault_ended(0).after_ms(21_000).violates(Sessions::new(), "outlived");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Definition. An epoch has at most one established leader (`two_leaders`), and only that one commits in
 //! it (`commit_by_stranger`); once a newer leader is established, an older one commits nothing that the
 //! newer one's history does not have (`late_commit`). Of the mail's masters and claim holders, who can
-//! both believe in themselves, the sink accepts no one after a successor: per mail the fencing tokens of
+//! both believe in themselves, the sink accepts no one after a successor: per claim the fencing tokens of
 //! accepted results never go back (`mutex`), and no two holders have the same token (`shared_token`).
 //! Sources: Zab, "at most one established leader per epoch"; Kleppmann, "How to do distributed locking"
 //! (2016), for fencing tokens; ZooKeeper's documentation on two self-believed leaders (ZOOKEEPER-1675).
@@ -29,8 +29,10 @@ pub struct SplitBrain {
     /// On which node a candidate runs: with the node its belief ends.
     candidate_nodes: BTreeMap<Arc<str>, NodeName>,
     /// Who held which master's token.
-    tokens: BTreeMap<u64, Arc<str>>,
-    /// Per mail the highest token accepted so far, and from whom.
+    masters: BTreeMap<u64, Arc<str>>,
+    /// Who held which claim's token.
+    holders: BTreeMap<u64, Arc<str>>,
+    /// Per claim the highest token accepted so far, and from whom.
     accepted: BTreeMap<Arc<str>, (u64, Arc<str>)>,
 }
 
@@ -85,7 +87,8 @@ impl SplitBrain {
                 "how long two candidates believed to be master at the same time, per occasion",
             )),
             candidate_nodes: BTreeMap::new(),
-            tokens: BTreeMap::new(),
+            masters: BTreeMap::new(),
+            holders: BTreeMap::new(),
             accepted: BTreeMap::new(),
         }
     }
@@ -157,34 +160,31 @@ impl SplitBrain {
         if let Some(node) = &event.node {
             self.candidate_nodes.insert(Arc::clone(candidate), node.clone());
         }
-        let holder = self.tokens.entry(token).or_insert_with(|| Arc::clone(candidate));
-        if holder == candidate {
-            return Ok(());
-        }
-        let nodes = [candidate, holder].map(|name| NodeName(Arc::clone(name)));
-        let detail =
-            format!("{candidate} believes to be master with token {token}, which is {holder}'s");
-        Err(violation("split-brain", "shared_token", event.at_ns, nodes, detail))
+        expect_own_token(&mut self.masters, event, candidate, token)
     }
 
     fn sink_accepted(
         &mut self,
         event: &Event,
+        resource: &Arc<str>,
         mail: &Arc<str>,
         worker: &Arc<str>,
         token: u64,
     ) -> Result<(), Violation> {
-        let Some((highest, holder)) = self.accepted.get_mut(mail) else {
-            self.accepted.insert(Arc::clone(mail), (token, Arc::clone(worker)));
+        expect_own_token(&mut self.holders, event, worker, token)?;
+        let Some((highest, holder)) = self.accepted.get_mut(resource) else {
+            self.accepted.insert(Arc::clone(resource), (token, Arc::clone(worker)));
             return Ok(());
         };
         if token >= *highest {
-            *highest = token;
-            *holder = Arc::clone(worker);
+            if token > *highest {
+                *highest = token;
+                *holder = Arc::clone(worker);
+            }
             return Ok(());
         }
         let detail = format!(
-            "the sink accepted {mail} from {worker} with token {token} after it had accepted it from {holder} with {highest}"
+            "the sink accepted {mail} of {resource} from {worker} with token {token} after it had accepted from {holder} with {highest}"
         );
         let nodes = [worker, holder].map(|name| NodeName(Arc::clone(name)));
         let nodes = nodes.into_iter().chain(event.node.clone());
@@ -200,6 +200,25 @@ impl SplitBrain {
             self.believing_masters.ends(at, |who| candidate_nodes.get(who) == Some(node));
         }
     }
+}
+
+/// A token is one holder's: whoever has it first.
+fn expect_own_token(
+    holders: &mut BTreeMap<u64, Arc<str>>,
+    event: &Event,
+    who: &Arc<str>,
+    token: u64,
+) -> Result<(), Violation> {
+    let Some(holder) = holders.get(&token) else {
+        holders.insert(token, Arc::clone(who));
+        return Ok(());
+    };
+    if holder == who {
+        return Ok(());
+    }
+    let nodes = [who, holder].map(|name| NodeName(Arc::clone(name)));
+    let detail = format!("{who} acts with token {token}, which is {holder}'s");
+    Err(violation("split-brain", "shared_token", event.at_ns, nodes, detail))
 }
 
 impl Default for SplitBrain {
@@ -248,8 +267,11 @@ impl Checker for SplitBrain {
                 self.believing_masters.ends(at, |who| who == candidate);
                 Ok(())
             }
-            Observation::SinkAccepted { mail, worker, token, .. } => {
-                self.sink_accepted(event, mail, worker, *token)
+            Observation::MailAttempted { worker, token, .. } => {
+                expect_own_token(&mut self.holders, event, worker, *token)
+            }
+            Observation::SinkAccepted { resource, mail, worker, token, .. } => {
+                self.sink_accepted(event, resource, mail, worker, *token)
             }
             _ => Ok(()),
         }
@@ -363,6 +385,16 @@ mod tests {
     }
 
     #[test]
+    fn a_claims_token_that_two_workers_hold_is_told() {
+        let attempted = || History::new().attempted("m-1", "w1", 5, 1);
+        attempted().attempted("m-2", "w1", 5, 1).passes(SplitBrain::new());
+        attempted().attempted("m-2", "w2", 5, 1).violates(SplitBrain::new(), "shared_token");
+        attempted().accepted("m-1", "w2", 5).violates(SplitBrain::new(), "shared_token");
+        // Masters and workers compare their tokens among themselves.
+        attempted().believes("w2", 5).passes(SplitBrain::new());
+    }
+
+    #[test]
     fn a_fence_that_lets_an_older_token_pass_is_told() {
         History::new()
             .accepted("m-1", "w1", 3)
@@ -374,5 +406,10 @@ mod tests {
             .accepted("m-1", "w1", 2)
             .violates(SplitBrain::new(), "mutex");
         assert_eq!(violation.nodes, ["w1".into(), "w2".into(), "sink".into()]);
+        // Another mail of the same claim.
+        History::new()
+            .accepted_of("claim-1", "m-1", "w2", 3, "ham")
+            .accepted_of("claim-1", "m-2", "w1", 2, "ham")
+            .violates(SplitBrain::new(), "mutex");
     }
 }

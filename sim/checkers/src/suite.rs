@@ -93,7 +93,7 @@ mod tests {
         let mut suite =
             Suite::new().with(ExactlyOnce::new(mails(&["m-1", "m-2"]))).with(SplitBrain::new());
         let events = History::new()
-            .accepted("m-1", "w1", 5)
+            .processed("m-1", "w1", 5)
             .accepted("m-1", "w2", 6) // exactly-once fires here
             .accepted("m-1", "w1", 5) // and split-brain here
             .events();

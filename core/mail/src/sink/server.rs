@@ -86,6 +86,7 @@ fn answer<P: Platform>(
             Ok(put) => {
                 if put == Put::Accepted {
                     platform.observe(Observation::SinkAccepted {
+                        resource,
                         mail: result.mail,
                         worker: result.worker,
                         token,

@@ -203,7 +203,8 @@ fn a_search_that_would_take_too_much_is_unknown() {
     for client in 0..16 {
         history = synced(history, client + 40, 1, get(A), read(u64::from(client) + 10, -1));
     }
-    let verdict = history.clone().judged_by(Linearizable::new().bounded(1_000, 100_000));
+    let bounds = Bounds { configurations_max: 1_000, steps_max: 100_000 };
+    let verdict = history.clone().judged_by(Linearizable { bounds, ..Linearizable::new() });
     assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");
 }
 

@@ -1,7 +1,7 @@
 //! Lawful and unlawful histories of servers and their logs.
 
 use super::*;
-use crate::history::{History, ensemble, z};
+use crate::history::{History, closed, deleted, ensemble, z};
 
 fn three() -> Quorum {
     Quorum::new(ensemble(3))
@@ -11,7 +11,7 @@ fn three() -> Quorum {
 fn one_write() -> History {
     History::new()
         .all(&[1, 2, 3], |h, server| h.server_started(server, Zxid::ZERO, Zxid::ZERO))
-        .leads(1, 1, Zxid::ZERO)
+        .elected(1, 1, Zxid::ZERO)
         .follows(2, 1, 1)
         .follows(3, 1, 1)
         .written(&[1, 2, 3], 1, z(1, 1))
@@ -26,7 +26,7 @@ fn writes_over_two_reigns_with_a_crash_and_a_truncation_pass() {
         .crashed("s1")
         .crashed("s2")
         .server_started(2, Zxid::ZERO, z(1, 1)) // its copy did not reach the disk
-        .leads(2, 2, z(1, 1))
+        .elected(2, 2, z(1, 1))
         .applied(&[2], z(1, 1))
         .follows(3, 2, 2)
         .written(&[2, 3], 2, z(2, 1))
@@ -47,7 +47,7 @@ fn what_a_majority_had_becomes_committed_with_the_next_leader() {
         .durable(&[1, 2], z(1, 2))
         .crashed("s1")
         .durable(&[3], z(1, 2))
-        .leads(2, 2, z(1, 2))
+        .elected(2, 2, z(1, 2))
         .applied(&[2, 3], z(1, 2))
         .passes(three());
 }
@@ -120,6 +120,8 @@ fn a_leader_that_is_established_late_passes_if_it_has_what_was_committed_before(
     // s1 sleeps with the last acknowledgement of its history in its inbox.
     one_write()
         .stepped_down(1, 1)
+        .promised(&[1, 2], 2)
+        .promised(&[2, 3], 3)
         .leads(3, 3, z(1, 1))
         .written(&[3, 2], 3, z(3, 1))
         .leads(1, 2, z(1, 1))
@@ -137,7 +139,7 @@ fn a_commit_before_a_majority_synced_is_a_minority() {
 #[test]
 fn half_of_an_even_ensemble_is_a_minority() {
     History::new()
-        .leads(1, 1, Zxid::ZERO)
+        .elected(1, 1, Zxid::ZERO)
         .appended(&[1, 2], z(1, 1))
         .durable(&[1, 2], z(1, 1))
         .committed(1, 1, z(1, 1))
@@ -167,7 +169,7 @@ fn a_leader_without_a_committed_write_has_lost_it() {
     one_write()
         .written(&[1, 2], 1, z(1, 2))
         .crashed("s1")
-        .leads(3, 2, z(1, 1))
+        .elected(3, 2, z(1, 1))
         .violates(three(), "lost");
 }
 
@@ -177,14 +179,14 @@ fn a_leader_whose_history_is_not_yet_on_a_majority_is_established_early() {
         .appended(&[2], z(1, 2))
         .durable(&[2], z(1, 2))
         .appended(&[3], z(1, 2))
-        .leads(2, 2, z(1, 2))
+        .elected(2, 2, z(1, 2))
         .violates(three(), "established_early");
 }
 
 #[test]
 fn an_old_leader_that_commits_past_a_new_one_forks_the_history() {
     one_write()
-        .leads(2, 2, z(1, 1))
+        .elected(2, 2, z(1, 1))
         .appended(&[1, 3], z(1, 2))
         .durable(&[1, 3], z(1, 2))
         .committed(1, 1, z(1, 2))
@@ -212,21 +214,87 @@ fn a_damaged_disk_costs_the_vote() {
 }
 
 #[test]
-fn one_lying_disk_is_survived_and_a_second_endangers_the_write() {
-    let lying = || three().with_lying_disks();
-    let one_liar = || one_write().crashed("s2").server_started(2, Zxid::ZERO, Zxid::ZERO);
-    one_liar().passes(lying());
-    let violation = one_liar()
-        .crashed("s3")
-        .server_started(3, Zxid::ZERO, Zxid::ZERO)
-        .violates(lying(), "endangered");
+fn a_snapshot_that_sets_one_server_back_is_survived_and_a_second_endangers_the_write() {
+    let set_back = |history: History, server| {
+        history.snapshot_installed(server, z(1, 1)).durable(&[server], z(1, 1))
+    };
+    let two_writes = || one_write().written(&[1, 2, 3], 1, z(1, 2));
+    set_back(two_writes(), 2).passes(three());
+    let violation = set_back(set_back(two_writes(), 2), 3).violates(three(), "endangered");
     assert_eq!(violation.nodes, ["s3".into(), "s2".into()]);
+}
+
+#[test]
+fn a_server_that_takes_part_in_an_epoch_before_one_it_promised_is_told() {
+    let promised = || one_write().promised(&[2, 3], 3);
+    promised().promised(&[2], 3).follows(2, 3, 3).passes(three());
+    promised().promised(&[2], 2).violates(three(), "promise_broken");
+    promised().follows(2, 1, 2).violates(three(), "promise_broken");
+    promised().promised(&[1], 2).leads(3, 2, z(1, 1)).violates(three(), "promise_broken");
+    // A disk that is lost forgets promises, too.
+    promised()
+        .damaged("s2")
+        .server_started_without_vote(2, Zxid::ZERO, Zxid::ZERO)
+        .follows(2, 1, 1)
+        .passes(three());
+}
+
+#[test]
+fn a_leader_whose_epoch_no_majority_has_promised_is_told() {
+    one_write().promised(&[2], 2).leads(2, 2, z(1, 1)).violates(three(), "unpromised");
+    // A promise of a later epoch was made after that of this one.
+    one_write().promised(&[2], 2).promised(&[3], 4).leads(2, 2, z(1, 1)).passes(three());
+}
+
+#[test]
+fn a_restart_that_forgets_the_epoch_it_followed_in_is_told() {
+    let followed = || one_write().elected(3, 2, z(1, 1)).follows(2, 3, 2).crashed("s2");
+    followed().server_started_in(2, 2, z(1, 1)).passes(three());
+    followed().server_started_in(2, 1, z(1, 1)).violates(three(), "epoch_forgotten");
+}
+
+#[test]
+fn a_restart_in_an_epoch_whose_history_it_does_not_have_is_told() {
+    let away = || {
+        one_write()
+            .crashed("s3")
+            .written(&[1, 2], 1, z(1, 2))
+            .elected(2, 2, z(1, 2))
+            .server_started_in(3, 1, z(1, 1))
+    };
+    // The history must be on the disk before the epoch is.
+    away().crashed("s3").server_started_in(3, 1, z(1, 1)).passes(three());
+    away()
+        .crashed("s3")
+        .server_started_in(3, 2, z(1, 1))
+        .violates(three(), "epoch_without_history");
+    away().appended(&[3], z(1, 2)).crashed("s3").server_started_in(3, 2, z(1, 2)).passes(three());
+}
+
+#[test]
+fn a_transaction_with_another_effect_on_another_server_is_told() {
+    let first = || {
+        one_write()
+            .appended(&[1, 2, 3], z(1, 2))
+            .durable(&[1, 2, 3], z(1, 2))
+            .committed(1, 1, z(1, 2))
+            .changed(1, z(1, 2), vec![deleted("/lock/a"), closed(7)])
+    };
+    first().changed(2, z(1, 2), vec![deleted("/lock/a"), closed(7)]).passes(three());
+    first().changed(2, z(1, 2), vec![closed(7)]).violates(three(), "diverged");
+    // The rows of a fuzzy snapshot may be of later moments.
+    first()
+        .crashed("s3")
+        .server_started_in(3, 1, z(1, 2))
+        .snapshot_installed(3, z(1, 1))
+        .changed(3, z(1, 2), vec![closed(7)])
+        .passes(three());
 }
 
 #[test]
 fn a_log_with_a_hole_is_told() {
     one_write().appended(&[2], z(1, 3)).violates(three(), "hole");
-    let dead_branch = one_write().appended(&[1], z(1, 2)).leads(2, 2, z(1, 1));
+    let dead_branch = one_write().appended(&[1], z(1, 2)).elected(2, 2, z(1, 1));
     dead_branch.appended(&[1], z(2, 1)).violates(three(), "hole");
 }
 
@@ -279,7 +347,7 @@ fn an_observer_does_not_count_for_a_majority() {
     let voters = [1, 2, 3].map(crate::history::s);
     let ensemble = Ensemble::new(voters, [crate::history::s(4)]).expect("disjoint");
     History::new()
-        .leads(1, 1, Zxid::ZERO)
+        .elected(1, 1, Zxid::ZERO)
         .appended(&[1, 4], z(1, 1))
         .durable(&[1, 4], z(1, 1))
         .committed(1, 1, z(1, 1))

@@ -1,0 +1,245 @@
+//! Who was heard, and who expired: a session ends for silence, and silence ends a session.
+//!
+//! Owns: reigns, what each server heard and when, which faults could excuse a late report. Leaves: what
+//! transactions do to sessions to the checker above.
+//!
+//! What a leader hears itself counts exactly, apart from its clock's drift. What a follower hears reaches
+//! the leader with the next pong, so it counts only in *calm*: while the follower served that leader all
+//! the time, and for a while no fault struck either of them. The same goes for the other direction: that a
+//! leader must have ended a silent session counts only while nothing struck the leader.
+
+use super::broken;
+use crate::servers::{PerServer, node_of, server_on};
+use mailstorm_record::{NodeName, Violation};
+use mailstorm_shared::{Millis, ServerId, SessionId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How much a node's clock may be off: one part in ten, far beyond any clock that is not broken.
+const DRIFT_PER_MILLE_MAX: u64 = 100;
+/// How late the leader may know what a follower heard, in calm: three times the pause between two pings
+/// (half of ZooKeeper's customary tick of two seconds).
+const REPORT_LAG_MS_MAX: u64 = 3_000;
+/// Calm begins so long after the last fault that struck: by then connections are up again, and whoever
+/// fell behind has caught up.
+const CALM_AFTER_MS: u64 = 5_000;
+/// How much longer than its timeout a session may last in silence, in calm at the leader: for the bucket
+/// that its deadline is rounded up to (one tick), and for reports of followers that are struck, which the
+/// leader waits for no longer than five ticks.
+const SILENCE_MS_MAX: u64 = 14_000;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// Follows reigns, silence and faults.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expiry {
+    /// The sessions that are open.
+    sessions: BTreeMap<SessionId, Signs>,
+    servers: PerServer<Server>,
+    /// The servers that each fault under way strikes.
+    faults: BTreeMap<usize, Vec<ServerId>>,
+}
+
+/// A session's signs of life.
+#[derive(Clone, Debug)]
+struct Signs {
+    timeout: Millis,
+    opened_at_ns: u64,
+    /// Who heard of it, and when for the last time.
+    heard: Vec<(ServerId, u64)>,
+}
+
+/// What is known of a server's role, and of its troubles.
+#[derive(Clone, Debug, Default)]
+struct Server {
+    reign: Option<Reign>,
+    /// Whom it follows, and since when.
+    follows: Option<(ServerId, u64)>,
+    /// How many faults strike it now.
+    struck_by: usize,
+    /// When the last one ended, or its process started or woke up.
+    troubled_until_ns: Option<u64>,
+}
+
+/// A server's time as leader.
+#[derive(Clone, Debug)]
+struct Reign {
+    since_ns: u64,
+    /// The sessions that it has decided to end, as long as they are open.
+    ended: BTreeSet<SessionId>,
+}
+
+impl Signs {
+    fn last_ns(&self) -> u64 {
+        self.heard.iter().map(|(_, at_ns)| *at_ns).fold(self.opened_at_ns, u64::max)
+    }
+}
+
+impl Server {
+    /// Whether nothing has struck it from some time before `since_ns` on.
+    fn is_calm_since(&self, since_ns: u64) -> bool {
+        let calm_ns = CALM_AFTER_MS * NS_PER_MS;
+        self.struck_by == 0
+            && self.troubled_until_ns.is_none_or(|until_ns| until_ns + calm_ns < since_ns)
+    }
+}
+
+impl Expiry {
+    pub(super) fn opened(&mut self, at: u64, session: SessionId, timeout: Millis) {
+        let signs = Signs { timeout, opened_at_ns: at, heard: Vec::new() };
+        self.sessions.insert(session, signs);
+    }
+
+    pub(super) fn closed(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+        for server in self.servers.values_mut() {
+            if let Some(reign) = &mut server.reign {
+                reign.ended.remove(&session);
+            }
+        }
+    }
+
+    pub(super) fn heard(&mut self, at: u64, server: ServerId, session: SessionId) {
+        let Some(signs) = self.sessions.get_mut(&session) else { return };
+        match signs.heard.iter_mut().find(|(by, _)| *by == server) {
+            Some((_, at_ns)) => *at_ns = at,
+            None => signs.heard.push((server, at)),
+        }
+    }
+
+    /// A server says that it ends a session of this timeout, by what it was told, for silence.
+    pub(super) fn expired(
+        &mut self,
+        at: u64,
+        server: ServerId,
+        session: SessionId,
+        timeout: Millis,
+        silent_for: Millis,
+    ) -> Result<(), Violation> {
+        let Some(reign) = &mut self.servers.get_mut(server).reign else {
+            let detail = format!("{server} expired session {session}, but does not lead");
+            return Err(broken("expired_by_follower", at, [node_of(server)], detail));
+        };
+        let signs = self.sessions.get(&session);
+        if signs.is_some() {
+            reign.ended.insert(session);
+        }
+        let timeout = signs.map_or(timeout, |signs| signs.timeout);
+        if silent_for < timeout {
+            let detail = format!(
+                "{server} expired session {session} after {silent_for}, but its timeout is {timeout}"
+            );
+            return Err(broken("expired_early", at, [node_of(server)], detail));
+        }
+        // A clock that is fast by the drift sees the timeout pass when this much has really passed.
+        let real_ms_min = timeout.0 * 1_000 / (1_000 + DRIFT_PER_MILLE_MAX);
+        for (by, heard_at) in signs.into_iter().flat_map(|signs| &signs.heard) {
+            let Some(lag_ms) = self.report_lag_ms(*by, server, *heard_at) else { continue };
+            let silent_ms = at.saturating_sub(*heard_at) / NS_PER_MS;
+            if silent_ms + lag_ms < real_ms_min {
+                let detail = format!(
+                    "{server} expired session {session} with a timeout of {timeout}, but {by} had heard of it {silent_ms} ms before"
+                );
+                let by = Some(*by).filter(|by| *by != server);
+                let nodes = [Some(server), by].into_iter().flatten().map(node_of);
+                return Err(broken("expired_though_heard", at, nodes, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// How late the leader may know what this server heard at that time; `None` when it need never know.
+    fn report_lag_ms(&self, by: ServerId, leader: ServerId, heard_at: u64) -> Option<u64> {
+        if by == leader {
+            return Some(0);
+        }
+        let (follower, leading) = (self.servers.get(by)?, self.servers.get(leader)?);
+        let (followed, since_ns) = follower.follows?;
+        let is_settled = followed == leader
+            && since_ns <= heard_at
+            && leading.reign.as_ref()?.since_ns <= heard_at;
+        let is_calm = follower.is_calm_since(heard_at) && leading.is_calm_since(heard_at);
+        (is_settled && is_calm).then_some(REPORT_LAG_MS_MAX)
+    }
+
+    /// A leader's reign, or its calm, ends now: whom should it have expired by then?
+    fn expect_silence_ended(&self, at: u64, server: ServerId) -> Result<(), Violation> {
+        let Some(state) = self.servers.get(server) else { return Ok(()) };
+        let Some(reign) = state.reign.as_ref().filter(|_| state.struck_by == 0) else {
+            return Ok(());
+        };
+        let calm_since_ns = reign.since_ns.max(state.troubled_until_ns.unwrap_or(0));
+        for (session, signs) in &self.sessions {
+            let silent_since_ns = signs.last_ns().max(calm_since_ns);
+            let silent_ms = at.saturating_sub(silent_since_ns) / NS_PER_MS;
+            let timeout_ms = signs.timeout.0 * (1_000 + DRIFT_PER_MILLE_MAX) / 1_000;
+            if silent_ms > timeout_ms + SILENCE_MS_MAX && !reign.ended.contains(session) {
+                let detail = format!(
+                    "{server} leads, and nothing was heard of session {session} for {silent_ms} ms, but it lives on; its timeout is {}",
+                    signs.timeout
+                );
+                return Err(broken("outlived", at, [node_of(server)], detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// The run ends.
+    pub(super) fn ended(&self, at: u64) -> Result<(), Violation> {
+        self.servers.known().try_for_each(|server| self.expect_silence_ended(at, server))
+    }
+
+    pub(super) fn leads(&mut self, at: u64, server: ServerId) -> Result<(), Violation> {
+        self.lost_role(at, server)?;
+        self.servers.get_mut(server).reign = Some(Reign { since_ns: at, ended: BTreeSet::new() });
+        Ok(())
+    }
+
+    pub(super) fn follows(
+        &mut self,
+        at: u64,
+        server: ServerId,
+        leader: ServerId,
+    ) -> Result<(), Violation> {
+        self.lost_role(at, server)?;
+        self.servers.get_mut(server).follows = Some((leader, at));
+        Ok(())
+    }
+
+    pub(super) fn lost_role(&mut self, at: u64, server: ServerId) -> Result<(), Violation> {
+        self.expect_silence_ended(at, server)?;
+        let state = self.servers.get_mut(server);
+        state.reign = None;
+        state.follows = None;
+        Ok(())
+    }
+
+    /// Something other than a fault of the plan got into the way of this server, until now.
+    pub(super) fn troubled(&mut self, at: u64, node: Option<&NodeName>) {
+        if let Some(server) = server_on(node) {
+            self.servers.get_mut(server).troubled_until_ns = Some(at);
+        }
+    }
+
+    pub(super) fn fault_began(
+        &mut self,
+        at: u64,
+        index: usize,
+        nodes: &[NodeName],
+    ) -> Result<(), Violation> {
+        let struck: Vec<ServerId> = nodes.iter().filter_map(|node| server_on(Some(node))).collect();
+        for server in &struck {
+            self.expect_silence_ended(at, *server)?;
+            self.servers.get_mut(*server).struck_by += 1;
+        }
+        self.faults.insert(index, struck);
+        Ok(())
+    }
+
+    pub(super) fn fault_ended(&mut self, at: u64, index: usize) {
+        for server in self.faults.remove(&index).unwrap_or_default() {
+            let state = self.servers.get_mut(server);
+            state.struck_by -= 1;
+            state.troubled_until_ns = Some(at);
+        }
+    }
+}
