@@ -97,6 +97,15 @@ impl Summary {
     }
 }
 
+impl Summary {
+    /// The kinds of faults that were injected over and over and never changed anything, in order, each with
+    /// how often: as much a goal missed as one that was not reached.
+    pub fn faults_in_vain(&self) -> impl Iterator<Item = (&str, u64)> {
+        let vain = self.faults.iter().filter(|(_, count)| count.is_vain());
+        vain.map(|(kind, count)| (kind.as_str(), count.injected))
+    }
+}
+
 /// Several sweeps together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Totals {

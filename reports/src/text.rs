@@ -58,6 +58,12 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
     for goal in s.goals_missed() {
         writeln!(out, "NOT REACHED  {goal}: the storm never came that far; run more seeds")?;
     }
+    for (kind, injected) in s.faults_in_vain() {
+        writeln!(
+            out,
+            "IN VAIN      {kind}: injected {injected} times and never changed anything; look at what it strikes"
+        )?;
+    }
     writeln!(
         out,
         "{} seeds: {} pass, {} violation{} ({} distinct), {} unknown; reached {}/{}; {:.1} s, {}x real time",

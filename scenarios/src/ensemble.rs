@@ -3,6 +3,11 @@
 //! What `mail-claims` asks of the service is what one well-behaved application asks. Here clients read
 //! behind a `sync`, write conditionally, watch, take part in an election, hold ephemerals, give their
 //! sessions up; so linearizability, session order, watches and ephemerals are judged on a dense history.
+//!
+//! Two more clients only look, each time behind a `sync`: whoever also writes learns by its own failing
+//! writes that its server leads nobody any more, and asks another one.
+//! When the storm is over, every client reads every register behind a `sync`, every candidate reigns once
+//! more, and all meet at a barrier: what was lost, or is stuck, shows at the latest then.
 
 use crate::nodes::{self, boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
@@ -19,7 +24,7 @@ use mailstorm_shared::observation::{Observation, Outcome};
 use mailstorm_shared::{Ensemble, Millis};
 use mailstorm_wire::client::{CreateMode, Write};
 use mailstorm_world::{NodeSpec, Process, Progress, Scenario, SimPlatform, Topology};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,13 +35,23 @@ const CLIENTS_MAX: u64 = 9;
 const OBSERVERS_MAX: u64 = 3;
 /// The first so many of them also stand for election.
 const CANDIDATES: u64 = 3;
+/// Clients that only look.
+const WITNESSES: u64 = 2;
+const WITNESSES_MAX: u64 = 9;
+/// What their nodes are named by.
+const WITNESS: char = 'o';
 /// Registers that clients read and write.
 const REGISTERS: u64 = 5;
 const REGISTERS_MAX: u64 = 100;
 /// Between two operations of a client, in virtual milliseconds.
 const PAUSE_MS: (u64, u64) = (20, 400);
-/// How long a master stays.
+/// Between two looks of a witness, in virtual milliseconds.
+const LOOK_MS: (u64, u64) = (20, 250);
+/// How long a master stays, and how long once the storm is over, so that every candidate has its turn.
 const REIGN_MS: (u64, u64) = (1_000, 6_000);
+const LAST_REIGN_MS: (u64, u64) = (100, 500);
+/// Between two tries of what must succeed in the end, in virtual milliseconds.
+const TRY_AGAIN_MS: u64 = 100;
 /// Watches a client keeps; the oldest is dropped for a new one.
 const WATCHES_KEPT: usize = 12;
 /// What each client must get done after everything has healed.
@@ -55,6 +70,7 @@ impl EnsembleStorm {
         let scale = Scale::of_ensemble(servers)
             .and("observers", "servers that only observe", observers, 0..=OBSERVERS_MAX)
             .and("clients", "clients that do this and that", CLIENTS, 1..=CLIENTS_MAX)
+            .and("witnesses", "clients that only look", WITNESSES, 0..=WITNESSES_MAX)
             .and("registers", "znodes that they read and write", REGISTERS, 1..=REGISTERS_MAX);
         Self { name, about, scale, ensemble: ensemble_of(servers, observers) }
     }
@@ -86,7 +102,10 @@ impl Scenario for EnsembleStorm {
         let observers = self.ensemble.observers().iter().map(|id| NodeSpec::observer(*id));
         let clients = 1..=self.scale.get("clients");
         let clients = clients.map(|number| NodeSpec::client(&format!("c{number}")));
-        self.scale.topology(voters.chain(observers).chain(clients).collect())
+        let witnesses = 1..=self.scale.get("witnesses");
+        let witnesses = witnesses.map(|number| NodeSpec::client(&format!("{WITNESS}{number}")));
+        let nodes = voters.chain(observers).chain(clients).chain(witnesses);
+        self.scale.topology(nodes.collect())
     }
 
     fn boot(&self, process: Process) -> Pin<Box<dyn Future<Output = ()>>> {
@@ -114,9 +133,12 @@ impl Scenario for EnsembleStorm {
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {
         Box::new(ServedAgain {
             service: Service::new(self.ensemble.clone()),
-            clients: self.scale.get("clients") as usize,
+            clients: (self.scale.get("clients") + self.scale.get("witnesses")) as usize,
+            candidates: self.scale.get("clients").min(CANDIDATES) as usize,
             healed: false,
             done: BTreeMap::new(),
+            read_back: BTreeSet::new(),
+            reigned: BTreeSet::new(),
             operations: 0,
         })
     }
@@ -133,6 +155,10 @@ impl Scenario for EnsembleStorm {
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
         nodes::label(listener, caller, bytes)
+    }
+
+    fn ends_torn(&self, file: &str) -> bool {
+        nodes::ends_torn(file)
     }
 }
 
@@ -153,10 +179,15 @@ impl Tourist {
             let candidate = self.clone();
             self.platform.spawn(candidate.stand_for_election());
         }
+        let mut has_read_back = false;
         loop {
             let client = Client::connect(self.platform.clone(), self.config.clone());
             // A call that failed for good says that this session is over: the next begins.
-            let _ = self.wander(&client).await;
+            let _ = if self.name.starts_with(WITNESS) {
+                self.witness(&client, &mut has_read_back).await
+            } else {
+                self.wander(&client, &mut has_read_back).await
+            };
             client.close().await;
         }
     }
@@ -166,8 +197,12 @@ impl Tourist {
     }
 
     /// A few dozen operations, then the session is given up.
-    async fn wander(&self, client: &Client<SimPlatform>) -> Result<(), CallError> {
-        for path in ["/r", "/e", "/m", "/gate", "/masters"] {
+    async fn wander(
+        &self,
+        client: &Client<SimPlatform>,
+        has_read_back: &mut bool,
+    ) -> Result<(), CallError> {
+        for path in ["/r", "/e", "/m", "/gate", "/last-gate", "/masters"] {
             client.ensure_path(path).await?;
         }
         // Everybody begins together: the first writes meet each other.
@@ -180,8 +215,67 @@ impl Tourist {
             while watches.len() > WATCHES_KEPT {
                 watches.pop_front();
             }
+            if self.platform.storm_is_over() && !*has_read_back {
+                let gate = DoubleBarrier::new(client, "/last-gate", &self.name, self.clients);
+                // Nobody leaves it: whoever has lost a session on the way finds it open.
+                self.in_the_end(|| gate.enter()).await?;
+                self.read_back(client).await?;
+                *has_read_back = true;
+            }
         }
         Ok(())
+    }
+
+    /// Looks at registers for a while, each time behind a `sync`, then gives the session up.
+    async fn witness(
+        &self,
+        client: &Client<SimPlatform>,
+        has_read_back: &mut bool,
+    ) -> Result<(), CallError> {
+        for _ in 0..self.between((80, 320)) {
+            self.platform.sleep(Millis(self.between(LOOK_MS))).await;
+            let number = self.platform.entropy() % self.registers;
+            settled(self.read_synced(client, number).await)?;
+            if self.platform.storm_is_over() && !*has_read_back {
+                self.read_back(client).await?;
+                *has_read_back = true;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_synced(
+        &self,
+        client: &Client<SimPlatform>,
+        number: u64,
+    ) -> Result<(), CallError> {
+        let register = format!("/r/k{number}");
+        client.sync(register.clone()).await?;
+        client.get_data(register).await.map(drop)
+    }
+
+    /// Reads every register as it is now, and tells that it has.
+    async fn read_back(&self, client: &Client<SimPlatform>) -> Result<(), CallError> {
+        for number in 0..self.registers {
+            self.in_the_end(|| self.read_synced(client, number)).await?;
+        }
+        self.platform.observe(Observation::Milestone { name: READ_BACK.into() });
+        Ok(())
+    }
+
+    /// Tries until there is an answer, or the session is over. If there never is one, the run's own
+    /// bound ends it.
+    async fn in_the_end<F: Future<Output = Result<(), CallError>>>(
+        &self,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<(), CallError> {
+        loop {
+            match attempt().await {
+                Ok(()) | Err(CallError::Refused(_)) => return Ok(()),
+                Err(error) if error.is_final() => return Err(error),
+                Err(_) => self.platform.sleep(Millis(TRY_AGAIN_MS)).await,
+            }
+        }
     }
 
     async fn something(
@@ -284,7 +378,8 @@ impl Tourist {
         let election = Election::new(client, "/masters", self.name.clone());
         loop {
             let reign = election.lead().await?;
-            self.platform.sleep(Millis(self.between(REIGN_MS))).await;
+            let span = if self.platform.storm_is_over() { LAST_REIGN_MS } else { REIGN_MS };
+            self.platform.sleep(Millis(self.between(span))).await;
             reign.resign().await?;
         }
     }
@@ -298,12 +393,19 @@ fn settled(result: Result<(), CallError>) -> Result<(), CallError> {
     }
 }
 
-/// Waits until, after all faults have ended, every client has got something done and every server serves.
+/// What a client tells when it has read every register after the storm.
+const READ_BACK: &str = "registers_read_back";
+
+/// Waits until, after all faults have ended, every client has got something done and has read every
+/// register, every candidate has reigned, and every server serves.
 struct ServedAgain {
     service: Service,
     clients: usize,
+    candidates: usize,
     healed: bool,
     done: BTreeMap<NodeName, u64>,
+    read_back: BTreeSet<NodeName>,
+    reigned: BTreeSet<Arc<str>>,
     operations: u64,
 }
 
@@ -322,20 +424,38 @@ impl Progress for ServedAgain {
                     *self.done.entry(node.clone()).or_default() += 1;
                 }
             }
+            Happening::Observed { observation: Observation::Milestone { name } }
+                if &**name == READ_BACK =>
+            {
+                self.read_back.extend(event.node.clone());
+            }
+            Happening::Observed { observation: Observation::MasterBelieves { candidate, .. } }
+                if self.healed =>
+            {
+                self.reigned.insert(candidate.clone());
+            }
             _ => {}
         }
     }
 
     fn done(&self) -> bool {
-        self.done.values().filter(|done| **done >= DONE_AFTER_HEALING).count() == self.clients
+        let served = self.done.values().filter(|done| **done >= DONE_AFTER_HEALING).count();
+        served == self.clients
+            && self.read_back.len() == self.clients
+            && self.reigned.len() == self.candidates
             && self.service.is_whole()
     }
 
     fn waits_for(&self) -> String {
         let served: Vec<_> = self.done.iter().map(|(node, n)| format!("{node} {n}")).collect();
+        let read_back: Vec<_> = self.read_back.iter().map(|node| &*node.0).collect();
+        let reigned: Vec<_> = self.reigned.iter().map(|candidate| &**candidate).collect();
         format!(
-            "every client gets {DONE_AFTER_HEALING} operations done; so far: {}; {}",
+            "every client gets {DONE_AFTER_HEALING} operations done (so far {}) and reads every \
+             register (so far {}), every candidate reigns (so far {}); {}",
             served.join(", "),
+            read_back.join(", "),
+            reigned.join(", "),
             self.service.told()
         )
     }

@@ -5,21 +5,28 @@
 //! outside ledger that never fails itself. Judging a mail takes a worker about a second, so the storm
 //! meets workers in the middle of mails; one mail of the inbox, chosen by the seed, is poison and kills
 //! whoever processes it.
+//!
+//! An auditor, `a1`, comes when the storm is over, and waits until the claims add up: none is open, and
+//! the finished ones hold every mail of the inbox once.
 
 use crate::nodes::{self, boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::convergence::Service;
 use mailstorm_checkers::{ExactlyOnce, Goal, Suite, reached};
+use mailstorm_client::recipes::claims::Claims;
+use mailstorm_client::{CallError, Client, ClientConfig};
 use mailstorm_host::{Address, Platform};
 use mailstorm_mail::inbox::{Inbox, Mail};
-use mailstorm_mail::pipeline::{Launcher, Processor, ProcessorDied, Supervisor, Worker};
+use mailstorm_mail::pipeline::{
+    self, BatchNote, Launcher, Processor, ProcessorDied, Supervisor, Worker,
+};
 use mailstorm_mail::processing::{Judgement, Processed, process};
 use mailstorm_mail::samples;
 use mailstorm_mail::sink::serve_sink;
 use mailstorm_record::{Event, Happening, InboxMark, Setting, Settings, TraceHash};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::stream::Stream;
-use mailstorm_world::{NodeSpec, Process, Progress, Scenario, SimPlatform, Topology};
+use mailstorm_world::{NodeSpec, Process, Progress, Scenario, SimPlatform, Subject, Topology};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
@@ -42,6 +49,10 @@ const BATCH_MAX: u64 = 100;
 /// How long judging one mail takes, in virtual milliseconds: between these two.
 const JUDGING_MS: (u64, u64) = (400, 1_600);
 const SINK: &str = "sink:2525";
+/// How often the auditor looks.
+const AUDIT_EVERY: Millis = Millis(500);
+/// What the auditor tells when the claims add up.
+const CLAIMS_ADD_UP: &str = "claims_add_up";
 
 /// The scenario `mail-claims`.
 pub struct MailClaims {
@@ -121,6 +132,7 @@ impl Scenario for MailClaims {
         }
         let supervisors = 1..=self.scale.get("supervisors");
         nodes.extend(supervisors.map(|number| NodeSpec::client(&format!("v{number}"))));
+        nodes.push(NodeSpec::client("a1").subject_to(Subject::NOTHING));
         nodes.push(NodeSpec::outside("sink"));
         self.scale.topology(nodes)
     }
@@ -151,6 +163,9 @@ impl Scenario for MailClaims {
                 let end = worker.run().await;
                 platform.last_words(&end.to_string());
             });
+        }
+        if name.starts_with('a') {
+            return Box::pin(audit(platform, config, self.mails.clone()));
         }
         if name.starts_with('v') {
             let machines = self.worker_machines();
@@ -192,7 +207,8 @@ impl Scenario for MailClaims {
 
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {
         let waiting = self.mails.inbox.mails().iter().map(|mail| mail.id.clone()).collect();
-        Box::new(Sunk { service: Service::new(self.ensemble.clone()), waiting, accepted: 0 })
+        let service = Service::new(self.ensemble.clone());
+        Box::new(Sunk { service, waiting, adds_up: false, accepted: 0 })
     }
 
     fn settings(&self) -> Vec<Setting> {
@@ -208,6 +224,10 @@ impl Scenario for MailClaims {
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
         nodes::label(listener, caller, bytes)
+    }
+
+    fn ends_torn(&self, file: &str) -> bool {
+        nodes::ends_torn(file)
     }
 }
 
@@ -231,6 +251,45 @@ impl Processor for SlowJudge {
     }
 }
 
+/// Looks at the claims from the end of the storm on, until they add up, and tells so.
+async fn audit(platform: SimPlatform, config: ClientConfig, mails: Arc<Mails>) {
+    while !platform.storm_is_over() {
+        platform.sleep(AUDIT_EVERY).await;
+    }
+    loop {
+        let client = Client::connect(platform.clone(), config.clone());
+        let claims = Claims::new(&client, pipeline::WORK);
+        while !client.state().is_over() {
+            if claims_add_up(&client, &claims, &mails).await == Ok(true) {
+                platform.observe(Observation::Milestone { name: CLAIMS_ADD_UP.into() });
+                // Its work is done; it stays, since whoever ends is started again.
+                return std::future::pending().await;
+            }
+            platform.sleep(AUDIT_EVERY).await;
+        }
+        client.close().await;
+    }
+}
+
+/// Whether no claim is open, and the finished ones hold every mail once.
+async fn claims_add_up(
+    client: &Client<SimPlatform>,
+    claims: &Claims<SimPlatform>,
+    mails: &Mails,
+) -> Result<bool, CallError> {
+    client.sync(pipeline::WORK).await?;
+    if !claims.open_items().await?.is_empty() {
+        return Ok(false);
+    }
+    let done = claims.done_items().await?;
+    let notes: Vec<BatchNote> =
+        done.iter().filter_map(|item| BatchNote::decode(&item.note)).collect();
+    let mut noted: Vec<&str> =
+        notes.iter().flat_map(|note| &note.mails).map(|mail| &*mail.id).collect();
+    noted.sort_unstable();
+    Ok(mails.processed.keys().map(|id| &**id).eq(noted))
+}
+
 /// Machines on which a worker can be started.
 struct SpareMachines {
     platform: SimPlatform,
@@ -244,36 +303,42 @@ impl Launcher for SpareMachines {
     }
 }
 
-/// Which mails have no result yet, and which servers serve.
+/// Which mails have no result yet, whether the claims add up, and which servers serve.
 struct Sunk {
     service: Service,
     waiting: BTreeSet<Arc<str>>,
+    adds_up: bool,
     accepted: u64,
 }
 
 impl Progress for Sunk {
     fn observe(&mut self, event: &Event) {
         self.service.observe(event);
-        if let Happening::Observed { observation: Observation::SinkAccepted { mail, .. } } =
-            &event.happening
-        {
-            self.waiting.remove(mail);
-            self.accepted += 1;
+        match &event.happening {
+            Happening::Observed { observation: Observation::SinkAccepted { mail, .. } } => {
+                self.waiting.remove(mail);
+                self.accepted += 1;
+            }
+            Happening::Observed { observation: Observation::Milestone { name } } => {
+                self.adds_up |= &**name == CLAIMS_ADD_UP;
+            }
+            _ => {}
         }
     }
 
     fn done(&self) -> bool {
-        self.waiting.is_empty() && self.service.is_whole()
+        self.waiting.is_empty() && self.adds_up && self.service.is_whole()
     }
 
     fn waits_for(&self) -> String {
         let some: Vec<_> = self.waiting.iter().take(3).map(|mail| &**mail).collect();
-        format!(
-            "{} mails have no result, among them {}; {}",
-            self.waiting.len(),
-            some.join(", "),
-            self.service.told()
-        )
+        let missing = if some.is_empty() {
+            "every mail has a result".to_owned()
+        } else {
+            format!("{} mails have no result, among them {}", self.waiting.len(), some.join(", "))
+        };
+        let claims = if self.adds_up { "add up" } else { "do not add up" };
+        format!("{missing}; the claims {claims}; {}", self.service.told())
     }
 
     fn figures(&self) -> BTreeMap<String, u64> {

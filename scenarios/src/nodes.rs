@@ -8,12 +8,13 @@ use mailstorm_checkers::{
 use mailstorm_client::ClientConfig;
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
+use mailstorm_coordination::storage::FileName;
 use mailstorm_host::Address;
-use mailstorm_host::coordination::{ServerSettings, serve_coordination};
-use mailstorm_shared::{Ensemble, Millis, ServerId};
+use mailstorm_host::coordination::{ServerProbe, ServerSettings, serve_coordination};
+use mailstorm_shared::{Ensemble, Millis, ServerId, StateHasher};
 use mailstorm_wire::client::decode_request;
 use mailstorm_wire::peer::PeerDecoder;
-use mailstorm_world::{Limits, Process};
+use mailstorm_world::{Limits, Process, Window};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -61,11 +62,31 @@ pub(crate) fn boot_server(
     // Only the very first start may take an empty folder for the whole truth: later, it is a lost disk.
     settings.initialise = process.incarnation == 0;
     let platform = process.platform;
+    platform.show(ServerWindow(settings.probe.clone()));
     Box::pin(async move {
         if let Err(end) = serve_coordination(platform.clone(), settings).await {
             platform.last_words(&end.to_string());
         }
     })
+}
+
+/// What a server shows of itself.
+struct ServerWindow(ServerProbe);
+
+impl Window for ServerWindow {
+    fn glance(&self) -> Option<u64> {
+        self.0.report().map(|report| StateHasher::of(&report))
+    }
+
+    fn look(&self) -> Option<u64> {
+        self.0.state_hash()
+    }
+}
+
+/// Whether a lawful crash can cut off the end of a server's file: of a log, which grows in place. All
+/// others are written beside the old ones and renamed when they are whole.
+pub(crate) fn ends_torn(file: &str) -> bool {
+    matches!(FileName::parse(file), Some(FileName::Log(_)))
 }
 
 /// The session of a client process, with every server of the ensemble. A process that was started again is

@@ -43,7 +43,8 @@ pub const BATCH_MAX: usize = 100;
 pub const ATTEMPTS_MAX: u32 = 3;
 
 const LOCK: &str = "/mail/lock";
-const WORK: &str = "/mail/work";
+/// Where the claims lie.
+pub const WORK: &str = "/mail/work";
 const RESULTS: &str = "/mail/results";
 const WORKERS: &str = "/mail/workers";
 const SUPERVISORS: &str = "/mail/supervisors";

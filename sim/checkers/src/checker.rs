@@ -69,11 +69,11 @@ impl Interests {
     pub const WATCH_EVENTS: Self = Self(1 << 7);
     /// Mails attempted, accepted and refused; masters; milestones.
     pub const MAIL: Self = Self(1 << 8);
-    /// Processes started, crashed, paused, resumed; disks damaged.
+    /// Processes started, crashed, paused, resumed; disks damaged, writes lost.
     pub const PROCESSES: Self = Self(1 << 9);
     /// Phases of the run and faults of the plan.
     pub const PLAN: Self = Self(1 << 10);
-    /// Messages sent and delivered, told in full recordings only.
+    /// Messages sent and delivered, and what servers are, told in full recordings only.
     pub const TRAFFIC: Self = Self(1 << 11);
 
     /// Whether the two sets have a kind in common.
@@ -87,13 +87,16 @@ impl Interests {
             Happening::Observed { observation } => observation,
             Happening::Started { .. }
             | Happening::Crashed { .. }
+            | Happening::WritesLost { .. }
             | Happening::Paused
             | Happening::Resumed
             | Happening::DiskDamaged => return Self::PROCESSES,
             Happening::FaultBegan { .. }
             | Happening::FaultEnded { .. }
             | Happening::Phase { .. } => return Self::PLAN,
-            Happening::Sent { .. } | Happening::Delivered { .. } => return Self::TRAFFIC,
+            Happening::Sent { .. } | Happening::Delivered { .. } | Happening::State { .. } => {
+                return Self::TRAFFIC;
+            }
         };
         match observation {
             Observation::ServerStarted { .. }

@@ -134,6 +134,10 @@ impl History {
         self.push(None, Happening::FaultEnded { index })
     }
 
+    pub(crate) fn writes_lost(self, node: &str, sectors: usize, torn: usize) -> Self {
+        self.push(Some(node.into()), Happening::WritesLost { sectors, torn })
+    }
+
     pub(crate) fn phase(self, name: &str) -> Self {
         self.push(None, Happening::Phase { name: name.into() })
     }

@@ -209,7 +209,8 @@ impl Sweep<'_> {
         summary.seeds >= GOALS_SEEDS_MIN
             && self.plan.is_none()
             && self.arguments.given.set.is_empty()
-            && summary.goals_missed().next().is_some()
+            && (summary.goals_missed().next().is_some()
+                || summary.faults_in_vain().next().is_some())
     }
 
     fn seeds_are_default(&self) -> bool {

@@ -159,7 +159,7 @@ mod tests {
             defect: Some(Defect::AckBeforeSync),
             fingerprint: Some("quorum/lost/s".to_owned()),
             settings: Settings(settings.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect()),
-            plan: Plan { lifts_atlas: true, faults: vec![fault; faults] },
+            plan: Plan { lifts_atlas: true, lasts_ms: None, faults: vec![fault; faults] },
         }
     }
 

@@ -1,5 +1,6 @@
 //! What happened in a run, in order.
 
+use crate::TraceHash;
 use mailstorm_shared::Observation;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -53,6 +54,13 @@ pub enum Happening {
         /// Why, in a few words.
         why: Arc<str>,
     },
+    /// A crash took from a node's disk what no sync had covered.
+    WritesLost {
+        /// How many sectors hold again what they held before.
+        sectors: usize,
+        /// How many sectors are half old and half new.
+        torn: usize,
+    },
     /// A process was stopped with its memory intact.
     Paused,
     /// A paused process goes on.
@@ -79,6 +87,11 @@ pub enum Happening {
     /// A disk lost durable data (a lost disk, rot): from here on the node's word on what it had on
     /// disk no longer holds.
     DiskDamaged,
+    /// All that a server knows, once every virtual second, told in a full recording only.
+    State {
+        /// A hash of it.
+        hash: TraceHash,
+    },
     /// A message left, told in a full recording only.
     Sent {
         /// Numbered through the run.

@@ -16,6 +16,6 @@ pub mod verdict;
 pub use case::Case;
 pub use event::{Event, Happening, NodeName};
 pub use plan::{Fault, FaultKind, Plan, PlanError};
-pub use run::{FaultCount, InboxMark, Run, TraceHash};
+pub use run::{Coverage, FaultCount, InboxMark, Run, TraceHash};
 pub use settings::{Setting, SettingError, Settings};
 pub use verdict::{Verdict, Violation};

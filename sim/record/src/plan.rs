@@ -7,6 +7,8 @@
 //! Start at [`Plan`]; every kind of fault is a variant of [`FaultKind`].
 //!
 //! ```toml
+//! lasts_ms = 60000
+//!
 //! [[faults]]
 //! at_ms = 4000
 //! lasts_ms = 3000
@@ -35,6 +37,10 @@ pub struct Plan {
     /// True when disks may lie and lose more than a correct ensemble can survive: for lessons only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lifts_atlas: bool,
+    /// How long the storm lasts; without it, until the last fault has ended. A plan drawn from a seed
+    /// says it, so that the plan alone makes the same storm again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts_ms: Option<u64>,
     /// The faults, in any order.
     #[serde(default)]
     pub faults: Vec<Fault>,
@@ -229,6 +235,36 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// Every kind as plans spell it.
+    pub const NAMES: [&str; 26] = [
+        "partition",
+        "bridge",
+        "ring",
+        "one_way",
+        "isolate",
+        "flap",
+        "slow",
+        "corrupt",
+        "reset",
+        "flood",
+        "kill_sessions",
+        "crash",
+        "crash_loop",
+        "power_cut",
+        "pause",
+        "drift",
+        "jump",
+        "disk_stall",
+        "disk_slow",
+        "disk_full",
+        "sync_fails",
+        "sync_lies",
+        "torn_writes",
+        "bit_rot",
+        "misdirected_write",
+        "disk_lost",
+    ];
+
     /// The kind as plans spell it.
     pub fn name(&self) -> &'static str {
         match self {
@@ -331,6 +367,8 @@ struct SpannedPlan {
     #[serde(default)]
     lifts_atlas: bool,
     #[serde(default)]
+    lasts_ms: Option<toml::Spanned<u64>>,
+    #[serde(default)]
     faults: Vec<toml::Spanned<Fault>>,
 }
 
@@ -355,25 +393,43 @@ impl Plan {
             let at = e.span().map_or(0, |span| span.start);
             error(at, e.message().replace('\n', ", "))
         })?;
-        let mut plan = Self { lifts_atlas: parsed.lifts_atlas, faults: Vec::new() };
+        let lasts_at = parsed.lasts_ms.as_ref().map_or(0, |lasts| lasts.span().start);
+        let lasts_ms = parsed.lasts_ms.map(toml::Spanned::into_inner);
+        let mut plan = Self { lifts_atlas: parsed.lifts_atlas, lasts_ms, faults: Vec::new() };
         for fault in parsed.faults {
             let at = fault.span().start;
             let fault = fault.into_inner();
             fault.check(nodes, plan.lifts_atlas).map_err(|problem| error(at, problem))?;
             plan.faults.push(fault);
         }
+        plan.check_length().map_err(|problem| error(lasts_at, problem))?;
         Ok(plan)
     }
 
-    /// Whether every fault makes sense among these nodes, as [`Plan::parse`] demands it of files.
+    /// Whether the plan makes sense among these nodes, as [`Plan::parse`] demands it of files.
     ///
     /// # Errors
-    /// The first problem, and the place in the plan of the fault that has it.
+    /// The first problem, and the place in the plan of the fault that has it (the number of faults when
+    /// it is the storm's length).
     pub fn check(&self, nodes: &[NodeName]) -> Result<(), (usize, String)> {
         for (index, fault) in self.faults.iter().enumerate() {
             fault.check(nodes, self.lifts_atlas).map_err(|problem| (index, problem))?;
         }
-        Ok(())
+        self.check_length().map_err(|problem| (self.faults.len(), problem))
+    }
+
+    /// Whether the storm can be as long as the plan says.
+    fn check_length(&self) -> Result<(), String> {
+        match (self.lasts_ms, self.ends_ms()) {
+            (Some(lasts_ms), _) if lasts_ms > PLAN_MS_MAX => {
+                Err(format!("lasts_ms must be at most {PLAN_MS_MAX}, a day"))
+            }
+            (Some(lasts_ms), ends_ms) if lasts_ms < ends_ms => Err(format!(
+                "the storm lasts {lasts_ms} ms and its last fault ends at {ends_ms} ms; expected \
+                 lasts_ms to be at least that, or left out"
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The plan as a file that [`Plan::parse`] reads back as the same plan.
@@ -381,7 +437,13 @@ impl Plan {
         use std::fmt::Write as _;
         let mut text = String::new();
         if self.lifts_atlas {
-            text.push_str("lifts_atlas = true\n\n");
+            text.push_str("lifts_atlas = true\n");
+        }
+        if let Some(lasts_ms) = self.lasts_ms {
+            writeln!(text, "lasts_ms = {lasts_ms}").expect("a String takes everything");
+        }
+        if !text.is_empty() {
+            text.push('\n');
         }
         for (index, fault) in self.faults.iter().enumerate() {
             if index > 0 {
@@ -400,6 +462,11 @@ impl Plan {
             text.push_str("faults = []\n");
         }
         text
+    }
+
+    /// How long the storm lasts, in virtual milliseconds.
+    pub fn storm_ms(&self) -> u64 {
+        self.lasts_ms.unwrap_or(0).max(self.ends_ms())
     }
 
     /// When the last fault ends, in virtual milliseconds of the storm.
@@ -498,6 +565,7 @@ mod tests {
     fn a_plan_is_written_as_people_write_it() {
         let plan = Plan {
             lifts_atlas: false,
+            lasts_ms: Some(60_000),
             faults: vec![
                 Fault {
                     at_ms: 4_000,
@@ -515,7 +583,7 @@ mod tests {
         };
         assert_eq!(
             plan.to_toml(),
-            "[[faults]]\nat_ms = 4000\nlasts_ms = 3000\nkind.crash = { nodes = [\"leader\"] }\n\n\
+            "lasts_ms = 60000\n\n[[faults]]\nat_ms = 4000\nlasts_ms = 3000\nkind.crash = { nodes = [\"leader\"] }\n\n\
              [[faults]]\nat_ms = 5000\nlasts_ms = 0\nkind.partition = { sides = [[\"s1\"], [\"s2\", \"s3\"]] }\n"
         );
         assert_eq!(Plan::parse(&plan.to_toml(), "p", &nodes()), Ok(plan));
@@ -556,6 +624,12 @@ mod tests {
             "plan.toml:1: `sync_lies` loses acknowledged writes whatever the servers do; \
              expected `lifts_atlas = true` in the plan",
         );
+        check(
+            &format!("lasts_ms = 2\n{HEAD}kind.pause = {{ nodes = [\"s1\"] }}"),
+            "plan.toml:1: the storm lasts 2 ms and its last fault ends at 3 ms; expected \
+             lasts_ms to be at least that, or left out",
+        );
+        check("lasts_ms = 86400001", "plan.toml:1: lasts_ms must be at most 86400000, a day");
         let text = format!("{HEAD}kind.crsh = {{ nodes = [\"s1\"] }}");
         let error = Plan::parse(&text, "plan.toml", &nodes()).expect_err("no such kind");
         assert!(
@@ -622,16 +696,24 @@ mod tests {
     proptest! {
         #[test]
         fn a_plan_read_back_is_the_same_plan(
-            faults in vec((0..=PLAN_MS_MAX, 0..=PLAN_MS_MAX, some_kind()), 0..20),
+            faults in vec((0..=PLAN_MS_MAX / 2, 0..=PLAN_MS_MAX, some_kind()), 0..20),
+            has_length: bool,
         ) {
             let faults = faults
                 .into_iter()
                 .map(|(at_ms, lasts_ms, kind)| Fault { at_ms, lasts_ms, kind })
                 .collect();
-            let plan = Plan { lifts_atlas: true, faults };
+            let mut plan = Plan { lifts_atlas: true, lasts_ms: None, faults };
+            let storm_ms = plan.storm_ms();
+            plan.lasts_ms = (storm_ms <= PLAN_MS_MAX && has_length).then_some(storm_ms);
             prop_assert_eq!(Plan::parse(&plan.to_toml(), "p", &nodes()), Ok(plan.clone()));
             let json = serde_json::to_string(&plan).expect("plain data");
             prop_assert_eq!(serde_json::from_str::<Plan>(&json).expect("our own words"), plan);
+        }
+
+        #[test]
+        fn every_kind_is_listed(kind in some_kind()) {
+            prop_assert!(FaultKind::NAMES.contains(&kind.name()));
         }
 
         #[test]

@@ -55,6 +55,17 @@ pub struct Outcome {
     pub verdicts: Vec<(String, Verdict)>,
     /// A hash over every delivered message and every event: equal for equal runs, in any process.
     pub trace_hash: TraceHash,
+    /// A hash over every number that any source drew: where it differs and the trace does not, two runs
+    /// agree by chance.
+    #[serde(default)]
+    pub draws: TraceHash,
+    /// A hash over what every node was at every virtual second, and over all that every server knew at
+    /// the end.
+    #[serde(default)]
+    pub states: TraceHash,
+    /// The states of the protocol that the run came through.
+    #[serde(default)]
+    pub coverage: Coverage,
     /// How often each of the scenario's goals was reached.
     pub reached: BTreeMap<String, u64>,
     /// The faults, by kind.
@@ -100,6 +111,37 @@ impl<'de> Deserialize<'de> for TraceHash {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         u64::from_str_radix(&text, 16).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The states of the protocol that a run came through, each as a number that means the same in every run
+/// of its scenario; ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage(pub Vec<u32>);
+
+impl Serialize for Coverage {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // One line in a record, where a list would be hundreds.
+        let words: Vec<String> = self.0.iter().map(|state| format!("{state:x}")).collect();
+        serializer.serialize_str(&words.join(" "))
+    }
+}
+
+impl<'de> Deserialize<'de> for Coverage {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let states = text.split_ascii_whitespace().map(|word| u32::from_str_radix(word, 16));
+        states.collect::<Result<_, _>>().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl FaultCount {
+    /// From how many faults on it is no accident that none of them changed anything.
+    pub const INJECTED_MIN: u64 = 20;
+
+    /// Whether faults of this kind were injected in vain, over and over: a goal that a sweep has missed.
+    pub fn is_vain(&self) -> bool {
+        self.effective == 0 && self.injected >= Self::INJECTED_MIN
     }
 }
 
@@ -187,6 +229,9 @@ mod tests {
                     ("watches".into(), Verdict::Pass),
                 ],
                 trace_hash: TraceHash(0xfeed),
+                draws: TraceHash(0xbead),
+                states: TraceHash(0xdeed),
+                coverage: Coverage(vec![1, 0x20, u32::MAX]),
                 reached: [("leader_died".to_owned(), 3)].into(),
                 faults: [("crash".to_owned(), FaultCount { injected: 2, effective: 1 })].into(),
                 figures: BTreeMap::new(),
@@ -211,6 +256,14 @@ mod tests {
     #[test]
     fn a_violation_outweighs_what_could_not_be_told() {
         assert!(matches!(run().outcome.verdict(), Verdict::Violation(v) if v.kind == "lost"));
+    }
+
+    #[test]
+    fn a_kind_of_fault_is_vain_when_many_were_injected_and_none_changed_anything() {
+        let is_vain = |injected, effective| FaultCount { injected, effective }.is_vain();
+        assert!(is_vain(20, 0));
+        assert!(!is_vain(19, 0), "a short sweep may inject a kind once");
+        assert!(!is_vain(2_000, 1));
     }
 
     #[test]

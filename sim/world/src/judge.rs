@@ -1,9 +1,10 @@
 //! The onlooker: every event of a run goes through here, into the trace hash, to the checkers, to the
 //! goals, and into the record if there is one.
 
+use crate::coverage::CoverageMap;
 use crate::scenario::{Progress, Role};
 use mailstorm_checkers::{Goal, Reached, Suite};
-use mailstorm_record::{Event, FaultCount, Happening, NodeName, Plan, Violation};
+use mailstorm_record::{Coverage, Event, FaultCount, Happening, NodeName, Plan, Violation};
 use mailstorm_shared::{Epoch, Observation, ServerId, StateHasher};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ pub(crate) struct Judge {
     pub(crate) progress: Box<dyn Progress>,
     reached: Reached,
     hasher: StateHasher,
+    coverage: CoverageMap,
     record: Option<Vec<Event>>,
     /// What the world itself has to say: panics, dead ends, blown bounds.
     pub(crate) own: Vec<Violation>,
@@ -36,6 +38,7 @@ impl Judge {
             progress,
             reached: Reached::new(goals),
             hasher: StateHasher::new(),
+            coverage: CoverageMap::default(),
             record: full.then(Vec::new),
             own: Vec::new(),
             fired: false,
@@ -55,6 +58,7 @@ impl Judge {
         self.fired |= self.suite.observe(&event).is_some();
         self.progress.observe(&event);
         self.reached.observe(&event);
+        self.coverage.observe(&event);
         if let Some(record) = &mut self.record {
             record.push(event);
         }
@@ -91,6 +95,11 @@ impl Judge {
 
     pub(crate) fn reached(&self) -> BTreeMap<String, u64> {
         self.reached.counts().map(|(goal, count)| (goal.to_owned(), count)).collect()
+    }
+
+    /// The states of the protocol that the run came through, and the goals that it reached.
+    pub(crate) fn coverage(&self) -> Coverage {
+        self.coverage.states(self.reached.counts().map(|(_, count)| count > 0))
     }
 
     pub(crate) fn take_record(&mut self) -> Option<Vec<Event>> {

@@ -19,6 +19,8 @@ compile_error!(
 #[cfg(madsim)]
 mod clock;
 #[cfg(madsim)]
+mod coverage;
+#[cfg(madsim)]
 mod disk;
 #[cfg(madsim)]
 mod executor;
@@ -52,9 +54,11 @@ pub mod swarm;
 mod world;
 
 #[cfg(madsim)]
+pub use node::Window;
+#[cfg(madsim)]
 pub use platform::SimPlatform;
 #[cfg(madsim)]
-pub use run::{Recording, RunSpec, run, verify};
+pub use run::{Recording, RunSpec, run};
 #[cfg(madsim)]
 pub use scenario::{
     Limits, NodeSpec, Process, Progress, Role, Scenario, Subject, Topology, with_settings,

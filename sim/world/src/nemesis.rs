@@ -50,6 +50,8 @@ struct Active {
     stream: Stream,
     /// Where a fault that comes and goes stands.
     is_on: bool,
+    /// When it began.
+    since: u64,
     /// The stranger that floods.
     stranger: Option<Id>,
 }
@@ -77,6 +79,7 @@ impl Nemesis {
 
     /// All faults end, and all processes are up.
     pub(crate) fn heal(&mut self) {
+        self.world.borrow_mut().healed = true;
         for fault in self.active.keys().copied().collect::<Vec<_>>() {
             self.fault_ends(fault);
         }
@@ -85,8 +88,11 @@ impl Nemesis {
         }
     }
 
-    /// Every process ends; the run is over.
+    /// Every process ends; the run is over, be it in the middle of a storm.
     pub(crate) fn end(&mut self) {
+        for active in self.active.values() {
+            self.world.borrow_mut().forget_stream(&active.stream);
+        }
         let ids: Vec<_> = self.world.borrow().nodes.iter().filter_map(|n| n.madsim).collect();
         ids.into_iter().for_each(|id| self.madsim.kill(id));
     }
@@ -142,7 +148,9 @@ impl Nemesis {
             world.queue.push(at, Due::Control(Control::FaultEnds(index)));
         }
         let kind = kind.clone();
-        self.active.insert(index, Active { kind, lists, stream, is_on: true, stranger: None });
+        let since = self.world.borrow().now;
+        let active = Active { kind, lists, stream, is_on: true, since, stranger: None };
+        self.active.insert(index, active);
         self.change(index, true);
         self.step_later(index);
     }
@@ -184,8 +192,10 @@ impl Nemesis {
         if active.is_on {
             self.change(index, false);
         }
-        self.active.remove(&index);
-        self.world.borrow_mut().tell(None, Happening::FaultEnded { index });
+        let gone = self.active.remove(&index);
+        let mut world = self.world.borrow_mut();
+        gone.into_iter().for_each(|active| world.forget_stream(&active.stream));
+        world.tell(None, Happening::FaultEnded { index });
     }
 
     /// Brings a fault, or takes it away.
@@ -265,7 +275,10 @@ impl Nemesis {
                 let mut world = self.world.borrow_mut();
                 for node in nodes {
                     world.nodes[*node].clock.jump(if begins { by_ms } else { -by_ms });
-                    world.faults.effective(index);
+                    // A clock that nobody reads may show what it likes.
+                    if by_ms != 0 && world.nodes[*node].is_up() {
+                        world.faults.effective(index);
+                    }
                 }
             }
             FaultKind::DiskStall { .. } => {
@@ -496,11 +509,19 @@ impl Nemesis {
             FaultKind::Drift { ppm, .. } if active.lists[0].contains(&node) => Some(ppm),
             _ => None,
         });
-        let ppm = ppm.or(other).unwrap_or(self.natural_ppm[node]);
         let mut world = self.world.borrow_mut();
         let now = world.now;
+        let Active { kind, since, .. } = &self.active[&index];
+        if let (FaultKind::Drift { ppm: fast, .. }, None) = (kind, ppm) {
+            // In vain if it moved no hand that somebody reads.
+            let off = u64::from(fast.abs_diff(self.natural_ppm[node]));
+            let moved_ns = u128::from(now - since) * u128::from(off) / 1_000_000;
+            if moved_ns >= u128::from(NS_PER_MS) && world.nodes[node].is_up() {
+                world.faults.effective(index);
+            }
+        }
+        let ppm = ppm.or(other).unwrap_or(self.natural_ppm[node]);
         world.nodes[node].clock.set_ppm(now, ppm);
-        world.faults.effective(index);
         world.clock_changed(node);
     }
 
@@ -517,6 +538,7 @@ impl Nemesis {
             machine.life = Life::Up;
             machine.starts += 1;
             machine.last_words = None;
+            machine.window = None;
             let (id, is_paused) = (machine.madsim, !machine.paused_by.is_empty());
             let incarnation = machine.incarnation();
             world.tell(Some(node), Happening::Started { incarnation });
@@ -571,6 +593,10 @@ impl Nemesis {
             world.forget_process(node, told);
             let losses = world.nodes[node].disk.files.crash(fate);
             world.tell(Some(node), Happening::Crashed { why: why.into() });
+            let Losses { lost: sectors, torn, .. } = losses;
+            if sectors + torn > 0 {
+                world.tell(Some(node), Happening::WritesLost { sectors, torn });
+            }
             (world.nodes[node].madsim, losses)
         };
         if let Some(id) = id {

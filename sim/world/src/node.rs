@@ -34,6 +34,17 @@ pub(crate) struct Node {
     pub(crate) madsim: Option<madsim::task::NodeId>,
     /// What its process said before it ended by itself.
     pub(crate) last_words: Option<String>,
+    /// What its process shows of itself, if it does.
+    pub(crate) window: Option<Box<dyn Window>>,
+}
+
+/// What a process shows of its state, so that two runs can be compared by more than what they tell.
+pub trait Window {
+    /// A number that changes with what matters most, cheap enough to be asked for every virtual second;
+    /// `None` while there is nothing to see.
+    fn glance(&self) -> Option<u64>;
+    /// A hash of all there is, whatever it costs.
+    fn look(&self) -> Option<u64>;
 }
 
 /// What becomes of a process.
@@ -70,6 +81,7 @@ impl Node {
             listeners: Vec::new(),
             madsim: None,
             last_words: None,
+            window: None,
             spec,
         }
     }

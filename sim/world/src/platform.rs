@@ -5,7 +5,7 @@
 
 use crate::executor::{Task, spawn};
 use crate::network::half::State;
-use crate::node::Life;
+use crate::node::{Life, Window};
 use crate::queue::Control;
 use crate::slab::Id;
 use crate::world::{World, WorldRef};
@@ -58,6 +58,17 @@ impl SimPlatform {
             true
         })
         .unwrap_or(false)
+    }
+
+    /// Whether all faults of the plan are over, for programs that look at the end whether everything is as
+    /// they left it.
+    pub fn storm_is_over(&self) -> bool {
+        self.world.borrow().healed
+    }
+
+    /// Shows this process's state to onlookers, for as long as it lives.
+    pub fn show(&self, window: impl Window + 'static) {
+        self.with(|world, node| world.nodes[node].window = Some(Box::new(window)));
     }
 
     /// Says why this process is about to end by itself; told with its end.

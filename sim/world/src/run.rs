@@ -89,15 +89,6 @@ pub fn run(spec: &RunSpec) -> Run {
     thread.join().expect("panics are caught in the thread")
 }
 
-/// Runs it twice; the second run, if it was the same as the first.
-///
-/// # Errors
-/// Both runs, if they differ.
-pub fn verify(spec: &RunSpec) -> Result<Run, Box<(Run, Run)>> {
-    let (first, second) = (run(spec), run(spec));
-    if first == second { Ok(second) } else { Err(Box::new((first, second))) }
-}
-
 /// The record of a run in which the laboratory itself failed.
 fn broken(spec: &RunSpec, message: String) -> Run {
     let violation = Violation {
@@ -155,25 +146,27 @@ fn on_this_thread(spec: &RunSpec) -> Run {
         events_max: limits.events_max,
     })));
     let shared = world.clone();
-    // A plan that was given says itself how long the storm lasts.
-    let is_drawn = spec.plan.is_none() && spec.scenario.plan().is_none();
-    let storm_ms = if is_drawn { plan.ends_ms().max(limits.storm.0) } else { plan.ends_ms() };
-    let is_complete = runtime.block_on(async move {
+    let storm_ms = plan.storm_ms();
+    let (is_complete, states) = runtime.block_on(async move {
         executor::enter(shared.clone());
         let mut driver = Driver::new(shared, limits);
         let is_complete = driver.phases(Millis(storm_ms)).await;
+        // To be asked while there are any.
+        let states = TraceHash(driver.world.borrow().states());
         driver.end().await;
         executor::leave();
-        is_complete
+        (is_complete, states)
     });
     drop(runtime);
     let Ok(world) = Rc::try_unwrap(world) else { panic!("a process outlived its run") };
     let world = world.into_inner();
+    let draws = TraceHash(world.drawn());
     let events = world.events;
     let faults = world.faults.counts();
     let (mut judge, virtual_ns) = (world.judge, world.now);
     let recorded = judge.take_record();
     let (trace_hash, reached) = (TraceHash(judge.trace_hash()), judge.reached());
+    let coverage = judge.coverage();
     let mut figures = judge.progress.figures();
     let mut verdicts: Vec<(String, Verdict)> = std::mem::take(&mut judge.own)
         .into_iter()
@@ -196,6 +189,9 @@ fn on_this_thread(spec: &RunSpec) -> Run {
     let outcome = Outcome {
         verdicts,
         trace_hash,
+        draws,
+        states,
+        coverage,
         reached,
         faults,
         figures,
@@ -313,6 +309,7 @@ impl Driver {
             loop {
                 let control = self.controls.next().await;
                 if control == Control::Look {
+                    self.world.borrow_mut().note_states();
                     break;
                 }
                 self.carry_out(control);

@@ -2,6 +2,8 @@
 //!
 //! Holds: a stream depends on the run's seed and on its own name, and on nothing else; so a source that
 //! draws once more, or is taken away, moves no draw of any other.
+//! Every stream remembers, in one number, all that it ever gave: two runs that drew the same are told from
+//! two that merely came to the same.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -9,7 +11,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// One source's random numbers.
 #[derive(Clone, Debug)]
-pub struct Stream(ChaCha8Rng);
+pub struct Stream {
+    numbers: ChaCha8Rng,
+    drawn: u64,
+}
 
 impl Stream {
     /// The stream of the source `name` in the run of `seed`.
@@ -18,12 +23,21 @@ impl Stream {
         key[..8].copy_from_slice(&seed.to_le_bytes());
         key[8..16].copy_from_slice(&xxh3_64(name.as_bytes()).to_le_bytes());
         key[16..24].copy_from_slice(&(name.len() as u64).to_le_bytes());
-        Self(ChaCha8Rng::from_seed(key))
+        Self { numbers: ChaCha8Rng::from_seed(key), drawn: 0 }
+    }
+
+    /// A fingerprint of everything drawn so far, and of its order.
+    pub(crate) fn drawn(&self) -> u64 {
+        self.drawn
     }
 
     /// Any number.
     pub fn number(&mut self) -> u64 {
-        self.0.next_u64()
+        /// Odd, with its bits well spread: the golden ratio's.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let number = self.numbers.next_u64();
+        self.drawn = (self.drawn.rotate_left(23) ^ number).wrapping_mul(SPREAD);
+        number
     }
 
     /// A number below `bound`; 0 when the bound is 0.
@@ -73,6 +87,19 @@ mod tests {
         assert_eq!(draw(1, "link s1>s2"), draw(1, "link s1>s2"));
         assert_ne!(draw(1, "link s1>s2"), draw(1, "link s2>s1"));
         assert_ne!(draw(1, "link s1>s2"), draw(2, "link s1>s2"));
+    }
+
+    #[test]
+    fn what_was_drawn_is_known_by_its_numbers_their_count_and_their_order() {
+        let after = |seed, draws: u32| {
+            let mut stream = Stream::new(seed, "fingerprint");
+            (0..draws).for_each(|_| _ = stream.number());
+            stream.drawn()
+        };
+        assert_eq!(after(1, 3), after(1, 3));
+        assert_ne!(after(1, 3), after(2, 3));
+        assert_ne!(after(1, 3), after(1, 4));
+        assert_ne!(after(1, 0), after(1, 1));
     }
 
     #[test]

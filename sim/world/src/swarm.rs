@@ -1,7 +1,9 @@
 //! Plans drawn from seeds: which kinds of faults a storm has, how often, and how cruel they are.
 //!
 //! A storm in which everything goes wrong at once often hides what one kind of trouble would show (swarm
-//! testing: Groce and others, ISSTA 2012). So each seed first draws which kinds it has at all.
+//! testing: Groce and others, ISSTA 2012). So each seed first draws which kinds it has at all. Some
+//! kinds are several faults in a row, or at once: many bugs need the second blow while the first is
+//! being dealt with.
 //! Holds: the plan depends on seed, topology and length alone; each kind draws from a stream of its own;
 //! no plan drawn here lifts the atlas.
 //! Start at [`draw`].
@@ -19,6 +21,16 @@ const KIND_PER_MILLION: u32 = 300_000;
 /// How often a kind that a seed has comes, at the most, per minute of storm.
 const TIMES_PER_MINUTE_MAX: u64 = 4;
 
+/// The same for what is several faults by itself.
+const SEQUENCES_PER_MINUTE_MAX: u64 = 2;
+
+/// How wrong a clock goes, in parts per million: a bad crystal, or a machine that is not given its time
+/// (half its speed). A server may not be fast by more than a tenth, since a leader that is fast beyond
+/// that ends sessions before their time, and rightly so by its own clock.
+const DRIFT_PPM: u64 = 20_000;
+const SLOW_PPM: u64 = 500_000;
+const FAST_PPM: u64 = 80_000;
+
 /// Above the session timeouts that scenarios use: who is gone for so long has lost its session.
 const LONG_MS: (u64, u64) = (8_000, 16_000);
 
@@ -28,25 +40,41 @@ const SHORT_MS: (u64, u64) = (200, 6_000);
 /// Draws the plan of a storm of this length.
 pub fn draw(seed: u64, topology: &Topology, storm: Millis) -> Plan {
     let cast = Cast::of(topology);
-    let mut plan = Plan::default();
+    let mut plan = Plan { lasts_ms: Some(storm.0), ..Plan::default() };
     if cast.all.is_empty() {
         return plan;
     }
     let mut swarm = Stream::new(seed, "swarm");
-    for (name, trouble) in TROUBLES {
-        // Drawn for every kind, so that a kind that finds no node moves no other.
-        let has_it = swarm.chance(KIND_PER_MILLION);
-        let times_max = (TIMES_PER_MINUTE_MAX * storm.0).div_ceil(60_000).max(1);
-        let times = swarm.between(1, times_max);
-        if !has_it {
-            continue;
+    let mut add = |at_ms: u64, lasts_ms: u64, kind| {
+        if at_ms < storm.0 {
+            let lasts_ms = lasts_ms.min(storm.0 - at_ms);
+            plan.faults.push(Fault { at_ms, lasts_ms, kind });
         }
+    };
+    // Drawn for every kind, so that a kind that finds no node moves no other.
+    let mut times_of = |per_minute_max: u64| {
+        let has_it = swarm.chance(KIND_PER_MILLION);
+        let times = swarm.between(1, (per_minute_max * storm.0).div_ceil(60_000).max(1));
+        if has_it { times } else { 0 }
+    };
+    for (name, trouble) in TROUBLES {
+        let times = times_of(TIMES_PER_MINUTE_MAX);
         let mut stream = Stream::new(seed, &format!("swarm {name}"));
         for _ in 0..times {
             let at_ms = stream.below(storm.0);
             let Some((lasts_ms, kind)) = trouble(&mut stream, &cast) else { continue };
-            let lasts_ms = lasts_ms.min(storm.0 - at_ms);
-            plan.faults.push(Fault { at_ms, lasts_ms, kind });
+            add(at_ms, lasts_ms, kind);
+        }
+    }
+    for (name, sequence) in SEQUENCES {
+        let times = times_of(SEQUENCES_PER_MINUTE_MAX);
+        let mut stream = Stream::new(seed, &format!("swarm {name}"));
+        for _ in 0..times {
+            let at_ms = stream.below(storm.0);
+            let Some(blows) = sequence(&mut stream, &cast) else { continue };
+            for Blow { after_ms, lasts_ms, kind } in blows {
+                add(at_ms + after_ms, lasts_ms, kind);
+            }
         }
     }
     plan.faults.sort_by_key(|fault| fault.at_ms);
@@ -211,7 +239,9 @@ const TROUBLES: &[(&str, Trouble)] = &[
     ("pause", |s, c| Some((short(s), FaultKind::Pause { nodes: some(s, &c.processes, 2)? }))),
     ("long pause", |s, c| Some((long(s), FaultKind::Pause { nodes: one(s, &c.processes)? }))),
     ("drift", |s, c| {
-        let ppm = s.between(0, 40_000) as i32 - 20_000;
+        let (slow, fast) =
+            if s.chance(500_000) { (DRIFT_PPM, DRIFT_PPM) } else { (SLOW_PPM, FAST_PPM) };
+        let ppm = s.between(0, slow + fast) as i32 - slow as i32;
         Some((long(s), FaultKind::Drift { nodes: some(s, &c.clocks, 2)?, ppm }))
     }),
     ("jump", |s, c| {
@@ -266,6 +296,120 @@ const TROUBLES: &[(&str, Trouble)] = &[
     }),
 ];
 
+/// One fault of several: when it begins after the first, how long it lasts, and what it is.
+struct Blow {
+    after_ms: u64,
+    lasts_ms: u64,
+    kind: FaultKind,
+}
+
+/// Draws several faults that belong together. None if there is nobody to strike.
+type Sequence = fn(&mut Stream, &Cast) -> Option<Vec<Blow>>;
+
+/// The leader cut off from the other servers alone: its clients still talk to it.
+fn leader_without_servers(cast: &Cast) -> Option<FaultKind> {
+    let left = leader(cast)?;
+    (cast.servers.len() > 1).then(|| FaultKind::Bridge { left, right: cast.servers.clone() })
+}
+
+/// Something that goes wrong with the leader, and for how long.
+fn leader_trouble(stream: &mut Stream, cast: &Cast) -> Option<(u64, FaultKind)> {
+    let nodes = leader_process(cast)?;
+    let kind = match stream.below(8) {
+        0 => FaultKind::Crash { nodes },
+        1 => FaultKind::Pause { nodes },
+        2 => leader_without_servers(cast)?,
+        3 => FaultKind::Isolate { nodes },
+        4 => FaultKind::Slow { nodes, delay_ms: stream.between(50, 2_000), kib_per_second: 0 },
+        5 => FaultKind::DiskStall { nodes },
+        6 => FaultKind::Reset { nodes, every_ms: 0 },
+        _ => FaultKind::OneWay { from: nodes, to: some(stream, &cast.servers, 4)? },
+    };
+    Some((short(stream), kind))
+}
+
+/// Every kind of trouble that is several faults, by a name that keys its stream.
+const SEQUENCES: &[(&str, Sequence)] = &[
+    ("leader without servers", |s, c| {
+        let lasts_ms = if s.chance(500_000) { long(s) } else { short(s) };
+        Some(vec![Blow { after_ms: 0, lasts_ms, kind: leader_without_servers(c)? }])
+    }),
+    // It does not notice for long that it leads nobody, and its clients ask it all the while.
+    ("stale leader", |s, c| {
+        let (lasts_ms, ppm) = (long(s), -(s.between(300_000, SLOW_PPM) as i32));
+        let slow = FaultKind::Drift { nodes: leader(c)?, ppm };
+        let cut = leader_without_servers(c)?;
+        Some([slow, cut].map(|kind| Blow { after_ms: 0, lasts_ms, kind }).into())
+    }),
+    // Two troubles of one leader, at once or the second while the first still lasts.
+    ("leader twice", |s, c| {
+        let (first_ms, first) = leader_trouble(s, c)?;
+        let (second_ms, second) = leader_trouble(s, c)?;
+        let after_ms = if s.chance(500_000) { 0 } else { s.below(first_ms) };
+        Some(vec![
+            Blow { after_ms: 0, lasts_ms: first_ms, kind: first },
+            Blow { after_ms, lasts_ms: second_ms, kind: second },
+        ])
+    }),
+    // Each new leader is struck soon after the last one was: in its election, its synchronisation, or
+    // its first proposals.
+    ("leader after leader", |s, c| {
+        let mut after_ms = 0;
+        let mut blows = Vec::new();
+        for _ in 0..s.between(3, 6) {
+            let (lasts_ms, kind) = leader_trouble(s, c)?;
+            blows.push(Blow { after_ms, lasts_ms, kind });
+            after_ms += s.between(200, 3_000);
+        }
+        Some(blows)
+    }),
+    // A server that stayed behind comes back, and somebody fails while it learns what it missed.
+    ("learner struck", |s, c| {
+        let nodes = one(s, &c.server_processes)?;
+        let behind_ms = s.between(1_000, 10_000);
+        let behind = match s.below(3) {
+            0 => FaultKind::Isolate { nodes: nodes.clone() },
+            1 => FaultKind::Pause { nodes: nodes.clone() },
+            _ => FaultKind::Crash { nodes: nodes.clone() },
+        };
+        let (lasts_ms, kind) = match s.below(4) {
+            0 => (short(s), FaultKind::Crash { nodes }),
+            1 => (short(s), FaultKind::TornWrites { nodes }),
+            2 => (short(s), FaultKind::PowerCut { nodes }),
+            _ => leader_trouble(s, c)?,
+        };
+        let after_ms = behind_ms + s.between(1, 1_500);
+        Some(vec![
+            Blow { after_ms: 0, lasts_ms: behind_ms, kind: behind },
+            Blow { after_ms, lasts_ms, kind },
+        ])
+    }),
+    // Servers are restarted one after another, as an operator in a hurry does it.
+    ("rolling restart", |s, c| {
+        let mut nodes = c.server_processes.clone();
+        s.shuffle(&mut nodes);
+        let pace_ms = s.between(50, 2_000);
+        let blow = |(place, node): (usize, &NodeName)| Blow {
+            after_ms: place as u64 * pace_ms,
+            lasts_ms: s.between(10, 1_000),
+            kind: FaultKind::Crash { nodes: vec![node.clone()] },
+        };
+        (!nodes.is_empty()).then(|| nodes.iter().enumerate().map(blow).collect())
+    }),
+    // The power comes back, and goes again before the servers have found each other.
+    ("power flickers", |s, c| {
+        let mut after_ms = 0;
+        let mut blows = Vec::new();
+        for _ in 0..s.between(2, 4) {
+            let nodes = some(s, &c.server_processes, c.server_processes.len())?;
+            let lasts_ms = s.between(10, 800);
+            blows.push(Blow { after_ms, lasts_ms, kind: FaultKind::PowerCut { nodes } });
+            after_ms += lasts_ms + s.between(20, 2_500);
+        }
+        Some(blows)
+    }),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +437,7 @@ mod tests {
             let plan = draw(seed, &topology(), Millis(60_000));
             assert_eq!(plan.check(&topology().names()), Ok(()));
             assert!(plan.ends_ms() <= 60_000);
+            assert_eq!(plan.storm_ms(), 60_000);
             let struck = plan.faults.iter().flat_map(|f| f.kind.node_lists()).flatten();
             assert!(!struck.into_iter().any(|node| ["sink", "w3"].contains(&&*node.0)));
         }
@@ -314,6 +459,6 @@ mod tests {
         let topology = Topology { nodes, ..Topology::default() };
         let faults = (0..20).map(|seed| draw(seed, &topology, Millis(60_000)).faults.len());
         assert!(faults.sum::<usize>() > 20);
-        assert_eq!(draw(1, &Topology::default(), Millis(1)), Plan::default());
+        assert_eq!(draw(1, &Topology::default(), Millis(1)).faults, []);
     }
 }

@@ -11,10 +11,12 @@ use crate::node::Node;
 use crate::queue::{Control, Due, Queue};
 use crate::scenario::{DiskSpeed, Scenario};
 use crate::slab::{Id, Slab};
-use mailstorm_record::{Event, Happening, Violation};
-use mailstorm_shared::{Defects, Millis, Observation};
+use crate::stream::Stream;
+use mailstorm_record::{Event, Happening, TraceHash, Violation};
+use mailstorm_shared::{Defects, Millis, Observation, StateHasher};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::hash::Hasher;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -26,6 +28,8 @@ pub(crate) type WorldRef = Rc<RefCell<World>>;
 /// so often more for each thing that happened.
 const POLLS_MAX: u64 = 1_000_000;
 const POLLS_PER_EVENT_MAX: u64 = 100;
+
+const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// The world.
 pub(crate) struct World {
@@ -53,8 +57,16 @@ pub(crate) struct World {
     pub(crate) polls: u64,
     /// How many tasks there are.
     pub(crate) tasks: usize,
+    /// All faults are over.
+    pub(crate) healed: bool,
     /// The run is over: nothing happens any more, and nobody may ask for anything.
     pub(crate) over: bool,
+    /// Everything drawn by sources that are gone.
+    drawn: StateHasher,
+    /// What every node was at every virtual second so far.
+    states: StateHasher,
+    /// The virtual second up to which that is so.
+    second: u64,
     /// Whether the last thing that happened gives somebody something to do.
     stirred: bool,
 }
@@ -108,7 +120,11 @@ impl World {
             events_max,
             polls: 0,
             tasks: 0,
+            healed: false,
             over: false,
+            drawn: StateHasher::new(),
+            states: StateHasher::new(),
+            second: 0,
             stirred: false,
         }
     }
@@ -261,6 +277,56 @@ impl World {
         }
         let role = self.nodes[node].spec.role;
         self.leadership.gone(&role);
+    }
+
+    /// A source of randomness is gone.
+    pub(crate) fn forget_stream(&mut self, stream: &Stream) {
+        self.drawn.write_u64(stream.drawn());
+    }
+
+    /// A hash over everything that all sources drew.
+    pub(crate) fn drawn(&self) -> u64 {
+        let mut hasher = self.drawn.clone();
+        self.network.drawn().for_each(|drawn| hasher.write_u64(drawn));
+        for node in &self.nodes {
+            hasher.write_u64(node.entropy.drawn());
+            node.disk.drawn().into_iter().for_each(|drawn| hasher.write_u64(drawn));
+        }
+        hasher.finish()
+    }
+
+    /// Notes what every node is, if a virtual second has passed since the last time. A glance must do: a
+    /// hash over all that a server knows takes longer than the second it is about. Full recordings tell
+    /// that as well.
+    pub(crate) fn note_states(&mut self) {
+        if self.now / NS_PER_SECOND == self.second {
+            return;
+        }
+        self.second = self.now / NS_PER_SECOND;
+        self.states.write_u64(self.second);
+        for node in &self.nodes {
+            self.states.write_u32(node.starts);
+            self.states.write_u64(node.entropy.drawn());
+            let Some(window) = node.window.as_ref().filter(|_| node.is_up()) else { continue };
+            self.states.write_u64(window.glance().unwrap_or(0));
+            if self.judge.is_full()
+                && let Some(hash) = window.look()
+            {
+                let hash = TraceHash(hash);
+                let name = node.spec.name.clone();
+                self.judge.record_only(self.now, name, Happening::State { hash });
+            }
+        }
+    }
+
+    /// A hash over what every node was at every virtual second, and over all that those know that show it,
+    /// at the end.
+    pub(crate) fn states(&self) -> u64 {
+        let mut hasher = self.states.clone();
+        for window in self.nodes.iter().filter_map(|node| node.window.as_ref()) {
+            hasher.write_u64(window.look().unwrap_or(0));
+        }
+        hasher.finish()
     }
 
     /// The node of this name.

@@ -20,7 +20,7 @@ struct Window {
 }
 
 /// What a server is at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServerReport {
     /// Who.
     pub server: ServerId,

@@ -36,7 +36,8 @@ impl BatchNote {
         serde_json::to_vec(self).expect("plain data serialises").into()
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Reads what a claim's znode holds; `None` if that was not written by this pipeline.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
 }

@@ -22,6 +22,7 @@ pub fn all(ensemble: &Ensemble) -> Vec<Goal> {
         truncated(),
         snapshot_sent(),
         unsynced_tail_lost(),
+        crash_lost_or_tore_a_sector(),
         disk_damaged(),
         joiner_caught_up(),
         session_expired(),
@@ -237,6 +238,19 @@ pub fn unsynced_tail_lost() -> Goal {
     )
 }
 
+/// A crash takes what no sync had covered from a server's disk.
+pub fn crash_lost_or_tore_a_sector() -> Goal {
+    Goal::new(
+        "crash_lost_or_tore_a_sector",
+        "a server's crash took back, or tore, sectors that no sync had covered",
+        Interests::PROCESSES,
+        |event| {
+            matches!(event.happening, Happening::WritesLost { .. })
+                && server_on(event.node.as_ref()).is_some()
+        },
+    )
+}
+
 /// A disk loses what it had.
 pub fn disk_damaged() -> Goal {
     Goal::new("disk_damaged", "a disk lost durable data", Interests::PROCESSES, |event| {
@@ -429,6 +443,8 @@ mod tests {
         check(truncated(), led().truncated(2, Zxid::ZERO), 1);
         check(snapshot_sent(), led().snapshot_installed(2, z(1, 1)), 1);
         check(disk_damaged(), led().damaged("s2"), 1);
+        let lost = || led().crashed("s2").writes_lost("s2", 1, 2).writes_lost("w1", 1, 2);
+        check(crash_lost_or_tore_a_sector(), lost(), 1);
         let logged = || led().appended(&[2], z(1, 1)).crashed("s2");
         check(unsynced_tail_lost(), logged().server_started(2, Zxid::ZERO, Zxid::ZERO), 1);
         check(unsynced_tail_lost(), logged().server_started(2, Zxid::ZERO, z(1, 1)), 0);

@@ -10,7 +10,7 @@
 //! stands in its *layers*: for every sector touched since, what it held before. A sync freezes the newest
 //! layer when it begins and drops it when it is done; writes in between open another one.
 
-use crate::stream::Stream;
+use crate::stream::{Stream, scale};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -36,9 +36,9 @@ pub(crate) enum Fate {
 /// What a crash has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
-    /// Sectors that fell back to what they held before.
+    /// Sectors that fell back to what they held before, where that was something else.
     pub(crate) lost: usize,
-    /// Sectors that are half old and half new.
+    /// Sectors that are half old and half new, and so neither.
     pub(crate) torn: usize,
     /// Names that came back or vanished.
     pub(crate) names: usize,
@@ -166,18 +166,14 @@ impl Body {
             match fate {
                 SectorFate::Kept => {}
                 SectorFate::Lost => {
-                    losses.lost += 1;
+                    losses.lost += usize::from(self.sector(sector) != old);
                     self.replace_sector(sector, &old);
                 }
                 SectorFate::Torn => {
-                    losses.torn += 1;
-                    let new = self.sector(sector).to_vec();
-                    let mut torn = old;
-                    let cut = stream.between(1, SECTOR_BYTES as u64 - 1) as usize;
-                    torn.resize(torn.len().max(cut.min(new.len())), 0);
-                    let cut = cut.min(new.len());
-                    torn[..cut].copy_from_slice(&new[..cut]);
-                    self.replace_sector(sector, &torn);
+                    if let Some(torn) = torn(&old, self.sector(sector), stream) {
+                        losses.torn += 1;
+                        self.replace_sector(sector, &torn);
+                    }
                 }
             }
         }
@@ -201,6 +197,24 @@ impl Body {
         let newest = self.newest.first().copied().unwrap_or(0);
         newest.min(written.saturating_sub(TAIL_SECTORS))
     }
+}
+
+/// A sector that was half written: new up to somewhere among the bytes that change, and old from there.
+/// None if there is no such place: fewer than two bytes change.
+fn torn(old: &[u8], new: &[u8], stream: &mut Stream) -> Option<Vec<u8>> {
+    let mut old = old.to_vec();
+    old.resize(old.len().max(new.len()), 0);
+    let differs = |place: &usize| new.get(*place).is_some_and(|byte| *byte != old[*place]);
+    // Drawn for every sector, so that contents move no later draw.
+    let draw = stream.number();
+    let first = (0..new.len()).find(differs)?;
+    let last = (0..new.len()).rfind(differs)?;
+    if first == last {
+        return None;
+    }
+    let cut = first + 1 + scale(draw, (last - first) as u64) as usize;
+    old[..cut].copy_from_slice(&new[..cut]);
+    Some(old)
 }
 
 /// How a crash deals with everything that was not synced.
@@ -232,6 +246,11 @@ impl Files {
             numbered: 0,
             stream,
         }
+    }
+
+    /// A fingerprint of all that was drawn for crashes and damage.
+    pub(crate) fn drawn(&self) -> u64 {
+        self.stream.drawn()
     }
 
     pub(crate) fn list(&self) -> Vec<String> {
@@ -376,7 +395,13 @@ impl Files {
     /// Says that the sync is over, though what it covers is as endangered as before (and a later sync
     /// will not see it: the cache holds it to be clean). Returns whether anything was to be synced.
     pub(crate) fn sync_failed(&mut self, mark: &SyncMark) -> bool {
-        let SyncMark::File { body: id, layer, .. } = mark else { return false };
+        let (id, layer) = match mark {
+            SyncMark::File { body, layer } => (body, layer),
+            // The folder's journal stays as it is: what it says is as endangered as before.
+            SyncMark::Folder { up_to } => {
+                return self.journal.iter().any(|(number, _)| number <= up_to);
+            }
+        };
         let Some(body) = self.bodies.get_mut(id) else { return false };
         let covered = body.layers.partition_point(|l| l.number <= *layer);
         let mut any = false;

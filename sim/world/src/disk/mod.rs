@@ -73,6 +73,11 @@ impl Device {
         }
     }
 
+    /// Fingerprints of all that was drawn for it.
+    pub(crate) fn drawn(&self) -> [u64; 2] {
+        [self.stream.drawn(), self.files.drawn()]
+    }
+
     /// How long a sync takes on a healthy disk.
     fn sync_ns(&mut self, speed: &DiskSpeed) -> u64 {
         let us = self.stream.between(speed.sync_us_min, speed.sync_us_max.max(speed.sync_us_min));
@@ -124,11 +129,10 @@ impl World {
         let device = &mut nodes[node].disk;
         let id = disk_work.insert(DiskWork { node, what, waker: None, done: None });
         device.under_way.push_back((id, healthy_ns));
-        for (fault, _) in &device.faults.slow {
-            faults.effective(*fault);
-        }
-        for fault in &device.faults.stalled {
-            faults.effective(*fault);
+        for (fault, factor) in &device.faults.slow {
+            if *factor > 1 && healthy_ns > 0 {
+                faults.effective(*fault);
+            }
         }
         device.free_at = device.done_at(*now, healthy_ns);
         queue.push(device.free_at, Due::Disk(id));
@@ -191,9 +195,11 @@ impl World {
                     device.files.sync_done(mark);
                     Ok(())
                 } else {
-                    let lost = device.files.sync_failed(mark);
-                    if lost {
-                        fails.iter().chain(lies).for_each(|fault| faults.effective(*fault));
+                    let is_endangered = device.files.sync_failed(mark);
+                    // Whoever is told that a sync failed has lost something, be it only its trust.
+                    fails.iter().for_each(|fault| faults.effective(*fault));
+                    if is_endangered {
+                        lies.iter().for_each(|fault| faults.effective(*fault));
                     }
                     if fails.is_empty() { Ok(()) } else { Err(io::Error::other("I/O error")) }
                 }

@@ -69,8 +69,11 @@ impl Link {
         }
         let mut per_second = self.speed.bytes_per_second;
         for (fault, delay_ns, left) in &self.slowed_by {
-            effective(*fault);
-            late += self.stream.below(*delay_ns);
+            let delay = self.stream.below(*delay_ns);
+            late += delay;
+            if delay > 0 || (1..self.speed.bytes_per_second).contains(left) {
+                effective(*fault);
+            }
             if *left > 0 {
                 per_second = per_second.min(*left);
             }
@@ -89,6 +92,11 @@ impl Link {
         const RETRY_NS_MAX: u64 = 1_000_000_000;
         let pause = self.stream.below((waited_ns / 2).min(RETRY_NS_MAX) + 1);
         now + self.base_ns + pause
+    }
+
+    /// A fingerprint of all that was drawn for it.
+    pub(crate) fn drawn(&self) -> u64 {
+        self.stream.drawn()
     }
 
     /// The least time from end to end.

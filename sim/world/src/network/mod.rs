@@ -75,6 +75,11 @@ impl Network {
         self.nodes - 1
     }
 
+    /// A fingerprint of all that was drawn for each direction, in a fixed order.
+    pub(crate) fn drawn(&self) -> impl Iterator<Item = u64> {
+        self.links.iter().map(Link::drawn)
+    }
+
     pub(crate) fn link(&mut self, from: usize, to: usize) -> &mut Link {
         &mut self.links[from * self.nodes + to]
     }

@@ -4,7 +4,7 @@ use crate::stage::{Stage, address, asker, count, echo, idle, logger, nodes, tell
 use mailstorm_host::{Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{FaultKind, Run};
 use mailstorm_shared::Millis;
-use mailstorm_world::{Limits, Process, Recording, RunSpec, run, storm, verify};
+use mailstorm_world::{Limits, Process, Recording, RunSpec, Window, run, storm};
 use std::ops::ControlFlow;
 
 fn stormy() -> Stage {
@@ -18,12 +18,22 @@ fn stormy() -> Stage {
         .in_a_swarm()
 }
 
+#[track_caller]
+fn check_same_again(spec: &RunSpec) -> Run {
+    let (first, second) = (run(spec), run(spec));
+    assert!(first == second, "seed {} is not deterministic", spec.seed);
+    first
+}
+
 #[test]
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     for seed in 0..10 {
-        assert!(verify(&stormy().spec(seed)).is_ok(), "seed {seed} is not deterministic");
+        check_same_again(&stormy().spec(seed));
     }
-    assert_ne!(stormy().run(1).outcome.trace_hash, stormy().run(2).outcome.trace_hash);
+    let (one, two) = (stormy().run(1).outcome, stormy().run(2).outcome);
+    assert_ne!(one.trace_hash, two.trace_hash);
+    assert_ne!(one.draws, two.draws);
+    assert_ne!(one.states, two.states);
 }
 
 #[test]
@@ -37,24 +47,65 @@ fn a_run_is_the_same_whether_it_is_recorded_or_not() {
 }
 
 #[test]
-fn a_plan_given_back_to_its_run_gives_the_same_trace() {
-    let drawn = stormy().run(3);
-    let text = drawn.plan.to_toml();
-    let names = ["s1", "s2", "s3", "c1", "c2"];
-    let plan =
-        mailstorm_record::Plan::parse(&text, "plan.toml", &nodes(&names)).expect("our own words");
-    let again = run(&RunSpec { plan: Some(plan), ..stormy().spec(3) });
-    let storm_of = |run: &Run| {
-        let until = 1_000_000 * run.plan.ends_ms();
-        run.events
-            .as_ref()
-            .expect("recorded")
-            .iter()
-            .filter(|e| e.at_ns < until)
-            .cloned()
-            .collect::<Vec<_>>()
+fn a_plan_given_back_to_its_run_gives_the_same_run() {
+    for seed in 0..5 {
+        let drawn = stormy().run(seed);
+        let text = drawn.plan.to_toml();
+        let names = ["s1", "s2", "s3", "c1", "c2"];
+        let plan = mailstorm_record::Plan::parse(&text, "plan.toml", &nodes(&names));
+        let plan = Some(plan.expect("our own words"));
+        let again = run(&RunSpec { plan, ..stormy().spec(seed) });
+        assert!(drawn == again, "seed {seed}: {text}");
+    }
+}
+
+#[test]
+fn a_storm_is_as_long_as_its_plan_says() {
+    let quick = |lasts_ms| {
+        let stage = Stage::new().client("c1", |process| async move {
+            tell(&process.platform, "done");
+            loop {
+                process.platform.sleep(Millis(1_000)).await;
+            }
+        });
+        let plan = mailstorm_record::Plan { lasts_ms, ..mailstorm_record::Plan::default() };
+        run(&RunSpec { plan: Some(plan), ..stage.spec(1) }).outcome.virtual_ns / 1_000_000
     };
-    assert_eq!(storm_of(&drawn), storm_of(&again));
+    assert_eq!((quick(None), quick(Some(7_000))), (50, 7_050));
+}
+
+/// What a process shows that counts to some number.
+struct Counted(u64);
+
+impl Window for Counted {
+    fn glance(&self) -> Option<u64> {
+        Some(self.0)
+    }
+    fn look(&self) -> Option<u64> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn what_a_process_shows_is_part_of_its_states_and_every_look_is_recorded() {
+    let shows = |number| {
+        Stage::new().client("c1", move |process| async move {
+            process.platform.show(Counted(number));
+            process.platform.sleep(Millis(3_500)).await;
+            tell(&process.platform, "done");
+            idle(process).await;
+        })
+    };
+    let (one, two) = (shows(1).run(1), shows(2).run(1));
+    assert_eq!(one.outcome.trace_hash, two.outcome.trace_hash);
+    assert_eq!(one.outcome.draws, two.outcome.draws);
+    assert_ne!(one.outcome.states, two.outcome.states);
+    let state = |event: &mailstorm_record::Event| match event.happening {
+        mailstorm_record::Happening::State { hash } => Some((event.at_ns / 1_000_000_000, hash.0)),
+        _ => None,
+    };
+    let looks: Vec<_> = one.events.expect("recorded").iter().filter_map(state).collect();
+    assert_eq!(looks, [(1, 1), (2, 1), (3, 1)]);
 }
 
 /// What two nodes that no fault touches do, at which time.
@@ -132,7 +183,7 @@ fn check_violation(stage: &Stage, checker: &str, kind: &str, detail: &str) {
     let violation = run.outcome.violations().next().expect("it fires");
     assert_eq!((&*violation.checker, &*violation.kind), (checker, kind), "{violation:?}");
     assert!(violation.detail.contains(detail), "{violation:?}");
-    assert!(verify(&stage.spec(1)).is_ok());
+    check_same_again(&stage.spec(1));
 }
 
 #[test]
