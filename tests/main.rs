@@ -8,6 +8,7 @@
 mod command;
 mod determinism;
 mod processes;
+mod readme;
 mod regressions;
 mod storms;
 mod support;

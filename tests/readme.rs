@@ -1,0 +1,26 @@
+//! What the README shows is what happens: a reader who types it off sees the same.
+
+use crate::support::run;
+use std::path::Path;
+
+/// In the README, the line under a violation that says how to run it again.
+const REPLAY: &str = "  replay   mailstorm ";
+
+#[test]
+fn the_violations_of_the_readme_are_those_that_its_replay_shows() {
+    let readme = include_str!("../README.md");
+    let lines: Vec<_> = readme.lines().collect();
+    let shown = lines.windows(2).filter(|pair| pair[1].starts_with(REPLAY));
+    let mut violations = 0;
+    for pair in shown {
+        let command = pair[1].strip_prefix(REPLAY).expect("as it was filtered");
+        let (command, trace) = command.split_once("(trace ").expect("a replay names its trace");
+        let arguments: Vec<_> = command.split_whitespace().collect();
+        let replay = run(Path::new("."), &arguments);
+        assert!(replay.out.contains(pair[0]), "README: {}\n{}", pair[0], replay.out);
+        let trace = trace.trim_end_matches(')');
+        assert!(replay.out.contains(trace), "README: trace {trace}\n{}", replay.out);
+        violations += 1;
+    }
+    assert!(violations > 0, "the README shows a violation");
+}
