@@ -16,7 +16,7 @@ const VIOLATION: Option<i32> = Some(1);
 const USAGE: Option<i32> = Some(3);
 
 /// A plan under which no service could keep its word: all disks lie, then all machines lose power.
-const LYING_DISKS: &str = "\
+pub(crate) const LYING_DISKS: &str = "\
 lifts_atlas = true
 
 [[faults]]
@@ -31,7 +31,7 @@ kind.power_cut = { nodes = [\"s1\", \"s2\", \"s3\", \"s4\", \"s5\"] }
 ";
 
 /// A case as a person might write it.
-const CASE: &str = "\
+pub(crate) const CASE: &str = "\
 scenario = \"ensemble-3\"
 seed = 5
 [settings]
@@ -43,7 +43,7 @@ at_ms = 1000
 kind.crash = { nodes = [\"s2\"] }
 ";
 
-fn folder_with(files: &[(&str, &str)]) -> TempDir {
+pub(crate) fn folder_with(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = folder.path().join(name);
@@ -55,7 +55,7 @@ fn folder_with(files: &[(&str, &str)]) -> TempDir {
 
 /// The one line that says what is wrong: exit code 3, one `error: `, no panic. Returns it.
 #[track_caller]
-fn refused(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn refused(folder: &Path, arguments: &[&str]) -> String {
     let ended = run(folder, arguments);
     assert_eq!(ended.code, USAGE, "{arguments:?}: {ended:?}");
     assert!(!ended.err.contains("panicked"), "{arguments:?}: {ended:?}");
@@ -71,7 +71,7 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
 
 /// As [`refused`], and the line has all of these words.
 #[track_caller]
-fn check(folder: &Path, arguments: &[&str], words: &[&str]) {
+pub(crate) fn check(folder: &Path, arguments: &[&str], words: &[&str]) {
     let error = refused(folder, arguments);
     for word in words {
         assert!(error.contains(word), "{arguments:?}: no '{word}' in: {error}");

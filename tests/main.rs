@@ -7,9 +7,11 @@
 
 mod command;
 mod determinism;
+mod museum;
 mod processes;
 mod readme;
 mod regressions;
+mod shrinking;
 mod storms;
 mod support;
 mod tidy;

@@ -106,7 +106,7 @@ fn only_the_world_names_the_simulator() {
 #[test]
 fn checkers_and_reports_know_records_and_not_the_simulator() {
     let dependencies = dependencies();
-    for folder in ["sim/checkers", "reports", "sim/record"] {
+    for folder in ["sim/checkers", "sim/shrink", "reports", "sim/record"] {
         assert!(!dependencies[folder].contains("mailstorm-world"), "{folder} names the world");
         assert!(!dependencies[folder].contains("mailstorm-host"), "{folder} names the host");
     }

@@ -56,6 +56,9 @@ const CLAIMS_ADD_UP: &str = "claims_add_up";
 
 /// The scenario `mail-claims`.
 pub struct MailClaims {
+    /// The whole inbox.
+    all: Arc<Mails>,
+    /// What of it there is to process.
     mails: Arc<Mails>,
     scale: Scale,
     ensemble: Ensemble,
@@ -97,8 +100,8 @@ impl MailClaims {
             .and("batch", "mails that a worker claims at once", BATCH, 1..=BATCH_MAX)
             .and("mails", "mails of the inbox, from its first", count, 1..=count);
         let mark = InboxMark { mails: count, digest: TraceHash(inbox.digest()) };
-        let mails = Arc::new(Mails { inbox, mark, processed });
-        Self { mails, scale, ensemble: ensemble_of(SERVERS, 0) }
+        let all = Arc::new(Mails { inbox, mark, processed });
+        Self { mails: all.clone(), all, scale, ensemble: ensemble_of(SERVERS, 0) }
     }
 
     /// How many machines a worker can run on.
@@ -218,8 +221,10 @@ impl Scenario for MailClaims {
     fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {
         let scale = self.scale.with(settings);
         let ensemble = ensemble_of(scale.get("servers"), 0);
-        let mails = self.mails.first(scale.get("mails") as usize);
-        Some(Arc::new(Self { mails: Arc::new(mails), scale, ensemble }))
+        let count = scale.get("mails") as usize;
+        let is_whole = count == self.all.inbox.len();
+        let mails = if is_whole { self.all.clone() } else { Arc::new(self.all.first(count)) };
+        Some(Arc::new(Self { all: self.all.clone(), mails, scale, ensemble }))
     }
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {

@@ -113,6 +113,11 @@ impl Wanted {
     }
 }
 
+/// Whether the run has a violation that is known by this.
+pub(crate) fn has(run: &Run, fingerprint: &str) -> bool {
+    run.outcome.violations().any(|violation| violation.fingerprint() == fingerprint)
+}
+
 /// The run of this scenario and seed, or of this record or case file, with whatever else is given.
 pub(crate) fn wanted(what: &str, seed: Option<u64>, given: &Given) -> Result<Wanted, Failure> {
     let inbox = open_inbox(given.inbox.as_deref())?;
@@ -186,14 +191,11 @@ fn from_file(
         })?;
     }
     let seed = seed.unwrap_or(case.seed);
-    // With a plan that is given, the storm ends when the plan does; with one that was drawn from the
-    // seed it may last longer.
-    let is_drawn = RunSpec::new(scenario.clone(), seed).plan() == case.plan;
     Ok(Wanted {
         scenario,
         seed,
         defect: case.defect,
-        plan: Some(case.plan).filter(|_| !is_drawn),
+        plan: Some(case.plan),
         fingerprint: case.fingerprint,
     })
 }

@@ -16,6 +16,8 @@ mod progress;
 mod replay;
 mod serve;
 #[cfg(feature = "laboratory")]
+mod shrink;
+#[cfg(feature = "laboratory")]
 mod storm;
 
 #[cfg(feature = "laboratory")]
@@ -86,6 +88,7 @@ fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
         LaboratoryCommand::Storm(storm) => storm::storm(storm),
         LaboratoryCommand::Replay(replay) => replay::replay(replay),
         LaboratoryCommand::Scenarios => storm::scenarios(),
+        LaboratoryCommand::Shrink(shrink) => shrink::shrink(shrink),
         LaboratoryCommand::Museum(museum) => museum::museum(museum),
     }
 }

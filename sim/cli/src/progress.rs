@@ -76,7 +76,55 @@ impl Progress {
     }
 }
 
+/// Shows how far a search for the smallest case is.
+pub(crate) struct Narrowing {
+    bar: ProgressBar,
+    is_terminal: bool,
+    began: Instant,
+    last_line: Instant,
+    what: String,
+}
+
+impl Narrowing {
+    /// For a search that begins with this failing run.
+    pub(crate) fn new(what: String) -> Self {
+        let style = ProgressStyle::with_template("{prefix}  {spinner}  {msg}  {elapsed}");
+        let bar = ProgressBar::new_spinner();
+        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        bar.set_style(style.expect("the template is ours"));
+        bar.set_prefix(format!("shrinking {what}"));
+        let now = now();
+        let is_terminal = std::io::stderr().is_terminal();
+        Self { bar, is_terminal, began: now, last_line: now, what }
+    }
+
+    /// One more case was run; the smallest so far has so many faults.
+    pub(crate) fn step(&mut self, runs: u64, faults: usize) {
+        let now = now();
+        if self.is_terminal {
+            self.bar.set_message(format!("{faults} faults left  {runs} runs"));
+            self.bar.tick();
+        } else if now.duration_since(self.last_line) >= LINE_EVERY {
+            self.last_line = now;
+            let (what, seconds) = (&self.what, self.elapsed().as_secs());
+            crate::tell(&format!(
+                "shrinking {what}: {faults} faults left, {runs} runs, {seconds} s"
+            ));
+        }
+    }
+
+    /// Since the search began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        now().duration_since(self.began)
+    }
+
+    /// The search is over.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 #[allow(clippy::disallowed_methods, reason = "how long a person waits is real time")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -2,7 +2,7 @@
 
 use crate::args::{ReplayArguments, StormArguments};
 use crate::failure::{ExitCode, Failure};
-use crate::given::{quoted, wanted};
+use crate::given::{has, quoted, wanted};
 use crate::storm::put;
 use mailstorm_record::{Event, Happening, Run, Verdict};
 use mailstorm_reports::violation_lines;
@@ -39,11 +39,6 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         Verdict::Violation(_) => ExitCode::Violation,
         Verdict::Unknown { .. } => ExitCode::Unknown,
     })
-}
-
-/// Whether the run has a violation that is known by this.
-pub(crate) fn has(run: &Run, fingerprint: &str) -> bool {
-    run.outcome.violations().any(|violation| violation.fingerprint() == fingerprint)
 }
 
 /// The trace hash of the same run, made by another process.

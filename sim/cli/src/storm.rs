@@ -2,17 +2,19 @@
 
 use crate::args::StormArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{find, open_inbox, read_plan};
+use crate::given::{Wanted, find, open_inbox, read_plan};
 use crate::progress::Progress;
-use crate::replay;
+use crate::{replay, shrink};
 use mailstorm_record::{Plan, Run, Setting};
 use mailstorm_reports::{Summary, Tally, Totals, WallClock, markdown, text, violation_lines};
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Violations told while the sweep goes on; all are in the summary.
 const TOLD_AT_ONCE_MAX: u64 = 3;
@@ -20,6 +22,11 @@ const TOLD_AT_ONCE_MAX: u64 = 3;
 const GOALS_SEEDS_MIN: u64 = 200;
 /// Runs with a violation that are written to files, per scenario.
 const WRITTEN_MAX: u64 = 100;
+
+/// Kinds of violations of which the first run is shrunk, per scenario.
+const SHRUNK_MAX: usize = 3;
+/// For how long each of them is shrunk, at the most. `mailstorm shrink` may take longer.
+const SHRINK_FOR: Duration = Duration::from_secs(10);
 
 /// Storms, sums up, and says how it ended.
 pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
@@ -41,9 +48,10 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let mut summaries = Vec::new();
     let mut code = ExitCode::Pass;
     for (scenario, plan) in scenarios.into_iter().zip(plans) {
-        let sweep = Sweep { scenario, plan, defect, jobs, arguments };
+        let mut sweep = Sweep { scenario, plan, defect, jobs, arguments, firsts: BTreeMap::new() };
         let (summary, swept) = sweep.run()?;
         tell_people(arguments, &summary)?;
+        sweep.shrink(is_terminal(arguments.json.as_deref()))?;
         code = worse(code, swept);
         summaries.push(summary);
     }
@@ -94,7 +102,7 @@ fn expect_writable(arguments: &StormArguments) -> Result<(), Failure> {
         .map_err(|error| Failure::writing(file, &error))
 }
 
-fn is_terminal(file: Option<&Path>) -> bool {
+pub(crate) fn is_terminal(file: Option<&Path>) -> bool {
     file == Some(Path::new("-"))
 }
 
@@ -117,7 +125,7 @@ pub(crate) fn put(file: &Path, text: &str) -> Result<(), Failure> {
 }
 
 /// One job per processor.
-fn processors() -> usize {
+pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -141,10 +149,12 @@ struct Sweep<'a> {
     defect: Option<Defect>,
     jobs: usize,
     arguments: &'a StormArguments,
+    /// The first run of each kind of violation, by fingerprint.
+    firsts: BTreeMap<String, Run>,
 }
 
 impl Sweep<'_> {
-    fn run(&self) -> Result<(Summary, ExitCode), Failure> {
+    fn run(&mut self) -> Result<(Summary, ExitCode), Failure> {
         let goals = self.scenario.goals().into_iter().map(|goal| goal.name.to_owned());
         let mut tally =
             Tally::new(self.scenario.name(), goals).replayed_with(self.replay_options());
@@ -160,10 +170,14 @@ impl Sweep<'_> {
         });
         let mut failure = None;
         let mut code = ExitCode::Pass;
+        let mut firsts = BTreeMap::new();
         mailstorm_world::storm(specs, self.jobs, |run| {
             tally.add(&run);
             progress.step(&tally);
-            if run.outcome.violations().next().is_some() {
+            if let Some(violation) = run.outcome.violations().next() {
+                if firsts.len() < SHRUNK_MAX {
+                    firsts.entry(violation.fingerprint()).or_insert_with(|| run.clone());
+                }
                 failure = self.note_violation(&run, &tally, &progress).err();
             }
             if failure.is_none() && run.seed - first < self.arguments.verify.0 {
@@ -185,6 +199,7 @@ impl Sweep<'_> {
             }
         });
         progress.finish();
+        self.firsts = firsts;
         let wall = WallClock { wall_seconds: progress.elapsed().as_secs_f64(), jobs: self.jobs };
         let summary = tally.summary(wall);
         if let Some(failure) = failure {
@@ -211,6 +226,33 @@ impl Sweep<'_> {
             && self.arguments.given.set.is_empty()
             && (summary.goals_missed().next().is_some()
                 || summary.faults_in_vain().next().is_some())
+    }
+
+    /// Shrinks the first run of each kind of violation, and writes its case beside its record. What the
+    /// sweep found stands whether that can be done or not.
+    fn shrink(&self, quiet: bool) -> Result<(), Failure> {
+        for (fingerprint, run) in self.firsts.iter().filter(|_| !self.arguments.no_shrink) {
+            let wanted = Wanted {
+                scenario: self.scenario.clone(),
+                seed: run.seed,
+                defect: run.defect,
+                plan: Some(run.plan.clone()),
+                fingerprint: Some(fingerprint.clone()),
+            };
+            let asked = shrink::Asked {
+                wanted: &wanted,
+                inbox: self.arguments.given.inbox.as_deref(),
+                jobs: self.jobs,
+                budget: SHRINK_FOR,
+                file: &self.folder(run).join("case.toml"),
+            };
+            match asked.shrink() {
+                Ok(told) if quiet => crate::tell(told.text().trim_end()),
+                Ok(told) => crate::print(&told.text())?,
+                Err(failure) => crate::tell(&format!("not shrunk: {failure}")),
+            }
+        }
+        Ok(())
     }
 
     fn seeds_are_default(&self) -> bool {

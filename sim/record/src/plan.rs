@@ -336,6 +336,40 @@ impl FaultKind {
     }
 }
 
+impl FaultKind {
+    /// Every list of nodes in it, to be changed; in the order of [`FaultKind::node_lists`].
+    pub fn node_lists_mut(&mut self) -> Vec<&mut Vec<NodeName>> {
+        match self {
+            Self::Partition { sides } => sides.iter_mut().collect(),
+            Self::Bridge { left, right } => vec![left, right],
+            Self::OneWay { from, to } => vec![from, to],
+            Self::Ring { nodes }
+            | Self::Isolate { nodes }
+            | Self::Flap { nodes, .. }
+            | Self::Slow { nodes, .. }
+            | Self::Corrupt { nodes, .. }
+            | Self::Reset { nodes, .. }
+            | Self::Flood { nodes, .. }
+            | Self::KillSessions { nodes }
+            | Self::Crash { nodes }
+            | Self::CrashLoop { nodes, .. }
+            | Self::PowerCut { nodes }
+            | Self::Pause { nodes }
+            | Self::Drift { nodes, .. }
+            | Self::Jump { nodes, .. }
+            | Self::DiskStall { nodes }
+            | Self::DiskSlow { nodes, .. }
+            | Self::DiskFull { nodes }
+            | Self::SyncFails { nodes }
+            | Self::SyncLies { nodes }
+            | Self::TornWrites { nodes }
+            | Self::BitRot { nodes, .. }
+            | Self::MisdirectedWrite { nodes }
+            | Self::DiskLost { nodes } => vec![nodes],
+        }
+    }
+}
+
 /// Why a plan file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {problem}")]

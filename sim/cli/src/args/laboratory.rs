@@ -1,4 +1,4 @@
-//! The command line of the laboratory: storms, replays, the museum.
+//! The command line of the laboratory: storms, replays, shrinking, the museum.
 
 use crate::given::Given;
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -20,6 +20,8 @@ pub(crate) enum LaboratoryCommand {
     Replay(ReplayArguments),
     /// List the scenarios.
     Scenarios,
+    /// Cut a failing run down to the smallest case that fails in the same way, and tell its story.
+    Shrink(ShrinkArguments),
     /// The museum of defects: historical bugs that can be planted, to see who finds them.
     Museum(MuseumArguments),
 }
@@ -61,6 +63,9 @@ pub(crate) struct StormArguments {
     /// Where runs with a violation are written, with their plan.
     #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
+    /// Do not shrink the first run of each kind of violation.
+    #[arg(long)]
+    pub no_shrink: bool,
     /// Run this many of the seeds a second time and compare the traces; `all` for every seed.
     #[arg(long, value_name = "N", default_value = "0")]
     pub verify: Verify,
@@ -87,12 +92,61 @@ pub(crate) struct ReplayArguments {
     pub json: Option<PathBuf>,
 }
 
+/// `mailstorm shrink`.
+#[derive(Debug, Args)]
+pub(crate) struct ShrinkArguments {
+    /// A scenario's name (then `--seed` is needed), or the file of a run or a case.
+    #[arg(value_name = "SCENARIO|FILE")]
+    pub what: String,
+    /// The seed that fails.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// What else is given; it has its way over what the file says.
+    #[command(flatten)]
+    pub given: Given,
+    /// How many cases to run at the same time [default: one per processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+    /// How long to search, at the most: `30s`, `5m`.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
+    pub budget: Duration,
+    /// Where the case is written [default: `case.toml` beside the run, or in `runs/SCENARIO/SEED`].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+    /// Write what came of it for machines: one object, `-` for the terminal.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+}
+
 /// `mailstorm museum`.
 #[derive(Debug, Args)]
 pub(crate) struct MuseumArguments {
-    /// Print the exhibits: name, report, and what goes wrong.
-    #[arg(long, required = true)]
+    /// Only print the exhibits: name, report, and what goes wrong.
+    #[arg(long)]
     pub list: bool,
+    /// Which defects to hunt [default: all].
+    #[arg(long, value_name = "NAME")]
+    pub defect: Vec<String>,
+    /// The most seeds that one hunt may take.
+    #[arg(long, value_name = "CAP", default_value = "1000",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub seeds: u64,
+    /// How many times each defect is hunted, each time with other seeds.
+    #[arg(long, value_name = "R", default_value = "20",
+          value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub repeats: u64,
+    /// How many seeds to run at the same time [default: one per processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+    /// Shrink the first find of each defect, too, for at most this long each.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub shrink: Option<Duration>,
+    /// Write the scoreboard for machines: one object, `-` for the terminal.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+    /// Write the scoreboard as a page, with each defect's story: `docs/museum.md` is made so.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub markdown: Option<PathBuf>,
 }
 
 /// A range of seeds, never empty.

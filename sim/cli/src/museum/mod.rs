@@ -1,19 +1,146 @@
 //! `mailstorm museum`: the defects that can be planted, and how well the laboratory finds them.
 //!
-//! Owns: defects on the command line. Leaves: the defects themselves to `mailstorm_shared::defect`.
-//! Start at [`museum`].
+//! One *attempt* is one run of a scenario with the defect planted. The attempts of a defect are one long
+//! sequence: they take its scenarios in turn, each with seeds 1, 2, 3, ... A *hunt* is a stretch of that
+//! sequence that ends with the first violation or at the cap; the next hunt begins with the attempt after
+//! it. So no two hunts of a defect share a run, every run is made once, and the sound build has to pass
+//! seeds 1 to the highest that was used, scenario by scenario.
+//! Leaves: the defects themselves to `mailstorm_shared::defect`.
+//! Start at [`museum`]; `exhibit` says which checkers are right, `hunt` counts, `board` tells.
+
+mod board;
+mod exhibit;
+mod hunt;
 
 use crate::args::MuseumArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::meant;
+use crate::given::{Wanted, find, meant};
+use crate::progress::now;
+use crate::shrink::Asked;
+use crate::storm::{is_terminal, processors, put, write};
+use board::{Board, Row, Sound};
+use hunt::{Bounds, Hunts};
+use mailstorm_record::Settings;
 use mailstorm_shared::defect::Defect;
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// Prints the exhibits.
+/// Hunts the defects and prints the scoreboard, or only lists the exhibits.
 pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
-    let MuseumArguments { list: _ } = arguments;
-    crate::print(&exhibits())?;
-    Ok(ExitCode::Pass)
+    if arguments.list {
+        crate::print(&exhibits())?;
+        return Ok(ExitCode::Pass);
+    }
+    let mut wanted =
+        arguments.defect.iter().map(|name| find_defect(name)).collect::<Result<Vec<_>, _>>()?;
+    if wanted.is_empty() {
+        wanted = Defect::ALL.to_vec();
+    }
+    // What cannot be written is known before the hours of hunting.
+    for file in [&arguments.json, &arguments.markdown].into_iter().flatten() {
+        if !is_terminal(Some(file)) && !file.exists() {
+            write(file, b"")?;
+        }
+    }
+    let jobs = arguments.jobs.map_or_else(processors, usize::from);
+    let bounds = Bounds { repeats: arguments.repeats, seeds: arguments.seeds };
+    let is_quiet = is_terminal(arguments.json.as_deref());
+    let say = |line: &str| {
+        if is_quiet {
+            crate::tell(line.trim_end());
+            Ok(())
+        } else {
+            crate::print(line)
+        }
+    };
+    say(&board::head())?;
+    let mut board = Board { bounds, rows: Vec::new(), sound: Vec::new() };
+    let mut used: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for defect in wanted {
+        let mut row = hunt_one(defect, bounds, jobs)?;
+        for (scenario, seed) in row.hunts.used() {
+            let highest = used.entry(scenario).or_default();
+            *highest = seed.max(*highest);
+        }
+        if let Some(budget) = arguments.shrink {
+            row.shrunk = shrink_first(&row, budget, jobs)?;
+        }
+        say(&row.line())?;
+        board.rows.push(row);
+    }
+    for (scenario, seeds) in used {
+        let sound = run_sound(scenario, seeds, jobs)?;
+        say(&sound.line())?;
+        board.sound.push(sound);
+    }
+    say(&board.foot())?;
+    if let Some(file) = &arguments.json {
+        put(file, &board.json())?;
+    }
+    if let Some(file) = &arguments.markdown {
+        put(file, &board.markdown())?;
+    }
+    Ok(board.exit_code())
+}
+
+/// Hunts one defect as often as is asked for.
+fn hunt_one(defect: Defect, bounds: Bounds, jobs: usize) -> Result<Row, Failure> {
+    let names = exhibit::scenarios(defect);
+    let scenarios = names
+        .iter()
+        .map(|name| find(name, None, &Settings::default()))
+        .collect::<Result<Vec<_>, _>>()?;
+    let specs = (0u64..).map(|attempt| {
+        let (place, seed) = hunt::attempt(attempt, scenarios.len());
+        mailstorm_world::RunSpec {
+            defect: Some(defect),
+            ..mailstorm_world::RunSpec::new(scenarios[place].clone(), seed)
+        }
+    });
+    let began = now();
+    let mut hunts = Hunts::new(names, exhibit::right(defect), bounds);
+    mailstorm_world::storm(specs, jobs, |run| {
+        hunts.add(run.outcome.violations());
+        if hunts.are_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let seconds = now().duration_since(began).as_secs_f64();
+    Ok(Row { defect, hunts, seconds, shrunk: None })
+}
+
+/// Shrinks the first find.
+fn shrink_first(
+    row: &Row,
+    budget: Duration,
+    jobs: usize,
+) -> Result<Option<crate::shrink::Told>, Failure> {
+    let Some(first) = row.hunts.first_find() else { return Ok(None) };
+    let wanted = Wanted {
+        scenario: find(first.scenario, None, &Settings::default())?,
+        seed: first.seed,
+        defect: Some(row.defect),
+        plan: None,
+        fingerprint: Some(first.fingerprint.clone()),
+    };
+    let file = PathBuf::from("runs/museum").join(format!("{}.toml", row.defect.name()));
+    Asked { wanted: &wanted, inbox: None, jobs, budget, file: &file }.shrink().map(Some)
+}
+
+/// Runs the sound build on the seeds that were used.
+fn run_sound(scenario: &'static str, seeds: u64, jobs: usize) -> Result<Sound, Failure> {
+    let found = find(scenario, None, &Settings::default())?;
+    let specs = (1..=seeds).map(|seed| mailstorm_world::RunSpec::new(found.clone(), seed));
+    let began = now();
+    let mut sound = Sound { scenario, seeds, violations: Vec::new(), seconds: 0.0 };
+    mailstorm_world::storm(specs, jobs, |run| {
+        let fired = run.outcome.violations().next();
+        sound.violations.extend(fired.map(|violation| (run.seed, violation.fingerprint())));
+        ControlFlow::Continue(())
+    });
+    sound.seconds = now().duration_since(began).as_secs_f64();
+    Ok(sound)
 }
 
 /// The defect of this name.
@@ -31,15 +158,9 @@ fn exhibits() -> String {
     let width = Defect::ALL.iter().map(|defect| defect.name().len()).max().unwrap_or(0);
     let mut out = String::new();
     for defect in Defect::ALL {
-        writeln!(
-            out,
-            "{:width$}  {}\n{:width$}  {}",
-            defect.name(),
-            defect.report(),
-            "",
-            defect.about()
-        )
-        .expect("writing to a string cannot fail");
+        let (name, report, about) = (defect.name(), defect.report(), defect.about());
+        writeln!(out, "{name:width$}  {report}\n{:width$}  {about}", "")
+            .expect("writing to a string cannot fail");
     }
     out
 }

@@ -1,0 +1,260 @@
+//! The scoreboard: for people, for machines, and as a page of the documentation.
+//!
+//! Start at [`Board`].
+
+use super::hunt::{Bounds, Hunts};
+use crate::failure::ExitCode;
+use crate::shrink::Told;
+use mailstorm_shared::defect::Defect;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// Everything that came of a visit.
+pub(super) struct Board {
+    pub bounds: Bounds,
+    pub rows: Vec<Row>,
+    pub sound: Vec<Sound>,
+}
+
+/// One defect.
+pub(super) struct Row {
+    pub defect: Defect,
+    pub hunts: Hunts,
+    pub seconds: f64,
+    pub shrunk: Option<Told>,
+}
+
+/// The sound build on the seeds that were used in one scenario.
+pub(super) struct Sound {
+    pub scenario: &'static str,
+    pub seeds: u64,
+    /// Seed and fingerprint.
+    pub violations: Vec<(u64, String)>,
+    pub seconds: f64,
+}
+
+/// The goals of the museum, in seeds.
+const MEDIAN_GOAL: u64 = 100;
+const P95_GOAL: u64 = 1_000;
+
+const NAME_WIDTH: usize = 38;
+
+/// The head of the table for people.
+pub(super) fn head() -> String {
+    format!(
+        "{:NAME_WIDTH$} {:>7} {:>7} {:>7} {:>8} {:>8}  fired\n",
+        "defect", "found", "median", "p95", "seeds", "seconds"
+    )
+}
+
+impl Row {
+    fn is_found(&self) -> bool {
+        self.hunts.right() > 0
+    }
+
+    /// Whether it is found as fast as the goals say.
+    fn is_quick(&self) -> bool {
+        let within = |percent, goal| self.hunts.percentile(percent).is_some_and(|n| n <= goal);
+        within(50, MEDIAN_GOAL) && within(95, P95_GOAL)
+    }
+
+    fn found(&self) -> String {
+        format!("{}/{}", self.hunts.right(), self.hunts.count())
+    }
+
+    fn seeds(&self, percent: u64) -> String {
+        self.hunts.percentile(percent).map_or_else(|| "-".to_owned(), |seeds| seeds.to_string())
+    }
+
+    fn fired(&self) -> String {
+        let fired = self.hunts.fired();
+        let mut fired: Vec<_> = fired.into_iter().collect();
+        fired.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+        let fired: Vec<_> =
+            fired.into_iter().map(|(what, times)| format!("{what} {times}")).collect();
+        if fired.is_empty() { "nothing".to_owned() } else { fired.join(", ") }
+    }
+
+    /// Its line of the table for people.
+    pub(super) fn line(&self) -> String {
+        let wrong = match self.hunts.wrong() {
+            0 => String::new(),
+            wrong => format!("  ({wrong} by a wrong checker)"),
+        };
+        let shrunk = self.shrunk.as_ref().map(|told| {
+            format!(
+                "\n{:NAME_WIDTH$} shrunk: faults {} -> {}, {:.1} s, {} runs",
+                "", told.faults_before, told.faults_after, told.seconds, told.runs
+            )
+        });
+        format!(
+            "{:NAME_WIDTH$} {:>7} {:>7} {:>7} {:>8} {:>8.1}  {}{wrong}{}\n",
+            self.defect.name(),
+            self.found(),
+            self.seeds(50),
+            self.seeds(95),
+            self.hunts.attempts(),
+            self.seconds,
+            self.fired(),
+            shrunk.unwrap_or_default()
+        )
+    }
+
+    fn json(&self) -> Value {
+        let first = self.hunts.first_find();
+        json!({
+            "defect": self.defect.name(),
+            "report": self.defect.report(),
+            "hunts": self.hunts.count(),
+            "found": self.hunts.right(),
+            "found_by_wrong_checker": self.hunts.wrong(),
+            "median": self.hunts.percentile(50),
+            "p95": self.hunts.percentile(95),
+            "seeds": self.hunts.attempts(),
+            "seconds": self.seconds,
+            "fired": self.hunts.fired(),
+            "first": first.map(|find| json!({ "scenario": find.scenario, "seed": find.seed })),
+            "shrunk": self.shrunk,
+        })
+    }
+}
+
+impl Sound {
+    /// Its line for people.
+    pub(super) fn line(&self) -> String {
+        let Self { scenario, seeds, violations, seconds } = self;
+        let mut out = format!(
+            "sound build: {scenario} seeds 1..{seeds}: {} violations, {seconds:.1} s\n",
+            violations.len()
+        );
+        for (seed, fingerprint) in violations {
+            out += &format!("  {fingerprint}: mailstorm replay {scenario} --seed {seed}\n");
+        }
+        out
+    }
+}
+
+impl Board {
+    fn missed(&self) -> Vec<&str> {
+        self.rows.iter().filter(|row| !row.is_found()).map(|row| row.defect.name()).collect()
+    }
+
+    fn is_sound(&self) -> bool {
+        self.sound.iter().all(|sound| sound.violations.is_empty())
+    }
+
+    /// How it ends: a sound build that is accused outweighs a defect that hides.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        if !self.is_sound() {
+            ExitCode::Violation
+        } else if self.missed().is_empty() {
+            ExitCode::Pass
+        } else {
+            ExitCode::Unknown
+        }
+    }
+
+    /// The sum, for people.
+    pub(super) fn foot(&self) -> String {
+        let found = self.rows.iter().filter(|row| row.is_found()).count();
+        let quick = self.rows.iter().filter(|row| row.is_quick()).count();
+        let mut out = format!(
+            "{found} of {} defects found, {quick} of them with a median of at most {MEDIAN_GOAL} seeds and a p95 \
+             of at most {P95_GOAL}\n",
+            self.rows.len()
+        );
+        if !self.missed().is_empty() {
+            out += &format!("not found: {}\n", self.missed().join(", "));
+        }
+        out
+    }
+
+    /// For machines.
+    pub(super) fn json(&self) -> String {
+        let sound = |sound: &Sound| {
+            json!({
+                "scenario": sound.scenario,
+                "seeds": sound.seeds,
+                "violations": sound.violations,
+                "seconds": sound.seconds,
+            })
+        };
+        let all = json!({
+            "repeats": self.bounds.repeats,
+            "cap": self.bounds.seeds,
+            "defects": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+            "sound": self.sound.iter().map(sound).collect::<Vec<_>>(),
+            "found": self.rows.len() - self.missed().len(),
+            "not_found": self.missed(),
+        });
+        serde_json::to_string_pretty(&all).expect("plain data with string keys") + "\n"
+    }
+
+    /// As a page.
+    pub(super) fn markdown(&self) -> String {
+        let mut out = String::new();
+        self.write_markdown(&mut out).expect("writing to a string cannot fail");
+        out
+    }
+
+    fn write_markdown(&self, out: &mut String) -> std::fmt::Result {
+        let Bounds { repeats, seeds } = self.bounds;
+        writeln!(
+            out,
+            "# The museum of defects\n\n\
+             Historical bugs that the laboratory can put back, and how many seeds it takes until a checker fires.\n\
+             This page is made by\n\n\
+             ```sh\ncargo run --release -- museum --repeats {repeats} --seeds {seeds} --markdown docs/museum.md\n```\n\n\
+             One attempt is one run with the defect planted. The attempts of a defect take its scenarios in turn,\n\
+             each with seeds 1, 2, 3, ...; a hunt ends with the first violation or after {seeds} attempts, and the next\n\
+             begins with the attempt after it. *Found* counts the hunts that a right checker ended, one whose property\n\
+             the defect breaks. A defect of which the first two hunts come to the cap is given up. Seconds are those of\n\
+             the machine that made the page.\n\n\
+             {}\n\n\
+             | defect | report | found | median | p95 | seeds | seconds | fired |\n|---|---|---|---|---|---|---|---|",
+            self.foot().trim_end().replace('\n', "\n\n")
+        )?;
+        for row in &self.rows {
+            writeln!(
+                out,
+                "| [`{name}`](#{name}) | {} | {} | {} | {} | {} | {:.1} | {} |",
+                row.defect.report(),
+                row.found(),
+                row.seeds(50),
+                row.seeds(95),
+                row.hunts.attempts(),
+                row.seconds,
+                row.fired(),
+                name = row.defect.name(),
+            )?;
+        }
+        writeln!(out, "\nThe sound build on the same seeds:\n")?;
+        for sound in &self.sound {
+            let Sound { scenario, seeds, violations, .. } = sound;
+            writeln!(out, "- `{scenario}`, seeds 1 to {seeds}: {} violations", violations.len())?;
+        }
+        writeln!(out, "\n## The exhibits")?;
+        for Row { defect, hunts, shrunk, .. } in &self.rows {
+            writeln!(out, "\n### {}\n\n{} ({})", defect.name(), defect.about(), defect.report())?;
+            if let Some(find) = hunts.first_find() {
+                writeln!(
+                    out,
+                    "\n```sh\nmailstorm replay {} --seed {} --defect {}    # {}\n```",
+                    find.scenario,
+                    find.seed,
+                    defect.name(),
+                    find.fingerprint
+                )?;
+            }
+            if let Some(told) = shrunk {
+                writeln!(
+                    out,
+                    "\nShrunk, from {} faults to {}:\n",
+                    told.faults_before, told.faults_after
+                )?;
+                writeln!(out, "```toml\n{}```", told.case)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! `mailstorm shrink`: a failing run cut down to the smallest case that fails in the same way.
+//!
+//! Owns: running the cases that the search proposes, its budget of time and runs, the case file and what
+//! is told. Leaves: what is simpler, and in which order to try it, to `mailstorm_shrink`.
+//! Holds: every case that is kept was run and showed a violation with the same fingerprint.
+//! Start at [`shrink`].
+
+use crate::args::ShrinkArguments;
+use crate::failure::{ExitCode, Failure};
+use crate::given::{self, Given, Wanted, find, open_inbox, quoted, wanted};
+use crate::progress::Narrowing;
+use crate::storm::{is_terminal, processors, put, write};
+use mailstorm_record::{Case, Run, Settings, Violation};
+use mailstorm_shrink::{Field, Tried, story};
+use mailstorm_world::{Recording, RunSpec, Scenario, with_settings};
+use serde::Serialize;
+use std::fmt::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most runs of one search, whatever time it has.
+const RUNS_MAX: u64 = 20_000;
+
+/// Shrinks, tells the story, writes the case.
+pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
+    let wanted = wanted(&arguments.what, arguments.seed, &arguments.given)?;
+    let file = arguments.out.clone().unwrap_or_else(|| case_file(&arguments.what, &wanted));
+    let asked = Asked {
+        wanted: &wanted,
+        inbox: arguments.given.inbox.as_deref(),
+        jobs: arguments.jobs.map_or_else(processors, usize::from),
+        budget: arguments.budget,
+        file: &file,
+    };
+    let told = asked.shrink()?;
+    if let Some(file) = &arguments.json {
+        let mut json = serde_json::to_string_pretty(&told).expect("plain data with string keys");
+        json.push('\n');
+        put(file, &json)?;
+    }
+    if !is_terminal(arguments.json.as_deref()) {
+        crate::print(&told.text())?;
+    }
+    Ok(ExitCode::Violation)
+}
+
+/// Where the case goes when nobody says: beside the file that it came from, or where a storm would have
+/// put the run.
+fn case_file(what: &str, wanted: &Wanted) -> PathBuf {
+    let from = Path::new(what);
+    if !from.is_file() {
+        let folder = Path::new("runs").join(wanted.scenario.name()).join(wanted.seed.to_string());
+        return folder.join("case.toml");
+    }
+    let is_case = from.extension().is_some_and(|extension| extension == "toml");
+    let stem = from.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    from.with_file_name(if is_case {
+        format!("{stem}-shrunk.toml")
+    } else {
+        "case.toml".to_owned()
+    })
+}
+
+/// A shrink that is asked for.
+pub(crate) struct Asked<'a> {
+    pub wanted: &'a Wanted,
+    pub inbox: Option<&'a Path>,
+    pub jobs: usize,
+    pub budget: Duration,
+    /// Where the case is written.
+    pub file: &'a Path,
+}
+
+/// What came of a shrink.
+#[derive(Debug, Serialize)]
+pub(crate) struct Told {
+    pub scenario: String,
+    pub seed: u64,
+    pub defect: Option<String>,
+    pub fingerprint: String,
+    /// The violation as the smallest case shows it.
+    pub violation: Violation,
+    pub faults_before: usize,
+    pub faults_after: usize,
+    /// One line per fault that is left.
+    pub story: Vec<String>,
+    /// The settings that the case changes.
+    pub settings: Settings,
+    pub runs: u64,
+    pub seconds: f64,
+    /// Whether nothing simpler was left to try.
+    pub is_smallest: bool,
+    /// The case, as it is written.
+    pub case: String,
+    pub file: PathBuf,
+    /// The command that replays it.
+    pub replay: String,
+}
+
+impl Asked<'_> {
+    /// Searches, and writes the case.
+    pub(crate) fn shrink(&self) -> Result<Told, Failure> {
+        let wanted = self.wanted;
+        let mut progress =
+            Narrowing::new(format!("{} seed {}", wanted.scenario.name(), wanted.seed));
+        let first = mailstorm_world::run(&wanted.spec());
+        let fingerprint = self.fingerprint(&first)?;
+        let mut start = Case::of(&first);
+        start.fingerprint = Some(fingerprint.clone());
+        let inbox = open_inbox(self.inbox)?;
+        let base = find(wanted.scenario.name(), inbox.as_ref(), &Settings::default())?;
+        let field = Field {
+            settings: base.settings(),
+            nodes: &|settings| sized(&base, settings).topology().names(),
+        };
+        let (mut runs, mut faults) = (1, start.plan.faults.len());
+        let shrunk = mailstorm_shrink::shrink(start, &field, &mut |cases| {
+            let mut tried = Tried::NoneKeepsIt;
+            let mut place = 0;
+            let specs = cases.iter().map(|case| spec(&base, case)).collect::<Vec<_>>();
+            mailstorm_world::storm(specs.into_iter(), self.jobs, |run| {
+                runs += 1;
+                progress.step(runs, faults);
+                if given::has(&run, &fingerprint) {
+                    faults = run.plan.faults.len();
+                    tried = Tried::Keeps(place);
+                } else if progress.elapsed() >= self.budget || runs >= RUNS_MAX {
+                    tried = Tried::OutOfBudget;
+                } else {
+                    place += 1;
+                    return ControlFlow::Continue(());
+                }
+                ControlFlow::Break(())
+            });
+            tried
+        });
+        progress.finish();
+        let seconds = progress.elapsed().as_secs_f64();
+        let last = RunSpec { recording: Recording::Full, ..spec(&base, &shrunk.case) };
+        let last = mailstorm_world::run(&last);
+        let violation = last.outcome.violations().find(|v| v.fingerprint() == fingerprint).cloned();
+        let Some(violation) = violation else {
+            return Err(Failure::new(format!(
+                "the shrunk case of {} seed {} showed {fingerprint} and does not show it again: check it with \
+                 'mailstorm storm --verify all'",
+                wanted.scenario.name(),
+                wanted.seed
+            )));
+        };
+        let file = self.file.to_path_buf();
+        let given = Given { inbox: self.inbox.map(Path::to_path_buf), ..Given::default() };
+        let mut told = Told {
+            scenario: shrunk.case.scenario.clone(),
+            seed: shrunk.case.seed,
+            defect: shrunk.case.defect.map(|defect| defect.name().to_owned()),
+            fingerprint,
+            violation,
+            faults_before: first.plan.faults.len(),
+            faults_after: shrunk.case.plan.faults.len(),
+            story: story(&last),
+            settings: shrunk.case.settings.clone(),
+            runs,
+            seconds,
+            is_smallest: shrunk.is_smallest,
+            case: String::new(),
+            replay: format!("mailstorm replay {}{}", quoted(&file.to_string_lossy()), given.line()),
+            file,
+        };
+        let comment = |line: &str| format!("# {line}\n");
+        told.case = told.lines().iter().map(|line| comment(line)).collect();
+        told.case += &shrunk.case.to_toml();
+        write(&told.file, told.case.as_bytes())?;
+        Ok(told)
+    }
+
+    /// What the case is to keep: the fingerprint it is kept for, or that of the run's first violation.
+    fn fingerprint(&self, first: &Run) -> Result<String, Failure> {
+        let (scenario, seed) = (&first.scenario, first.seed);
+        let Some(violation) = first.outcome.violations().next() else {
+            let failure = match &self.wanted.fingerprint {
+                Some(lost) => {
+                    format!("{lost} did not come again: {scenario} seed {seed} has no violation")
+                }
+                None => format!(
+                    "{scenario} seed {seed} has no violation, so there is nothing to shrink"
+                ),
+            };
+            return Err(Failure::new(format!(
+                "{failure}; give a seed that fails, or --defect or --inbox if it was run with one"
+            )));
+        };
+        match &self.wanted.fingerprint {
+            None => Ok(violation.fingerprint()),
+            Some(wanted) if given::has(first, wanted) => Ok(wanted.clone()),
+            Some(wanted) => Err(Failure::new(format!(
+                "{wanted} did not come again: {scenario} seed {seed} now shows {}; take `fingerprint` \
+                 out of the file to shrink that",
+                violation.fingerprint()
+            ))),
+        }
+    }
+}
+
+/// The scenario at this size.
+fn sized(base: &Arc<dyn Scenario>, settings: &Settings) -> Arc<dyn Scenario> {
+    with_settings(base, settings).expect("a search stays within the ranges of the settings")
+}
+
+fn spec(base: &Arc<dyn Scenario>, case: &Case) -> RunSpec {
+    RunSpec {
+        plan: Some(case.plan.clone()),
+        defect: case.defect,
+        ..RunSpec::new(sized(base, &case.settings), case.seed)
+    }
+}
+
+impl Told {
+    /// The story, and what it led to.
+    fn lines(&self) -> Vec<String> {
+        let Violation { checker, kind, at_ns, nodes, detail, .. } = &self.violation;
+        let nodes: Vec<&str> = nodes.iter().map(|node| &*node.0).collect();
+        let who = if nodes.is_empty() { String::new() } else { format!(" [{}]", nodes.join(", ")) };
+        let mut lines = self.story.clone();
+        if lines.is_empty() {
+            lines.push("nothing goes wrong from outside".to_owned());
+        }
+        let (s, ms) = (at_ns / 1_000_000_000, at_ns / 1_000_000 % 1_000);
+        lines
+            .push(format!("at {s}.{ms:03} s {checker}/{kind}{who}: {}", detail.replace('\n', " ")));
+        lines
+    }
+
+    /// As a person reads it.
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        self.write_text(&mut out).expect("writing to a string cannot fail");
+        out
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        let defect = self.defect.as_ref().map(|name| format!(" with {name}")).unwrap_or_default();
+        writeln!(
+            out,
+            "SHRUNK     {} seed {}{defect}: {}",
+            self.scenario, self.seed, self.fingerprint
+        )?;
+        for line in self.lines() {
+            writeln!(out, "  {line}")?;
+        }
+        let settings: Vec<_> =
+            self.settings.0.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        if !settings.is_empty() {
+            writeln!(out, "  of size  {}", settings.join(", "))?;
+        }
+        let end = if self.is_smallest { "nothing simpler is left" } else { "the budget is spent" };
+        writeln!(
+            out,
+            "  faults   {} -> {}, {:.1} s of search, {} runs; {end}",
+            self.faults_before, self.faults_after, self.seconds, self.runs
+        )?;
+        writeln!(out, "  case     {}", self.file.display())?;
+        writeln!(out, "  replay   {}", self.replay)
+    }
+}
