@@ -563,7 +563,7 @@ fn a_replay_prints_every_event_when_asked() {
     let folder = folder_with(&[]);
     let ended = run(folder.path(), &["replay", "ensemble-3", "--seed", "2", "--trace"]);
     assert_eq!(ended.code, PASS, "{}", ended.err);
-    for word in ["---- storm ----", "---- heal ----", " sends #", " gets #"] {
+    for word in ["---- storm ----", "---- heal ----", " sends #", " receives #", " leads epoch "] {
         assert!(ended.out.contains(word), "{word}");
     }
 }

@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is an answer")]
 #![allow(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
+mod browser;
 mod command;
 mod determinism;
 mod museum;
+mod page;
 mod processes;
 mod readme;
 mod regressions;

@@ -116,13 +116,15 @@ fn a_sweep_that_fails_shrinks_by_itself_unless_told_not_to() {
     let storm = ["storm", "ensemble-3", "--seeds", "1..3", "--defect", "minority-quorum"];
     let ended = run(at, &storm);
     assert_eq!(ended.code, VIOLATION, "{ended:?}");
-    assert!(ended.out.contains("SHRUNK     ensemble-3 seed 1 with minority-quorum"), "{ended:?}");
+    let shrunk = "  shrunk   mailstorm replay runs/ensemble-3/1/case.toml";
+    assert!(ended.out.contains(shrunk), "{ended:?}");
+    assert!(ended.out.contains("nothing goes wrong from outside"), "{ended:?}");
     let case = fs::read_to_string(at.join("runs/ensemble-3/1/case.toml")).unwrap();
     let fingerprint = case.lines().find_map(|line| line.strip_prefix("fingerprint = \""));
     shows(at, "runs/ensemble-3/1/case.toml", fingerprint.expect("it is kept for something"));
     let ended = run(at, &[&storm[..], &["--no-shrink", "--out", "other"]].concat());
     assert_eq!(ended.code, VIOLATION, "{ended:?}");
-    assert!(!ended.out.contains("SHRUNK"), "{ended:?}");
+    assert!(!ended.out.contains("  shrunk   "), "{ended:?}");
     assert!(!at.join("other/ensemble-3/1/case.toml").exists());
     assert!(at.join("other/ensemble-3/1/run.json").exists());
 }

@@ -7,11 +7,13 @@
 //! Start at [`Tally`].
 
 mod markdown;
+pub mod page;
 mod summary;
 mod tally;
 mod text;
+pub mod words;
 
 pub use markdown::markdown;
-pub use summary::{Group, Summary, Totals, WallClock};
+pub use summary::{Group, ShrunkRun, Summary, Totals, WallClock};
 pub use tally::Tally;
 pub use text::{text, violation_lines};

@@ -78,6 +78,23 @@ pub struct Group {
     pub count: u64,
     /// The first few seeds.
     pub seeds: Vec<u64>,
+    /// The first of them cut down to what it takes, if that was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shrunk: Option<ShrunkRun>,
+    /// The page of the first of them, if it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
+}
+
+/// The smallest case that fails in the same way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ShrunkRun {
+    /// What stands after `mailstorm replay` to see it.
+    pub again: String,
+    /// How many faults it has.
+    pub faults: usize,
+    /// One line per fault.
+    pub story: Vec<String>,
 }
 
 impl Summary {

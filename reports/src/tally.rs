@@ -115,6 +115,8 @@ impl Tally {
                 faults: run.plan.faults.len(),
                 count: 0,
                 seeds: Vec::new(),
+                shrunk: None,
+                report: None,
             });
             group.count += 1;
             if group.seeds.len() < SEEDS_NAMED_MAX && group.seeds.last() != Some(&run.seed) {
@@ -131,6 +133,11 @@ impl Tally {
     /// How many of them had a violation.
     pub fn violations(&self) -> u64 {
         self.violation
+    }
+
+    /// Whether the run of this seed was the first to show some kind of violation.
+    pub fn is_first_of_its_kind(&self, seed: u64) -> bool {
+        self.groups.values().any(|group| group.first_seed == seed)
     }
 
     /// Messages delivered so far.

@@ -55,8 +55,13 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
     for (fingerprint, group) in &s.groups {
         write_group(out, &s.again(group.first_seed), fingerprint, group)?;
     }
-    for goal in s.goals_missed() {
-        writeln!(out, "NOT REACHED  {goal}: the storm never came that far; run more seeds")?;
+    let missed: Vec<_> = s.goals_missed().collect();
+    if !missed.is_empty() {
+        writeln!(
+            out,
+            "NOT REACHED  {}: the storms never came that far; run more seeds",
+            missed.join(", ")
+        )?;
     }
     for (kind, injected) in s.faults_in_vain() {
         writeln!(
@@ -95,7 +100,17 @@ fn write_group(
         grouped(group.count),
         named.join(", "),
         group.faults
-    )
+    )?;
+    if let Some(shrunk) = &group.shrunk {
+        let left = shrunk.faults;
+        writeln!(
+            out,
+            "  shrunk   mailstorm replay {}   ({} -> {left} faults)",
+            shrunk.again, group.faults
+        )?;
+        shrunk.story.iter().try_for_each(|line| writeln!(out, "           {line}"))?;
+    }
+    group.report.iter().try_for_each(|file| writeln!(out, "  report   {file}"))
 }
 
 /// What a violation says of itself: what, when, who, and the line that replays it; `again` is what

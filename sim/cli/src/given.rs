@@ -118,6 +118,16 @@ pub(crate) fn has(run: &Run, fingerprint: &str) -> bool {
     run.outcome.violations().any(|violation| violation.fingerprint() == fingerprint)
 }
 
+/// Where a file about a run goes when nobody says: beside the file that the run came from, or where a storm
+/// would have put the run.
+pub(crate) fn beside(what: &str, scenario: &str, seed: u64, name: &str) -> PathBuf {
+    let from = Path::new(what);
+    if from.is_file() {
+        return from.with_file_name(name);
+    }
+    Path::new("runs").join(scenario).join(seed.to_string()).join(name)
+}
+
 /// The run of this scenario and seed, or of this record or case file, with whatever else is given.
 pub(crate) fn wanted(what: &str, seed: Option<u64>, given: &Given) -> Result<Wanted, Failure> {
     let inbox = open_inbox(given.inbox.as_deref())?;

@@ -4,6 +4,8 @@
 //! Holds: an error is one line that says what to do next; nothing a user gives it makes it panic.
 //! Start at [`args`].
 
+#[cfg(feature = "laboratory")]
+mod aftermath;
 mod args;
 mod failure;
 #[cfg(feature = "laboratory")]
@@ -14,6 +16,8 @@ mod museum;
 mod progress;
 #[cfg(feature = "laboratory")]
 mod replay;
+#[cfg(feature = "laboratory")]
+mod report;
 mod serve;
 #[cfg(feature = "laboratory")]
 mod shrink;
@@ -88,6 +92,7 @@ fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
         LaboratoryCommand::Storm(storm) => storm::storm(storm),
         LaboratoryCommand::Replay(replay) => replay::replay(replay),
         LaboratoryCommand::Scenarios => storm::scenarios(),
+        LaboratoryCommand::Report(report) => report::report(report),
         LaboratoryCommand::Shrink(shrink) => shrink::shrink(shrink),
         LaboratoryCommand::Museum(museum) => museum::museum(museum),
     }

@@ -2,10 +2,12 @@
 
 use crate::args::{ReplayArguments, StormArguments};
 use crate::failure::{ExitCode, Failure};
-use crate::given::{has, quoted, wanted};
+use crate::given::{beside, has, quoted, wanted};
+use crate::report;
 use crate::storm::put;
 use mailstorm_record::{Event, Happening, Run, Verdict};
 use mailstorm_reports::violation_lines;
+use mailstorm_reports::words::words;
 use mailstorm_world::Recording;
 use std::fmt::Write;
 use std::path::Path;
@@ -30,6 +32,12 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     }
     if arguments.json.as_deref() != Some(Path::new("-")) {
         crate::print(&told(&run, &again(arguments)))?;
+    }
+    if arguments.open {
+        let page = beside(&arguments.what, &run.scenario, run.seed, report::FILE);
+        report::write_page(&run, &again(arguments), &page)?;
+        crate::tell(&page.display().to_string());
+        report::open(&page);
     }
     if let Some(lost) = wanted.fingerprint.filter(|fingerprint| !has(&run, fingerprint)) {
         crate::tell(&format!("note: the violation this was kept for did not come again: {lost}"));
@@ -115,20 +123,10 @@ fn trace(run: &Run) -> String {
 }
 
 fn write_event(out: &mut String, event: &Event) -> std::fmt::Result {
-    let node = event.node.as_ref().map_or("-", |node| &*node.0);
-    write!(
-        out,
-        "{:>5}.{:06}  {node:<5} ",
-        event.at_ns / 1_000_000_000,
-        event.at_ns / 1_000 % 1_000_000
-    )?;
-    match &event.happening {
-        Happening::Sent { message, to, bytes, label } => {
-            writeln!(out, "sends #{message} to {to}: {label} ({bytes} bytes)")
-        }
-        Happening::Delivered { message } => writeln!(out, "gets #{message}"),
-        Happening::Phase { name } => writeln!(out, "---- {name} ----"),
-        Happening::Observed { observation } => writeln!(out, "{observation:?}"),
-        other => writeln!(out, "{other:?}"),
+    let (s, us) = (event.at_ns / 1_000_000_000, event.at_ns / 1_000 % 1_000_000);
+    if let Happening::Phase { name } = &event.happening {
+        return writeln!(out, "{s:>5}.{us:06}  ---- {name} ----");
     }
+    let node = event.node.as_ref().map_or("-", |node| &*node.0);
+    writeln!(out, "{s:>5}.{us:06}  {node:<5} {}", words(&event.happening))
 }

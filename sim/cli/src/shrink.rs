@@ -7,7 +7,7 @@
 
 use crate::args::ShrinkArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{self, Given, Wanted, find, open_inbox, quoted, wanted};
+use crate::given::{self, Given, Wanted, beside, find, open_inbox, quoted, wanted};
 use crate::progress::Narrowing;
 use crate::storm::{is_terminal, processors, put, write};
 use mailstorm_record::{Case, Run, Settings, Violation};
@@ -46,21 +46,13 @@ pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Violation)
 }
 
-/// Where the case goes when nobody says: beside the file that it came from, or where a storm would have
-/// put the run.
+/// Where the case goes when nobody says.
 fn case_file(what: &str, wanted: &Wanted) -> PathBuf {
-    let from = Path::new(what);
-    if !from.is_file() {
-        let folder = Path::new("runs").join(wanted.scenario.name()).join(wanted.seed.to_string());
-        return folder.join("case.toml");
-    }
-    let is_case = from.extension().is_some_and(|extension| extension == "toml");
-    let stem = from.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    from.with_file_name(if is_case {
-        format!("{stem}-shrunk.toml")
-    } else {
-        "case.toml".to_owned()
-    })
+    let name = match Path::new(what).file_stem() {
+        Some(stem) if what.ends_with(".toml") => format!("{}-shrunk.toml", stem.to_string_lossy()),
+        _ => "case.toml".to_owned(),
+    };
+    beside(what, wanted.scenario.name(), wanted.seed, &name)
 }
 
 /// A shrink that is asked for.
@@ -84,7 +76,7 @@ pub(crate) struct Told {
     pub violation: Violation,
     pub faults_before: usize,
     pub faults_after: usize,
-    /// One line per fault that is left.
+    /// One line per fault that is left, or one that says that there is none.
     pub story: Vec<String>,
     /// The settings that the case changes.
     pub settings: Settings,
@@ -151,6 +143,10 @@ impl Asked<'_> {
         };
         let file = self.file.to_path_buf();
         let given = Given { inbox: self.inbox.map(Path::to_path_buf), ..Given::default() };
+        let mut story = story(&last);
+        if story.is_empty() {
+            story.push("nothing goes wrong from outside".to_owned());
+        }
         let mut told = Told {
             scenario: shrunk.case.scenario.clone(),
             seed: shrunk.case.seed,
@@ -159,7 +155,7 @@ impl Asked<'_> {
             violation,
             faults_before: first.plan.faults.len(),
             faults_after: shrunk.case.plan.faults.len(),
-            story: story(&last),
+            story,
             settings: shrunk.case.settings.clone(),
             runs,
             seconds,
@@ -223,9 +219,6 @@ impl Told {
         let nodes: Vec<&str> = nodes.iter().map(|node| &*node.0).collect();
         let who = if nodes.is_empty() { String::new() } else { format!(" [{}]", nodes.join(", ")) };
         let mut lines = self.story.clone();
-        if lines.is_empty() {
-            lines.push("nothing goes wrong from outside".to_owned());
-        }
         let (s, ms) = (at_ns / 1_000_000_000, at_ns / 1_000_000 % 1_000);
         lines
             .push(format!("at {s}.{ms:03} s {checker}/{kind}{who}: {}", detail.replace('\n', " ")));

@@ -2,19 +2,17 @@
 
 use crate::args::StormArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{Wanted, find, open_inbox, read_plan};
+use crate::given::{find, open_inbox, read_plan};
 use crate::progress::Progress;
-use crate::{replay, shrink};
+use crate::{aftermath, replay};
 use mailstorm_record::{Plan, Run, Setting};
 use mailstorm_reports::{Summary, Tally, Totals, WallClock, markdown, text, violation_lines};
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
-use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Violations told while the sweep goes on; all are in the summary.
 const TOLD_AT_ONCE_MAX: u64 = 3;
@@ -22,11 +20,6 @@ const TOLD_AT_ONCE_MAX: u64 = 3;
 const GOALS_SEEDS_MIN: u64 = 200;
 /// Runs with a violation that are written to files, per scenario.
 const WRITTEN_MAX: u64 = 100;
-
-/// Kinds of violations of which the first run is shrunk, per scenario.
-const SHRUNK_MAX: usize = 3;
-/// For how long each of them is shrunk, at the most. `mailstorm shrink` may take longer.
-const SHRINK_FOR: Duration = Duration::from_secs(10);
 
 /// Storms, sums up, and says how it ended.
 pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
@@ -48,10 +41,10 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let mut summaries = Vec::new();
     let mut code = ExitCode::Pass;
     for (scenario, plan) in scenarios.into_iter().zip(plans) {
-        let mut sweep = Sweep { scenario, plan, defect, jobs, arguments, firsts: BTreeMap::new() };
-        let (summary, swept) = sweep.run()?;
+        let mut sweep = Sweep { scenario, plan, defect, jobs, arguments, firsts: Vec::new() };
+        let (mut summary, swept) = sweep.run()?;
+        aftermath::examine(&sweep, &mut summary);
         tell_people(arguments, &summary)?;
-        sweep.shrink(is_terminal(arguments.json.as_deref()))?;
         code = worse(code, swept);
         summaries.push(summary);
     }
@@ -143,14 +136,14 @@ fn worse(left: ExitCode, right: ExitCode) -> ExitCode {
 }
 
 /// The seeds of one scenario.
-struct Sweep<'a> {
-    scenario: Arc<dyn Scenario>,
+pub(crate) struct Sweep<'a> {
+    pub scenario: Arc<dyn Scenario>,
     plan: Option<Plan>,
     defect: Option<Defect>,
-    jobs: usize,
-    arguments: &'a StormArguments,
-    /// The first run of each kind of violation, by fingerprint.
-    firsts: BTreeMap<String, Run>,
+    pub jobs: usize,
+    pub arguments: &'a StormArguments,
+    /// The first run of each kind of violation, in the order of their seeds.
+    pub firsts: Vec<Run>,
 }
 
 impl Sweep<'_> {
@@ -170,13 +163,13 @@ impl Sweep<'_> {
         });
         let mut failure = None;
         let mut code = ExitCode::Pass;
-        let mut firsts = BTreeMap::new();
+        let mut firsts = Vec::new();
         mailstorm_world::storm(specs, self.jobs, |run| {
             tally.add(&run);
             progress.step(&tally);
-            if let Some(violation) = run.outcome.violations().next() {
-                if firsts.len() < SHRUNK_MAX {
-                    firsts.entry(violation.fingerprint()).or_insert_with(|| run.clone());
+            if run.outcome.violations().next().is_some() {
+                if tally.is_first_of_its_kind(run.seed) {
+                    firsts.push(run.clone());
                 }
                 failure = self.note_violation(&run, &tally, &progress).err();
             }
@@ -228,33 +221,6 @@ impl Sweep<'_> {
                 || summary.faults_in_vain().next().is_some())
     }
 
-    /// Shrinks the first run of each kind of violation, and writes its case beside its record. What the
-    /// sweep found stands whether that can be done or not.
-    fn shrink(&self, quiet: bool) -> Result<(), Failure> {
-        for (fingerprint, run) in self.firsts.iter().filter(|_| !self.arguments.no_shrink) {
-            let wanted = Wanted {
-                scenario: self.scenario.clone(),
-                seed: run.seed,
-                defect: run.defect,
-                plan: Some(run.plan.clone()),
-                fingerprint: Some(fingerprint.clone()),
-            };
-            let asked = shrink::Asked {
-                wanted: &wanted,
-                inbox: self.arguments.given.inbox.as_deref(),
-                jobs: self.jobs,
-                budget: SHRINK_FOR,
-                file: &self.folder(run).join("case.toml"),
-            };
-            match asked.shrink() {
-                Ok(told) if quiet => crate::tell(told.text().trim_end()),
-                Ok(told) => crate::print(&told.text())?,
-                Err(failure) => crate::tell(&format!("not shrunk: {failure}")),
-            }
-        }
-        Ok(())
-    }
-
     fn seeds_are_default(&self) -> bool {
         self.arguments.seeds.0 == crate::args::DEFAULT_SEEDS
     }
@@ -280,7 +246,7 @@ impl Sweep<'_> {
         self.arguments.given.line()
     }
 
-    fn folder(&self, run: &Run) -> PathBuf {
+    pub(crate) fn folder(&self, run: &Run) -> PathBuf {
         self.arguments.out.join(&run.scenario).join(run.seed.to_string())
     }
 

@@ -7,6 +7,7 @@
 //! Start at [`plan::Plan`], [`event::Event`] and [`verdict::Verdict`]; [`run::Run`] holds them together.
 
 pub mod case;
+mod cut;
 pub mod event;
 pub mod plan;
 pub mod run;

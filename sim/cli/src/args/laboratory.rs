@@ -22,6 +22,8 @@ pub(crate) enum LaboratoryCommand {
     Scenarios,
     /// Cut a failing run down to the smallest case that fails in the same way, and tell its story.
     Shrink(ShrinkArguments),
+    /// Show a run, or several on one time axis, as one page that opens in a browser without a network.
+    Report(ReportArguments),
     /// The museum of defects: historical bugs that can be planted, to see who finds them.
     Museum(MuseumArguments),
 }
@@ -90,6 +92,31 @@ pub(crate) struct ReplayArguments {
     /// Write the whole run for machines: plan, events, verdict; `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
+    /// Make the run's page, and open it in the browser.
+    #[arg(long)]
+    pub open: bool,
+}
+
+/// `mailstorm report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// A scenario's name (then `--seed` is needed), or the file of a run or a case; several are stacked,
+    /// the first on top.
+    #[arg(value_name = "SCENARIO|FILE", required = true, num_args = 1..=4)]
+    pub what: Vec<String>,
+    /// The seed to show.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// What else is given; it has its way over what a file says.
+    #[command(flatten)]
+    pub given: Given,
+    /// Where the page is written, `-` for the terminal [default: `report.html` beside the run, or in
+    /// `runs/SCENARIO/SEED`].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub out: Option<PathBuf>,
+    /// Open it in the browser.
+    #[arg(long)]
+    pub open: bool,
 }
 
 /// `mailstorm shrink`.

@@ -1,0 +1,141 @@
+// The run as the page works with it: columns unpacked, indexes for quick questions.
+
+/**
+ * @typedef {{node: number, from: number, to: number, what: string, epoch: number}} Band
+ * @typedef {{from: number, to: number, kind: string, nodes: number[], plan: string}} Fault
+ * @typedef {{checker: string, verdict: string, kind: string, at: number, nodes: number[], detail: string}} Judged
+ */
+
+/** Unpacks what the page carries. @returns {Promise<object[]>} */
+async function unpack() {
+  const packed = atob(document.getElementById("data").textContent);
+  const bytes = new Uint8Array(packed.length);
+  for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+/** Nanoseconds as seconds, with as many places as the step between two neighbours needs. */
+function seconds(ns, places = 3) {
+  return (ns / 1e9).toFixed(places);
+}
+
+/** The first place in a sorted list whose value is at least this. */
+function firstAtLeast(list, value, length = list.length) {
+  let low = 0, high = length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle] < value) low = middle + 1; else high = middle;
+  }
+  return low;
+}
+
+/** One run. */
+class Run {
+  constructor(data) {
+    Object.assign(this, data);
+    const { after, node, kind, text } = data.events;
+    const count = after.length;
+    this.count = count;
+    this.at = new Float64Array(count);
+    this.node = Int16Array.from(node);
+    this.kind = Uint8Array.from(kind);
+    this.text = Int32Array.from(text);
+    for (let i = 0, now = 0; i < count; i++) this.at[i] = now += after[i];
+    // The event before on the same node: the order in which a process lived.
+    this.before = new Int32Array(count).fill(-1);
+    this.eventsOf = this.nodes.map(() => []);
+    for (let i = 0; i < count; i++) {
+      const lane = this.node[i];
+      if (lane < 0) continue;
+      const own = this.eventsOf[lane];
+      this.before[i] = own.length ? own[own.length - 1] : -1;
+      own.push(i);
+    }
+    const m = data.messages;
+    this.sent = Int32Array.from(m.sent);
+    this.delivered = Int32Array.from(m.delivered);
+    this.to = Int16Array.from(m.to);
+    this.sentAt = Float64Array.from(m.sent, (event) => this.at[event]);
+    // Most messages are quick. The few slow ones are looked at one by one, so that the search for what
+    // is visible needs to go back by no more than the others take.
+    const durations = [];
+    for (let i = 0; i < this.sent.length; i++) {
+      if (this.delivered[i] >= 0) durations.push(this.at[this.delivered[i]] - this.sentAt[i]);
+    }
+    durations.sort((a, b) => a - b);
+    this.usual = durations.length ? durations[Math.floor(durations.length * 0.99)] : 0;
+    this.slow = [];
+    for (let i = 0; i < this.sent.length; i++) {
+      if (this.delivered[i] >= 0 && this.at[this.delivered[i]] - this.sentAt[i] > this.usual) this.slow.push(i);
+    }
+    this.kindOf = (event) => this.kinds[this.kind[event]];
+    this.sentKind = this.kinds.indexOf("sent");
+    this.deliveredKind = this.kinds.indexOf("delivered");
+    this.violations = this.verdicts.filter((v) => v.verdict === "violation").sort((a, b) => a.at - b.at);
+    this.operationsOf = this.nodes.map(() => []);
+    for (const operation of this.operations) {
+      const lane = this.node[operation.invoked];
+      if (lane >= 0) this.operationsOf[lane].push(operation);
+    }
+  }
+
+  /** The message that an event is the sending or the delivery of, or -1. */
+  messageOf(event) {
+    const kind = this.kind[event];
+    return kind === this.sentKind || kind === this.deliveredKind ? this.text[event] : -1;
+  }
+
+  /** The event in words. */
+  words(event) {
+    const message = this.messageOf(event);
+    if (message < 0) return this.texts[this.text[event]];
+    const label = this.texts[this.messages.label[message]];
+    const bytes = `${this.messages.bytes[message]} bytes`;
+    if (this.kind[event] === this.sentKind) {
+      const lost = this.delivered[message] < 0 ? ", which never arrives" : "";
+      return `sends to ${this.nameOf(this.to[message])}: ${label} (${bytes})${lost}`;
+    }
+    return `receives from ${this.nameOf(this.node[this.sent[message]])}: ${label} (${bytes})`;
+  }
+
+  nameOf(lane) {
+    return lane >= 0 && lane < this.nodes.length ? this.nodes[lane].name : "world";
+  }
+
+  /** The messages of which something lies between these instants. */
+  messagesBetween(from, to) {
+    const found = [];
+    const first = firstAtLeast(this.sentAt, from - this.usual);
+    for (let i = first; i < this.sent.length && this.sentAt[i] <= to; i++) {
+      const end = this.delivered[i] >= 0 ? this.at[this.delivered[i]] : this.sentAt[i];
+      if (end >= from) found.push(i);
+    }
+    for (const i of this.slow) {
+      if (i < first && this.at[this.delivered[i]] >= from) found.push(i);
+    }
+    return found;
+  }
+
+  /** The last event of a node up to an instant, or -1. */
+  lastOf(lane, at) {
+    const own = this.eventsOf[lane];
+    let low = 0, high = own.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.at[own[middle]] <= at) low = middle + 1; else high = middle;
+    }
+    return low ? own[low - 1] : -1;
+  }
+
+  /** The event that a violation is told at: what one of those involved told last, rather than a message. */
+  eventOfViolation(violation) {
+    const told = violation.nodes.map((lane) => {
+      let event = this.lastOf(lane, violation.at);
+      while (event >= 0 && this.messageOf(event) >= 0 && this.at[event] === violation.at) event = this.before[event];
+      return event;
+    });
+    if (told.length) return told.reduce((a, b) => (this.at[b] > this.at[a] ? b : a));
+    return firstAtLeast(this.at, violation.at, this.count) - 1;
+  }
+}

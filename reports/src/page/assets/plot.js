@@ -1,0 +1,538 @@
+// Drawing one run: an overview strip and the lanes, on two canvases.
+
+/** Above so many visible messages the lanes show how dense they are. */
+const MESSAGES_DRAWN_MAX = 6000;
+const FAULT_ROW = 15;
+const FAULT_ROWS_MAX = 6;
+const AXIS = 20;
+
+/** Which events get a sign of their own, and which. */
+const SIGNS = {
+  crashed: "x", disk_damaged: "x", started: "triangle", paused: "bars", resumed: "triangle",
+  leads: "star", session_expired: "ring", client_session_ended: "ring", truncated: "wedge",
+  snapshot_installed: "square", sink_accepted: "dot", sink_refused: "x", mail_attempted: "circle",
+  master_believes: "star", master_resigns: "ring", protocol_broken: "x", milestone: "dot",
+};
+
+/** The colours of the page, read once per drawing so that light and dark both work. */
+function palette() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const names = ["paper", "ink", "quiet", "line", "leads", "follows", "looking", "master", "down",
+    "paused", "fault", "violation", "good", "message", "lost", "select", "stripe"];
+  return Object.fromEntries(names.map((name) => [name, colour(name)]));
+}
+
+/** A distance between marks on the axis that reads well: 1, 2 or 5 times a power of ten. */
+function axisStep(span, marks) {
+  const rough = span / Math.max(marks, 1);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((n) => n * power).find((step) => step >= rough) ?? 10 * power;
+}
+
+class Plot {
+  /** @param {Run} run @param {View} view shared by all plots */
+  constructor(run, view, parent, isOneOfMany) {
+    this.run = run;
+    this.view = view;
+    this.box = document.createElement("div");
+    this.box.className = "plot";
+    if (isOneOfMany) {
+      const title = document.createElement("h2");
+      title.textContent = runTitle(run);
+      this.box.append(title);
+    }
+    this.overview = document.createElement("canvas");
+    this.overview.className = "overview";
+    this.overview.setAttribute("aria-hidden", "true");
+    this.canvas = document.createElement("canvas");
+    this.canvas.className = "main";
+    this.canvas.tabIndex = 0;
+    this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", "Lanes of all nodes; the table below has every event");
+    this.box.append(this.overview, this.canvas);
+    parent.append(this.box);
+    this.faultRows = this.placeFaults();
+    this.visible = { messages: 0, events: 0, isDense: false };
+  }
+
+  /** Faults that overlap get rows of their own, as far as there are rows. */
+  placeFaults() {
+    const ends = [];
+    return this.run.faults.map((fault) => {
+      let row = ends.findIndex((end) => end <= fault.from);
+      if (row < 0) row = ends.length < FAULT_ROWS_MAX ? ends.length : FAULT_ROWS_MAX - 1;
+      ends[row] = Math.max(ends[row] ?? 0, fault.to);
+      return row;
+    });
+  }
+
+  get faultHeight() {
+    return (Math.max(-1, ...this.faultRows) + 1) * FAULT_ROW + 4;
+  }
+
+  layout() {
+    const width = this.box.clientWidth;
+    const isNarrow = width < 600;
+    this.gutter = isNarrow ? 38 : 58;
+    const lanes = Math.max(1, this.run.nodes.length);
+    this.laneHeight = Math.max(26, Math.min(isNarrow ? 30 : 42, Math.floor(620 / lanes)));
+    this.top = AXIS + this.faultHeight;
+    this.width = width;
+    this.height = this.top + lanes * this.laneHeight + 4;
+    const scale = window.devicePixelRatio || 1;
+    for (const [canvas, height] of [[this.canvas, this.height], [this.overview, 34]]) {
+      canvas.style.height = `${height}px`;
+      canvas.width = Math.round(width * scale);
+      canvas.height = Math.round(height * scale);
+      canvas.getContext("2d").setTransform(scale, 0, 0, scale, 0, 0);
+    }
+  }
+
+  x(at) {
+    const { from, to } = this.view;
+    return this.gutter + ((at - from) / (to - from)) * (this.width - this.gutter);
+  }
+
+  timeAt(x) {
+    const { from, to } = this.view;
+    return from + ((x - this.gutter) / (this.width - this.gutter)) * (to - from);
+  }
+
+  /** The middle of a lane. */
+  y(lane) {
+    return this.top + (lane + 0.5) * this.laneHeight;
+  }
+
+  draw() {
+    this.colours = palette();
+    const c = this.canvas.getContext("2d");
+    c.font = '12px system-ui, "DejaVu Sans", sans-serif';
+    c.textBaseline = "middle";
+    c.clearRect(0, 0, this.width, this.height);
+    this.drawLanes(c);
+    c.save();
+    c.beginPath();
+    c.rect(this.gutter, 0, this.width - this.gutter, this.height);
+    c.clip();
+    this.drawAxis(c);
+    this.drawFaults(c);
+    this.drawBands(c);
+    this.drawOperations(c);
+    this.drawMessages(c);
+    this.drawNames(c);
+    this.drawEvents(c);
+    this.drawMoments(c);
+    this.drawSelection(c);
+    c.restore();
+    this.drawOverview();
+  }
+
+  drawLanes(c) {
+    this.run.nodes.forEach((node, lane) => {
+      const top = this.top + lane * this.laneHeight;
+      if (lane % 2 === 0) {
+        c.fillStyle = this.colours.stripe;
+        c.fillRect(0, top, this.width, this.laneHeight);
+      }
+      c.fillStyle = this.colours.ink;
+      c.textAlign = "left";
+      c.fillText(node.name, 4, this.y(lane), this.gutter - 8);
+    });
+  }
+
+  drawAxis(c) {
+    const { from, to } = this.view;
+    const step = axisStep(to - from, (this.width - this.gutter) / 90);
+    const places = Math.max(0, Math.min(9, Math.ceil(9 - Math.log10(step))));
+    c.textAlign = "center";
+    c.fillStyle = this.colours.quiet;
+    c.strokeStyle = this.colours.line;
+    c.lineWidth = 1;
+    for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
+      const x = Math.round(this.x(at)) + 0.5;
+      c.beginPath();
+      c.moveTo(x, AXIS - 4);
+      c.lineTo(x, this.height);
+      c.stroke();
+      // A mark whose text would be cut by the edge has none.
+      const text = `${seconds(at, places)} s`;
+      const half = c.measureText(text).width / 2;
+      if (x - half >= this.gutter && x + half <= this.width) c.fillText(text, x, 8);
+    }
+  }
+
+  drawFaults(c) {
+    const { from, to } = this.view;
+    this.run.faults.forEach((fault, index) => {
+      if (fault.to < from || fault.from > to) return;
+      const left = Math.max(this.gutter - 2, this.x(fault.from));
+      const width = Math.max(2, Math.min(this.width + 2, this.x(fault.to)) - left);
+      const top = AXIS + this.faultRows[index] * FAULT_ROW;
+      c.globalAlpha = this.view.fault === fault ? 0.26 : 0.11;
+      c.fillStyle = this.colours.fault;
+      for (const lane of fault.nodes) {
+        c.fillRect(left, this.top + lane * this.laneHeight, width, this.laneHeight);
+      }
+      c.globalAlpha = 1;
+      c.fillRect(left, top + 11, width, 3);
+      c.fillRect(left, top + 1, 2, 13);
+      // Only what fits in its own bar is written, so that no two texts meet.
+      c.fillStyle = this.colours.ink;
+      c.textAlign = "left";
+      if (c.measureText(fault.kind).width + 8 < width) c.fillText(fault.kind, left + 5, top + 5);
+    });
+  }
+
+  drawBands(c) {
+    const { from, to } = this.view;
+    const height = Math.min(13, this.laneHeight * 0.4);
+    for (const band of this.run.lanes.roles) {
+      if (band.to < from || band.from > to) continue;
+      const left = Math.max(this.gutter - 1, this.x(band.from));
+      const right = Math.min(this.width + 1, this.x(band.to));
+      const top = this.y(band.node) - height / 2;
+      c.fillStyle = this.colours[band.what];
+      c.fillRect(left, top, Math.max(1, right - left), height);
+    }
+    for (const band of this.run.lanes.lives) {
+      if (band.to < from || band.from > to) continue;
+      const left = Math.max(this.gutter - 1, this.x(band.from));
+      const right = Math.min(this.width + 1, this.x(band.to));
+      const width = Math.max(1, right - left);
+      const [top, tall] = [this.top + band.node * this.laneHeight + 2, this.laneHeight - 4];
+      const isDown = band.what === "down";
+      // Hatched one way for down and dotted for paused: told apart without colour.
+      c.save();
+      c.beginPath();
+      c.rect(left, top, width, tall);
+      c.clip();
+      c.globalAlpha = 0.75;
+      c.fillStyle = this.colours.paper;
+      c.fillRect(left, top, width, tall);
+      c.globalAlpha = 0.8;
+      c.strokeStyle = c.fillStyle = isDown ? this.colours.down : this.colours.paused;
+      if (isDown) {
+        c.beginPath();
+        for (let x = left - tall - (left % 8); x < right; x += 8) {
+          c.moveTo(x, top + tall);
+          c.lineTo(x + tall, top);
+        }
+        c.stroke();
+      } else {
+        for (let x = left - (left % 7); x < right; x += 7) {
+          for (let y = top + 3; y < top + tall; y += 7) c.fillRect(x, y, 2, 2);
+        }
+      }
+      c.restore();
+      const text = band.what;
+      const wide = c.measureText(text).width + 10;
+      // Who is paused keeps its role, whose name stands at the left.
+      const [room, start] = isDown ? [width, left] : [width - 80, right - wide];
+      if (wide < room) {
+        c.fillStyle = this.colours.paper;
+        c.fillRect(start + 2, this.y(band.node) - 8, wide - 4, 16);
+        c.fillStyle = this.colours.ink;
+        c.textAlign = "left";
+        c.fillText(text, start + 5, this.y(band.node) + 0.5);
+      }
+    }
+  }
+
+  /** What the bands of roles are called, above the messages that cross them. */
+  drawNames(c) {
+    const { from, to } = this.view;
+    c.textAlign = "left";
+    for (const band of this.run.lanes.roles) {
+      if (band.to < from || band.from > to) continue;
+      const left = Math.max(this.gutter - 1, this.x(band.from));
+      const right = Math.min(this.width + 1, this.x(band.to));
+      const text = band.epoch ? `${band.what} ${band.epoch}` : band.what;
+      const width = c.measureText(text).width;
+      if (width + 10 >= right - left) continue;
+      const isStrong = band.what === "leads" || band.what === "master";
+      c.fillStyle = this.colours[band.what];
+      c.fillRect(left + 1, this.y(band.node) - 6, width + 6, 12);
+      c.fillStyle = isStrong ? this.colours.paper : this.colours.ink;
+      c.fillText(text, left + 4, this.y(band.node) + 0.5);
+    }
+  }
+
+  drawOperations(c) {
+    const { from, to } = this.view;
+    const { run } = this;
+    run.operationsOf.forEach((operations, lane) => {
+      const top = this.y(lane) + this.laneHeight * 0.28;
+      // Those that began before the view and end in it are few: the list is walked from its start only
+      // as far as the view's end.
+      for (const operation of operations) {
+        const begin = run.at[operation.invoked];
+        if (begin > to) break;
+        const end = operation.returned >= 0 ? run.at[operation.returned] : run.virtual_ns;
+        if (end < from) continue;
+        const left = this.x(begin);
+        const width = Math.max(1.5, this.x(end) - left);
+        if (operation.outcome === "ok") {
+          c.fillStyle = this.colours.good;
+          c.fillRect(left, top, width, 4);
+        } else {
+          c.strokeStyle = operation.outcome === "failed" ? this.colours.quiet : this.colours.violation;
+          c.setLineDash(operation.outcome === "failed" ? [] : [3, 2]);
+          c.strokeRect(left, top + 0.5, width, 3);
+          c.setLineDash([]);
+        }
+      }
+    });
+  }
+
+  drawMessages(c) {
+    const { from, to } = this.view;
+    const { run } = this;
+    const shown = run.messagesBetween(from, to);
+    this.visible.messages = shown.length;
+    this.visible.isDense = shown.length > MESSAGES_DRAWN_MAX;
+    if (this.visible.isDense) {
+      this.drawDensities(c, shown);
+      return;
+    }
+    const alpha = shown.length > 1500 ? 0.35 : shown.length > 300 ? 0.55 : 0.85;
+    c.globalAlpha = alpha;
+    c.lineWidth = 1;
+    c.strokeStyle = this.colours.message;
+    c.beginPath();
+    const lost = [];
+    for (const message of shown) {
+      const event = run.delivered[message];
+      if (event < 0) {
+        lost.push(message);
+        continue;
+      }
+      c.moveTo(this.x(run.sentAt[message]), this.y(run.node[run.sent[message]]));
+      c.lineTo(this.x(run.at[event]), this.y(run.to[message]));
+    }
+    c.stroke();
+    // A lost one goes a part of its way and ends with an x.
+    c.globalAlpha = Math.max(alpha, 0.7);
+    c.strokeStyle = this.colours.lost;
+    c.beginPath();
+    for (const message of lost) {
+      const x = this.x(run.sentAt[message]);
+      const y = this.y(run.node[run.sent[message]]);
+      const end = y + (this.y(run.to[message]) - y) * 0.4;
+      c.moveTo(x, y);
+      c.lineTo(x + 5, end);
+      c.moveTo(x + 2, end - 3);
+      c.lineTo(x + 8, end + 3);
+      c.moveTo(x + 8, end - 3);
+      c.lineTo(x + 2, end + 3);
+    }
+    c.stroke();
+    c.globalAlpha = 1;
+  }
+
+  /** Too many messages for lines: how many each lane sends and receives, per pixel. */
+  drawDensities(c, shown) {
+    const { run } = this;
+    const columns = Math.max(1, Math.floor((this.width - this.gutter) / 2));
+    const counts = run.nodes.map(() => new Uint32Array(columns));
+    const { from, to } = this.view;
+    let most = 1;
+    const count = (lane, at) => {
+      const column = Math.floor(((at - from) / (to - from)) * columns);
+      if (lane < 0 || column < 0 || column >= columns) return;
+      most = Math.max(most, ++counts[lane][column]);
+    };
+    for (const message of shown) {
+      count(run.node[run.sent[message]], run.sentAt[message]);
+      if (run.delivered[message] >= 0) count(run.to[message], run.at[run.delivered[message]]);
+    }
+    c.fillStyle = this.colours.message;
+    counts.forEach((lane, index) => {
+      const base = this.top + (index + 1) * this.laneHeight - 1;
+      for (let column = 0; column < columns; column++) {
+        if (!lane[column]) continue;
+        const height = Math.max(1, Math.sqrt(lane[column] / most) * this.laneHeight * 0.42);
+        c.fillRect(this.gutter + column * 2, base - height, 2, height);
+      }
+    });
+  }
+
+  drawEvents(c) {
+    const { from, to } = this.view;
+    const { run } = this;
+    const first = firstAtLeast(run.at, from, run.count);
+    const last = firstAtLeast(run.at, to, run.count);
+    this.visible.events = last - first;
+    // Ticks for all when they are few; signs for what matters, one per place, always.
+    const hasTicks = last - first < 3000;
+    const taken = new Set();
+    for (let event = first; event < last; event++) {
+      const lane = run.node[event];
+      if (lane < 0) continue;
+      const sign = SIGNS[run.kindOf(event)];
+      if (!sign && !hasTicks) continue;
+      const x = this.x(run.at[event]);
+      const y = this.y(lane);
+      if (!sign) {
+        c.fillStyle = this.colours.quiet;
+        c.fillRect(x, y - this.laneHeight * 0.36, 1, 5);
+        continue;
+      }
+      const place = `${sign} ${lane} ${Math.round(x / 5)}`;
+      if (taken.has(place)) continue;
+      taken.add(place);
+      this.drawSign(c, sign, x, y - this.laneHeight * 0.3);
+    }
+  }
+
+  drawSign(c, sign, x, y) {
+    const isBad = sign === "x";
+    c.strokeStyle = c.fillStyle = isBad ? this.colours.violation : this.colours.ink;
+    c.lineWidth = 1.6;
+    c.beginPath();
+    if (isBad) {
+      c.moveTo(x - 4, y - 4);
+      c.lineTo(x + 4, y + 4);
+      c.moveTo(x + 4, y - 4);
+      c.lineTo(x - 4, y + 4);
+      c.stroke();
+    } else if (sign === "triangle" || sign === "wedge") {
+      const way = sign === "triangle" ? 1 : -1;
+      c.moveTo(x - 3 * way, y - 4);
+      c.lineTo(x + 4 * way, y);
+      c.lineTo(x - 3 * way, y + 4);
+      c.fill();
+    } else if (sign === "bars") {
+      c.fillRect(x - 3, y - 4, 2, 8);
+      c.fillRect(x + 1, y - 4, 2, 8);
+    } else if (sign === "star") {
+      for (let i = 0; i < 10; i++) {
+        const reach = i % 2 ? 2.2 : 5;
+        const angle = (i * Math.PI) / 5 - Math.PI / 2;
+        c.lineTo(x + reach * Math.cos(angle), y + reach * Math.sin(angle));
+      }
+      c.fill();
+    } else if (sign === "square") {
+      c.fillRect(x - 3, y - 3, 6, 6);
+    } else {
+      c.arc(x, y, sign === "dot" ? 2.4 : 3, 0, 2 * Math.PI);
+      if (sign === "dot") c.fill(); else c.stroke();
+    }
+    c.lineWidth = 1;
+  }
+
+  /** The violations, and the instant that the state is shown of. */
+  drawMoments(c) {
+    for (const violation of this.run.violations) {
+      const x = this.x(violation.at);
+      c.strokeStyle = this.colours.violation;
+      c.lineWidth = 2;
+      c.beginPath();
+      c.moveTo(x, AXIS - 4);
+      c.lineTo(x, this.height);
+      c.stroke();
+      for (const lane of violation.nodes) {
+        c.strokeRect(x - 6, this.y(lane) - this.laneHeight / 2 + 2, 12, this.laneHeight - 4);
+      }
+    }
+    c.lineWidth = 1;
+    const x = this.x(this.view.instant);
+    c.strokeStyle = this.colours.select;
+    c.setLineDash([5, 4]);
+    c.beginPath();
+    c.moveTo(x, AXIS - 4);
+    c.lineTo(x, this.height);
+    c.stroke();
+    c.setLineDash([]);
+  }
+
+  drawSelection(c) {
+    const { run, view } = this;
+    if (view.run !== run || view.event < 0) return;
+    c.strokeStyle = c.fillStyle = this.colours.select;
+    c.lineWidth = 2;
+    for (const event of [view.event, ...view.past]) {
+      const message = run.messageOf(event);
+      if (message < 0 || run.delivered[message] < 0) continue;
+      c.beginPath();
+      c.moveTo(this.x(run.sentAt[message]), this.y(run.node[run.sent[message]]));
+      c.lineTo(this.x(run.at[run.delivered[message]]), this.y(run.to[message]));
+      c.stroke();
+    }
+    const lane = run.node[view.event];
+    if (lane >= 0) {
+      c.beginPath();
+      c.arc(this.x(run.at[view.event]), this.y(lane), 7, 0, 2 * Math.PI);
+      c.stroke();
+    }
+    c.lineWidth = 1;
+  }
+
+  drawOverview() {
+    const c = this.overview.getContext("2d");
+    const { run, view } = this;
+    const height = 34;
+    const wide = this.width - this.gutter;
+    const x = (at) => this.gutter + (at / run.virtual_ns) * wide;
+    c.clearRect(0, 0, this.width, height);
+    c.fillStyle = this.colours.stripe;
+    c.fillRect(this.gutter, 0, wide, height);
+    const columns = Math.max(1, Math.floor(wide / 3));
+    if (!this.densities || this.densities.length !== columns) {
+      this.densities = new Uint32Array(columns);
+      for (let i = 0; i < run.count; i++) {
+        this.densities[Math.min(columns - 1, Math.floor((run.at[i] / run.virtual_ns) * columns))]++;
+      }
+    }
+    const most = this.densities.reduce((a, b) => Math.max(a, b), 1);
+    c.fillStyle = this.colours.message;
+    this.densities.forEach((count, column) => {
+      // The root, so that one burst does not flatten everything else.
+      const tall = Math.sqrt(count / most) * (height - 10);
+      c.fillRect(this.gutter + column * 3, height - tall, 2, tall);
+    });
+    c.fillStyle = this.colours.fault;
+    for (const fault of run.faults) c.fillRect(x(fault.from), 0, Math.max(1.5, x(fault.to) - x(fault.from)), 4);
+    c.fillStyle = this.colours.violation;
+    for (const violation of run.violations) c.fillRect(x(violation.at) - 1, 0, 3, height);
+    c.strokeStyle = this.colours.ink;
+    c.strokeRect(x(view.from) + 0.5, 0.5, Math.max(3, x(view.to) - x(view.from)) - 1, height - 1);
+  }
+
+  /** What lies under the pointer: an event, else a fault, else nothing. */
+  hit(px, py) {
+    const { run } = this;
+    if (py < this.top) {
+      const at = this.timeAt(px);
+      const row = Math.floor((py - AXIS) / FAULT_ROW);
+      const slack = this.timeAt(px + 3) - at;
+      const found = run.faults.find((f, i) => this.faultRows[i] === row && f.from - slack <= at && at <= f.to + slack);
+      return found ? { fault: found } : null;
+    }
+    const REACH = 9;
+    let best = null;
+    let nearest = REACH;
+    const consider = (event, distance) => {
+      if (distance < nearest) [best, nearest] = [{ event }, distance];
+    };
+    const first = firstAtLeast(run.at, this.timeAt(px - REACH), run.count);
+    for (let event = first; event < run.count && run.at[event] <= this.timeAt(px + REACH); event++) {
+      if (run.node[event] < 0) continue;
+      const rise = Math.max(0, Math.abs(py - this.y(run.node[event])) - this.laneHeight / 2);
+      // Signs are easier to hit than ticks: they are what one aims at.
+      const head = SIGNS[run.kindOf(event)] ? 0 : 2;
+      consider(event, Math.abs(this.x(run.at[event]) - px) + rise + head);
+    }
+    if (best || this.visible.isDense) return best;
+    for (const message of run.messagesBetween(this.view.from, this.view.to)) {
+      if (run.delivered[message] < 0) continue;
+      const [x0, y0] = [this.x(run.sentAt[message]), this.y(run.node[run.sent[message]])];
+      const [x1, y1] = [this.x(run.at[run.delivered[message]]), this.y(run.to[message])];
+      const length = Math.hypot(x1 - x0, y1 - y0) || 1;
+      const along = ((px - x0) * (x1 - x0) + (py - y0) * (y1 - y0)) / length;
+      if (along < 0 || along > length) continue;
+      consider(run.delivered[message], Math.abs((px - x0) * (y1 - y0) - (py - y0) * (x1 - x0)) / length);
+    }
+    return best;
+  }
+}

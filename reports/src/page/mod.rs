@@ -1,0 +1,82 @@
+//! A recorded run, or two on one time axis, as one page that opens from disk.
+//!
+//! Owns: what the page is told (`columns`), what the lanes show (`lanes`), and putting it together with
+//! the program that draws it (`assets/`). Leaves: reading records to their owner, opening the page to the
+//! command line.
+//! Holds: the same runs give the same bytes; nothing is fetched from anywhere; whatever comes from a mail
+//! or from the network reaches the page as data inside an archive, and the document as text nodes alone.
+//! Start at [`page`]; in the browser at `assets/app.js`.
+
+mod columns;
+mod lanes;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use columns::Columns;
+use flate2::{Compression, GzBuilder};
+use mailstorm_record::Run;
+use sha2::{Digest, Sha256};
+use std::io::Write;
+
+const DOCUMENT: &str = include_str!("assets/page.html");
+const STYLE: &str = include_str!("assets/page.css");
+/// In the order in which they need each other.
+const PROGRAM: [&str; 6] = [
+    include_str!("assets/model.js"),
+    include_str!("assets/state.js"),
+    include_str!("assets/causes.js"),
+    include_str!("assets/plot.js"),
+    include_str!("assets/panels.js"),
+    include_str!("assets/app.js"),
+];
+
+/// A run as it is shown.
+pub struct Shown<'a> {
+    /// The record. One without events shows its verdicts and its faults.
+    pub run: &'a Run,
+    /// The command that runs it again.
+    pub replay: String,
+    /// What of the record is missing, in a sentence for the reader.
+    pub missing: Option<String>,
+}
+
+/// The page of these runs, stacked in this order.
+pub fn page(runs: &[Shown<'_>]) -> String {
+    let columns: Vec<Columns> = runs.iter().map(Columns::of).collect();
+    let json = serde_json::to_vec(&columns).expect("columns are plain data");
+    // No name and no time in the archive's head: the same run gives the same bytes.
+    let mut archive = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    archive.write_all(&json).expect("writing to memory cannot fail");
+    let archive = archive.finish().expect("writing to memory cannot fail");
+    let program = format!("\"use strict\";\n(() => {{\n{}}})();\n", PROGRAM.concat());
+    let title = runs.iter().map(|shown| format!("{} seed {}", shown.run.scenario, shown.run.seed));
+    let title = title.collect::<Vec<_>>().join(" and ");
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
+    let policy = format!(
+        "default-src 'none'; script-src {}; style-src {}; base-uri 'none'; form-action 'none'",
+        hash(&program),
+        hash(STYLE)
+    );
+    // Cut at its marks rather than replaced in place, so that no filling is searched for marks.
+    let mut page = String::with_capacity(DOCUMENT.len() + program.len() + archive.len() * 4 / 3);
+    let mut rest = DOCUMENT;
+    let fillings = [
+        ("{{policy}}", &*policy),
+        ("{{title}}", &*escaped(&title)),
+        ("{{style}}", STYLE),
+        ("{{data}}", &*STANDARD.encode(&archive)),
+        ("{{program}}", &*program),
+    ];
+    for (mark, filling) in fillings {
+        let (before, after) = rest.split_once(mark).expect("the document has every mark, in order");
+        page.push_str(before);
+        page.push_str(filling);
+        rest = after;
+    }
+    page.push_str(rest);
+    page
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

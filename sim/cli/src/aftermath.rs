@@ -1,0 +1,84 @@
+//! After a sweep that found something: the first run of each kind of violation, shrunk and as a page.
+//!
+//! Owns: which runs are examined, and for how long. Leaves: shrinking to `shrink`, pages to `report`.
+//! Holds: what the sweep found is told whether this succeeds or not.
+//! Start at [`examine`].
+
+use crate::failure::Failure;
+use crate::given::Wanted;
+use crate::storm::Sweep;
+use crate::{report, shrink};
+use mailstorm_record::Run;
+use mailstorm_reports::{ShrunkRun, Summary};
+use std::time::Duration;
+
+/// Kinds of violations of which the first run gets a page, per scenario. Each takes a run and a second.
+const PAGES_MAX: usize = 10;
+/// Kinds of violations of which the first run is shrunk, per scenario.
+const SHRUNK_MAX: usize = 3;
+/// For how long each of them is shrunk, at the most. `mailstorm shrink` may take longer.
+const SHRINK_FOR: Duration = Duration::from_secs(10);
+
+/// Makes pages and cases of what the sweep found first, and notes in its summary where they are.
+pub(crate) fn examine(sweep: &Sweep<'_>, summary: &mut Summary) {
+    for (place, run) in sweep.firsts.iter().take(PAGES_MAX).enumerate() {
+        let page = Examined { sweep, run }.page(&summary.again(run.seed));
+        let page = page.map_err(|failure| complain(run, "no page", &failure)).ok();
+        // A run that shows two kinds of violation shows them for one reason: one case is enough.
+        let fingerprint = run.outcome.violations().next().map(|violation| violation.fingerprint());
+        let is_shrunk = place < SHRUNK_MAX && !sweep.arguments.no_shrink;
+        let shrunk = fingerprint.as_ref().filter(|_| is_shrunk).and_then(|fingerprint| {
+            let shrunk = Examined { sweep, run }.shrunk(fingerprint);
+            shrunk.map_err(|failure| complain(run, "not shrunk", &failure)).ok()
+        });
+        for (of, group) in &mut summary.groups {
+            if group.first_seed == run.seed {
+                group.report.clone_from(&page);
+                let is_it = fingerprint.as_ref() == Some(of);
+                group.shrunk = shrunk.clone().filter(|_| is_it);
+            }
+        }
+    }
+}
+
+fn complain(run: &Run, what: &str, failure: &Failure) {
+    crate::tell(&format!("note: {what} of {} seed {}: {failure}", run.scenario, run.seed));
+}
+
+struct Examined<'a> {
+    sweep: &'a Sweep<'a>,
+    run: &'a Run,
+}
+
+impl Examined<'_> {
+    /// Writes the run's page; returns where.
+    fn page(&self, again: &str) -> Result<String, Failure> {
+        let file = self.sweep.folder(self.run).join(report::FILE);
+        report::write_page_of(&self.wanted(None), again, &file)?;
+        Ok(file.display().to_string())
+    }
+
+    /// Shrinks the run, and writes the case beside its record.
+    fn shrunk(&self, fingerprint: &str) -> Result<ShrunkRun, Failure> {
+        let asked = shrink::Asked {
+            wanted: &self.wanted(Some(fingerprint.to_owned())),
+            inbox: self.sweep.arguments.given.inbox.as_deref(),
+            jobs: self.sweep.jobs,
+            budget: SHRINK_FOR,
+            file: &self.sweep.folder(self.run).join("case.toml"),
+        };
+        let told = asked.shrink()?;
+        let again = told.replay.trim_start_matches("mailstorm replay ").to_owned();
+        Ok(ShrunkRun { again, faults: told.faults_after, story: told.story })
+    }
+
+    fn wanted(&self, fingerprint: Option<String>) -> Wanted {
+        Wanted {
+            scenario: self.sweep.scenario.clone(),
+            seed: self.run.seed,
+            defect: self.run.defect,
+            plan: Some(self.run.plan.clone()),
+            fingerprint,
+        }
+    }
+}

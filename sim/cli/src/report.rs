@@ -1,0 +1,130 @@
+//! `mailstorm report`: recorded runs as a page that opens from disk.
+//!
+//! Owns: which runs a page shows, where it is written, opening it. Leaves: the page to `reports`.
+//! Holds: a record that has its events is shown as it was recorded; any other run is run again.
+//! Start at [`report`].
+
+use crate::args::ReportArguments;
+use crate::failure::{ExitCode, Failure};
+use crate::given::{Given, Wanted, beside, quoted, wanted};
+use crate::storm::{is_terminal, put};
+use mailstorm_record::Run;
+use mailstorm_reports::page::{Shown, page};
+use mailstorm_world::Recording;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the page of a run is called, beside the run's other files.
+pub(crate) const FILE: &str = "report.html";
+
+/// Makes the page, and says where it is.
+pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
+    let runs =
+        arguments.what.iter().map(|what| run_of(what, arguments)).collect::<Result<Vec<_>, _>>()?;
+    let first = runs.first().expect("clap asks for at least one");
+    let file = arguments.out.clone().unwrap_or_else(|| first.place.clone());
+    let shown: Vec<Shown<'_>> = runs
+        .iter()
+        .map(|Found { run, replay, missing, .. }| Shown {
+            run,
+            replay: replay.clone(),
+            missing: missing.clone(),
+        })
+        .collect();
+    put(&file, &page(&shown))?;
+    if !is_terminal(Some(&file)) {
+        crate::print(&format!("{}\n", file.display()))?;
+        if arguments.open {
+            open(&file);
+        }
+    }
+    Ok(ExitCode::Pass)
+}
+
+/// A run that is to be shown.
+struct Found {
+    run: Run,
+    replay: String,
+    missing: Option<String>,
+    /// Where its page belongs.
+    place: PathBuf,
+}
+
+fn run_of(what: &str, arguments: &ReportArguments) -> Result<Found, Failure> {
+    let given = &arguments.given;
+    if let Some(found) = recorded(what, arguments)? {
+        return Ok(found);
+    }
+    let wanted = wanted(what, arguments.seed, given)?;
+    let run = mailstorm_world::run(&in_full(&wanted));
+    let place = beside(what, wanted.scenario.name(), wanted.seed, FILE);
+    Ok(Found { run, replay: replay_line(what, arguments.seed, given), missing: None, place })
+}
+
+fn in_full(wanted: &Wanted) -> mailstorm_world::RunSpec {
+    mailstorm_world::RunSpec { recording: Recording::Full, ..wanted.spec() }
+}
+
+/// The run as it stands in this file, if that is a record that has events and nothing is asked for that
+/// makes another run of it.
+fn recorded(what: &str, arguments: &ReportArguments) -> Result<Option<Found>, Failure> {
+    let is_as_it_was = arguments.seed.is_none() && arguments.given.words().is_empty();
+    if !is_as_it_was || !what.ends_with(".json") || !Path::new(what).is_file() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(what)
+        .map_err(|error| Failure::new(format!("cannot read {what}: {error}; check the path")))?;
+    let (run, is_cut) = Run::parse_beginning(&text).map_err(|error| {
+        Failure::new(format!("{what}: {error}; give a run.json that 'mailstorm storm' wrote"))
+    })?;
+    let Some(events) = &run.events else { return Ok(None) };
+    let missing = is_cut.then(|| {
+        let last_ns = events.last().map_or(0, |event| event.at_ns);
+        format!(
+            "This record is cut short: {} events are here, the last at {}.{:03} s of {:.3} s. Run it again \
+             for the rest.",
+            events.len(),
+            last_ns / 1_000_000_000,
+            last_ns / 1_000_000 % 1_000,
+            run.outcome.virtual_ns as f64 / 1e9
+        )
+    });
+    if let Some(missing) = &missing {
+        crate::tell(&format!("note: {what}: {missing}"));
+    }
+    let place = beside(what, &run.scenario, run.seed, FILE);
+    Ok(Some(Found { replay: replay_line(what, None, &arguments.given), run, missing, place }))
+}
+
+fn replay_line(what: &str, seed: Option<u64>, given: &Given) -> String {
+    let seed = seed.map(|seed| format!(" --seed {seed}")).unwrap_or_default();
+    format!("mailstorm replay {}{seed}{}", quoted(what), given.line())
+}
+
+/// Writes the page of a run that is at hand. `replay` is what stands after `mailstorm replay`.
+pub(crate) fn write_page(run: &Run, replay: &str, file: &Path) -> Result<(), Failure> {
+    let shown = Shown { run, replay: format!("mailstorm replay {replay}"), missing: None };
+    put(file, &page(&[shown]))
+}
+
+/// Runs it again, with everything recorded, and writes its page.
+pub(crate) fn write_page_of(wanted: &Wanted, replay: &str, file: &Path) -> Result<(), Failure> {
+    write_page(&mailstorm_world::run(&in_full(wanted)), replay, file)
+}
+
+/// Shows a page in the browser. Where there is none, its path has been printed.
+pub(crate) fn open(file: &Path) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let started = Command::new(opener)
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Err(error) = started {
+        crate::tell(&format!(
+            "note: cannot start a browser ({opener}: {error}); open the file yourself"
+        ));
+    }
+}
