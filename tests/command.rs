@@ -415,6 +415,22 @@ fn the_results_for_machines_have_the_promised_keys_and_nothing_around_them() {
 }
 
 #[test]
+fn a_sweep_ends_when_it_is_told_to_after_seeds_that_came_to_nothing_new() {
+    // Without a fault, one run is soon like another.
+    let folder = folder_with(&[("quiet.toml", "")]);
+    let storm = ["storm", "ensemble-3", "--plan", "quiet.toml", "--seeds", "300", "--json", "-"];
+    let ended = run(folder.path(), &[&storm[..], &["--stale", "12"]].concat());
+    assert_eq!(ended.code, PASS, "{ended:?}");
+    assert!(ended.err.contains(": 12 seeds in a row came to nothing new"), "{ended:?}");
+    let results: Value = serde_json::from_str(&ended.out).unwrap();
+    let number = |key: &str| results[key].as_u64().unwrap_or_else(|| panic!("{key}: {results}"));
+    assert!(number("seeds") < 300 && number("states") > 0, "{results}");
+    assert_eq!(number("last_new_seed") + 12, number("last_seed"));
+    let told = format!("the last new one at seed {}", number("last_new_seed"));
+    assert!(ended.err.contains(&told), "{ended:?}");
+}
+
+#[test]
 fn several_scenarios_are_summed_up_together() {
     let folder = folder_with(&[]);
     let arguments = ["storm", "ensemble-3", "mail-claims", "--seeds", "7..8", "--json", "all.json"];

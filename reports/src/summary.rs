@@ -35,6 +35,12 @@ pub struct Summary {
     pub groups: BTreeMap<String, Group>,
     /// Why it could not be told, and how often.
     pub unknown_whys: BTreeMap<String, u64>,
+    /// How many states of the protocol all runs together came through, goals among them. A state is a
+    /// server's role, its epochs against the newest leader's, its log against what is committed, and a
+    /// fault that was going on.
+    pub states: u64,
+    /// The last seed that came to a state, or to a kind of violation, that no seed before it had shown.
+    pub last_new_seed: Option<u64>,
     /// How often each goal was reached.
     pub reached: BTreeMap<String, u64>,
     /// How many faults of each kind were injected, and how many changed anything.
@@ -140,6 +146,8 @@ impl Totals {
         for other in &scenarios[1..] {
             sum.scenario = format!("{},{}", sum.scenario, other.scenario);
             sum.seeds += other.seeds;
+            sum.states += other.states;
+            sum.last_new_seed = sum.last_new_seed.max(other.last_new_seed);
             sum.first_seed = sum.first_seed.min(other.first_seed);
             sum.last_seed = sum.last_seed.max(other.last_seed);
             sum.pass += other.pass;

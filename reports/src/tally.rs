@@ -3,7 +3,7 @@
 use crate::summary::{Group, Summary, WallClock};
 use mailstorm_record::{FaultCount, Run, Verdict};
 use mailstorm_shared::StateHasher;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 
 /// Seeds named per group of violations; the rest is counted.
@@ -28,6 +28,12 @@ pub struct Tally {
     bytes: u64,
     events: u64,
     virtual_ns: u64,
+    /// The states of the protocol that any run came through, and the goals.
+    covered: BTreeSet<u32>,
+    /// The last seed that came to one that none before it did, or to a new kind of violation.
+    last_new_seed: Option<u64>,
+    /// How many runs were added since.
+    runs_since_new: u64,
     traces: StateHasher,
     replay_options: String,
 }
@@ -51,6 +57,9 @@ impl Tally {
             bytes: 0,
             events: 0,
             virtual_ns: 0,
+            covered: BTreeSet::new(),
+            last_new_seed: None,
+            runs_since_new: 0,
             traces: StateHasher::new(),
             replay_options: String::new(),
         }
@@ -67,6 +76,8 @@ impl Tally {
     pub fn add(&mut self, run: &Run) {
         self.first_seed.get_or_insert(run.seed);
         self.last_seed = run.seed;
+        let known = self.covered.len() + self.groups.len();
+        self.covered.extend(&run.outcome.coverage.0);
         match run.outcome.verdict() {
             Verdict::Pass => self.pass += 1,
             Verdict::Unknown { why } => {
@@ -77,6 +88,11 @@ impl Tally {
                 self.violation += 1;
                 self.group(run);
             }
+        }
+        if self.covered.len() + self.groups.len() > known {
+            (self.last_new_seed, self.runs_since_new) = (Some(run.seed), 0);
+        } else {
+            self.runs_since_new += 1;
         }
         for (goal, count) in &run.outcome.reached {
             *self.reached.entry(goal.clone()).or_default() += count;
@@ -140,6 +156,12 @@ impl Tally {
         self.groups.values().any(|group| group.first_seed == seed)
     }
 
+    /// How many runs in a row, up to the last, came to nothing new: no state of the protocol, no goal, no
+    /// kind of violation that was not seen before.
+    pub fn runs_since_new(&self) -> u64 {
+        self.runs_since_new
+    }
+
     /// Messages delivered so far.
     pub fn messages(&self) -> u64 {
         self.messages
@@ -161,6 +183,8 @@ impl Tally {
             unknown: self.unknown,
             groups: self.groups.clone(),
             unknown_whys: self.unknown_whys.clone(),
+            states: self.covered.len() as u64,
+            last_new_seed: self.last_new_seed,
             reached: self.reached.clone(),
             faults: self.faults.clone(),
             figures: self.figures.clone(),

@@ -48,6 +48,13 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
         grouped(s.messages_per_second as u64),
         if s.wall_seconds > 0.0 { s.seeds as f64 / s.wall_seconds } else { 0.0 }
     )?;
+    if let Some(seed) = s.last_new_seed {
+        let states = grouped(s.states);
+        writeln!(
+            out,
+            "  coverage  {states} states of the protocol; the last new one at seed {seed}"
+        )?;
+    }
     writeln!(out, "  trace     {}", s.trace_hash)?;
     for (why, count) in &s.unknown_whys {
         writeln!(out, "UNKNOWN    {why} ({} seeds)", grouped(*count))?;

@@ -184,8 +184,20 @@ impl Sweep<'_> {
                 }
             }
             let is_over = self.arguments.time.is_some_and(|time| progress.elapsed() >= time);
+            let is_stale = self.arguments.stale.is_some_and(|n| tally.runs_since_new() >= n);
+            if is_stale {
+                progress.say(&format!(
+                    "{}: stopped after seed {}: {} seeds in a row came to nothing new",
+                    run.scenario,
+                    run.seed,
+                    tally.runs_since_new()
+                ));
+            }
             // A time that is over does not cut the seeds that were asked for by number.
-            if failure.is_some() || (is_over && (run.seed >= last || self.seeds_are_default())) {
+            if failure.is_some()
+                || is_stale
+                || (is_over && (run.seed >= last || self.seeds_are_default()))
+            {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())

@@ -15,7 +15,7 @@ pub(crate) const DEFAULT_SEEDS: RangeInclusive<u64> = 1..=200;
 #[derive(Debug, Subcommand)]
 pub(crate) enum LaboratoryCommand {
     /// Run scenarios under many seeds, each a different storm, and judge every run.
-    Storm(StormArguments),
+    Storm(Box<StormArguments>),
     /// Run one seed again, with everything recorded, and print what it shows.
     Replay(ReplayArguments),
     /// List the scenarios.
@@ -53,6 +53,10 @@ pub(crate) struct StormArguments {
     /// Go on with further seeds until this much real time has passed: `90s`, `10m`, `2h`.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub time: Option<Duration>,
+    /// Stop when so many seeds in a row came to nothing new: no state of the protocol, no goal and no kind
+    /// of violation that was not seen before.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub stale: Option<u64>,
     /// How many seeds to run at the same time [default: one per processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
