@@ -6,14 +6,18 @@
 //! in; memory does not grow with the number of runs.
 //! Start at [`Tally`].
 
+mod divergence;
 mod markdown;
 pub mod page;
 mod summary;
 mod tally;
 mod text;
+mod trace;
 pub mod words;
 
+pub use divergence::{Divergence, Parting};
 pub use markdown::markdown;
 pub use summary::{Group, ShrunkRun, Summary, Totals, WallClock};
 pub use tally::Tally;
 pub use text::{text, violation_lines};
+pub use trace::event_line;

@@ -178,6 +178,9 @@ fn from_file(
             Failure::new(format!("{file}: {error}; give a run.json that 'mailstorm storm' wrote"))
         })?;
         mark = run.inbox;
+        if !run.mailstorm.is_empty() && run.mailstorm != VERSION {
+            crate::tell(&other_version(file, &run.mailstorm));
+        }
         Case::of(&run)
     };
     case.settings.0.extend(given.settings().0);
@@ -188,10 +191,7 @@ fn from_file(
     if is_case {
         let read = Case::read(&text, file, &nodes).map_err(|e| Failure::new(e.to_string()))?;
         if let Some(version) = read.other_version() {
-            crate::tell(&format!(
-                "note: {file} was written by mailstorm {version}; this is {VERSION}, where the same case may be \
-                 another run"
-            ));
+            crate::tell(&other_version(file, version));
         }
         case.plan = read.plan;
     } else {
@@ -208,6 +208,13 @@ fn from_file(
         plan: Some(case.plan),
         fingerprint: case.fingerprint,
     })
+}
+
+fn other_version(file: &str, version: &str) -> String {
+    format!(
+        "note: {file} was written by mailstorm {version}; this is {VERSION}, where the same case may be another \
+         run"
+    )
 }
 
 /// On another inbox it would be another run.

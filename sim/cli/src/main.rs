@@ -7,6 +7,8 @@
 #[cfg(feature = "laboratory")]
 mod aftermath;
 mod args;
+#[cfg(feature = "laboratory")]
+mod diff;
 mod failure;
 #[cfg(feature = "laboratory")]
 mod given;
@@ -23,6 +25,8 @@ mod serve;
 mod shrink;
 #[cfg(feature = "laboratory")]
 mod storm;
+#[cfg(feature = "laboratory")]
+mod verify;
 
 #[cfg(feature = "laboratory")]
 use args::LaboratoryCommand;
@@ -91,10 +95,12 @@ fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
     match command {
         LaboratoryCommand::Storm(storm) => storm::storm(storm),
         LaboratoryCommand::Replay(replay) => replay::replay(replay),
+        LaboratoryCommand::Diff(diff) => diff::diff(diff),
         LaboratoryCommand::Scenarios => storm::scenarios(),
         LaboratoryCommand::Report(report) => report::report(report),
         LaboratoryCommand::Shrink(shrink) => shrink::shrink(shrink),
         LaboratoryCommand::Museum(museum) => museum::museum(museum),
+        LaboratoryCommand::Answer(answer) => verify::answer(answer),
     }
 }
 

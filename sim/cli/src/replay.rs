@@ -1,20 +1,15 @@
 //! `mailstorm replay`: one seed again, with everything recorded.
 
-use crate::args::{ReplayArguments, StormArguments};
+use crate::args::ReplayArguments;
 use crate::failure::{ExitCode, Failure};
 use crate::given::{beside, has, quoted, wanted};
 use crate::report;
 use crate::storm::put;
-use mailstorm_record::{Event, Happening, Run, Verdict};
-use mailstorm_reports::violation_lines;
-use mailstorm_reports::words::words;
+use mailstorm_record::{Run, Verdict};
+use mailstorm_reports::{event_line, violation_lines};
 use mailstorm_world::Recording;
 use std::fmt::Write;
 use std::path::Path;
-use std::process::Command;
-
-/// The line of a replay's output that another process looks for.
-const TRACE: &str = "trace ";
 
 /// Runs it again and prints what it shows.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
@@ -23,7 +18,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     spec.recording = Recording::Full;
     let run = mailstorm_world::run(&spec);
     if arguments.trace {
-        crate::print(&trace(&run))?;
+        crate::print(&run.events.iter().flatten().map(event_line).collect::<String>())?;
     }
     if let Some(file) = &arguments.json {
         let mut json = run.to_json();
@@ -49,21 +44,6 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The trace hash of the same run, made by another process.
-pub(crate) fn in_another_process(run: &Run, arguments: &StormArguments) -> Result<String, Failure> {
-    let failed = |why: String| Failure::new(format!("cannot verify in another process: {why}"));
-    let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
-    let mut command = Command::new(program);
-    command.args(["replay", &run.scenario, "--seed", &run.seed.to_string()]);
-    command.args(arguments.given.words());
-    let output = command.output().map_err(|error| failed(error.to_string()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines()
-        .find_map(|line| line.strip_prefix(TRACE))
-        .map(str::to_owned)
-        .ok_or_else(|| failed(String::from_utf8_lossy(&output.stderr).into_owned()))
-}
-
 /// What was given to this replay, to give it again.
 fn again(arguments: &ReplayArguments) -> String {
     let seed = arguments.seed.map(|seed| format!(" --seed {seed}")).unwrap_or_default();
@@ -71,7 +51,7 @@ fn again(arguments: &ReplayArguments) -> String {
 }
 
 /// What a replay shows: the faults, the verdicts, the figures.
-fn told(run: &Run, again: &str) -> String {
+pub(crate) fn told(run: &Run, again: &str) -> String {
     let mut out = String::new();
     write_told(&mut out, run, again).expect("writing to a string cannot fail");
     out
@@ -110,23 +90,5 @@ fn write_told(out: &mut String, run: &Run, again: &str) -> std::fmt::Result {
         outcome.events,
         outcome.virtual_ns as f64 / 1e9
     )?;
-    writeln!(out, "{TRACE}{hash}")
-}
-
-/// Every event, one a line: when, where, what.
-fn trace(run: &Run) -> String {
-    let mut out = String::new();
-    for event in run.events.iter().flatten() {
-        write_event(&mut out, event).expect("writing to a string cannot fail");
-    }
-    out
-}
-
-fn write_event(out: &mut String, event: &Event) -> std::fmt::Result {
-    let (s, us) = (event.at_ns / 1_000_000_000, event.at_ns / 1_000 % 1_000_000);
-    if let Happening::Phase { name } = &event.happening {
-        return writeln!(out, "{s:>5}.{us:06}  ---- {name} ----");
-    }
-    let node = event.node.as_ref().map_or("-", |node| &*node.0);
-    writeln!(out, "{s:>5}.{us:06}  {node:<5} {}", words(&event.happening))
+    writeln!(out, "trace {hash}")
 }

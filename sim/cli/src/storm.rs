@@ -1,10 +1,11 @@
 //! `mailstorm storm`: many seeds, each a different storm, and the sum of them.
 
+use crate::aftermath;
 use crate::args::StormArguments;
 use crate::failure::{ExitCode, Failure};
 use crate::given::{find, open_inbox, read_plan};
 use crate::progress::Progress;
-use crate::{aftermath, replay};
+use crate::verify::Verifier;
 use mailstorm_record::{Plan, Run, Setting};
 use mailstorm_reports::{Summary, Tally, Totals, WallClock, markdown, text, violation_lines};
 use mailstorm_shared::defect::Defect;
@@ -156,10 +157,15 @@ impl Sweep<'_> {
         let is_endless = self.arguments.time.is_some();
         let total = (!is_endless).then(|| (last - first).saturating_add(1));
         let mut progress = Progress::new(self.scenario.name(), total);
-        let specs = (first..=if is_endless { u64::MAX } else { last }).map(|seed| RunSpec {
-            plan: self.plan.clone(),
-            defect: self.defect,
-            ..RunSpec::new(self.scenario.clone(), seed)
+        let mut verifier = self.verifier()?;
+        let orders = verifier.as_ref().map(Verifier::orders);
+        let is_verified = |seed: u64| seed - first < self.arguments.verify.0;
+        let specs = (first..=if is_endless { u64::MAX } else { last }).map(|seed| {
+            let spec = self.spec(seed);
+            if let Some(orders) = orders.as_ref().filter(|_| is_verified(seed)) {
+                orders.send(&spec);
+            }
+            spec
         });
         let mut failure = None;
         let mut code = ExitCode::Pass;
@@ -173,8 +179,10 @@ impl Sweep<'_> {
                 }
                 failure = self.note_violation(&run, &tally, &progress).err();
             }
-            if failure.is_none() && run.seed - first < self.arguments.verify.0 {
-                match self.verify(&run) {
+            if let Some(verifier) =
+                verifier.as_mut().filter(|_| failure.is_none() && is_verified(run.seed))
+            {
+                match verifier.check(&self.spec(run.seed), &run, &self.folder(&run)) {
                     Ok(None) => {}
                     Ok(Some(difference)) => {
                         progress.say(&difference);
@@ -205,6 +213,9 @@ impl Sweep<'_> {
         });
         progress.finish();
         self.firsts = firsts;
+        if let Some(verified) = verifier.as_ref().and_then(Verifier::summary) {
+            crate::tell(&verified);
+        }
         let wall = WallClock { wall_seconds: progress.elapsed().as_secs_f64(), jobs: self.jobs };
         let summary = tally.summary(wall);
         if let Some(failure) = failure {
@@ -222,6 +233,21 @@ impl Sweep<'_> {
             ExitCode::Pass
         };
         Ok((summary, worse(code, ended)))
+    }
+
+    fn spec(&self, seed: u64) -> RunSpec {
+        RunSpec {
+            plan: self.plan.clone(),
+            defect: self.defect,
+            ..RunSpec::new(self.scenario.clone(), seed)
+        }
+    }
+
+    /// The second process, if any seed is to be verified.
+    fn verifier(&self) -> Result<Option<Verifier>, Failure> {
+        let inbox = self.arguments.given.inbox.as_deref();
+        let is_wanted = self.arguments.verify.0 > 0;
+        is_wanted.then(|| Verifier::start(inbox, self.jobs)).transpose()
     }
 
     /// Whether a sweep that was long enough came nowhere near what it is made for: its pass is empty.
@@ -260,23 +286,5 @@ impl Sweep<'_> {
 
     pub(crate) fn folder(&self, run: &Run) -> PathBuf {
         self.arguments.out.join(&run.scenario).join(run.seed.to_string())
-    }
-
-    /// Runs the seed again in a process of its own, fully recorded, and compares the traces. Returns what
-    /// differs.
-    fn verify(&self, run: &Run) -> Result<Option<String>, Failure> {
-        let again = replay::in_another_process(run, self.arguments)?;
-        let trace = run.outcome.trace_hash.to_string();
-        Ok((again != trace).then(|| {
-            format!(
-                "NOT DETERMINISTIC  {} seed {}: trace {trace} here, {again} in another process\n  \
-                 replay   mailstorm replay {} --seed {}{}",
-                run.scenario,
-                run.seed,
-                run.scenario,
-                run.seed,
-                self.replay_options()
-            )
-        }))
     }
 }

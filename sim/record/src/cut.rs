@@ -55,6 +55,7 @@ mod tests {
         };
         Run {
             format: RUN_FORMAT,
+            mailstorm: String::new(),
             scenario: "ensemble".into(),
             seed: 7,
             inbox: None,

@@ -8,6 +8,7 @@
 
 pub mod case;
 mod cut;
+mod diff;
 pub mod event;
 pub mod plan;
 pub mod run;

@@ -16,6 +16,9 @@ pub const RUN_FORMAT: u32 = 1;
 pub struct Run {
     /// [`RUN_FORMAT`] of the writer.
     pub format: u32,
+    /// The version of Mailstorm that made it; empty in records that do not say it.
+    #[serde(default)]
+    pub mailstorm: String,
     /// The scenario's name.
     pub scenario: String,
     /// The seed.
@@ -204,6 +207,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case::VERSION;
     use crate::{Happening, NodeName};
 
     fn run() -> Run {
@@ -216,6 +220,7 @@ mod tests {
         };
         Run {
             format: RUN_FORMAT,
+            mailstorm: VERSION.to_owned(),
             scenario: "mail-claims".into(),
             seed: u64::MAX,
             inbox: Some(InboxMark { mails: 2, digest: TraceHash(0xbeef) }),

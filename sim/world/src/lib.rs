@@ -51,6 +51,8 @@ pub mod stream;
 #[cfg(madsim)]
 pub mod swarm;
 #[cfg(madsim)]
+pub mod twin;
+#[cfg(madsim)]
 mod world;
 
 #[cfg(madsim)]

@@ -13,6 +13,7 @@ use crate::scenario::{Limits, RESTART_DELAY, Scenario};
 use crate::stream::Stream;
 use crate::swarm;
 use crate::world::{Materials, World, WorldRef};
+use mailstorm_record::case::VERSION;
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
 use mailstorm_record::{Happening, Plan, Run, Settings, TraceHash, Verdict, Violation};
 use mailstorm_shared::Millis;
@@ -114,6 +115,7 @@ fn record(
     let scenario = spec.scenario.name().to_owned();
     Run {
         format: RUN_FORMAT,
+        mailstorm: VERSION.to_owned(),
         scenario,
         seed: spec.seed,
         inbox: spec.scenario.inbox(),

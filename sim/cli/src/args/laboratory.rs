@@ -18,6 +18,8 @@ pub(crate) enum LaboratoryCommand {
     Storm(Box<StormArguments>),
     /// Run one seed again, with everything recorded, and print what it shows.
     Replay(ReplayArguments),
+    /// Compare two records of what should be the same run, and show the first event at which they part.
+    Diff(DiffArguments),
     /// List the scenarios.
     Scenarios,
     /// Cut a failing run down to the smallest case that fails in the same way, and tell its story.
@@ -26,6 +28,9 @@ pub(crate) enum LaboratoryCommand {
     Report(ReportArguments),
     /// The museum of defects: historical bugs that can be planted, to see who finds them.
     Museum(MuseumArguments),
+    /// Run what is asked for on standard input: the second process of `storm --verify`.
+    #[command(hide = true)]
+    Answer(AnswerArguments),
 }
 
 impl LaboratoryCommand {
@@ -72,7 +77,8 @@ pub(crate) struct StormArguments {
     /// Do not shrink the first run of each kind of violation.
     #[arg(long)]
     pub no_shrink: bool,
-    /// Run this many of the seeds a second time and compare the traces; `all` for every seed.
+    /// Run this many of the seeds in a second process as well, and compare what was drawn, the traces, the
+    /// states, the verdicts and the reports; `all` for every seed.
     #[arg(long, value_name = "N", default_value = "0")]
     pub verify: Verify,
 }
@@ -147,6 +153,31 @@ pub(crate) struct ShrinkArguments {
     /// Write what came of it for machines: one object, `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
+}
+
+/// `mailstorm diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// The record of a run, or the folder with its run.json; with `--json`, a replay records every event.
+    #[arg(value_name = "A", value_hint = ValueHint::AnyPath)]
+    pub a: PathBuf,
+    /// The record to compare it with.
+    #[arg(value_name = "B", value_hint = ValueHint::AnyPath)]
+    pub b: PathBuf,
+    /// Write what differs for machines: one object, `-` for the terminal.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+}
+
+/// `mailstorm answer`.
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArguments {
+    /// How many seeds to run at the same time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// The inbox.
+    #[arg(long, value_name = "PATH")]
+    pub inbox: Option<PathBuf>,
 }
 
 /// `mailstorm museum`.
