@@ -137,7 +137,9 @@ fn observed(observation: &Observation) -> String {
         Observation::EventDelivered { path, kind, zxid, .. } => {
             format!("is notified: {path} {} ({zxid})", notified(*kind))
         }
-        Observation::WatchGivenUp { path, .. } => format!("gives its watch on {path} up"),
+        Observation::WatchGivenUp { path, watch, .. } => {
+            format!("gives its {watch:?} watch on {path} up")
+        }
         Observation::ProtocolBroken { session, why, .. } => {
             format!("hangs up on nonsense in session {session}: {why}")
         }
@@ -207,6 +209,9 @@ fn call_kind(kind: CallKind) -> &'static str {
         CallKind::Children => "children of",
         CallKind::Sync => "sync",
         CallKind::Multi => "multi, first",
+        CallKind::AddWatch => "watch",
+        CallKind::AddWatchRecursive => "watch all below",
+        CallKind::RemoveWatches => "remove watches of",
         CallKind::Other => "upkeep",
     }
 }

@@ -334,7 +334,8 @@ impl Tourist {
         }
     }
 
-    /// A multi that is done whole or not at all; half of them fail.
+    /// A multi that is done whole or not at all; half of them fail. Right behind it another znode is
+    /// created under the same parent: it is numbered by what is really there.
     async fn several_at_once(
         &self,
         client: &Client<SimPlatform>,
@@ -355,7 +356,12 @@ impl Tourist {
             create("/m/b-"),
             Write::SetData { path: "/m".into(), data: Some(value.clone()), version: -1 },
         ];
-        match client.multi(writes).await {
+        let several = client.multi(writes);
+        let mode = CreateMode::PersistentSequential;
+        let one = client.create("/m/c-", value, mode, open_acl());
+        let (several, one) = (several.await, one.await);
+        one?;
+        match several {
             Ok(_) | Err(mailstorm_client::MultiError::Step { .. }) => Ok(()),
             Err(mailstorm_client::MultiError::Call(error)) => Err(error),
         }

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use mailstorm_checkers::{
-    Convergence, Linearizable, Quorum, SessionOrder, Sessions, SplitBrain, Suite, Watches,
+    Answers, Convergence, Linearizable, Quorum, RealTime, SessionOrder, Sessions, SplitBrain,
+    Suite, Watches,
 };
 use mailstorm_client::ClientConfig;
 use mailstorm_coordination::replica::ReplicaConfig;
@@ -116,6 +117,8 @@ pub(crate) fn ensemble_checkers(ensemble: &Ensemble, limits: Limits) -> Suite {
     Suite::new()
         .with(Quorum::new(ensemble.clone()))
         .with(SplitBrain::new())
+        .with(Answers::new())
+        .with(RealTime::new())
         .with(Linearizable::new())
         .with(SessionOrder::new())
         .with(Sessions::new())

@@ -206,6 +206,8 @@ pub enum Observation {
         session: SessionId,
         /// The znode.
         path: Arc<str>,
+        /// Which kind of watch.
+        watch: WatchKind,
     },
     /// A server's bytes made no sense to a client, which hung up: a reply to nothing, out of its order,
     /// or no reply at all.
@@ -358,8 +360,14 @@ pub enum CallKind {
     Sync,
     /// Several writes, all or nothing.
     Multi,
-    /// Anything else: access lists, watch bookkeeping, session upkeep.
+    /// Anything else: access lists, session upkeep, several reads at once.
     Other,
+    /// Leave a lasting watch on a znode and its list of children.
+    AddWatch,
+    /// Leave a lasting watch on a znode and all below it.
+    AddWatchRecursive,
+    /// Remove watches of a znode, of one kind or all.
+    RemoveWatches,
 }
 
 impl CallKind {
@@ -401,6 +409,22 @@ pub enum Outcome {
     },
     /// It may have happened, or may yet happen.
     Unknown,
+}
+
+/// What a watch is for, as clients tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchKind {
+    /// Once, for the data of a znode that existed when the watch was left.
+    Data,
+    /// Once, for a znode that did not exist then.
+    Creation,
+    /// Once, for a list of children.
+    Children,
+    /// Lasting, for a znode and its list of children.
+    Persistent,
+    /// Lasting, for a znode and all below it.
+    Recursive,
 }
 
 /// What a watch event tells (the protocol's event types 1 to 4).

@@ -4,7 +4,7 @@
 
 use crate::checker::violation;
 use mailstorm_record::{Event, Happening, Violation};
-use mailstorm_shared::observation::{Call, Change, EventKind, Outcome};
+use mailstorm_shared::observation::{Call, Change, EventKind, Outcome, WatchKind};
 use mailstorm_shared::{Observation, SessionId, Zxid};
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub(crate) trait FollowsClients {
         Ok(())
     }
     /// A client gave a watch up.
-    fn given_up(&mut self, _client: u32, _path: &Arc<str>) {}
+    fn given_up(&mut self, _client: u32, _path: &Arc<str>, _watch: WatchKind) {}
     /// A client hung up on nonsense.
     fn protocol_broken(&mut self, _why: &Arc<str>) -> Result<(), Wrong> {
         Ok(())
@@ -91,8 +91,8 @@ pub(crate) fn tell(
             follower.session_ended(*client);
             return Ok(());
         }
-        Observation::WatchGivenUp { client, path, .. } => {
-            follower.given_up(*client, path);
+        Observation::WatchGivenUp { client, path, watch, .. } => {
+            follower.given_up(*client, path, *watch);
             return Ok(());
         }
         _ => return Ok(()),

@@ -4,7 +4,7 @@
 
 use crate::{Checker, servers::node_of};
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
-use mailstorm_shared::observation::{Call, CallKind, Change, EventKind, Outcome};
+use mailstorm_shared::observation::{Call, CallKind, Change, EventKind, Outcome, WatchKind};
 use mailstorm_shared::{Ensemble, Epoch, Millis, Observation, ServerId, SessionId, Zxid};
 use std::sync::Arc;
 
@@ -341,9 +341,10 @@ impl History {
         )
     }
 
-    pub(crate) fn gave_up(self, client: u32, session: i64, path: &str) -> Self {
+    pub(crate) fn gave_up(self, client: u32, session: i64, watch: WatchKind, path: &str) -> Self {
         let session = SessionId(session);
-        self.client(client, Observation::WatchGivenUp { client, session, path: path.into() })
+        let path = path.into();
+        self.client(client, Observation::WatchGivenUp { client, session, path, watch })
     }
 
     pub(crate) fn protocol_broken(self, client: u32, session: i64) -> Self {
@@ -459,6 +460,18 @@ pub(crate) fn sync() -> Call {
 
 pub(crate) fn multi(path: &str) -> Call {
     call(CallKind::Multi, path)
+}
+
+pub(crate) fn add_watch(path: &str) -> Call {
+    watching(call(CallKind::AddWatch, path))
+}
+
+pub(crate) fn add_watch_recursive(path: &str) -> Call {
+    watching(call(CallKind::AddWatchRecursive, path))
+}
+
+pub(crate) fn remove_watches(path: &str) -> Call {
+    call(CallKind::RemoveWatches, path)
 }
 
 pub(crate) fn other(path: &str) -> Call {

@@ -8,7 +8,8 @@
 //! Start at [`Checker`], then [`Suite`], then the property you care about:
 //!
 //! - the ensemble: [`quorum`], [`split_brain`], [`sessions`], [`convergence`];
-//! - what clients see: [`linearizable`], [`session_order`], [`watches`];
+//! - what clients see: [`answers`], [`real_time`], [`linearizable`], [`session_order`],
+//!   [`watches`];
 //! - the mail: [`exactly_once`];
 //! - whether a sweep saw what it was made for: [`reached`].
 //!
@@ -24,11 +25,13 @@ mod clients;
 mod server_log;
 mod znodes;
 
+pub mod answers;
 pub mod convergence;
 pub mod exactly_once;
 pub mod linearizable;
 pub mod quorum;
 pub mod reached;
+pub mod real_time;
 pub mod session_order;
 pub mod sessions;
 pub mod split_brain;
@@ -37,6 +40,7 @@ pub mod watches;
 #[cfg(test)]
 mod history;
 
+pub use answers::Answers;
 pub use checker::{Checker, Interests};
 pub use convergence::{Convergence, Service};
 pub use exactly_once::ExactlyOnce;
@@ -44,6 +48,7 @@ pub use figure::Figure;
 pub use linearizable::Linearizable;
 pub use quorum::Quorum;
 pub use reached::{Goal, Reached};
+pub use real_time::RealTime;
 pub use session_order::SessionOrder;
 pub use sessions::Sessions;
 pub use split_brain::SplitBrain;

@@ -140,7 +140,12 @@ impl Client {
                 self.changed_children_of_parent(path, own);
                 Ok(())
             }
-            CallKind::Sync | CallKind::Multi | CallKind::Other => Ok(()),
+            CallKind::Sync
+            | CallKind::Multi
+            | CallKind::AddWatch
+            | CallKind::AddWatchRecursive
+            | CallKind::RemoveWatches
+            | CallKind::Other => Ok(()),
         }
     }
 

@@ -18,10 +18,14 @@
 //! Exactly: what changed is taken from applied transactions. After a reconnect the client arms its watches
 //! anew, and what it missed comes with zxid zero, before anything else. So a session's watches are owed
 //! over any number of reconnects, with two exceptions: those that their application has given up, and
-//! a znode that was waited for and came and went in between, which nobody can know afterwards. Lasting
-//! watches (`addWatch`, an `Other` call that leaves a watch) exempt what they cover; any other `Other`
-//! call on a path may have removed its watches, so nothing is demanded of them from then on, nor of
-//! watches on znodes whose access list was changed. A client is told by its session's frames to be alive.
+//! a znode that was waited for and came and went in between, which nobody can know afterwards. What
+//! `removeWatches` was asked to remove may be gone, so nothing is demanded of them from then on, nor of
+//! watches on znodes whose access list was changed.
+//!
+//! A lasting watch (`addWatch`) is owed every change that it covers, before any reply that could show it
+//! (`lasting_lost_or_late`), or, when its client was away in between, a hint in the catch-up: an event of
+//! zxid zero at the znode, or at one above it. Where one covers a path, `unasked` and `skipped` are not
+//! judged: which of its watches an event is for cannot be told. A client is told by its session's frames to be alive.
 //! Expects that replies and events are told in the order in which they arrived.
 
 mod armed;
@@ -29,9 +33,9 @@ mod armed;
 use crate::clients::{FollowsClients, Wrong, tell};
 use crate::znodes::{NO_NODE, parent_of};
 use crate::{Checker, Interests};
-use armed::{Armed, Client, Due, On, Watch, What, Znode};
+use armed::{Armed, Client, Due, Lasting, LastingDue, On, Watch, What, Znode};
 use mailstorm_record::{Event, Happening, Verdict, Violation};
-use mailstorm_shared::observation::{Call, CallKind, Change, EventKind, Outcome};
+use mailstorm_shared::observation::{Call, CallKind, Change, EventKind, Outcome, WatchKind};
 use mailstorm_shared::{Observation, SessionId, Zxid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,6 +78,9 @@ impl Watches {
         if znode.acl_changed {
             return;
         }
+        for client in self.clients.values_mut().filter(|client| !client.lasting.is_empty()) {
+            client.lasting_changed(path, zxid, what.told_as(), self.now_ns);
+        }
         for watcher in &znode.watchers {
             let Some(client) = self.clients.get_mut(watcher) else { continue };
             let Some(armed) = client.armed.get(path) else { continue };
@@ -115,6 +122,40 @@ impl Watches {
         }
     }
 
+    /// A lasting watch was left, at a server that may lag behind the one that was first to apply.
+    fn register_lasting(&mut self, me: u32, path: Arc<str>, recursive: bool, since: Zxid) {
+        let client = self.clients.entry(me).or_default();
+        client.lasting.retain(|known| known.path != path || known.recursive != recursive);
+        client.lasting.push(Lasting { path: Arc::clone(&path), recursive, since, given_up: false });
+        let from_here = self.znodes.range(Arc::clone(&path)..);
+        for (below, znode) in from_here.take_while(|(below, _)| below.starts_with(&*path)) {
+            if znode.acl_changed {
+                continue;
+            }
+            for (at, what) in znode.since(since) {
+                client.lasting_changed(below, *at, what.told_as(), self.now_ns);
+            }
+        }
+    }
+
+    fn is_acl_changed(&self, path: &str) -> bool {
+        self.znodes.get(path).is_some_and(|znode| znode.acl_changed)
+    }
+
+    /// What a client is owed by a lasting watch, if anything is late by this measure.
+    fn late_lasting<'a>(
+        &self,
+        client: &'a Client,
+        is_late: impl Fn(&LastingDue) -> bool,
+    ) -> Option<(&'a LastingDue, &'a Lasting)> {
+        client.lasting_due.iter().filter(|due| is_late(due)).find_map(|due| {
+            let secret =
+                self.is_acl_changed(&due.path) || self.is_acl_changed(parent_of(&due.path));
+            let lasting = client.demanded_lasting(due)?;
+            (!secret).then_some((due, lasting))
+        })
+    }
+
     /// A reply that shows everything up to `zxid` has come: whatever is due by then should have come
     /// before.
     fn expect_nothing_due(&self, client: &Client, zxid: Zxid) -> Result<(), Wrong> {
@@ -125,6 +166,13 @@ impl Watches {
                 due.path, due.at, watch.since
             );
             return Err(Wrong { kind: "lost_or_late", detail });
+        }
+        if let Some((due, lasting)) = self.late_lasting(client, |due| due.at <= zxid) {
+            let detail = format!(
+                "got a reply of {zxid} without having been told {:?} of {} at {}, which its lasting watch on {} is for since {}",
+                due.kind, due.path, due.at, lasting.path, lasting.since
+            );
+            return Err(Wrong { kind: "lasting_lost_or_late", detail });
         }
         Ok(())
     }
@@ -137,10 +185,25 @@ impl Watches {
             return Ok(());
         };
         let Some(connected_at_ns) = client.connected_at_ns else { return Ok(()) };
+        let is_late = |since_ns: u64| {
+            let owed_since_ns = since_ns.max(connected_at_ns).max(healed_at_ns);
+            self.now_ns > owed_since_ns + TOLD_WITHIN_NS
+        };
+        if let Some((due, lasting)) = self.late_lasting(client, |due| is_late(due.since_ns)) {
+            let detail = format!(
+                "has not been told {:?} of {} at {}, which its lasting watch on {} is for, although it has been connected to a healthy ensemble for more than {} s",
+                due.kind,
+                due.path,
+                due.at,
+                lasting.path,
+                TOLD_WITHIN_NS / 1_000_000_000
+            );
+            return Err((*me, Wrong { kind: "never_told", detail }));
+        }
         for due in &client.due {
-            let owed_since_ns = due.since_ns.max(connected_at_ns).max(healed_at_ns);
-            let is_late = self.now_ns > owed_since_ns + TOLD_WITHIN_NS;
-            if is_late && let Some(watch) = self.demanded(client, due, None) {
+            if is_late(due.since_ns)
+                && let Some(watch) = self.demanded(client, due, None)
+            {
                 let detail = format!(
                     "has not been told of the change of {} at {}, which it watches since {}, although it has been connected to a healthy ensemble for more than {} s",
                     due.path,
@@ -201,13 +264,12 @@ impl FollowsClients for Watches {
         client.tells_calls = true;
         // A number comes again when another session, or another process, counts from the beginning.
         client.asked.remove(&operation);
-        let reads = matches!(call.kind, CallKind::GetData | CallKind::Exists | CallKind::Children);
-        if call.kind != CallKind::Other && !(call.watch && reads) {
+        if call.kind != CallKind::RemoveWatches && !call.watch {
             return;
         }
         if call.watch {
             client.asked.insert(operation, (call.kind, Arc::clone(&call.path)));
-        } else if !call.path.is_empty() {
+        } else {
             client.uncertain.insert(Arc::clone(&call.path));
             client.armed.remove(&call.path);
             client.due.retain(|due| due.path != call.path);
@@ -228,6 +290,7 @@ impl FollowsClients for Watches {
             self.expect_nothing_due(client, zxid)?;
         }
         let Some(client) = self.clients.get_mut(&me) else { return Ok(()) };
+        client.is_armed |= zxid != Zxid::ZERO;
         let Some((kind, path)) = client.asked.remove(&operation) else { return Ok(()) };
         if zxid == Zxid::ZERO {
             return Ok(());
@@ -236,8 +299,8 @@ impl FollowsClients for Watches {
             (CallKind::GetData | CallKind::Exists, 0) => On::Data,
             (CallKind::Exists, NO_NODE) => On::Creation,
             (CallKind::Children, 0) => On::Children,
-            (CallKind::Other, 0) => {
-                client.lasting.push(path);
+            (CallKind::AddWatch | CallKind::AddWatchRecursive, 0) => {
+                self.register_lasting(me, path, kind == CallKind::AddWatchRecursive, zxid);
                 return Ok(());
             }
             _ => return Ok(()),
@@ -266,12 +329,14 @@ impl FollowsClients for Watches {
                 return Err(Wrong { kind: "out_of_order", detail });
             }
             client.last_event = zxid;
+            client.is_armed = true;
             if !znode.as_ref().is_some_and(|znode| znode.happened(zxid, kind)) {
                 let detail =
                     format!("was told {kind:?} of {path} at {zxid}, when no such thing happened");
                 return Err(Wrong { kind: "invented", detail });
             }
         }
+        client.lasting_due.retain(|due| !due.is_told_by(path, kind, zxid));
         let taken = client.take(path, kind);
         let mut verdict = Ok(());
         for watch in taken.into_iter().flatten() {
@@ -312,10 +377,17 @@ impl FollowsClients for Watches {
         self.clients.entry(me).or_default().forget(me, &mut self.znodes);
     }
 
-    fn given_up(&mut self, me: u32, path: &Arc<str>) {
-        let armed = self.clients.get_mut(&me).and_then(|client| client.armed.get_mut(path));
-        for watch in armed.into_iter().flat_map(Armed::watches_mut) {
+    fn given_up(&mut self, me: u32, path: &Arc<str>, kind: WatchKind) {
+        let Some(client) = self.clients.get_mut(&me) else { return };
+        for lasting in client.lasting.iter_mut().filter(|lasting| lasting.is(path, kind)) {
+            lasting.given_up = true;
+        }
+        let armed = client.armed.get_mut(path).into_iter().flat_map(Armed::watches_mut);
+        for watch in armed.filter(|watch| watch.on.is(kind)) {
             watch.given_up = true;
+        }
+        if client.connected_at_ns.is_none() {
+            client.drop_given_up();
         }
     }
 }

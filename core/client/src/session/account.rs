@@ -6,7 +6,7 @@ use mailstorm_shared::Zxid;
 use mailstorm_shared::checksum::{names_digest, value_digest};
 use mailstorm_shared::observation::{Call, CallKind, Outcome};
 use mailstorm_wire::client::{
-    CreateMode, ErrorCode, MultiReply, Read, Reply, Request, Stat, Write,
+    AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Reply, Request, Stat, Write,
 };
 use std::sync::Arc;
 
@@ -33,12 +33,18 @@ pub fn call(request: &Request) -> Call {
             Call { watch: *watch, ..about(CallKind::Children, path) }
         }
         Request::Sync { path } => about(CallKind::Sync, path),
-        Request::AddWatch { path, .. } => Call { watch: true, ..about(CallKind::Other, path) },
+        Request::AddWatch { path, mode } => {
+            let kind = match mode {
+                AddWatchMode::Persistent => CallKind::AddWatch,
+                AddWatchMode::PersistentRecursive => CallKind::AddWatchRecursive,
+            };
+            Call { watch: true, ..about(kind, path) }
+        }
         Request::GetAcl { path }
         | Request::AllChildrenNumber { path }
         | Request::Ephemerals { prefix: path }
-        | Request::CheckWatches { path, .. }
-        | Request::RemoveWatches { path, .. } => about(CallKind::Other, path),
+        | Request::CheckWatches { path, .. } => about(CallKind::Other, path),
+        Request::RemoveWatches { path, .. } => about(CallKind::RemoveWatches, path),
         Request::MultiRead(reads) => {
             let path = match reads.first() {
                 Some(Read::GetData { path } | Read::Children { path }) => path.clone(),

@@ -19,7 +19,7 @@ use crate::session::io::{
     Answer, OperationId, Retry, SessionInput, SessionOutput, SessionState, Submission, WatchId,
 };
 use crate::session::outstanding::{OPERATIONS_OUTSTANDING_MAX, Operation, Outstanding};
-use crate::session::registry::{Forgotten, Registry};
+use crate::session::registry::{Forgotten, Registry, WatchTable};
 use bytes::Bytes;
 use mailstorm_shared::observation::Outcome;
 use mailstorm_shared::{Defects, Millis, Observation, SessionId, Zxid, planted};
@@ -82,9 +82,9 @@ pub struct SessionCore {
     pub(super) last_zxid_complete: Zxid,
     pub(super) outstanding: Outstanding,
     pub(super) registry: Registry,
-    /// Paths of watches that were dropped since the last step: no more than were registered then. The
+    /// Watches that were dropped since the last step: no more than were registered then. The
     /// next step tells onlookers before anything else.
-    given_up: Vec<Arc<str>>,
+    given_up: Vec<(WatchTable, Arc<str>)>,
     pub(super) credentials: Vec<Credentials>,
     next_credentials: u32,
     next_xid: i32,
@@ -199,8 +199,8 @@ impl SessionCore {
 
     /// Takes one input; what must be done about it is appended to `out`, in order.
     pub fn step(&mut self, now: Millis, input: SessionInput, out: &mut Vec<SessionOutput>) {
-        for path in std::mem::take(&mut self.given_up) {
-            self.observe_given_up(path, out);
+        for (table, path) in std::mem::take(&mut self.given_up) {
+            self.observe_given_up(table, path, out);
         }
         match input {
             SessionInput::Woken => {
@@ -222,13 +222,23 @@ impl SessionCore {
         match self.registry.forget(watch) {
             Forgotten::Unknown => self.outstanding.forget_watch(watch),
             Forgotten::NotAlone => {}
-            Forgotten::Alone(path) => self.given_up.push(path),
+            Forgotten::Alone(table, path) => self.given_up.push((table, path)),
         }
     }
 
-    pub(super) fn observe_given_up(&self, path: Arc<str>, out: &mut Vec<SessionOutput>) {
-        let (client, session) = (self.config.client, self.session);
-        out.push(SessionOutput::Observe(Observation::WatchGivenUp { client, session, path }));
+    pub(super) fn observe_given_up(
+        &self,
+        table: WatchTable,
+        path: Arc<str>,
+        out: &mut Vec<SessionOutput>,
+    ) {
+        let (client, session, watch) = (self.config.client, self.session, table.told_as());
+        out.push(SessionOutput::Observe(Observation::WatchGivenUp {
+            client,
+            session,
+            path,
+            watch,
+        }));
     }
 
     // ---- time

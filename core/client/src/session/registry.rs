@@ -6,7 +6,7 @@
 
 use crate::session::io::WatchId;
 use mailstorm_shared::Zxid;
-use mailstorm_shared::observation::EventKind;
+use mailstorm_shared::observation::{EventKind, WatchKind};
 use mailstorm_wire::client::{AddWatchMode, SetWatches, WatchEvent, WatchEventKind, WatcherType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +42,17 @@ impl WatchTable {
         }
     }
 
+    /// As onlookers are told.
+    pub fn told_as(self) -> WatchKind {
+        match self {
+            Self::Data => WatchKind::Data,
+            Self::Exist => WatchKind::Creation,
+            Self::Child => WatchKind::Children,
+            Self::Persistent => WatchKind::Persistent,
+            Self::Recursive => WatchKind::Recursive,
+        }
+    }
+
     fn removed_by(kind: WatcherType) -> &'static [Self] {
         match kind {
             WatcherType::Children => &[Self::Child],
@@ -61,7 +72,7 @@ pub enum Forgotten {
     /// The application has other watches of the same kind on the same path.
     NotAlone,
     /// It was the only one of its kind on this path.
-    Alone(Arc<str>),
+    Alone(WatchTable, Arc<str>),
 }
 
 /// What a session watches.
@@ -93,7 +104,7 @@ impl Registry {
         }
         self.watches.remove(&place);
         self.recursive -= usize::from(place.0 == WatchTable::Recursive);
-        Forgotten::Alone(place.1)
+        Forgotten::Alone(place.0, place.1)
     }
 
     /// Whether the application has a watch of this kind on the path.
@@ -129,6 +140,12 @@ impl Registry {
         }
         fired.sort_unstable();
         fired
+    }
+
+    /// The tables of what the application would lose by removing watches of this kind.
+    pub fn held(&self, path: &Arc<str>, kind: WatcherType) -> Vec<WatchTable> {
+        let tables = WatchTable::removed_by(kind).iter().copied();
+        tables.filter(|table| self.watches(*table, path)).collect()
     }
 
     /// Drops the watches that the application asked to remove, and names them.
@@ -257,7 +274,10 @@ mod tests {
     fn a_forgotten_watch_neither_fires_nor_is_armed_again() {
         let mut registry =
             registry(&[(1, WatchTable::Recursive, "/a"), (2, WatchTable::Data, "/a")]);
-        assert_eq!(registry.forget(WatchId(1)), Forgotten::Alone("/a".into()));
+        assert_eq!(
+            registry.forget(WatchId(1)),
+            Forgotten::Alone(WatchTable::Recursive, "/a".into())
+        );
         assert_eq!(registry.forget(WatchId(1)), Forgotten::Unknown);
         check(&mut registry, EventKind::Created, "/a/b", &[]);
         let armed = registry.rearm(Zxid(4));

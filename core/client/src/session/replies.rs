@@ -241,8 +241,8 @@ impl SessionCore {
         }
         let left_to_nobody = self.settle_watches(&operation, &result, out);
         self.complete(&operation, result, header.zxid, out);
-        if let Some(path) = left_to_nobody {
-            self.observe_given_up(path, out);
+        for (table, path) in left_to_nobody {
+            self.observe_given_up(table, path, out);
         }
         match header.error {
             // The server will hang up; whoever takes us next says whether the session is over.
@@ -251,14 +251,14 @@ impl SessionCore {
         }
     }
 
-    /// Registers the watch that the operation has left, or drops those it has removed. Returns the
-    /// path of a watch that nobody waits for any more, to be told after the operation's end.
+    /// Registers the watch that the operation has left, or drops those it has removed. Returns those
+    /// that nobody waits for any more, to be told after the operation's end.
     fn settle_watches(
         &mut self,
         operation: &Operation,
         result: &Result<Answer, CallError>,
         out: &mut Vec<SessionOutput>,
-    ) -> Option<Arc<str>> {
+    ) -> Vec<(WatchTable, Arc<str>)> {
         let (table, path) = match (&operation.request, result) {
             (Request::Exists { path, watch: true }, Err(CallError::Refused(ErrorCode::NoNode))) => {
                 (WatchTable::Exist, path)
@@ -270,19 +270,19 @@ impl SessionCore {
             (Request::Children { path, watch: true, .. }, Ok(_)) => (WatchTable::Child, path),
             (Request::AddWatch { path, mode }, Ok(_)) => (WatchTable::lasting(*mode), path),
             (Request::RemoveWatches { path, kind }, Ok(_)) => {
+                let held = self.registry.held(path, *kind);
                 let removed = self.registry.remove(path, *kind);
-                let any = !removed.is_empty();
                 out.extend(removed.into_iter().map(|watch| SessionOutput::Unwatched { watch }));
-                return any.then(|| path.clone());
+                return held.into_iter().map(|table| (table, path.clone())).collect();
             }
-            _ => return None,
+            _ => return Vec::new(),
         };
         if let Some(watch) = operation.watch {
             self.registry.add(watch, table, path.clone());
-            return None;
+            return Vec::new();
         }
         // The application has lost interest since it asked.
-        (!self.registry.watches(table, path)).then(|| path.clone())
+        if self.registry.watches(table, path) { Vec::new() } else { vec![(table, path.clone())] }
     }
 }
 

@@ -114,8 +114,8 @@ fn words(output: &SessionOutput) -> Option<String> {
             Ok(_) => format!("{} ok", operation.0),
             Err(error) => format!("{} {error:?}", operation.0),
         },
-        SessionOutput::Observe(Observation::WatchGivenUp { path, .. }) => {
-            format!("given up {path}")
+        SessionOutput::Observe(Observation::WatchGivenUp { path, watch, .. }) => {
+            format!("given up {path} {watch:?}")
         }
         SessionOutput::Observe(Observation::ProtocolBroken { why, .. }) => format!("broken: {why}"),
         SessionOutput::WakeAt(_) | SessionOutput::Observe(_) => return None,
@@ -589,7 +589,7 @@ fn a_forgotten_watch_is_not_registered_by_a_reply_that_comes_later() {
     let get = Request::GetData { path: "/d".into(), watch: true };
     table.submit_with(get, Some(WatchId(1)), Retry::Reads);
     table.core.forget(WatchId(1));
-    assert_eq!(table.reply(1, 20, data()), ["1 ok", "given up /d"]);
+    assert_eq!(table.reply(1, 20, data()), ["1 ok", "given up /d Data"]);
     assert!(table.event(EventKind::DataChanged, "/d", 21).is_empty());
     assert_eq!(table.reconnect(), ["state Connected"]);
 }
@@ -605,7 +605,7 @@ fn a_watch_is_given_up_when_the_last_who_waited_is_gone() {
     table.core.forget(WatchId(1));
     assert!(table.at(1_001).is_empty(), "one still waits");
     table.core.forget(WatchId(2));
-    assert_eq!(table.at(1_002), ["given up /d"], "before anything else is told");
+    assert_eq!(table.at(1_002), ["given up /d Data"], "before anything else is told");
     assert!(table.at(1_003).is_empty(), "once");
     // What has fired has nothing to give up.
     let get = Request::GetData { path: "/d".into(), watch: true };
@@ -624,7 +624,10 @@ fn a_watch_that_the_application_removes_is_given_up() {
     table.submit_with(add, Some(WatchId(1)), Retry::Reads);
     table.reply(1, 20, Ok(Reply::WatchAdded));
     table.submit(remove());
-    assert_eq!(table.reply(2, 21, Ok(Reply::Empty)), ["unwatched 1", "2 ok", "given up /r"]);
+    assert_eq!(
+        table.reply(2, 21, Ok(Reply::Empty)),
+        ["unwatched 1", "2 ok", "given up /r Persistent"]
+    );
     table.submit(remove());
     assert_eq!(table.reply(3, 22, Ok(Reply::Empty)), ["3 ok"], "there was none");
 }

@@ -3,7 +3,7 @@
 //! Owns: which watch is for which change, which watches are due. Leaves: what a reply or an event must
 //! have shown by then to the checker above.
 
-use mailstorm_shared::observation::{CallKind, EventKind};
+use mailstorm_shared::observation::{CallKind, EventKind, WatchKind};
 use mailstorm_shared::{SessionId, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,13 +33,17 @@ pub(super) struct Client {
     pub(super) session: Option<SessionId>,
     /// Since when it is connected, if it is.
     pub(super) connected_at_ns: Option<u64>,
+    /// The server is known to have its lasting watches: it has answered on this connection, or told of a
+    /// change. Before that, a change can be one that the catch-up tells.
+    pub(super) is_armed: bool,
     /// Operations that will leave a watch when they succeed.
     pub(super) asked: BTreeMap<u64, (CallKind, Arc<str>)>,
     pub(super) armed: BTreeMap<Arc<str>, Armed>,
     /// Watches whose change has happened, but was not told yet.
     pub(super) due: Vec<Due>,
-    /// Paths with a lasting watch, which may reach below them.
-    pub(super) lasting: Vec<Arc<str>>,
+    pub(super) lasting: Vec<Lasting>,
+    /// What its lasting watches are for, and was not told yet.
+    pub(super) lasting_due: Vec<LastingDue>,
     /// Paths whose watches may have been removed.
     pub(super) uncertain: BTreeSet<Arc<str>>,
     pub(super) last_event: Zxid,
@@ -66,6 +70,29 @@ pub(super) struct Watch {
     pub(super) given_up: bool,
 }
 
+/// A lasting watch.
+#[derive(Clone, Debug)]
+pub(super) struct Lasting {
+    pub(super) path: Arc<str>,
+    /// It reaches below its path, but not to lists of children.
+    pub(super) recursive: bool,
+    pub(super) since: Zxid,
+    /// As for [`Watch::given_up`].
+    pub(super) given_up: bool,
+}
+
+/// A change that a lasting watch is for.
+#[derive(Clone, Debug)]
+pub(super) struct LastingDue {
+    pub(super) at: Zxid,
+    /// When the first server had it.
+    pub(super) since_ns: u64,
+    pub(super) path: Arc<str>,
+    pub(super) kind: EventKind,
+    /// The client was away since: a hint in the catch-up is all that it is owed.
+    pub(super) missed: bool,
+}
+
 /// What a watch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum On {
@@ -85,6 +112,15 @@ pub(super) struct Due {
 }
 
 impl On {
+    /// Whether clients call it so.
+    pub(super) fn is(self, watch: WatchKind) -> bool {
+        match self {
+            Self::Data => watch == WatchKind::Data,
+            Self::Creation => watch == WatchKind::Creation,
+            Self::Children => watch == WatchKind::Children,
+        }
+    }
+
     pub(super) fn is_for(self, what: What) -> bool {
         match self {
             Self::Data => matches!(what, What::Deleted | What::DataSet),
@@ -102,6 +138,39 @@ impl What {
             Self::DataSet => EventKind::DataChanged,
             Self::Children => EventKind::ChildrenChanged,
         }
+    }
+}
+
+/// Whether `path` is `above` or below it.
+fn is_at_or_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above)
+        .is_some_and(|below| below.is_empty() || below.starts_with('/') || above == "/")
+}
+
+impl Lasting {
+    /// Whether a change of this path is told by it.
+    pub(super) fn is_for(&self, path: &str, kind: EventKind) -> bool {
+        if self.recursive {
+            kind != EventKind::ChildrenChanged && is_at_or_below(path, &self.path)
+        } else {
+            *path == *self.path
+        }
+    }
+
+    pub(super) fn is(&self, path: &str, watch: WatchKind) -> bool {
+        let wanted = if self.recursive { WatchKind::Recursive } else { WatchKind::Persistent };
+        *self.path == *path && watch == wanted
+    }
+}
+
+impl LastingDue {
+    /// Whether this event settles it. What was missed is settled by a catch-up event at the znode or at one
+    /// above it that is under watch as well: a list that changed stands for whatever went below it.
+    pub(super) fn is_told_by(&self, path: &str, kind: EventKind, zxid: Zxid) -> bool {
+        if zxid == Zxid::ZERO {
+            return self.missed && is_at_or_below(&self.path, path);
+        }
+        zxid == self.at && kind == self.kind && *path == *self.path
     }
 }
 
@@ -162,6 +231,11 @@ impl Client {
 
     pub(super) fn disconnected(&mut self) {
         self.connected_at_ns = None;
+        self.is_armed = false;
+        self.drop_given_up();
+        for due in &mut self.lasting_due {
+            due.missed = true;
+        }
         for watch in self.armed.values_mut().flat_map(Armed::watches_mut) {
             watch.reconnected = true;
         }
@@ -171,11 +245,42 @@ impl Client {
     pub(super) fn is_exempt(&self, path: &Arc<str>) -> bool {
         !self.tells_calls
             || self.uncertain.contains(path)
-            || self.lasting.iter().any(|above| {
-                path.strip_prefix(&**above).is_some_and(|below| {
-                    below.is_empty() || below.starts_with('/') || &**above == "/"
-                })
-            })
+            || self.lasting.iter().any(|lasting| is_at_or_below(path, &lasting.path))
+    }
+
+    /// Notes that a lasting watch is for this, unless it is not or that is noted already.
+    pub(super) fn lasting_changed(
+        &mut self,
+        path: &Arc<str>,
+        at: Zxid,
+        kind: EventKind,
+        now_ns: u64,
+    ) {
+        let is_owed = |lasting: &Lasting| at > lasting.since && lasting.is_for(path, kind);
+        let is_noted = |due: &LastingDue| due.at == at && due.kind == kind && due.path == *path;
+        if self.lasting.iter().any(is_owed) && !self.lasting_due.iter().any(is_noted) {
+            self.lasting_due.push(LastingDue {
+                at,
+                since_ns: now_ns,
+                path: Arc::clone(path),
+                kind,
+                missed: !self.is_armed,
+            });
+        }
+    }
+
+    /// Without a connection, watches that were given up are gone: nobody will arm them again.
+    pub(super) fn drop_given_up(&mut self) {
+        self.lasting.retain(|lasting| !lasting.given_up);
+        let lasting = &self.lasting;
+        self.lasting_due
+            .retain(|due| lasting.iter().any(|lasting| lasting.is_for(&due.path, due.kind)));
+    }
+
+    /// The lasting watch that is owed this, unless nobody can demand it any more.
+    pub(super) fn demanded_lasting(&self, due: &LastingDue) -> Option<&Lasting> {
+        let mut owed = self.lasting.iter().filter(|lasting| lasting.is_for(&due.path, due.kind));
+        owed.find(|lasting| !self.uncertain.contains(&lasting.path))
     }
 
     /// Takes the watches that an event uses up.
