@@ -18,3 +18,4 @@ mod shrinking;
 mod storms;
 mod support;
 mod tidy;
+mod weakened;
