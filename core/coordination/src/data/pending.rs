@@ -315,9 +315,7 @@ impl Draft<'_> {
             match step {
                 Ok(step) => steps.push(step),
                 Err(code) => {
-                    if !planted!(self.options.defects, SequenceAfterAbortedMulti) {
-                        self.roll_back(order_length);
-                    }
+                    self.roll_back(order_length);
                     let mut errors = vec![None; steps.len()];
                     errors.push(Some(code));
                     errors.resize(writes.len(), Some(ErrorCode::RuntimeInconsistency));
@@ -329,7 +327,10 @@ impl Draft<'_> {
     }
 
     fn roll_back(&mut self, order_length: usize) {
-        for (path, record) in self.undo.take().into_iter().flatten().rev() {
+        for (path, mut record) in self.undo.take().into_iter().flatten().rev() {
+            if planted!(self.options.defects, SequenceAfterAbortedMulti) {
+                record = None;
+            }
             self.pending.replace(path, record);
         }
         self.pending.order.truncate(order_length);

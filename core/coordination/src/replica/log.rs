@@ -221,10 +221,10 @@ impl Log {
         index.checked_sub(1).map_or(self.base, |before| self.entries[before].zxid)
     }
 
-    /// Forgets committed entries in the middle: the hole that ZOOKEEPER-4925 left.
+    /// Forgets committed entries in the middle, and never the newest: the hole that ZOOKEEPER-4925 left.
     pub(super) fn forget_between(&mut self, after: Zxid, up_to: Zxid) {
-        let count = self.entries.len();
-        self.entries.retain(|e| e.zxid <= after || e.zxid > up_to);
+        let (count, last) = (self.entries.len(), self.last());
+        self.entries.retain(|e| e.zxid <= after || e.zxid > up_to || e.zxid == last);
         self.committed_count -= count - self.entries.len();
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Start at [`Board`].
 
+use super::exhibit;
 use super::hunt::{Bounds, Hunts};
 use crate::failure::ExitCode;
 use crate::shrink::Told;
@@ -12,6 +13,8 @@ use std::fmt::Write;
 /// Everything that came of a visit.
 pub(super) struct Board {
     pub bounds: Bounds,
+    /// For how many seconds each first find was shrunk, if it was.
+    pub shrink_seconds: Option<u64>,
     pub rows: Vec<Row>,
     pub sound: Vec<Sound>,
 }
@@ -166,7 +169,27 @@ impl Board {
         if !self.missed().is_empty() {
             out += &format!("not found: {}\n", self.missed().join(", "));
         }
-        out
+        out + &self.shrunk()
+    }
+
+    /// The sum of all searches for smaller cases; nothing if there was none.
+    fn shrunk(&self) -> String {
+        let told = || self.rows.iter().filter_map(|row| row.shrunk.as_ref());
+        let mut faults: Vec<usize> = told().map(|told| told.faults_after).collect();
+        let mut seconds: Vec<f64> = told().map(|told| told.seconds).collect();
+        faults.sort_unstable();
+        seconds.sort_by(f64::total_cmp);
+        let middle = faults.len() / 2;
+        let (Some(most), Some(longest)) = (faults.last(), seconds.last()) else {
+            return String::new();
+        };
+        format!(
+            "{} first finds shrunk, each with its fingerprint: {} faults left in the median, {most} at the \
+             most; {:.1} s of search in the median, {longest:.1} s at the most\n",
+            faults.len(),
+            faults[middle],
+            seconds[middle]
+        )
     }
 
     /// For machines.
@@ -199,17 +222,21 @@ impl Board {
 
     fn write_markdown(&self, out: &mut String) -> std::fmt::Result {
         let Bounds { repeats, seeds } = self.bounds;
+        let shrink =
+            self.shrink_seconds.map(|seconds| format!(" --shrink {seconds}s")).unwrap_or_default();
         writeln!(
             out,
             "# The museum of defects\n\n\
              Historical bugs that the laboratory can put back, and how many seeds it takes until a checker fires.\n\
              This page is made by\n\n\
-             ```sh\ncargo run --release -- museum --repeats {repeats} --seeds {seeds} --markdown docs/museum.md\n```\n\n\
+             ```sh\ncargo run --release -- museum --repeats {repeats} --seeds {seeds}{shrink} --markdown docs/museum.md\n```\n\n\
              One attempt is one run with the defect planted. The attempts of a defect take its scenarios in turn,\n\
              each with seeds 1, 2, 3, ...; a hunt ends with the first violation or after {seeds} attempts, and the next\n\
              begins with the attempt after it. *Found* counts the hunts that a right checker ended, one whose property\n\
-             the defect breaks. A defect of which the first two hunts come to the cap is given up. Seconds are those of\n\
-             the machine that made the page.\n\n\
+             the defect breaks. A defect of which the first two hunts come to the cap is given up. The p95 is that of the\n\
+             nearest rank: with fewer than twenty hunts, the longest. Seconds are those of the machine that made the\n\
+             page. Where one seed is enough, a checker sees the mistake itself, on the disks and in the messages of the\n\
+             servers, and does not wait until a client is harmed.\n\n\
              {}\n\n\
              | defect | report | found | median | p95 | seeds | seconds | fired |\n|---|---|---|---|---|---|---|---|",
             self.foot().trim_end().replace('\n', "\n\n")
@@ -236,6 +263,9 @@ impl Board {
         writeln!(out, "\n## The exhibits")?;
         for Row { defect, hunts, shrunk, .. } in &self.rows {
             writeln!(out, "\n### {}\n\n{} ({})", defect.name(), defect.about(), defect.report())?;
+            if let Some(account) = exhibit::account(*defect) {
+                writeln!(out, "\n{account}")?;
+            }
             if let Some(find) = hunts.first_find() {
                 writeln!(
                     out,

@@ -57,7 +57,12 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
         }
     };
     say(&board::head())?;
-    let mut board = Board { bounds, rows: Vec::new(), sound: Vec::new() };
+    let mut board = Board {
+        bounds,
+        shrink_seconds: arguments.shrink.map(|budget| budget.as_secs()),
+        rows: Vec::new(),
+        sound: Vec::new(),
+    };
     let mut used: BTreeMap<&'static str, u64> = BTreeMap::new();
     for defect in wanted {
         let mut row = hunt_one(defect, bounds, jobs)?;
