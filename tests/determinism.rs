@@ -58,7 +58,7 @@ fn a_run_read_back_from_its_record_has_the_same_trace() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         ended.trace().to_owned()
     };
-    // The faults of some of these end before the storm does, which the record does not say.
+    // The faults of some of these end before the storm does.
     for seed in ["44", "46", "48"] {
         let first = replay(&["replay", "mail-claims", "--seed", seed, "--json", "run.json"]);
         assert_eq!(first, replay(&["replay", "run.json"]), "seed {seed}");

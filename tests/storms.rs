@@ -137,3 +137,13 @@ fn an_inbox_of_one_mail_is_processed_exactly_once() {
     write(folder.path(), "only.eml", MAILS[0].as_bytes());
     storm_inbox(folder.path(), 1);
 }
+
+#[test]
+fn a_large_inbox_has_the_time_that_its_mails_need() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..700 {
+        let mail = format!("Subject: number {number}\r\n\r\nhello {number}\r\n");
+        write(folder.path(), &format!("{number}.eml"), mail.as_bytes());
+    }
+    storm_inbox(folder.path(), 700);
+}

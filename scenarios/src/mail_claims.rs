@@ -26,7 +26,9 @@ use mailstorm_mail::sink::serve_sink;
 use mailstorm_record::{Event, Happening, InboxMark, Setting, Settings, TraceHash};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::stream::Stream;
-use mailstorm_world::{NodeSpec, Process, Progress, Scenario, SimPlatform, Subject, Topology};
+use mailstorm_world::{
+    Limits, NodeSpec, Process, Progress, Scenario, SimPlatform, Subject, Topology,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
@@ -191,6 +193,14 @@ impl Scenario for MailClaims {
             (id.clone(), word.into())
         });
         nodes::ensemble_checkers(&self.ensemble, self.limits()).with(ExactlyOnce::new(expected))
+    }
+
+    fn limits(&self) -> Limits {
+        let usual = Limits::default();
+        // A large inbox takes its time: as long again as its mails need if each takes the longest.
+        let judging_ms = self.mails.inbox.len() as u64 * JUDGING_MS.1 / self.scale.get("workers");
+        let more_ms = (2 * judging_ms).saturating_sub(usual.storm.0);
+        Limits { converge: Millis(usual.converge.0 + more_ms), ..usual }
     }
 
     fn goals(&self) -> Vec<Goal> {

@@ -1,4 +1,4 @@
-//! `mailstorm replay`: one seed again, with everything recorded.
+//! `mailstorm replay`: one seed again, with everything recorded for those who ask for it.
 
 use crate::args::ReplayArguments;
 use crate::failure::{ExitCode, Failure};
@@ -15,7 +15,9 @@ use std::path::Path;
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let wanted = wanted(&arguments.what, arguments.seed, &arguments.given)?;
     let mut spec = wanted.spec();
-    spec.recording = Recording::Full;
+    // A recording takes memory with every message, so it is made for those who ask for it.
+    let is_recorded = arguments.trace || arguments.open || arguments.json.is_some();
+    spec.recording = if is_recorded { Recording::Full } else { Recording::Digest };
     let run = mailstorm_world::run(&spec);
     if arguments.trace {
         crate::print(&run.events.iter().flatten().map(event_line).collect::<String>())?;

@@ -255,6 +255,7 @@ impl Sweep<'_> {
         summary.seeds >= GOALS_SEEDS_MIN
             && self.plan.is_none()
             && self.arguments.given.set.is_empty()
+            && self.arguments.given.inbox.is_none()
             && (summary.goals_missed().next().is_some()
                 || summary.faults_in_vain().next().is_some())
     }

@@ -69,9 +69,10 @@ pub enum Happening {
     FaultBegan {
         /// Its place in the plan.
         index: usize,
-        /// Its kind, as plans spell it.
+        /// Its kind as plans spell it, with `leader_` before it when it is aimed at the leader.
         kind: Arc<str>,
-        /// Whom it strikes, each once, with `leader` replaced by the node that led.
+        /// Whom it strikes, each once, with `leader` replaced by the node that led, or was picked for want
+        /// of a leader.
         nodes: Vec<NodeName>,
     },
     /// A fault ended.

@@ -21,14 +21,27 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// The name that stands, in a plan, for whichever server leads when the fault begins.
+/// The name that stands, in a plan, for whichever server leads when the fault begins; while none does, for
+/// one that the fault's stream picks.
 pub const LEADER: &str = "leader";
 
-/// The latest virtual millisecond of a storm that a plan may name: a day. Longer plans are typing errors.
+/// The latest virtual millisecond of a storm that a plan may come to: a day. Longer plans are typing errors.
 pub const PLAN_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
 /// The most that a clock may drift, in parts per million either way: half its speed.
 pub const DRIFT_PPM_MAX: i32 = 500_000;
+
+/// The most KiB per second that a slow link may have left: more is no slow link.
+const KIB_PER_SECOND_MAX: u64 = 100_000_000;
+
+/// The most connections that strangers may open to one address: each is memory of the laboratory.
+const CONNECTIONS_MAX: u64 = 10_000;
+
+/// The most sectors that may rot at once, more than any disk here has.
+const SECTORS_MAX: u64 = 100_000;
+
+/// The most times as long that a slow disk may take.
+const FACTOR_MAX: u64 = 100_000;
 
 /// What is to go wrong, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -513,9 +526,9 @@ impl Fault {
     /// What is wrong with the fault among these nodes, and what was expected.
     fn check(&self, nodes: &[NodeName], lifts_atlas: bool) -> Result<(), String> {
         let name = self.kind.name();
-        if self.at_ms.max(self.lasts_ms) > PLAN_MS_MAX {
+        if self.at_ms.saturating_add(self.lasts_ms) > PLAN_MS_MAX {
             return Err(format!(
-                "`{name}`: at_ms and lasts_ms must be at most {PLAN_MS_MAX}, a day"
+                "`{name}`: at_ms and lasts_ms together must be at most {PLAN_MS_MAX}, a day"
             ));
         }
         for list in self.kind.node_lists() {
@@ -539,9 +552,11 @@ impl Fault {
                 None => Ok(()),
             }
         };
-        let positive = |what: &str, number: u64| match number {
-            0 => Err(format!("`{name}`: {what} must be above 0")),
-            _ => Ok(()),
+        let within = |what: &str, number: u64, min: u64, max: u64| {
+            if (min..=max).contains(&number) {
+                return Ok(());
+            }
+            Err(format!("`{name}`: {what} must lie within {min} and {max}"))
         };
         match &self.kind {
             FaultKind::Partition { sides } => {
@@ -555,20 +570,30 @@ impl Fault {
             FaultKind::Ring { nodes } => apart(&[nodes]),
             FaultKind::Flap { down_ms, up_ms, .. }
             | FaultKind::CrashLoop { down_ms, up_ms, .. } => {
-                positive("down_ms", *down_ms).and_then(|()| positive("up_ms", *up_ms))
+                within("down_ms", *down_ms, 1, PLAN_MS_MAX)?;
+                within("up_ms", *up_ms, 1, PLAN_MS_MAX)
             }
-            FaultKind::Corrupt { per_million, .. } if *per_million > 1_000_000 => {
-                Err(format!("`{name}`: per_million must be at most 1000000"))
+            FaultKind::Slow { delay_ms, kib_per_second, .. } => {
+                within("delay_ms", *delay_ms, 0, PLAN_MS_MAX)?;
+                within("kib_per_second", *kib_per_second, 0, KIB_PER_SECOND_MAX)
             }
-            FaultKind::Flood { connections, .. } => positive("connections", (*connections).into()),
+            FaultKind::Reset { every_ms, .. } => within("every_ms", *every_ms, 0, PLAN_MS_MAX),
+            FaultKind::Corrupt { per_million, .. } => {
+                within("per_million", (*per_million).into(), 0, 1_000_000)
+            }
+            FaultKind::Flood { connections, .. } => {
+                within("connections", (*connections).into(), 1, CONNECTIONS_MAX)
+            }
             FaultKind::Drift { ppm, .. } if ppm.unsigned_abs() > DRIFT_PPM_MAX.unsigned_abs() => {
                 Err(format!("`{name}`: ppm must lie within -{DRIFT_PPM_MAX} and {DRIFT_PPM_MAX}"))
             }
             FaultKind::Jump { by_ms, .. } if by_ms.unsigned_abs() > PLAN_MS_MAX => Err(format!(
                 "`{name}`: by_ms must lie within -{PLAN_MS_MAX} and {PLAN_MS_MAX}, a day"
             )),
-            FaultKind::DiskSlow { factor, .. } => positive("factor", (*factor).into()),
-            FaultKind::BitRot { sectors, .. } => positive("sectors", (*sectors).into()),
+            FaultKind::DiskSlow { factor, .. } => within("factor", (*factor).into(), 1, FACTOR_MAX),
+            FaultKind::BitRot { sectors, .. } => {
+                within("sectors", (*sectors).into(), 1, SECTORS_MAX)
+            }
             FaultKind::SyncLies { .. } if !lifts_atlas => Err(format!(
                 "`{name}` loses acknowledged writes whatever the servers do; expected `lifts_atlas = true` in the plan"
             )),
@@ -663,6 +688,38 @@ mod tests {
             "plan.toml:1: the storm lasts 2 ms and its last fault ends at 3 ms; expected \
              lasts_ms to be at least that, or left out",
         );
+        for (kind, expected) in [
+            (
+                "slow = { nodes = [\"s1\"], delay_ms = 9223372036854775807, kib_per_second = 0 }",
+                "`slow`: delay_ms must lie within 0 and 86400000",
+            ),
+            (
+                "slow = { nodes = [\"s1\"], delay_ms = 0, kib_per_second = 18014398509481984 }",
+                "`slow`: kib_per_second must lie within 0 and 100000000",
+            ),
+            (
+                "flood = { nodes = [\"s1\"], connections = 4294967295 }",
+                "`flood`: connections must lie within 1 and 10000",
+            ),
+            (
+                "bit_rot = { nodes = [\"s1\"], sectors = 4294967295 }",
+                "`bit_rot`: sectors must lie within 1 and 100000",
+            ),
+            (
+                "reset = { nodes = [\"s1\"], every_ms = 86400001 }",
+                "`reset`: every_ms must lie within 0 and 86400000",
+            ),
+            (
+                "disk_slow = { nodes = [\"s1\"], factor = 0 }",
+                "`disk_slow`: factor must lie within 1 and 100000",
+            ),
+        ] {
+            check(&format!("{HEAD}kind.{kind}"), &format!("plan.toml:1: {expected}"));
+        }
+        check(
+            "[[faults]]\nat_ms = 86400000\nlasts_ms = 1\nkind.pause = { nodes = [\"s1\"] }",
+            "plan.toml:1: `pause`: at_ms and lasts_ms together must be at most 86400000, a day",
+        );
         check("lasts_ms = 86400001", "plan.toml:1: lasts_ms must be at most 86400000, a day");
         let text = format!("{HEAD}kind.crsh = {{ nodes = [\"s1\"] }}");
         let error = Plan::parse(&text, "plan.toml", &nodes()).expect_err("no such kind");
@@ -694,14 +751,16 @@ mod tests {
             some_nodes().prop_map(|nodes| FaultKind::Isolate { nodes }),
             (some_nodes(), 1..9_999u64, 1..9_999u64)
                 .prop_map(|(nodes, down_ms, up_ms)| FaultKind::Flap { nodes, down_ms, up_ms }),
-            (some_nodes(), any::<u32>(), any::<u32>()).prop_map(|(nodes, delay, kib)| {
-                FaultKind::Slow { nodes, delay_ms: delay.into(), kib_per_second: kib.into() }
-            }),
+            (some_nodes(), 0..=PLAN_MS_MAX, 0..=KIB_PER_SECOND_MAX).prop_map(
+                |(nodes, delay_ms, kib_per_second)| {
+                    FaultKind::Slow { nodes, delay_ms, kib_per_second }
+                }
+            ),
             (some_nodes(), 0..=1_000_000u32)
                 .prop_map(|(nodes, per_million)| FaultKind::Corrupt { nodes, per_million }),
-            (some_nodes(), any::<u32>())
-                .prop_map(|(nodes, ms)| FaultKind::Reset { nodes, every_ms: ms.into() }),
-            (some_nodes(), 1..99u32)
+            (some_nodes(), 0..=PLAN_MS_MAX)
+                .prop_map(|(nodes, every_ms)| FaultKind::Reset { nodes, every_ms }),
+            (some_nodes(), 1..=CONNECTIONS_MAX as u32)
                 .prop_map(|(nodes, connections)| FaultKind::Flood { nodes, connections }),
             some_nodes().prop_map(|nodes| FaultKind::KillSessions { nodes }),
             some_nodes().prop_map(|nodes| FaultKind::Crash { nodes }),
@@ -714,13 +773,13 @@ mod tests {
             (some_nodes(), -86_400_000..=86_400_000i64)
                 .prop_map(|(nodes, by_ms)| FaultKind::Jump { nodes, by_ms }),
             some_nodes().prop_map(|nodes| FaultKind::DiskStall { nodes }),
-            (some_nodes(), 1..999u32)
+            (some_nodes(), 1..=FACTOR_MAX as u32)
                 .prop_map(|(nodes, factor)| FaultKind::DiskSlow { nodes, factor }),
             some_nodes().prop_map(|nodes| FaultKind::DiskFull { nodes }),
             some_nodes().prop_map(|nodes| FaultKind::SyncFails { nodes }),
             some_nodes().prop_map(|nodes| FaultKind::SyncLies { nodes }),
             some_nodes().prop_map(|nodes| FaultKind::TornWrites { nodes }),
-            (some_nodes(), 1..999u32)
+            (some_nodes(), 1..=SECTORS_MAX as u32)
                 .prop_map(|(nodes, sectors)| FaultKind::BitRot { nodes, sectors }),
             some_nodes().prop_map(|nodes| FaultKind::MisdirectedWrite { nodes }),
             some_nodes().prop_map(|nodes| FaultKind::DiskLost { nodes }),
@@ -730,7 +789,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_plan_read_back_is_the_same_plan(
-            faults in vec((0..=PLAN_MS_MAX / 2, 0..=PLAN_MS_MAX, some_kind()), 0..20),
+            faults in vec((0..=PLAN_MS_MAX / 2, 0..=PLAN_MS_MAX / 2, some_kind()), 0..20),
             has_length: bool,
         ) {
             let faults = faults

@@ -58,8 +58,8 @@ pub struct Outcome {
     pub verdicts: Vec<(String, Verdict)>,
     /// A hash over every delivered message and every event: equal for equal runs, in any process.
     pub trace_hash: TraceHash,
-    /// A hash over every number that any source drew: where it differs and the trace does not, two runs
-    /// agree by chance.
+    /// A hash over every number that the network, the disks, the faults and the processes drew: where it
+    /// differs and the trace does not, two runs agree by chance. The executor's own draws show in the trace.
     #[serde(default)]
     pub draws: TraceHash,
     /// A hash over what every node was at every virtual second, and over all that every server knew at
@@ -90,7 +90,8 @@ pub struct Outcome {
 pub struct FaultCount {
     /// How many the plan had and the run came to.
     pub injected: u64,
-    /// How many of them changed anything: held a packet, killed a process, tore a sector.
+    /// How many of them changed what they are there to change: held a packet, killed a process, tore or
+    /// damaged a sector.
     pub effective: u64,
 }
 
@@ -118,7 +119,7 @@ impl<'de> Deserialize<'de> for TraceHash {
 }
 
 /// The states of the protocol that a run came through, each as a number that means the same in every run
-/// of its scenario; ascending.
+/// of its scenario on its inbox; ascending.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage(pub Vec<u32>);
 

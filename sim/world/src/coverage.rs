@@ -4,7 +4,7 @@
 //! took part in stand to the newest leader's, how its log stands to what is committed, and a kind of fault
 //! that is going on, at it or elsewhere. Goals that were reached count as states as well.
 //! Holds: there are at most [`STATES`] of them and one for each goal; the same number means the same state
-//! in every run. Whatever is seen here is told by servers: no judgement rests on it.
+//! in every run of a scenario on one inbox. Whatever is seen here is told by servers: no judgement rests on it.
 //! Start at [`CoverageMap::observe`].
 
 use mailstorm_record::{Coverage, Event, FaultKind, Happening, NodeName};
@@ -18,6 +18,8 @@ const KIND_BITS: u32 = 5;
 
 /// How many states there can be; numbers from here on stand for goals.
 const STATES: u32 = 1 << (ROLE_BITS + 2 * EPOCH_BITS + LOG_BITS + AIMED_BITS + KIND_BITS);
+
+const _: () = assert!(FaultKind::NAMES.len() < 1 << KIND_BITS, "no fault is a number of its own");
 
 /// The states that one run has come through so far.
 pub(crate) struct CoverageMap {
@@ -96,6 +98,11 @@ impl CoverageMap {
             Happening::Crashed { .. } => {
                 let server = event.node.as_ref().and_then(server_on);
                 server.into_iter().for_each(|server| self.becomes(server, Role::Down));
+            }
+            Happening::DiskDamaged => {
+                // Whatever it had promised, it may have forgotten.
+                let server = event.node.as_ref().and_then(server_on);
+                server.into_iter().for_each(|s| self.server(s).accepted = Epoch::default());
             }
             Happening::FaultBegan { index, kind, nodes } => {
                 let name = kind.strip_prefix("leader_").unwrap_or(kind);

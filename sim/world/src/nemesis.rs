@@ -98,10 +98,10 @@ impl Nemesis {
     }
 
     /// Who is meant by a list of names.
-    fn resolve(&self, names: &[NodeName], leader: usize) -> Vec<usize> {
+    fn resolve(&self, names: &[NodeName], leader: Option<usize>) -> Vec<usize> {
         let world = self.world.borrow();
         let of = |name: &NodeName| {
-            if &*name.0 == LEADER { Some(leader) } else { world.node_named(&name.0) }
+            if &*name.0 == LEADER { leader } else { world.node_named(&name.0) }
         };
         let mut nodes: Vec<usize> = Vec::new();
         for node in names.iter().filter_map(of) {
@@ -112,8 +112,8 @@ impl Nemesis {
         nodes
     }
 
-    /// The node whose server leads, or, when nobody does, some server.
-    fn leader(&self, stream: &mut Stream) -> usize {
+    /// The node whose server leads, or, when nobody does, some server; `None` if there is no server.
+    fn leader(&self, stream: &mut Stream) -> Option<usize> {
         let world = self.world.borrow();
         let leader = world.leadership.leader();
         let is = |wanted: &dyn Fn(&Role) -> bool| {
@@ -122,7 +122,7 @@ impl Nemesis {
         };
         let leading = is(&|role| matches!(role, Role::Server { id, .. } if Some(*id) == leader));
         let servers = is(&|role| role.is_server());
-        leading.first().copied().or_else(|| stream.pick(&servers).copied()).unwrap_or(0)
+        leading.first().copied().or_else(|| stream.pick(&servers).copied())
     }
 
     pub(crate) fn fault_begins(&mut self, index: usize) {
@@ -135,7 +135,8 @@ impl Nemesis {
         // leaves its draws alone.
         let name = format!("fault {:016x}", StateHasher::of(&fault));
         let mut stream = Stream::new(seed, &name);
-        let leader = self.leader(&mut stream);
+        let is_aimed = kind.node_lists().iter().any(|list| list.iter().any(|n| &*n.0 == LEADER));
+        let leader = is_aimed.then(|| self.leader(&mut stream)).flatten();
         let lists: Vec<_> = kind.node_lists().iter().map(|l| self.resolve(l, leader)).collect();
         {
             let mut world = self.world.borrow_mut();
@@ -366,8 +367,12 @@ impl Nemesis {
             let addresses: Vec<_> =
                 world.nodes[*node].listeners.iter().map(|listener| listener.2.clone()).collect();
             for address in addresses {
-                for _ in 0..connections {
+                // Where the way is cut, nobody hears them.
+                let ways = [(strangers, *node), (*node, strangers)];
+                if ways.iter().all(|(a, b)| world.network.link(*a, *b).cut_by.is_empty()) {
                     world.faults.effective(index);
+                }
+                for _ in 0..connections {
                     let half = world.connect(endpoint, strangers, &address);
                     let length = active.stream.below(64) as usize;
                     let nonsense: Vec<u8> =
@@ -503,7 +508,7 @@ impl Nemesis {
 
     /// Changes the speed of a node's clocks, or sets it back.
     fn drift(&self, index: usize, node: usize, ppm: Option<i32>) {
-        // Where drifts overlap, the latest to begin has its way.
+        // Where drifts overlap, the last of the plan has its way.
         let others = self.active.iter().rev().filter(|(other, _)| **other != index);
         let other = others.into_iter().find_map(|(_, active)| match active.kind {
             FaultKind::Drift { ppm, .. } if active.lists[0].contains(&node) => Some(ppm),
@@ -541,7 +546,15 @@ impl Nemesis {
             machine.window = None;
             let (id, is_paused) = (machine.madsim, !machine.paused_by.is_empty());
             let incarnation = machine.incarnation();
+            // A machine that stands still when its process is started stands still with it.
+            let paused_by = machine.paused_by.clone();
             world.tell(Some(node), Happening::Started { incarnation });
+            for fault in paused_by {
+                world.faults.effective(fault);
+            }
+            if is_paused {
+                world.tell(Some(node), Happening::Paused);
+            }
             (id, is_paused)
         };
         let id = match id {

@@ -127,6 +127,14 @@ fn record(
     }
 }
 
+/// After how many events this run is a livelock: in proportion to how long it may last.
+fn events_max(limits: &Limits, storm_ms: u64) -> u64 {
+    let span = |of: &Limits, storm_ms| of.start.0 + storm_ms + of.converge.0 + of.linger.0;
+    let usual = Limits::default();
+    let times = span(limits, storm_ms).div_ceil(span(&usual, usual.storm.0)).max(1);
+    limits.events_max.saturating_mul(times)
+}
+
 fn on_this_thread(spec: &RunSpec) -> Run {
     let scheduler = Stream::new(spec.seed, "scheduler").number();
     let runtime = madsim::runtime::Runtime::with_seed_and_config(scheduler, Default::default());
@@ -145,7 +153,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
         scenario,
         faults: FaultBook::new(plan.clone()),
         judge,
-        events_max: limits.events_max,
+        events_max: events_max(&limits, plan.storm_ms()),
     })));
     let shared = world.clone();
     let storm_ms = plan.storm_ms();

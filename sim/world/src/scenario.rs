@@ -127,7 +127,8 @@ pub struct Limits {
     pub converge: Millis,
     /// For how long the run goes on after that, to see what happens too often.
     pub linger: Millis,
-    /// After how many events of the clockwork a run is a livelock.
+    /// After how many events of the clockwork a run of the usual length is a livelock. One that may last
+    /// longer may have as many more.
     pub events_max: u64,
 }
 

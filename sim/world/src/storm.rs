@@ -93,11 +93,28 @@ fn work<I: Iterator<Item = RunSpec>>(state: &Mutex<Sweep<I>>, changed: &Condvar,
         sweep.next += 1;
         sweep.running += 1;
         drop(sweep);
+        let broken = Broken { state, changed };
         let done = run(&spec);
+        std::mem::forget(broken);
         sweep = lock(state);
         sweep.running -= 1;
         sweep.done.insert(place, done);
         changed.notify_all();
+    }
+}
+
+/// When no thread could be had for a run, the sweep ends with that panic and does not wait for the run.
+struct Broken<'a, I: Iterator<Item = RunSpec>> {
+    state: &'a Mutex<Sweep<I>>,
+    changed: &'a Condvar,
+}
+
+impl<I: Iterator<Item = RunSpec>> Drop for Broken<'_, I> {
+    fn drop(&mut self) {
+        let mut sweep = lock(self.state);
+        sweep.running -= 1;
+        sweep.is_closed = true;
+        self.changed.notify_all();
     }
 }
 

@@ -215,25 +215,37 @@ pub fn snapshot_sent() -> Goal {
 /// A restart finds less than was handed to the disk: what was not synced was lost, or its torn end cut.
 pub fn unsynced_tail_lost() -> Goal {
     let mut handed_over: PerServer<Zxid> = PerServer::default();
-    Goal::observed(
+    Goal::new(
         "unsynced_tail_lost",
         "a server restarted without the end of its log, which had not reached the disk whole",
-        Interests::LOG | Interests::LEADERSHIP,
-        move |observation| match *observation {
-            Observation::Appended { server, zxid, .. } => {
-                *handed_over.get_mut(server) = zxid;
-                false
+        Interests::LOG | Interests::LEADERSHIP | Interests::PROCESSES,
+        move |event| {
+            let observation = match &event.happening {
+                Happening::Observed { observation } => observation,
+                // What is lost with a damaged disk is another story.
+                Happening::DiskDamaged => {
+                    let server = server_on(event.node.as_ref());
+                    server.into_iter().for_each(|s| *handed_over.get_mut(s) = Zxid::ZERO);
+                    return false;
+                }
+                _ => return false,
+            };
+            match *observation {
+                Observation::Appended { server, zxid, .. } => {
+                    *handed_over.get_mut(server) = zxid;
+                    false
+                }
+                Observation::Truncated { server, after: zxid }
+                | Observation::SnapshotInstalled { server, zxid } => {
+                    *handed_over.get_mut(server) = zxid;
+                    false
+                }
+                Observation::ServerStarted { server, snapshot, last_logged, .. } => {
+                    let found = snapshot.max(last_logged);
+                    std::mem::replace(handed_over.get_mut(server), found) > found
+                }
+                _ => false,
             }
-            Observation::Truncated { server, after: zxid }
-            | Observation::SnapshotInstalled { server, zxid } => {
-                *handed_over.get_mut(server) = zxid;
-                false
-            }
-            Observation::ServerStarted { server, snapshot, last_logged, .. } => {
-                let found = snapshot.max(last_logged);
-                std::mem::replace(handed_over.get_mut(server), found) > found
-            }
-            _ => false,
         },
     )
 }

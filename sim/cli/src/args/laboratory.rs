@@ -16,7 +16,7 @@ pub(crate) const DEFAULT_SEEDS: RangeInclusive<u64> = 1..=200;
 pub(crate) enum LaboratoryCommand {
     /// Run scenarios under many seeds, each a different storm, and judge every run.
     Storm(Box<StormArguments>),
-    /// Run one seed again, with everything recorded, and print what it shows.
+    /// Run one seed again, and print what it shows: faults, verdicts, and every event with `--trace`.
     Replay(ReplayArguments),
     /// Compare two records of what should be the same run, and show the first event at which they part.
     Diff(DiffArguments),

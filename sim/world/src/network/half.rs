@@ -480,7 +480,7 @@ impl World {
         }
     }
 
-    /// The ids of all open connections of a node, and of those to it.
+    /// The ids of a node's own halves of all its open connections.
     pub(crate) fn connections_of(&self, node: usize) -> Vec<Id> {
         self.network.halves.ids(|h| h.node == node && h.state == State::Open)
     }

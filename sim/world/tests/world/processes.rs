@@ -188,6 +188,21 @@ fn overlapping_faults_keep_a_process_down_until_the_last_has_ended() {
 }
 
 #[test]
+fn a_pause_that_finds_its_process_down_is_told_and_counts_when_that_is_started() {
+    let stage = Stage::new().client("c1", counter).until("20");
+    let run = stage
+        .fault(1_000, 2_000, FaultKind::Crash { nodes: nodes(&["c1"]) })
+        .fault(2_000, 4_000, FaultKind::Pause { nodes: nodes(&["c1"]) })
+        .run(1);
+    assert_eq!(run.outcome.faults["pause"].effective, 1);
+    let at = |wanted: &Happening| {
+        let mut events = run.events.iter().flatten();
+        events.find(|event| event.happening == *wanted).map(|event| event.at_ns / 1_000_000)
+    };
+    assert_eq!((at(&Happening::Paused), at(&Happening::Resumed)), (Some(3_000), Some(6_000)));
+}
+
+#[test]
 fn a_process_that_dies_while_paused_is_started_paused() {
     let stage = Stage::new().client("c1", counter).until("20");
     let stage = stage.fault(1_000, 5_000, FaultKind::Pause { nodes: nodes(&["c1"]) }).fault(
