@@ -2,6 +2,8 @@
 //!
 //! Leaves: what may fail, and when, to the plan; a swarm draws it from the seed. Start at [`all`].
 
+#[cfg(test)]
+mod damaged;
 mod ensemble;
 mod mail_claims;
 mod nodes;

@@ -360,3 +360,41 @@ impl Progress for Sunk {
         [("mails_processed".to_owned(), self.accepted)].into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::damaged::{self, Harm, is_stuck};
+    use mailstorm_client::open_acl;
+    use mailstorm_wire::client::CreateMode;
+
+    const SMALL: &[(&str, u64)] = &[("mails", 4), ("batch", 2), ("workers", 2)];
+
+    #[test]
+    fn a_run_in_which_nothing_is_damaged_ends() {
+        assert_eq!(is_stuck(Arc::new(MailClaims::new(None)), SMALL, damaged::none), None);
+    }
+
+    #[test]
+    fn a_run_in_which_the_claims_do_not_add_up_does_not_end() {
+        // One batch stands there twice as finished, once it is.
+        let harm: Harm = |client| {
+            Box::pin(async move {
+                while copy_a_finished_batch(&client).await.is_none() {
+                    client.platform().sleep(AUDIT_EVERY).await;
+                }
+            })
+        };
+        let told = is_stuck(Arc::new(MailClaims::new(None)), SMALL, harm);
+        let told = told.expect("the run must not end like this");
+        assert!(told.contains("every mail has a result; the claims do not add up"), "{told}");
+    }
+
+    async fn copy_a_finished_batch(client: &Client<SimPlatform>) -> Option<()> {
+        const DONE: &str = "/mail/work/done";
+        let (names, _) = client.children(DONE).await.ok()?;
+        let (batch, _) = client.get_data(format!("{DONE}/{}", names.first()?)).await.ok()?;
+        let copy = format!("{DONE}/claim-9999999999");
+        client.create(copy, batch, CreateMode::Persistent, open_acl()).await.ok().map(drop)
+    }
+}

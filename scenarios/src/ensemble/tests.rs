@@ -1,0 +1,145 @@
+//! Ends of a run that are no ends: each lacks one thing that the ensemble owes.
+
+use super::EnsembleStorm;
+use super::auditor::{self, READ_THROUGH};
+use super::served_again::ServedAgain;
+use super::tourist::{ALL_MET, LAST_GATE};
+use crate::damaged::{self, Harm, is_stuck};
+use crate::nodes::ensemble_of;
+use bytes::Bytes;
+use mailstorm_client::recipes::election::Election;
+use mailstorm_client::{Client, open_acl};
+use mailstorm_host::Platform;
+use mailstorm_record::{Event, Happening};
+use mailstorm_shared::observation::Outcome;
+use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};
+use mailstorm_wire::client::{Acl, CreateMode, permission};
+use mailstorm_world::{Progress, SimPlatform};
+use std::sync::Arc;
+
+/// Each with one node less than the next would need to make a difference.
+const SMALL: &[(&str, u64)] = &[("clients", 2), ("witnesses", 1)];
+
+fn stuck(harm: Harm) -> Option<String> {
+    is_stuck(Arc::new(EnsembleStorm::three()), SMALL, harm)
+}
+
+#[track_caller]
+fn is_missed(harm: Harm, words: &str) {
+    let told = stuck(harm).expect("the run must not end like this");
+    assert!(told.contains(words), "no '{words}' in: {told}");
+}
+
+/// Does it until it succeeds.
+async fn until_done<T, E>(client: &Client<SimPlatform>, act: impl AsyncFn() -> Result<T, E>) -> T {
+    loop {
+        if let Ok(done) = act().await {
+            return done;
+        }
+        client.platform().sleep(Millis(50)).await;
+    }
+}
+
+#[test]
+fn a_run_in_which_nothing_is_damaged_ends() {
+    assert_eq!(stuck(damaged::none), None);
+}
+
+#[test]
+fn a_run_in_which_the_last_gate_is_lost_does_not_end() {
+    let harm: Harm = |client| {
+        Box::pin(
+            async move { until_done(&client, async || client.delete(LAST_GATE, -1).await).await },
+        )
+    };
+    is_missed(harm, "all meet (so far )");
+}
+
+#[test]
+fn a_run_in_which_somebody_elses_ephemeral_stands_in_the_last_gate_does_not_end() {
+    let harm: Harm = |client| {
+        Box::pin(async move {
+            let enter = async || {
+                let path = format!("{LAST_GATE}/m-c2");
+                client.create(path, Bytes::new(), CreateMode::Ephemeral, open_acl()).await
+            };
+            until_done(&client, enter).await;
+        })
+    };
+    // The other one does not wait in vain: somebody of every name is there.
+    is_missed(harm, "all meet (so far c1)");
+}
+
+#[test]
+fn a_run_in_which_no_candidate_reigns_once_more_does_not_end() {
+    let harm: Harm = |client| {
+        Box::pin(async move {
+            let election = Election::new(&client, "/masters", "z1");
+            let _reign = until_done(&client, async || election.lead().await).await;
+            std::future::pending::<()>().await;
+        })
+    };
+    is_missed(harm, "every candidate reigns (so far )");
+}
+
+#[test]
+fn a_run_in_which_a_znode_cannot_be_read_back_does_not_end() {
+    let harm: Harm = |client| {
+        Box::pin(async move {
+            let acl = || {
+                vec![Acl {
+                    permissions: permission::WRITE,
+                    scheme: "world".into(),
+                    id: "anyone".into(),
+                }]
+            };
+            let hide = async || {
+                client.create("/r/hidden", Bytes::new(), CreateMode::Persistent, acl()).await
+            };
+            until_done(&client, hide).await;
+        })
+    };
+    is_missed(harm, "everything is read through every server (so far )");
+}
+
+/// A run of one server, client and candidate, in which what matters happens at the end, but not this.
+fn end_without(missing: &str) -> ServedAgain {
+    let server = ServerId::new(1).unwrap();
+    let leads = Observation::Leads { server, epoch: Epoch(1), last_logged: Zxid::ZERO };
+    let outcome = Outcome::Ok { zxid: Zxid::ZERO, value: 0, version: -1, modified: Zxid::ZERO };
+    let milestone = |name: &str| Observation::Milestone { name: name.into() };
+    let happens = |observation| Happening::Observed { observation };
+    let mut all = vec![
+        ("heal", "", Happening::Phase { name: "heal".into() }),
+        ("service", "s1", happens(leads)),
+        ("met", "c1", happens(milestone(ALL_MET))),
+        ("reign", "c1", happens(Observation::MasterBelieves { candidate: "c1".into(), token: 1 })),
+        ("reading", auditor::NAME, happens(milestone(auditor::BEGINS))),
+        ("unbroken", "", Happening::Phase { name: "converge".into() }),
+        ("read", auditor::NAME, happens(milestone(&format!("{READ_THROUGH}s1")))),
+    ];
+    let done =
+        |number| Observation::Returned { client: 1, operation: number, outcome: outcome.clone() };
+    all.extend((0..8).map(|number| ("done", "c1", happens(done(number)))));
+    if missing == "unbroken" {
+        let why = "a test".into();
+        let down = Observation::SteppedDown { server, epoch: Epoch(1), why };
+        let up = Observation::Leads { server, epoch: Epoch(2), last_logged: Zxid::ZERO };
+        all.splice(5..6, [("", "s1", happens(down)), ("", "s1", happens(up))]);
+    }
+    let mut progress = ServedAgain::new(ensemble_of(1, 0), 1, 0, 1);
+    for (what, node, happening) in all.into_iter().filter(|(what, ..)| *what != missing) {
+        let node = (!node.is_empty()).then(|| node.into());
+        assert!(!progress.done(), "not before {what}");
+        progress.observe(&Event { at_ns: 0, node, happening });
+    }
+    progress
+}
+
+#[test]
+fn a_run_ends_when_it_lacks_nothing_and_not_before() {
+    assert!(end_without("nothing").done());
+    for missing in ["heal", "service", "met", "reign", "reading", "unbroken", "read", "done"] {
+        assert!(!end_without(missing).done(), "without {missing}");
+    }
+}

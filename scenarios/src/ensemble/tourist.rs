@@ -1,0 +1,243 @@
+//! A client that does this and that, at random, in one session after another.
+//!
+//! Owns: what is done how often, and the meeting at the end. Leaves: whether the answers are right to the
+//! checkers.
+//! Start at [`Tourist::run`].
+
+use super::{CANDIDATES, WITNESS, nodes};
+use bytes::Bytes;
+use mailstorm_client::recipes::barrier::DoubleBarrier;
+use mailstorm_client::recipes::election::Election;
+use mailstorm_client::{CallError, Client, ClientConfig, MultiError, Watch, open_acl};
+use mailstorm_host::Platform;
+use mailstorm_shared::{Millis, Observation};
+use mailstorm_wire::client::{CreateMode, Write};
+use mailstorm_world::SimPlatform;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Where all meet when the storm is over. The auditor lays it.
+pub(super) const LAST_GATE: &str = "/last-gate";
+/// What a client tells when it has met all others there.
+pub(super) const ALL_MET: &str = "all_met";
+/// Between two operations of a client, in virtual milliseconds.
+const PAUSE_MS: (u64, u64) = (20, 400);
+/// Between two looks of a witness, in virtual milliseconds.
+const LOOK_MS: (u64, u64) = (20, 250);
+/// How long a master stays, and how long once the storm is over, so that every candidate has its turn.
+const REIGN_MS: (u64, u64) = (1_000, 6_000);
+const LAST_REIGN_MS: (u64, u64) = (100, 500);
+/// Between two tries of what must succeed in the end.
+const TRY_AGAIN: Millis = Millis(100);
+/// Watches a client keeps; the oldest is dropped for a new one.
+const WATCHES_KEPT: usize = 12;
+
+/// A client that does this and that, in one session after another.
+#[derive(Clone)]
+pub(super) struct Tourist {
+    pub(super) platform: SimPlatform,
+    pub(super) name: Arc<str>,
+    pub(super) config: ClientConfig,
+    /// How many there are of its kind.
+    pub(super) clients: usize,
+    pub(super) registers: u64,
+}
+
+impl Tourist {
+    pub(super) async fn run(self) {
+        if self.name.trim_start_matches('c').parse().is_ok_and(|n: u64| n <= CANDIDATES) {
+            let candidate = self.clone();
+            self.platform.spawn(candidate.stand_for_election());
+        }
+        let mut has_met = false;
+        loop {
+            let client = Client::connect(self.platform.clone(), self.config.clone());
+            // A call that failed for good says that this session is over: the next begins.
+            let _ = if self.name.starts_with(WITNESS) {
+                self.witness(&client).await
+            } else {
+                self.wander(&client, &mut has_met).await
+            };
+            client.close().await;
+        }
+    }
+
+    fn between(&self, (low, high): (u64, u64)) -> u64 {
+        low + self.platform.entropy() % (high - low)
+    }
+
+    /// A few dozen operations, then the session is given up.
+    async fn wander(
+        &self,
+        client: &Client<SimPlatform>,
+        has_met: &mut bool,
+    ) -> Result<(), CallError> {
+        for path in ["/r", "/e", "/m", "/gate", "/masters"] {
+            client.ensure_path(path).await?;
+        }
+        // Everybody begins together: the first writes meet each other.
+        let gate = DoubleBarrier::new(client, "/gate", &self.name, self.clients);
+        settled(gate.enter().await)?;
+        let mut watches = VecDeque::new();
+        for _ in 0..self.between((40, 160)) {
+            self.platform.sleep(Millis(self.between(PAUSE_MS))).await;
+            settled(self.something(client, &mut watches).await)?;
+            while watches.len() > WATCHES_KEPT {
+                watches.pop_front();
+            }
+            if self.platform.storm_is_over() && !*has_met {
+                self.meet_at_last_gate(client).await?;
+                *has_met = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at registers for a while, each time behind a `sync`, then gives the session up.
+    async fn witness(&self, client: &Client<SimPlatform>) -> Result<(), CallError> {
+        for _ in 0..self.between((80, 320)) {
+            self.platform.sleep(Millis(self.between(LOOK_MS))).await;
+            let register = format!("/r/k{}", self.platform.entropy() % self.registers);
+            settled(read_synced(client, register).await)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for all others, and tries until that succeeds or the session is over: a refusal says that the
+    /// gate was lost, or that an ephemeral outlives its session. If it stays so, the run's own bound
+    /// accuses it. Nobody leaves the gate: whoever has lost a session on the way finds it open.
+    async fn meet_at_last_gate(&self, client: &Client<SimPlatform>) -> Result<(), CallError> {
+        let gate = DoubleBarrier::new(client, LAST_GATE, &self.name, self.clients);
+        loop {
+            match gate.enter().await {
+                Ok(()) => break,
+                Err(error) if error.is_final() => return Err(error),
+                Err(_) => self.platform.sleep(TRY_AGAIN).await,
+            }
+        }
+        self.platform.observe(Observation::Milestone { name: ALL_MET.into() });
+        Ok(())
+    }
+
+    async fn something(
+        &self,
+        client: &Client<SimPlatform>,
+        watches: &mut VecDeque<Watch>,
+    ) -> Result<(), CallError> {
+        let register = format!("/r/k{}", self.platform.entropy() % self.registers);
+        let value = Bytes::from(format!("{}-{}", self.name, self.platform.entropy() % 1_000_000));
+        match self.platform.entropy() % 100 {
+            0..25 => read_synced(client, register).await,
+            25..40 => client.set_data(register, value, -1).await.map(drop),
+            40..50 => {
+                let (_, stat) = client.get_data(register.clone()).await?;
+                client.set_data(register, value, stat.version).await.map(drop)
+            }
+            50..60 => {
+                client.create(register, value, CreateMode::Persistent, open_acl()).await.map(drop)
+            }
+            60..64 => client.delete(register, -1).await,
+            64..74 => {
+                let (_, _, watch) = client.get_data_and_watch(register).await?;
+                watches.push_back(watch);
+                Ok(())
+            }
+            74..79 => {
+                let (_, watch) = client.exists_and_watch(register).await?;
+                watches.push_back(watch);
+                Ok(())
+            }
+            79..83 => {
+                let (_, _, watch) = client.children_and_watch("/r").await?;
+                watches.push_back(watch);
+                Ok(())
+            }
+            83..88 => {
+                let mode = CreateMode::EphemeralSequential;
+                let (path, _) = client.create("/e/n-", value, mode, open_acl()).await?;
+                if self.platform.entropy().is_multiple_of(2) {
+                    client.delete(path, -1).await?;
+                }
+                Ok(())
+            }
+            88..93 => self.several_at_once(client, value).await,
+            _ => {
+                // Pipelined: all under way before the first answer.
+                let first = client.set_data(register.clone(), value, -1);
+                let second = client.get_data(register.clone());
+                let third = client.exists(register);
+                let (first, second, third) = (first.await, second.await, third.await);
+                first.map(drop).and(second.map(drop)).and(third.map(drop))
+            }
+        }
+    }
+
+    /// A multi that is done whole or not at all; half of them fail. Right behind it another znode is
+    /// created under the same parent: it is numbered by what is really there.
+    async fn several_at_once(
+        &self,
+        client: &Client<SimPlatform>,
+        value: Bytes,
+    ) -> Result<(), CallError> {
+        let create = |path: &str| Write::Create {
+            path: path.into(),
+            data: Some(value.clone()),
+            acl: open_acl(),
+            mode: CreateMode::PersistentSequential,
+            ttl: 0,
+            stat: false,
+        };
+        let version = if self.platform.entropy().is_multiple_of(2) { -1 } else { 1_000_000 };
+        let writes = vec![
+            create("/m/a-"),
+            Write::Check { path: "/m".into(), version },
+            create("/m/b-"),
+            Write::SetData { path: "/m".into(), data: Some(value.clone()), version: -1 },
+        ];
+        let several = client.multi(writes);
+        let mode = CreateMode::PersistentSequential;
+        let one = client.create("/m/c-", value, mode, open_acl());
+        let (several, one) = (several.await, one.await);
+        one?;
+        match several {
+            Ok(_) | Err(MultiError::Step { .. }) => Ok(()),
+            Err(MultiError::Call(error)) => Err(error),
+        }
+    }
+
+    /// Becomes master now and then, with a session of its own.
+    async fn stand_for_election(self) {
+        let mut config = self.config.clone();
+        config.client_number += nodes::SECOND_SESSION;
+        loop {
+            let client = Client::connect(self.platform.clone(), config.clone());
+            // As above: the next session tries again.
+            let _ = self.reign(&client).await;
+            client.close().await;
+        }
+    }
+
+    async fn reign(&self, client: &Client<SimPlatform>) -> Result<(), CallError> {
+        client.ensure_path("/masters").await?;
+        let election = Election::new(client, "/masters", self.name.clone());
+        loop {
+            let reign = election.lead().await?;
+            let span = if self.platform.storm_is_over() { LAST_REIGN_MS } else { REIGN_MS };
+            self.platform.sleep(Millis(self.between(span))).await;
+            reign.resign().await?;
+        }
+    }
+}
+
+async fn read_synced(client: &Client<SimPlatform>, path: String) -> Result<(), CallError> {
+    client.sync(path.clone()).await?;
+    client.get_data(path).await.map(drop)
+}
+
+/// What a tourist makes of a call's end: only the end of the session ends the session.
+fn settled(result: Result<(), CallError>) -> Result<(), CallError> {
+    match result {
+        Err(error) if error.is_final() => Err(error),
+        _ => Ok(()),
+    }
+}
