@@ -30,8 +30,9 @@ pub(super) struct Leading {
     pub(super) sessions: SessionTracker,
     /// What waits until the replica can take more proposals, oldest first.
     waiting: VecDeque<Wanted>,
-    /// Syncs that wait until a majority has confirmed this leader, by the replica's token.
-    syncs: BTreeMap<u64, SyncWish>,
+    /// Answers that only the newest leader may give, until a majority has confirmed that this is it; by
+    /// the replica's token.
+    unconfirmed: BTreeMap<u64, Unconfirmed>,
     /// Askers for sessions whose end is proposed but not decided: it may yet come to nothing, so nobody
     /// is told before it is applied.
     ending: BTreeMap<SessionId, Vec<EndingWish>>,
@@ -51,13 +52,13 @@ enum Wanted {
     Sweep(Arc<str>),
 }
 
-#[derive(Clone, Copy, Debug, Hash)]
-struct SyncWish {
+#[derive(Clone, Debug, Hash)]
+struct Unconfirmed {
     asker: Asker,
     ticket: u64,
-    /// What was committed when the wish came. Every write acknowledged before is in it: only this
-    /// leader, or one before it, can have committed any, since a majority has yet to confirm it.
-    point: Zxid,
+    /// Made when the wish came. Every write acknowledged before is in what was committed then: only this
+    /// leader, or one before it, can have committed any, if a majority confirms it afterwards.
+    answer: Answer,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
@@ -79,7 +80,7 @@ impl Server {
             pending: Pending::new(),
             sessions: SessionTracker::begin(tick, now.monotonic, sessions, defects),
             waiting: VecDeque::new(),
-            syncs: BTreeMap::new(),
+            unconfirmed: BTreeMap::new(),
             ending: BTreeMap::new(),
             last_token: 0,
             sweep_at: now.monotonic + self.config.sweep_every,
@@ -89,27 +90,34 @@ impl Server {
     /// A client's wish, from a learner or from here.
     pub(super) fn grant(&mut self, now: Now, asker: Asker, asked: Forwarded, out: &mut Outbox) {
         let Forwarded { ticket, session, wish } = asked;
-        let Some(leading) = &mut self.leading else { return }; // Its relation is over, too.
+        if self.leading.is_none() {
+            return; // Its relation is over, too.
+        }
         match wish {
             Wish::Sync => {
-                leading.last_token += 1;
-                let token = leading.last_token;
-                let point = self.replica.last_committed();
+                let answer = Answer::Synced { zxid: self.replica.last_committed() };
                 if planted!(self.config.replica.defects, SyncUnconfirmed) {
-                    return self.answer(now, asker, ticket, Answer::Synced { zxid: point }, out);
+                    return self.answer(now, asker, ticket, answer, out);
                 }
-                leading.syncs.insert(token, SyncWish { asker, ticket, point });
-                self.replica.confirm(now, token, out);
+                self.answer_once_confirmed(now, Unconfirmed { asker, ticket, answer }, out);
             }
             wish => self.want(now, Wanted::Asked { asker, ticket, session, wish }, out),
         }
     }
 
-    /// A majority has confirmed this leader since the sync with this token was asked for.
+    fn answer_once_confirmed(&mut self, now: Now, wish: Unconfirmed, out: &mut Outbox) {
+        let Some(leading) = &mut self.leading else { return };
+        leading.last_token += 1;
+        let token = leading.last_token;
+        leading.unconfirmed.insert(token, wish);
+        self.replica.confirm(now, token, out);
+    }
+
+    /// A majority has confirmed this leader since the answer with this token was made.
     pub(super) fn confirmed(&mut self, now: Now, token: u64, out: &mut Outbox) {
         let Some(leading) = &mut self.leading else { return };
-        let Some(sync) = leading.syncs.remove(&token) else { return };
-        self.answer(now, sync.asker, sync.ticket, Answer::Synced { zxid: sync.point }, out);
+        let Some(wish) = leading.unconfirmed.remove(&token) else { return };
+        self.answer(now, wish.asker, wish.ticket, wish.answer, out);
     }
 
     /// A learner is gone. Its wishes that are proposed already stay proposed.
@@ -117,7 +125,7 @@ impl Server {
         self.cursors.remove(&gone);
         if let Some(leading) = &mut self.leading {
             leading.sessions.forget_learner(gone);
-            leading.syncs.retain(|_, sync| !sync.asker.is_behind(gone));
+            leading.unconfirmed.retain(|_, wish| !wish.asker.is_behind(gone));
             leading.ending.retain(|_, wishes| {
                 wishes.retain(|wish| !wish.asker.is_behind(gone));
                 !wishes.is_empty()
@@ -168,9 +176,11 @@ impl Server {
     /// 3. what comes later from the same server comes from the new connection, since that server asks
     ///    nothing for the old one once it has asked this (see `pipeline`).
     ///
-    /// `None`: the session's end is proposed. A leader that falls before it is committed takes the
-    /// proposal with it and the session lives on, so a client that was told of its end too early
-    /// would believe its ephemerals gone while they are not. The answer waits for the end.
+    /// `None`: the answer comes later. The session's end may be proposed: a leader that falls before it is
+    /// committed takes the proposal with it and the session lives on, so a client that was told of its end
+    /// too early would believe its ephemerals gone while they are not. Or nothing is known of the session:
+    /// a leader that was replaced unawares knows nothing of those that its successor opened, so a majority
+    /// has to confirm it before it calls them ended.
     fn resume(
         &mut self,
         now: Now,
@@ -181,8 +191,11 @@ impl Server {
         out: &mut Outbox,
     ) -> Option<Answer> {
         let record = self.database.session(session).filter(|record| record.password == *password);
-        let (Some(leading), Some(record)) = (&mut self.leading, record) else {
-            return Some(Answer::NoSession);
+        let timeout = record.map(|record| record.timeout);
+        let (Some(leading), Some(timeout)) = (&mut self.leading, timeout) else {
+            let answer = Answer::NoSession;
+            self.answer_once_confirmed(now, Unconfirmed { asker, ticket, answer }, out);
+            return None;
         };
         if leading.sessions.is_closing(session) {
             leading.ending.entry(session).or_default().push(EndingWish { asker, ticket });
@@ -191,7 +204,6 @@ impl Server {
         if !leading.sessions.is_alive(session) {
             return Some(Answer::NoSession);
         }
-        let timeout = record.timeout;
         match leading.sessions.take_over(now.monotonic, session, asker) {
             Some(Asker::Learner { server, .. }) => {
                 self.replica.tell_session_moved(server, session, out);

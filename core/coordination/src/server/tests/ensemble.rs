@@ -228,6 +228,31 @@ fn a_resumed_session_is_served_when_nothing_of_its_old_connection_is_under_way()
 }
 
 #[test]
+fn a_leader_that_was_replaced_unawares_calls_no_session_of_its_successor_ended() {
+    let (mut world, old, [a, _]) = three();
+    world.freeze(old);
+    let new = world.elect();
+    assert_ne!(new, old);
+    let client = world.connect(a, 10_000);
+    // Nothing of what the others did reaches it, not even that their connections are gone.
+    world.forget_inputs(old);
+    let resumption = world.resumption(client);
+    let moved = world.post_handshake(old, &resumption, mailstorm_shared::Zxid::ZERO);
+    world.thaw(old);
+    assert!(world.servers[&old].leading.is_some(), "it believes to lead");
+    assert!(world.clients[&moved].got.is_empty(), "it was told that the session is over");
+    world.pass(20_000);
+    assert!(world.is_closed(moved));
+    assert!(world.clients[&moved].got.is_empty());
+    // Whom a majority confirms knows what is over.
+    let leader = world.elect();
+    let gone = world.open(leader);
+    let forged = ConnectRequest { session: mailstorm_shared::SessionId(i64::MAX), ..resumption };
+    world.handshake(gone, &forged);
+    assert_eq!(world.session(gone), mailstorm_shared::SessionId::NONE);
+}
+
+#[test]
 fn a_session_that_moves_on_before_it_is_served_is_served_at_its_last_place_alone() {
     let (mut world, leader, [a, b]) = three();
     let old = world.connect(b, 10_000);

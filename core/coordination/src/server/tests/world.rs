@@ -222,6 +222,11 @@ impl World {
         self.frozen.push(id);
     }
 
+    /// Whatever is on its way to the server never arrives.
+    pub(super) fn forget_inputs(&mut self, id: ServerId) {
+        self.queue.retain(|(to, _)| *to != id);
+    }
+
     pub(super) fn thaw(&mut self, id: ServerId) {
         self.frozen.retain(|server| *server != id);
         self.settle();
