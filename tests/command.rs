@@ -496,6 +496,11 @@ fn a_violation_is_told_written_down_and_can_be_replayed() {
         let wrong: &[&str] = if options.len() > 2 { &[] } else { &["--inbox", "in"] };
         let error = refused(at, &[&["replay", &file], wrong].concat());
         assert!(error.contains("was run on another inbox (mails "), "{error}");
+        // So it is with the case that is made of the record.
+        let case = Case::of(&Run::parse(&fs::read_to_string(at.join(&file)).unwrap()).unwrap());
+        fs::write(at.join("case.toml"), case.to_toml()).unwrap();
+        let error = refused(at, &[&["replay", "case.toml"], wrong].concat());
+        assert!(error.contains("was run on another inbox (mails "), "{error}");
         assert!(error.ends_with("give the one of the run with --inbox PATH"), "{error}");
         let full: Value =
             serde_json::from_str(&fs::read_to_string(at.join("full.json")).unwrap()).unwrap();

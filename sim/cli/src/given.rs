@@ -168,7 +168,6 @@ fn from_file(
     let text = fs::read_to_string(file)
         .map_err(|error| Failure::new(format!("cannot read {file}: {error}; check the path")))?;
     let is_case = file.ends_with(".toml");
-    let mut mark = None;
     let mut case = if is_case {
         Case::head(&text, file).map_err(|error| {
             Failure::new(format!("{error}; give a case, or a plan with --plan and a scenario"))
@@ -177,16 +176,17 @@ fn from_file(
         let run = Run::parse(&text).map_err(|error| {
             Failure::new(format!("{file}: {error}; give a run.json that 'mailstorm storm' wrote"))
         })?;
-        mark = run.inbox;
         if !run.mailstorm.is_empty() && run.mailstorm != VERSION {
             crate::tell(&other_version(file, &run.mailstorm));
         }
         Case::of(&run)
     };
     case.settings.0.extend(given.settings().0);
-    let scenario = find(&case.scenario, inbox, &case.settings)
-        .map_err(|failure| Failure::new(format!("{file}: {failure}")))?;
-    expect_inbox(file, mark, &scenario, given)?;
+    let of_this_file = |failure| Failure::new(format!("{file}: {failure}"));
+    // Before its settings: how many mails there are depends on the inbox.
+    let usual = find(&case.scenario, inbox, &Settings::default()).map_err(of_this_file)?;
+    expect_inbox(file, case.inbox, &usual, given)?;
+    let scenario = find(&case.scenario, inbox, &case.settings).map_err(of_this_file)?;
     let nodes = scenario.topology().names();
     if is_case {
         let read = Case::read(&text, file, &nodes).map_err(|e| Failure::new(e.to_string()))?;

@@ -11,6 +11,7 @@
 //! seed = 42
 //! defect = "ack-before-sync"
 //! fingerprint = "quorum/lost/s"
+//! inbox = { mails = 100, digest = "00000000000000ff" }
 //!
 //! [settings]
 //! servers = 3
@@ -22,7 +23,7 @@
 //! ```
 
 use crate::plan::line_at;
-use crate::{NodeName, Plan, PlanError, Run, Settings};
+use crate::{InboxMark, NodeName, Plan, PlanError, Run, Settings};
 use mailstorm_shared::defect::Defect;
 use serde::Deserialize;
 use std::fmt::Write;
@@ -46,6 +47,9 @@ pub struct Case {
     /// What the violation is known by that the case is kept for.
     #[serde(default)]
     pub fingerprint: Option<String>,
+    /// The inbox it was made with, if the scenario has one.
+    #[serde(default)]
+    pub inbox: Option<InboxMark>,
     /// The scenario's numbers that are not its own.
     #[serde(default)]
     pub settings: Settings,
@@ -67,6 +71,7 @@ impl Case {
             seed: run.seed,
             defect: run.defect,
             fingerprint: run.outcome.violations().next().map(|violation| violation.fingerprint()),
+            inbox: run.inbox,
             settings: run.settings.clone(),
             plan: run.plan.clone(),
         }
@@ -126,6 +131,9 @@ impl Case {
         if let Some(fingerprint) = &self.fingerprint {
             put(format!("fingerprint = {}", quoted(fingerprint)));
         }
+        if let Some(InboxMark { mails, digest }) = self.inbox {
+            put(format!("inbox = {{ mails = {mails}, digest = \"{digest}\" }}"));
+        }
         head.trim_end().lines().for_each(|line| put(line.to_owned()));
         if !self.settings.is_empty() {
             put("\n[settings]".to_owned());
@@ -143,7 +151,7 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Fault, FaultKind};
+    use crate::{Fault, FaultKind, TraceHash};
 
     fn nodes() -> Vec<NodeName> {
         vec!["s1".into(), "s2".into()]
@@ -158,6 +166,7 @@ mod tests {
             seed: 42,
             defect: Some(Defect::AckBeforeSync),
             fingerprint: Some("quorum/lost/s".to_owned()),
+            inbox: Some(InboxMark { mails: 100, digest: TraceHash(0xff) }),
             settings: Settings(settings.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect()),
             plan: Plan { lifts_atlas: true, lasts_ms: None, faults: vec![fault; faults] },
         }
@@ -167,7 +176,8 @@ mod tests {
     fn a_case_is_written_as_people_write_it() {
         let expected = format!(
             "mailstorm = \"{VERSION}\"\nscenario = \"mail-claims\"\nseed = 42\n\
-             defect = \"ack-before-sync\"\nfingerprint = \"quorum/lost/s\"\nlifts_atlas = true\n\n\
+             defect = \"ack-before-sync\"\nfingerprint = \"quorum/lost/s\"\n\
+             inbox = {{ mails = 100, digest = \"00000000000000ff\" }}\nlifts_atlas = true\n\n\
              [settings]\nservers = 3\n\n[[faults]]\nat_ms = 4000\nlasts_ms = 900\n\
              kind.crash = {{ nodes = [\"s1\", \"s2\"] }}\n"
         );
@@ -176,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_case_read_back_is_the_same_case() {
-        let plain = Case { defect: None, fingerprint: None, plan: Plan::default(), ..case(0, &[]) };
+        let plain = Case { defect: None, fingerprint: None, inbox: None, ..case(0, &[]) };
+        let plain = Case { plan: Plan::default(), ..plain };
         for case in [case(2, &[("mails", 1), ("servers", 3)]), case(0, &[("mails", 1)]), plain] {
             assert_eq!(Case::read(&case.to_toml(), "c.toml", &nodes()), Ok(case));
         }

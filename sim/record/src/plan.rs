@@ -409,6 +409,8 @@ struct SpannedPlan {
     _defect: IgnoredAny,
     #[serde(default, rename = "fingerprint")]
     _fingerprint: IgnoredAny,
+    #[serde(default, rename = "inbox")]
+    _inbox: IgnoredAny,
     #[serde(default, rename = "settings")]
     _settings: IgnoredAny,
     #[serde(default)]

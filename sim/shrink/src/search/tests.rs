@@ -28,6 +28,7 @@ fn case(faults: Vec<Fault>) -> Case {
         version: "0".to_owned(),
         scenario: "x".to_owned(),
         seed: 1,
+        inbox: None,
         defect: None,
         fingerprint: None,
         settings: Settings::default(),
