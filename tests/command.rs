@@ -1,6 +1,7 @@
 //! The command line: what it answers, what it refuses, and with which exit code.
 
 use crate::support::{Ended, Killed, Server, free_port, mailstorm, run};
+use mailstorm_record::{Case, Run};
 use mailstorm_shared::defect::Defect;
 use serde_json::Value;
 use std::fs;
