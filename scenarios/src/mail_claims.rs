@@ -15,6 +15,7 @@ use mailstorm_checkers::convergence::Service;
 use mailstorm_checkers::{ExactlyOnce, Goal, Suite, reached};
 use mailstorm_client::recipes::claims::Claims;
 use mailstorm_client::{CallError, Client, ClientConfig};
+use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_host::{Address, Platform};
 use mailstorm_mail::inbox::{Inbox, Mail};
 use mailstorm_mail::pipeline::{
@@ -146,7 +147,7 @@ impl Scenario for MailClaims {
         let name = process.node.0.clone();
         let platform = process.platform.clone();
         if name.starts_with('s') && &*name != "sink" {
-            return boot_server(process, &self.ensemble);
+            return boot_server(process, &self.ensemble, SWEEP_EVERY);
         }
         let config = client_config(&self.ensemble, &process);
         let (seed, defects) = (process.seed, process.defects);

@@ -44,10 +44,11 @@ pub(crate) fn ensemble_of(voters: u64, observers: u64) -> Ensemble {
         .expect("distinct servers, and at least one voter")
 }
 
-/// The program of the server node `s1`, `s2`, ...
+/// The program of the server node `s1`, `s2`, ..., which as leader sweeps this often.
 pub(crate) fn boot_server(
     process: Process,
     ensemble: &Ensemble,
+    sweep_every: Millis,
 ) -> Pin<Box<dyn Future<Output = ()>>> {
     let me = server_of(&process.node.0).expect("server nodes are named by their id");
     let mut replica = ReplicaConfig::new(me, ensemble.clone());
@@ -57,8 +58,8 @@ pub(crate) fn boot_server(
     replica.defects = process.defects;
     let address = |id: ServerId, port| Address::from(&*format!("{id}:{port}"));
     let peers = ensemble.servers().map(|id| (id, address(id, PEER_PORT))).collect();
-    let mut settings =
-        ServerSettings::new(ServerConfig::new(replica), address(me, CLIENT_PORT), peers);
+    let config = ServerConfig { sweep_every, ..ServerConfig::new(replica) };
+    let mut settings = ServerSettings::new(config, address(me, CLIENT_PORT), peers);
     settings.storage.log_file_bytes = LOG_FILE_BYTES;
     // Only the very first start may take an empty folder for the whole truth: later, it is a lost disk.
     settings.initialise = process.incarnation == 0;

@@ -355,6 +355,16 @@ impl<P: Platform> Client<P> {
         self.call(request, reply!(Reply::Empty => ()))
     }
 
+    /// Whether this client has a watch of this kind on the path, as its server knows it.
+    pub fn has_watch(&self, path: impl Into<Arc<str>>, kind: WatcherType) -> Call<bool> {
+        let request = Request::CheckWatches { path: path.into(), kind };
+        self.call(request, |result, _| match result {
+            Ok(_) => Ok(true),
+            Err(CallError::Refused(ErrorCode::NoWatcher)) => Ok(false),
+            Err(error) => Err(error),
+        })
+    }
+
     /// Proves an identity, now and on every later connection of this session. Refused credentials
     /// cost the connection, but not the session, and are not tried again.
     pub fn add_auth(&self, scheme: impl Into<Arc<str>>, credentials: impl Into<Bytes>) -> Call<()> {

@@ -1,4 +1,4 @@
-//! Ends of a run that are no ends: each lacks one thing that the ensemble owes.
+//! What a run asks of the ensemble, and ends that are no ends: each lacks one thing that is owed.
 
 use super::EnsembleStorm;
 use super::auditor::{self, READ_THROUGH};
@@ -11,13 +11,14 @@ use mailstorm_client::recipes::election::Election;
 use mailstorm_client::{Client, open_acl};
 use mailstorm_host::Platform;
 use mailstorm_record::{Event, Happening};
-use mailstorm_shared::observation::Outcome;
+use mailstorm_shared::observation::{Change, Outcome};
 use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};
 use mailstorm_wire::client::{Acl, CreateMode, permission};
-use mailstorm_world::{Progress, SimPlatform};
+use mailstorm_world::{Progress, Recording, RunSpec, SimPlatform};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Each with one node less than the next would need to make a difference.
+/// As few as make a difference.
 const SMALL: &[(&str, u64)] = &[("clients", 2), ("witnesses", 1)];
 
 fn stuck(harm: Harm) -> Option<String> {
@@ -142,4 +143,64 @@ fn a_run_ends_when_it_lacks_nothing_and_not_before() {
     for missing in ["heal", "service", "met", "reign", "reading", "unbroken", "read", "done"] {
         assert!(!end_without(missing).done(), "without {missing}");
     }
+}
+
+#[test]
+fn storms_ask_for_every_operation_and_sweep_what_is_to_be_swept() {
+    let mut asked: BTreeSet<Arc<str>> = BTreeSet::new();
+    let mut swept: BTreeSet<Arc<str>> = BTreeSet::new();
+    for seed in 1..=3 {
+        let scenario = Arc::new(EnsembleStorm::three());
+        let run = mailstorm_world::run(&RunSpec {
+            recording: Recording::Full,
+            ..RunSpec::new(scenario, seed)
+        });
+        for event in run.events.expect("a full recording has them") {
+            match event.happening {
+                Happening::Sent { label, .. } => _ = asked.insert(label),
+                Happening::Observed { observation: Observation::Applied { changes, .. } } => {
+                    swept.extend(changes.into_iter().filter_map(|change| match change {
+                        // No client deletes these.
+                        Change::Deleted { path } => {
+                            let is_container = path.strip_prefix("/c/").is_some_and(is_name);
+                            (is_container || path.starts_with("/t/")).then(|| path[..3].into())
+                        }
+                        _ => None,
+                    }));
+                }
+                _ => {}
+            }
+        }
+    }
+    let operations = [
+        "Write(Create ",
+        "Write(Delete ",
+        "Write(SetData ",
+        "Write(SetAcl ",
+        "Multi(",
+        "MultiRead(",
+        "Exists ",
+        "GetData ",
+        "GetAcl ",
+        "Children ",
+        "Ephemerals ",
+        "AllChildrenNumber ",
+        "Sync ",
+        "Ping",
+        "Auth ",
+        "WhoAmI",
+        "SetWatches(",
+        "AddWatch ",
+        "CheckWatches ",
+        "RemoveWatches ",
+        "CloseSession",
+    ];
+    for operation in operations {
+        assert!(asked.iter().any(|label| label.starts_with(operation)), "no {operation}");
+    }
+    assert_eq!(swept, ["/c/".into(), "/t/".into()].into());
+}
+
+fn is_name(name: &str) -> bool {
+    !name.contains('/')
 }

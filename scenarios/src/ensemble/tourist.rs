@@ -1,20 +1,24 @@
 //! A client that does this and that, at random, in one session after another.
 //!
-//! Owns: what is done how often, and the meeting at the end. Leaves: whether the answers are right to the
-//! checkers.
+//! Owns: what is done how often, and the meeting at the end. Leaves: what few ask for to `seldom`; whether
+//! the answers are right to the checkers.
 //! Start at [`Tourist::run`].
 
+use super::seldom::FOLDERS;
 use super::{CANDIDATES, WITNESS, nodes};
 use bytes::Bytes;
 use mailstorm_client::recipes::barrier::DoubleBarrier;
 use mailstorm_client::recipes::election::Election;
-use mailstorm_client::{CallError, Client, ClientConfig, MultiError, Watch, open_acl};
+use mailstorm_client::{CallError, Client, ClientConfig, MultiError, Watch, WatchStream, open_acl};
 use mailstorm_host::Platform;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::{CreateMode, Write};
 use mailstorm_world::SimPlatform;
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 /// Where all meet when the storm is over. The auditor lays it.
 pub(super) const LAST_GATE: &str = "/last-gate";
@@ -29,8 +33,12 @@ const REIGN_MS: (u64, u64) = (1_000, 6_000);
 const LAST_REIGN_MS: (u64, u64) = (100, 500);
 /// Between two tries of what must succeed in the end.
 const TRY_AGAIN: Millis = Millis(100);
+/// How long a client waits for the others before it begins.
+const GATE_PATIENCE: Millis = Millis(3_000);
 /// Watches a client keeps; the oldest is dropped for a new one.
 const WATCHES_KEPT: usize = 12;
+/// The same of lasting ones.
+const LASTING_KEPT: usize = 3;
 
 /// A client that does this and that, in one session after another.
 #[derive(Clone)]
@@ -41,6 +49,23 @@ pub(super) struct Tourist {
     /// How many there are of its kind.
     pub(super) clients: usize,
     pub(super) registers: u64,
+}
+
+/// The watches of a session that its client still waits for.
+#[derive(Default)]
+pub(super) struct Kept {
+    pub(super) watches: VecDeque<Watch>,
+    /// With the place that each of them is on.
+    pub(super) lasting: VecDeque<(String, WatchStream)>,
+}
+
+impl Kept {
+    fn drop_oldest(&mut self) {
+        let watches = self.watches.len().saturating_sub(WATCHES_KEPT);
+        self.watches.drain(..watches);
+        let lasting = self.lasting.len().saturating_sub(LASTING_KEPT);
+        self.lasting.drain(..lasting);
+    }
 }
 
 impl Tourist {
@@ -62,8 +87,18 @@ impl Tourist {
         }
     }
 
-    fn between(&self, (low, high): (u64, u64)) -> u64 {
+    pub(super) fn between(&self, (low, high): (u64, u64)) -> u64 {
         low + self.platform.entropy() % (high - low)
+    }
+
+    /// What comes of it, unless it takes longer.
+    async fn within<T>(&self, patience: Millis, what: impl Future<Output = T>) -> Option<T> {
+        let (mut what, mut late) = (pin!(what), pin!(self.platform.sleep(patience)));
+        poll_fn(|context| match what.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => late.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 
     /// A few dozen operations, then the session is given up.
@@ -72,19 +107,20 @@ impl Tourist {
         client: &Client<SimPlatform>,
         has_met: &mut bool,
     ) -> Result<(), CallError> {
-        for path in ["/r", "/e", "/m", "/gate", "/masters"] {
+        for path in ["/r", "/e", "/m", "/gate", "/masters"].into_iter().chain(FOLDERS) {
             client.ensure_path(path).await?;
         }
-        // Everybody begins together: the first writes meet each other.
+        // Everybody begins together: the first writes meet each other. Who is late, or comes back while its
+        // old session still stands there, is not waited for: others may be at the last gate already.
         let gate = DoubleBarrier::new(client, "/gate", &self.name, self.clients);
-        settled(gate.enter().await)?;
-        let mut watches = VecDeque::new();
+        if let Some(entered) = self.within(GATE_PATIENCE, gate.enter()).await {
+            settled(entered)?;
+        }
+        let mut kept = Kept::default();
         for _ in 0..self.between((40, 160)) {
             self.platform.sleep(Millis(self.between(PAUSE_MS))).await;
-            settled(self.something(client, &mut watches).await)?;
-            while watches.len() > WATCHES_KEPT {
-                watches.pop_front();
-            }
+            settled(self.something(client, &mut kept).await)?;
+            kept.drop_oldest();
             if self.platform.storm_is_over() && !*has_met {
                 self.meet_at_last_gate(client).await?;
                 *has_met = true;
@@ -122,11 +158,11 @@ impl Tourist {
     async fn something(
         &self,
         client: &Client<SimPlatform>,
-        watches: &mut VecDeque<Watch>,
+        kept: &mut Kept,
     ) -> Result<(), CallError> {
         let register = format!("/r/k{}", self.platform.entropy() % self.registers);
         let value = Bytes::from(format!("{}-{}", self.name, self.platform.entropy() % 1_000_000));
-        match self.platform.entropy() % 100 {
+        match self.platform.entropy() % 120 {
             0..25 => read_synced(client, register).await,
             25..40 => client.set_data(register, value, -1).await.map(drop),
             40..50 => {
@@ -139,17 +175,17 @@ impl Tourist {
             60..64 => client.delete(register, -1).await,
             64..74 => {
                 let (_, _, watch) = client.get_data_and_watch(register).await?;
-                watches.push_back(watch);
+                kept.watches.push_back(watch);
                 Ok(())
             }
             74..79 => {
                 let (_, watch) = client.exists_and_watch(register).await?;
-                watches.push_back(watch);
+                kept.watches.push_back(watch);
                 Ok(())
             }
             79..83 => {
                 let (_, _, watch) = client.children_and_watch("/r").await?;
-                watches.push_back(watch);
+                kept.watches.push_back(watch);
                 Ok(())
             }
             83..88 => {
@@ -161,6 +197,7 @@ impl Tourist {
                 Ok(())
             }
             88..93 => self.several_at_once(client, value).await,
+            93..113 => self.something_seldom(client, kept, value).await,
             _ => {
                 // Pipelined: all under way before the first answer.
                 let first = client.set_data(register.clone(), value, -1);

@@ -288,8 +288,12 @@ fn a_lasting_watch_tells_everything_until_it_is_removed() {
                 other => panic!("{other:?}"),
             }
         }
+        for (kind, is_there) in [(WatcherType::Persistent, true), (WatcherType::Data, false)] {
+            assert_eq!(client.has_watch("/a", kind).await, Ok(is_there));
+        }
         client.remove_watches("/a", WatcherType::Any).await.unwrap();
         assert_eq!(stream.next().await, Err(WatchEnd::Removed));
+        assert_eq!(client.has_watch("/a", WatcherType::Any).await, Ok(false));
         let again = client.remove_watches("/a", WatcherType::Any).await;
         assert_eq!(again, Err(CallError::Refused(ErrorCode::NoWatcher)));
     });

@@ -279,7 +279,10 @@ impl Client {
 
     /// The lasting watch that is owed this, unless nobody can demand it any more.
     pub(super) fn demanded_lasting(&self, due: &LastingDue) -> Option<&Lasting> {
-        let mut owed = self.lasting.iter().filter(|lasting| lasting.is_for(&due.path, due.kind));
+        // One that was left since then owes it no more than one that never was.
+        let is_owed =
+            |lasting: &&Lasting| due.at > lasting.since && lasting.is_for(&due.path, due.kind);
+        let mut owed = self.lasting.iter().filter(is_owed);
         owed.find(|lasting| !self.uncertain.contains(&lasting.path))
     }
 

@@ -372,3 +372,16 @@ fn giving_one_kind_of_watch_up_leaves_the_others_on_the_path() {
     away(both().gave_up(1, 7, WatchKind::Data, "/a")).violates(Watches::new(), "lost_or_late");
     away(both().gave_up(1, 7, WatchKind::Children, "/a")).passes(Watches::new());
 }
+
+#[test]
+fn a_lasting_watch_is_owed_nothing_that_came_before_it() {
+    let renewed = || {
+        lasting()
+            .changed(1, z(1, 2), vec![data_set("/p", 1)])
+            .done(1, 3, remove_watches("/p"), ok(z(1, 1)))
+            .done(1, 4, add_watch_recursive("/"), ok(z(1, 2)))
+    };
+    reply(renewed(), 5, 2).passes(Watches::new());
+    reply(renewed().changed(1, z(1, 3), vec![data_set("/p", 2)]), 5, 3)
+        .violates(Watches::new(), "lasting_lost_or_late");
+}
