@@ -28,6 +28,8 @@ const SESSION_TIMEOUT: Millis = Millis(6_000);
 /// Small enough that a storm sees snapshots, and learners too far behind for anything else.
 const SNAPSHOT_EVERY_ENTRIES: usize = 150;
 const SYNC_ENTRIES_KEPT: usize = 40;
+/// Small enough that a snapshot takes many steps, with writes in between.
+const SNAPSHOT_CHUNK_BYTES: usize = 256;
 /// Small enough that a storm sees many log files, and that a start reads little.
 const LOG_FILE_BYTES: u64 = 64 << 10;
 /// Small enough that a storm sees an epoch whose counter is full (ZOOKEEPER-1277).
@@ -58,7 +60,11 @@ pub(crate) fn boot_server(
     replica.defects = process.defects;
     let address = |id: ServerId, port| Address::from(&*format!("{id}:{port}"));
     let peers = ensemble.servers().map(|id| (id, address(id, PEER_PORT))).collect();
-    let config = ServerConfig { sweep_every, ..ServerConfig::new(replica) };
+    let config = ServerConfig {
+        sweep_every,
+        snapshot_chunk_bytes: SNAPSHOT_CHUNK_BYTES,
+        ..ServerConfig::new(replica)
+    };
     let mut settings = ServerSettings::new(config, address(me, CLIENT_PORT), peers);
     settings.storage.log_file_bytes = LOG_FILE_BYTES;
     // Only the very first start may take an empty folder for the whole truth: later, it is a lost disk.

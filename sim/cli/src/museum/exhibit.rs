@@ -35,10 +35,19 @@ pub(super) fn scenarios(defect: Defect) -> &'static [&'static str] {
 /// any client can see the loss.
 pub(super) fn right(defect: Defect) -> &'static [&'static str] {
     /// An acknowledged write is lost, or two servers hold different histories.
-    const HISTORY: &[&str] = &["quorum", "split-brain", "linearizable", "session-order"];
+    const HISTORY: &[&str] =
+        &["quorum", "split-brain", "linearizable", "session-order", "answers", "real-time"];
     /// The same, for reports that tell of an ensemble that does not come up again, too.
-    const HISTORY_OR_HANG: &[&str] =
-        &["quorum", "split-brain", "linearizable", "session-order", "convergence", "panic"];
+    const HISTORY_OR_HANG: &[&str] = &[
+        "quorum",
+        "split-brain",
+        "linearizable",
+        "session-order",
+        "answers",
+        "real-time",
+        "convergence",
+        "panic",
+    ];
     const EPHEMERALS: &[&str] = &["sessions"];
     const WATCHES: &[&str] = &["watches", "convergence"];
     match defect {
@@ -54,17 +63,23 @@ pub(super) fn right(defect: Defect) -> &'static [&'static str] {
         | Defect::SessionExpiredEarly
         | Defect::TouchesNotReported => EPHEMERALS,
         Defect::SessionTrackerNotFed => &["sessions", "convergence"],
-        Defect::FuzzySnapshotApart => &["sessions", "quorum", "split-brain", "linearizable"],
+        Defect::FuzzySnapshotApart => {
+            &["sessions", "quorum", "split-brain", "linearizable", "answers", "real-time"]
+        }
         Defect::WatchesForgottenOnReconnect | Defect::WatchesNotRearmed => WATCHES,
         Defect::EventAfterReply => &["watches"],
-        Defect::SequenceAfterAbortedMulti => &["linearizable", "quorum", "session-order"],
+        Defect::SequenceAfterAbortedMulti => {
+            &["answers", "linearizable", "quorum", "session-order"]
+        }
         // The server that leads nobody is missing from the ensemble.
         Defect::JoinerLeads => &["convergence", "quorum"],
-        Defect::RepliesOutOfOrder => &["session-order", "linearizable"],
-        Defect::SyncUnconfirmed => &["linearizable"],
+        Defect::RepliesOutOfOrder => &["session-order", "linearizable", "answers"],
+        Defect::SyncUnconfirmed => &["linearizable", "real-time"],
         // Who is told that a write failed which was done leaves behind what it has taken: nobody else
         // can have it, and the mail waits for ever.
-        Defect::WriteSentAgain => &["linearizable", "exactly-once", "session-order", "convergence"],
+        Defect::WriteSentAgain => {
+            &["linearizable", "exactly-once", "session-order", "answers", "convergence"]
+        }
         Defect::LockWithoutFencing => &["exactly-once", "split-brain"],
         // The sink's fence keeps the results of two holders apart; that neither can finish is not
         // hidden by it.
