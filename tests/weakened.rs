@@ -100,17 +100,7 @@ const TAMPERINGS: &[Tampering] = &[
     Tampering {
         name: "a plain read of an older state than its zxid",
         scenario: "ensemble-3",
-        tamper: |events| {
-            change_last(events, |observation| match observation {
-                Observation::Returned { outcome: Outcome::Ok { version, .. }, .. }
-                    if *version > 0 =>
-                {
-                    *version -= 1;
-                    true
-                }
-                _ => false,
-            })
-        },
+        tamper: |events| older_read(events),
         found: "answers/read_differs",
     },
     Tampering {
@@ -439,6 +429,30 @@ fn remove_last(events: &mut Vec<Event>, is_meant: impl Fn(&Event) -> bool) -> bo
 fn change_last(events: &mut [Event], change: impl Fn(&mut Observation) -> bool) -> bool {
     events.iter_mut().rev().any(|event| match &mut event.happening {
         Happening::Observed { observation } => change(observation),
+        _ => false,
+    })
+}
+
+/// Takes a version off what the last read was told.
+fn older_read(events: &mut [Event]) -> bool {
+    let reads: Vec<(u32, u64)> = events
+        .iter()
+        .filter_map(|event| match observed(event) {
+            Some(Observation::Invoked { client, operation, call })
+                if call.kind == CallKind::GetData =>
+            {
+                Some((*client, *operation))
+            }
+            _ => None,
+        })
+        .collect();
+    change_last(events, |observation| match observation {
+        Observation::Returned { client, operation, outcome: Outcome::Ok { version, .. } }
+            if *version > 0 && reads.contains(&(*client, *operation)) =>
+        {
+            *version -= 1;
+            true
+        }
         _ => false,
     })
 }

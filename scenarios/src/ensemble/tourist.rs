@@ -209,8 +209,9 @@ impl Tourist {
         }
     }
 
-    /// A multi that is done whole or not at all; half of them fail. Right behind it another znode is
-    /// created under the same parent: it is numbered by what is really there.
+    /// A multi that is done whole or not at all; half of them fail. Right before it and right behind it other
+    /// znodes are created under the same parent, all under way together: each is numbered by what is
+    /// really there.
     async fn several_at_once(
         &self,
         client: &Client<SimPlatform>,
@@ -231,11 +232,12 @@ impl Tourist {
             create("/m/b-"),
             Write::SetData { path: "/m".into(), data: Some(value.clone()), version: -1 },
         ];
-        let several = client.multi(writes);
         let mode = CreateMode::PersistentSequential;
-        let one = client.create("/m/c-", value, mode, open_acl());
-        let (several, one) = (several.await, one.await);
-        one?;
+        let before = client.create("/m/c-", value.clone(), mode, open_acl());
+        let several = client.multi(writes);
+        let behind = client.create("/m/c-", value, mode, open_acl());
+        let (before, several, behind) = (before.await, several.await, behind.await);
+        before.and(behind)?;
         match several {
             Ok(_) | Err(MultiError::Step { .. }) => Ok(()),
             Err(MultiError::Call(error)) => Err(error),

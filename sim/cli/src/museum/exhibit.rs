@@ -97,11 +97,6 @@ pub(super) fn account(defect: Defect) -> Option<&'static str> {
             "It hides: the trees of these storms are small, so a snapshot is made in few steps, and hardly \
              ever while writes change it. NEWLEADER is early then, but what it comes before is empty.",
         ),
-        Defect::SequenceAfterAbortedMulti => Some(
-            "It hides: a multi has to fail while another one below the same parent is under way, and a third \
-             has to follow before that is applied. The clients of these storms do about one multi in a \
-             second, and a write is under way for some milliseconds.",
-        ),
         Defect::JoinerLeads => Some(
             "It hides: where nothing else is wrong a connection to a dead process breaks at once in this \
              world, so the others have noticed the end of a reign before the former leader asks. And it \
