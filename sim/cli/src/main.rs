@@ -96,7 +96,7 @@ fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
         LaboratoryCommand::Storm(storm) => storm::storm(storm),
         LaboratoryCommand::Replay(replay) => replay::replay(replay),
         LaboratoryCommand::Diff(diff) => diff::diff(diff),
-        LaboratoryCommand::Scenarios => storm::scenarios(),
+        LaboratoryCommand::Scenarios { name } => storm::scenarios(name.as_deref()),
         LaboratoryCommand::Report(report) => report::report(report),
         LaboratoryCommand::Shrink(shrink) => shrink::shrink(shrink),
         LaboratoryCommand::Museum(museum) => museum::museum(museum),

@@ -6,7 +6,7 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::{find, open_inbox, read_plan};
 use crate::progress::Progress;
 use crate::verify::Verifier;
-use mailstorm_record::{Plan, Run, Setting};
+use mailstorm_record::{Plan, Run, Setting, Settings};
 use mailstorm_reports::{Summary, Tally, Totals, WallClock, markdown, text, violation_lines};
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
@@ -61,15 +61,22 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
-/// Prints what there is to storm.
-pub(crate) fn scenarios() -> Result<ExitCode, Failure> {
-    let all = mailstorm_scenarios::all(None);
+/// Prints what there is to storm; of a scenario that is named, what its storms are to reach, too.
+pub(crate) fn scenarios(name: Option<&str>) -> Result<ExitCode, Failure> {
+    let all = match name {
+        Some(name) => vec![find(name, None, &Settings::default())?],
+        None => mailstorm_scenarios::all(None),
+    };
     let width = all.iter().map(|scenario| scenario.name().len()).max().unwrap_or(0);
     let mut out = String::new();
     for scenario in &all {
         out += &format!("{:width$}  {}\n", scenario.name(), scenario.about());
         for Setting { name, about, default, min, max, .. } in scenario.settings() {
             out += &format!("{:width$}    --set {name}={default}  {about}, {min} to {max}\n", "");
+        }
+        let goals = name.map(|_| scenario.goals()).unwrap_or_default();
+        for goal in goals {
+            out += &format!("    {}: {}\n", goal.name, goal.about);
         }
     }
     crate::print(&out)?;

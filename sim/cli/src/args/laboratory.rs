@@ -20,8 +20,12 @@ pub(crate) enum LaboratoryCommand {
     Replay(ReplayArguments),
     /// Compare two records of what should be the same run, and show the first event at which they part.
     Diff(DiffArguments),
-    /// List the scenarios.
-    Scenarios,
+    /// List the scenarios, or tell what one of them is to reach.
+    Scenarios {
+        /// The scenario of which everything is told.
+        #[arg(value_name = "SCENARIO")]
+        name: Option<String>,
+    },
     /// Cut a failing run down to the smallest case that fails in the same way, and tell its story.
     Shrink(ShrinkArguments),
     /// Show a run, or several on one time axis, as one page that opens in a browser without a network.
