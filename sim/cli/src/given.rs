@@ -28,6 +28,9 @@ pub(crate) struct Given {
     /// Run the faults of this plan (or case) instead of those made from the seed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
+    /// Give every storm every kind of fault, instead of the kinds that each seed draws.
+    #[arg(long, conflicts_with = "plan")]
+    pub all_faults: bool,
     /// The inbox: an mbox file, a Maildir, or a folder of .eml files [default: a sample inbox].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub inbox: Option<PathBuf>,
@@ -46,6 +49,7 @@ impl Given {
             .chain(named)
             .filter_map(|(option, value)| Some([option.to_owned(), value?]))
             .flatten()
+            .chain(self.all_faults.then(|| "--all-faults".to_owned()))
             .collect()
     }
 
@@ -154,6 +158,9 @@ pub(crate) fn wanted(what: &str, seed: Option<u64>, given: &Given) -> Result<Wan
     wanted.defect = defect.or(wanted.defect);
     if let Some(file) = &given.plan {
         wanted.plan = Some(read_plan(file, &wanted.scenario)?);
+    }
+    if given.all_faults {
+        wanted.plan = wanted.spec().with_every_fault().plan;
     }
     Ok(wanted)
 }
@@ -298,8 +305,10 @@ mod tests {
             set: vec!["servers=9".parse().expect("well formed")],
             plan: Some("it's here.toml".into()),
             inbox: None,
+            all_faults: true,
         };
-        let line = r" --defect minority-quorum --set servers=9 --plan 'it'\''s here.toml'";
+        let line =
+            r" --defect minority-quorum --set servers=9 --plan 'it'\''s here.toml' --all-faults";
         assert_eq!(given.line(), line);
         assert_eq!(Given::default().line(), "");
     }

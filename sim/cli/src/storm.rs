@@ -243,11 +243,12 @@ impl Sweep<'_> {
     }
 
     fn spec(&self, seed: u64) -> RunSpec {
-        RunSpec {
+        let spec = RunSpec {
             plan: self.plan.clone(),
             defect: self.defect,
             ..RunSpec::new(self.scenario.clone(), seed)
-        }
+        };
+        if self.arguments.given.all_faults { spec.with_every_fault() } else { spec }
     }
 
     /// The second process, if any seed is to be verified.

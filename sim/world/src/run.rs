@@ -11,7 +11,7 @@ use crate::nemesis::Nemesis;
 use crate::queue::{Control, Due};
 use crate::scenario::{Limits, RESTART_DELAY, Scenario};
 use crate::stream::Stream;
-use crate::swarm;
+use crate::swarm::{self, Mix};
 use crate::world::{Materials, World, WorldRef};
 use mailstorm_record::case::VERSION;
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
@@ -58,9 +58,18 @@ impl RunSpec {
     /// The faults of this run.
     pub fn plan(&self) -> Plan {
         let own = || self.plan.clone().or_else(|| self.scenario.plan());
-        let drawn =
-            || swarm::draw(self.seed, &self.scenario.topology(), self.scenario.limits().storm);
-        own().unwrap_or_else(drawn)
+        own().unwrap_or_else(|| self.drawn(Mix::Swarm))
+    }
+
+    /// The same run, in a storm that has every kind of fault instead of those that its seed draws.
+    #[must_use]
+    pub fn with_every_fault(self) -> Self {
+        Self { plan: Some(self.drawn(Mix::Every)), ..self }
+    }
+
+    fn drawn(&self, mix: Mix) -> Plan {
+        let storm = self.scenario.limits().storm;
+        swarm::draw(self.seed, &self.scenario.topology(), storm, mix)
     }
 }
 

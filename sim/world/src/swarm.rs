@@ -37,8 +37,17 @@ const LONG_MS: (u64, u64) = (8_000, 16_000);
 /// For how long ordinary trouble lasts.
 const SHORT_MS: (u64, u64) = (200, 6_000);
 
+/// Which kinds of faults a storm has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mix {
+    /// Some, as the seed draws them.
+    Swarm,
+    /// All of them, each as often as in a swarm that has it.
+    Every,
+}
+
 /// Draws the plan of a storm of this length.
-pub fn draw(seed: u64, topology: &Topology, storm: Millis) -> Plan {
+pub fn draw(seed: u64, topology: &Topology, storm: Millis, mix: Mix) -> Plan {
     let cast = Cast::of(topology);
     let mut plan = Plan { lasts_ms: Some(storm.0), ..Plan::default() };
     if cast.all.is_empty() {
@@ -55,7 +64,7 @@ pub fn draw(seed: u64, topology: &Topology, storm: Millis) -> Plan {
     let mut times_of = |per_minute_max: u64| {
         let has_it = swarm.chance(KIND_PER_MILLION);
         let times = swarm.between(1, (per_minute_max * storm.0).div_ceil(60_000).max(1));
-        if has_it { times } else { 0 }
+        if has_it || mix == Mix::Every { times } else { 0 }
     };
     for (name, trouble) in TROUBLES {
         let times = times_of(TIMES_PER_MINUTE_MAX);
@@ -425,8 +434,20 @@ mod tests {
     }
 
     #[test]
+    fn a_storm_of_every_fault_has_every_kind_that_any_storm_has() {
+        let kinds = |seeds: std::ops::Range<u64>, mix| {
+            let plans = seeds.map(|seed| draw(seed, &topology(), Millis(60_000), mix));
+            let faults = plans.flat_map(|plan| plan.faults);
+            faults.map(|fault| fault.kind.name()).collect::<std::collections::BTreeSet<_>>()
+        };
+        let ever = kinds(0..200, Mix::Swarm);
+        assert!((0..5).all(|seed| kinds(seed..seed + 1, Mix::Every).is_superset(&ever)));
+        assert!((0..5).all(|seed| kinds(seed..seed + 1, Mix::Swarm).len() < ever.len()));
+    }
+
+    #[test]
     fn the_same_seed_draws_the_same_plan_and_another_seed_another() {
-        let draw = |seed| draw(seed, &topology(), Millis(60_000));
+        let draw = |seed| draw(seed, &topology(), Millis(60_000), Mix::Swarm);
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
     }
@@ -434,7 +455,7 @@ mod tests {
     #[test]
     fn every_plan_makes_sense_strikes_nobody_who_is_exempt_and_ends_with_the_storm() {
         for seed in 0..500 {
-            let plan = draw(seed, &topology(), Millis(60_000));
+            let plan = draw(seed, &topology(), Millis(60_000), Mix::Swarm);
             assert_eq!(plan.check(&topology().names()), Ok(()));
             assert!(plan.ends_ms() <= 60_000);
             assert_eq!(plan.storm_ms(), 60_000);
@@ -446,7 +467,7 @@ mod tests {
     #[test]
     fn a_few_hundred_seeds_draw_every_kind_but_the_lie() {
         let kinds: BTreeSet<&str> = (0..300)
-            .flat_map(|seed| draw(seed, &topology(), Millis(60_000)).faults)
+            .flat_map(|seed| draw(seed, &topology(), Millis(60_000), Mix::Swarm).faults)
             .map(|fault| fault.kind.name())
             .collect();
         assert_eq!(kinds.len(), 25, "{kinds:?}");
@@ -457,8 +478,9 @@ mod tests {
     fn a_world_without_servers_has_storms_too() {
         let nodes = vec![NodeSpec::client("c1"), NodeSpec::client("c2")];
         let topology = Topology { nodes, ..Topology::default() };
-        let faults = (0..20).map(|seed| draw(seed, &topology, Millis(60_000)).faults.len());
+        let faults =
+            (0..20).map(|seed| draw(seed, &topology, Millis(60_000), Mix::Swarm).faults.len());
         assert!(faults.sum::<usize>() > 20);
-        assert_eq!(draw(1, &Topology::default(), Millis(1)).faults, []);
+        assert_eq!(draw(1, &Topology::default(), Millis(1), Mix::Swarm).faults, []);
     }
 }

@@ -197,6 +197,9 @@ pub(crate) struct MuseumArguments {
     #[arg(long, value_name = "CAP", default_value = "1000",
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub seeds: u64,
+    /// Hunt in storms that have every kind of fault, instead of the kinds that each seed draws.
+    #[arg(long)]
+    pub all_faults: bool,
     /// How many times each defect is hunted, each time with other seeds.
     #[arg(long, value_name = "R", default_value = "20",
           value_parser = clap::value_parser!(u64).range(1..=1_000))]

@@ -15,6 +15,8 @@ pub(super) struct Board {
     pub bounds: Bounds,
     /// For how many seconds each first find was shrunk, if it was.
     pub shrink_seconds: Option<u64>,
+    /// Whether every storm had every kind of fault.
+    pub has_all_faults: bool,
     pub rows: Vec<Row>,
     pub sound: Vec<Sound>,
 }
@@ -205,6 +207,7 @@ impl Board {
         let all = json!({
             "repeats": self.bounds.repeats,
             "cap": self.bounds.seeds,
+            "all_faults": self.has_all_faults,
             "defects": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
             "sound": self.sound.iter().map(sound).collect::<Vec<_>>(),
             "found": self.rows.len() - self.missed().len(),
@@ -224,12 +227,13 @@ impl Board {
         let Bounds { repeats, seeds } = self.bounds;
         let shrink =
             self.shrink_seconds.map(|seconds| format!(" --shrink {seconds}s")).unwrap_or_default();
+        let all_faults = if self.has_all_faults { " --all-faults" } else { "" };
         writeln!(
             out,
             "# The museum of defects\n\n\
              Historical bugs that the laboratory can put back, and how many seeds it takes until a checker fires.\n\
              This page is made by\n\n\
-             ```sh\ncargo run --release -- museum --repeats {repeats} --seeds {seeds}{shrink} --markdown docs/museum.md\n```\n\n\
+             ```sh\ncargo run --release -- museum --repeats {repeats} --seeds {seeds}{all_faults}{shrink} --markdown docs/museum.md\n```\n\n\
              One attempt is one run with the defect planted. The attempts of a defect take its scenarios in turn,\n\
              each with seeds 1, 2, 3, ...; a hunt ends with the first violation or after {seeds} attempts, and the next\n\
              begins with the attempt after it. *Found* counts the hunts that a right checker ended, one whose property\n\

@@ -94,8 +94,8 @@ pub(super) fn right(defect: Defect) -> &'static [&'static str] {
 pub(super) fn account(defect: Defect) -> Option<&'static str> {
     match defect {
         Defect::NewLeaderEarlyInSnap => Some(
-            "It hides: the trees of these storms are small, so a snapshot is made in few steps, and hardly \
-             ever while writes change it. NEWLEADER is early then, but what it comes before is empty.",
+            "It hides: the entries that NEWLEADER comes before follow it within milliseconds. It does harm \
+             only if the leader is lost between the two, and the next one never had those entries.",
         ),
         Defect::JoinerLeads => Some(
             "It hides: where nothing else is wrong a connection to a dead process breaks at once in this \

@@ -22,6 +22,7 @@ use board::{Board, Row, Sound};
 use hunt::{Bounds, Hunts};
 use mailstorm_record::Settings;
 use mailstorm_shared::defect::Defect;
+use mailstorm_world::RunSpec;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -47,6 +48,7 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     }
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
     let bounds = Bounds { repeats: arguments.repeats, seeds: arguments.seeds };
+    let storms = Storms { has_all_faults: arguments.all_faults };
     let is_quiet = is_terminal(arguments.json.as_deref());
     let say = |line: &str| {
         if is_quiet {
@@ -60,24 +62,25 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     let mut board = Board {
         bounds,
         shrink_seconds: arguments.shrink.map(|budget| budget.as_secs()),
+        has_all_faults: arguments.all_faults,
         rows: Vec::new(),
         sound: Vec::new(),
     };
     let mut used: BTreeMap<&'static str, u64> = BTreeMap::new();
     for defect in wanted {
-        let mut row = hunt_one(defect, bounds, jobs)?;
+        let mut row = hunt_one(defect, bounds, jobs, storms)?;
         for (scenario, seed) in row.hunts.used() {
             let highest = used.entry(scenario).or_default();
             *highest = seed.max(*highest);
         }
         if let Some(budget) = arguments.shrink {
-            row.shrunk = shrink_first(&row, budget, jobs)?;
+            row.shrunk = shrink_first(&row, budget, jobs, storms)?;
         }
         say(&row.line())?;
         board.rows.push(row);
     }
     for (scenario, seeds) in used {
-        let sound = run_sound(scenario, seeds, jobs)?;
+        let sound = run_sound(scenario, seeds, jobs, storms)?;
         say(&sound.line())?;
         board.sound.push(sound);
     }
@@ -91,8 +94,21 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     Ok(board.exit_code())
 }
 
+/// Which storms defects are hunted in.
+#[derive(Clone, Copy)]
+struct Storms {
+    has_all_faults: bool,
+}
+
+impl Storms {
+    /// This run in such a storm.
+    fn of(self, spec: RunSpec) -> RunSpec {
+        if self.has_all_faults { spec.with_every_fault() } else { spec }
+    }
+}
+
 /// Hunts one defect as often as is asked for.
-fn hunt_one(defect: Defect, bounds: Bounds, jobs: usize) -> Result<Row, Failure> {
+fn hunt_one(defect: Defect, bounds: Bounds, jobs: usize, storms: Storms) -> Result<Row, Failure> {
     let names = exhibit::scenarios(defect);
     let scenarios = names
         .iter()
@@ -100,10 +116,7 @@ fn hunt_one(defect: Defect, bounds: Bounds, jobs: usize) -> Result<Row, Failure>
         .collect::<Result<Vec<_>, _>>()?;
     let specs = (0u64..).map(|attempt| {
         let (place, seed) = hunt::attempt(attempt, scenarios.len());
-        mailstorm_world::RunSpec {
-            defect: Some(defect),
-            ..mailstorm_world::RunSpec::new(scenarios[place].clone(), seed)
-        }
+        storms.of(RunSpec { defect: Some(defect), ..RunSpec::new(scenarios[place].clone(), seed) })
     });
     let began = now();
     let mut hunts = Hunts::new(names, exhibit::right(defect), bounds);
@@ -120,23 +133,30 @@ fn shrink_first(
     row: &Row,
     budget: Duration,
     jobs: usize,
+    storms: Storms,
 ) -> Result<Option<crate::shrink::Told>, Failure> {
     let Some(first) = row.hunts.first_find() else { return Ok(None) };
-    let wanted = Wanted {
+    let mut wanted = Wanted {
         scenario: find(first.scenario, None, &Settings::default())?,
         seed: first.seed,
         defect: Some(row.defect),
         plan: None,
         fingerprint: Some(first.fingerprint.clone()),
     };
+    wanted.plan = Some(storms.of(wanted.spec()).plan());
     let file = PathBuf::from("runs/museum").join(format!("{}.toml", row.defect.name()));
     Asked { wanted: &wanted, inbox: None, jobs, budget, file: &file }.shrink().map(Some)
 }
 
 /// Runs the sound build on the seeds that were used.
-fn run_sound(scenario: &'static str, seeds: u64, jobs: usize) -> Result<Sound, Failure> {
+fn run_sound(
+    scenario: &'static str,
+    seeds: u64,
+    jobs: usize,
+    storms: Storms,
+) -> Result<Sound, Failure> {
     let found = find(scenario, None, &Settings::default())?;
-    let specs = (1..=seeds).map(|seed| mailstorm_world::RunSpec::new(found.clone(), seed));
+    let specs = (1..=seeds).map(|seed| storms.of(RunSpec::new(found.clone(), seed)));
     let began = now();
     let mut sound = Sound { scenario, seeds, violations: Vec::new(), seconds: 0.0 };
     mailstorm_world::storm(specs, jobs, |run| {
