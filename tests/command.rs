@@ -246,7 +246,7 @@ fn a_full_disk_while_writing_results_is_an_error_of_one_line() {
     let folder = folder_with(&[]);
     let ended = run(folder.path(), &["storm", "ensemble-3", "--seeds", "1", "--json", "/dev/full"]);
     assert_eq!(ended.code, USAGE, "{ended:?}");
-    assert!(ended.out.contains("1 seeds: 1 pass"), "the summary was told: {ended:?}");
+    assert!(ended.out.contains("1 seed: 1 pass"), "the summary was told: {ended:?}");
     assert!(ended.err.contains("error: cannot write /dev/full"), "{ended:?}");
     assert!(folder.path().join("runs/summary.md").exists(), "the rest is written");
 }

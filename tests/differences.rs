@@ -220,7 +220,7 @@ fn a_second_process_that_fails_is_an_error_and_the_storm_is_not_lost() {
     let error = "error: cannot verify in a second process: it ended without an answer: error: cannot read \
                  the inbox /proc/self/cwd/in";
     assert!(ended.err.contains(error), "{ended:?}");
-    assert!(ended.out.contains("1 seeds: 1 pass"), "{ended:?}");
+    assert!(ended.out.contains("1 seed: 1 pass"), "{ended:?}");
 }
 
 #[test]

@@ -63,7 +63,8 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
         write_group(out, &s.again(group.first_seed), fingerprint, group)?;
     }
     let missed: Vec<_> = s.goals_missed().collect();
-    if !missed.is_empty() {
+    // What a violation cut short was not to come that far.
+    if !missed.is_empty() && s.violation == 0 {
         writeln!(
             out,
             "NOT REACHED  {}: the storms never came that far; run more seeds",
@@ -78,8 +79,9 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "{} seeds: {} pass, {} violation{} ({} distinct), {} unknown; reached {}/{}; {:.1} s, {}x real time",
+        "{} seed{}: {} pass, {} violation{} ({} distinct), {} unknown; reached {}/{}; {:.1} s, {}x real time",
         grouped(s.seeds),
+        if s.seeds == 1 { "" } else { "s" },
         grouped(s.pass),
         grouped(s.violation),
         if s.violation == 1 { "" } else { "s" },
@@ -112,7 +114,7 @@ fn write_group(
         let left = shrunk.faults;
         writeln!(
             out,
-            "  shrunk   mailstorm replay {}   ({} -> {left} faults)",
+            "  shrunk   mailstorm replay {}   (faults {} -> {left})",
             shrunk.again, group.faults
         )?;
         shrunk.story.iter().try_for_each(|line| writeln!(out, "           {line}"))?;

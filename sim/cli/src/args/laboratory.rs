@@ -59,7 +59,7 @@ pub(crate) struct StormArguments {
     /// How many seeds, from 1, or which: `200`, `7..7`, `1000..1999`.
     #[arg(long, value_name = "N|A..B", default_value_t = Seeds(DEFAULT_SEEDS))]
     pub seeds: Seeds,
-    /// Go on with further seeds until this much real time has passed: `90s`, `10m`, `2h`.
+    /// Go on with further seeds until each scenario has had this much real time: `90s`, `10m`, `2h`.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub time: Option<Duration>,
     /// Stop when so many seeds in a row came to nothing new: no state of the protocol, no goal and no kind
