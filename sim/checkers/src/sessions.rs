@@ -386,6 +386,9 @@ mod tests {
         // It parted with the leader and came back.
         let parted = one_session().heard(2, 7).looking(2).follows(2, 1, 1).after_ms(1_000);
         ends(parted).passes(Sessions::new());
+        // It has not noticed that the leader begins another reign, and serves the former one.
+        let stale = one_session().looking(1).leads(1, 2, z(1, 2)).heard(2, 7).after_ms(1_000);
+        ends(stale).passes(Sessions::new());
     }
 
     #[test]

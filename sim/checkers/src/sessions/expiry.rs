@@ -154,9 +154,11 @@ impl Expiry {
         }
         let (follower, leading) = (self.servers.get(by)?, self.servers.get(leader)?);
         let (followed, since_ns) = follower.follows?;
+        // In this reign: whoever has not noticed that a former one of the same leader is over reports to
+        // nobody.
         let is_settled = followed == leader
-            && since_ns <= heard_at
-            && leading.reign.as_ref()?.since_ns <= heard_at;
+            && leading.reign.as_ref()?.since_ns <= since_ns
+            && since_ns <= heard_at;
         let is_calm = follower.is_calm_since(heard_at) && leading.is_calm_since(heard_at);
         (is_settled && is_calm).then_some(REPORT_LAG_MS_MAX)
     }
