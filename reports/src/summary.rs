@@ -118,9 +118,7 @@ impl Summary {
     pub fn goals_missed(&self) -> impl Iterator<Item = &str> {
         self.reached.iter().filter(|(_, count)| **count == 0).map(|(goal, _)| goal.as_str())
     }
-}
 
-impl Summary {
     /// The kinds of faults that were injected over and over and never changed anything, in order, each with
     /// how often: as much a goal missed as one that was not reached.
     pub fn faults_in_vain(&self) -> impl Iterator<Item = (&str, u64)> {

@@ -10,6 +10,7 @@ pub mod case;
 mod cut;
 mod diff;
 pub mod event;
+pub mod fault;
 pub mod plan;
 pub mod run;
 pub mod settings;
@@ -17,7 +18,8 @@ pub mod verdict;
 
 pub use case::Case;
 pub use event::{Event, Happening, NodeName};
-pub use plan::{Fault, FaultKind, Plan, PlanError};
+pub use fault::{Fault, FaultKind};
+pub use plan::{Plan, PlanError};
 pub use run::{Coverage, FaultCount, InboxMark, Run, TraceHash};
 pub use settings::{Setting, SettingError, Settings};
 pub use verdict::{Verdict, Violation};

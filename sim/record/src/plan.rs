@@ -1,10 +1,10 @@
 //! Plans: lists of faults in virtual time, as data that people write, store, replay and cut down.
 //!
-//! Owns: the vocabulary of faults, their file format, and the errors for files that break it. Leaves:
-//! drawing a plan from a seed and carrying it out to `world`.
+//! Owns: the file format of plans, and the errors for files that break it. Leaves: the vocabulary of faults
+//! to `fault`; drawing a plan from a seed and carrying it out to `world`.
 //! Holds: `Plan::parse(plan.to_toml())` gives the same plan, and a plan that parsed names only nodes
 //! that exist and numbers that make sense.
-//! Start at [`Plan`]; every kind of fault is a variant of [`FaultKind`].
+//! Start at [`Plan`]; every kind of fault is a variant of [`FaultKind`](crate::FaultKind).
 //!
 //! ```toml
 //! lasts_ms = 60000
@@ -15,33 +15,10 @@
 //! kind.crash = { nodes = ["leader"] }
 //! ```
 
-use crate::NodeName;
+use crate::fault::PLAN_MS_MAX;
+use crate::{Fault, NodeName};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
-/// The name that stands, in a plan, for whichever server leads when the fault begins; while none does, for
-/// one that the fault's stream picks.
-pub const LEADER: &str = "leader";
-
-/// The latest virtual millisecond of a storm that a plan may come to: a day. Longer plans are typing errors.
-pub const PLAN_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
-
-/// The most that a clock may drift, in parts per million either way: half its speed.
-pub const DRIFT_PPM_MAX: i32 = 500_000;
-
-/// The most KiB per second that a slow link may have left: more is no slow link.
-const KIB_PER_SECOND_MAX: u64 = 100_000_000;
-
-/// The most connections that strangers may open to one address: each is memory of the laboratory.
-const CONNECTIONS_MAX: u64 = 10_000;
-
-/// The most sectors that may rot at once, more than any disk here has.
-const SECTORS_MAX: u64 = 100_000;
-
-/// The most times as long that a slow disk may take.
-const FACTOR_MAX: u64 = 100_000;
 
 /// What is to go wrong, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,330 +34,6 @@ pub struct Plan {
     /// The faults, in any order.
     #[serde(default)]
     pub faults: Vec<Fault>,
-}
-
-/// One fault, in virtual time since the storm began.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// When it begins.
-    pub at_ms: u64,
-    /// For how long it lasts. Faults that happen at once ignore it.
-    #[serde(default)]
-    pub lasts_ms: u64,
-    /// What happens.
-    pub kind: FaultKind,
-}
-
-/// What a fault does. Wherever nodes are listed, `leader` stands for the server that leads when the
-/// fault begins.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum FaultKind {
-    /// Nodes on different sides do not hear each other. A node on no side hears everybody.
-    Partition {
-        /// The sides, each a list of nodes.
-        sides: Vec<Vec<NodeName>>,
-    },
-    /// Two halves that only hear each other's middle: `left` and `right` are apart, both hear the rest.
-    Bridge {
-        /// One side.
-        left: Vec<NodeName>,
-        /// The other side.
-        right: Vec<NodeName>,
-    },
-    /// Every node of the ring hears only its two neighbours in it (and whoever is not in the ring).
-    Ring {
-        /// The ring, in order.
-        nodes: Vec<NodeName>,
-    },
-    /// `to` hears nothing of `from`; the other direction works.
-    OneWay {
-        /// Who is not heard.
-        from: Vec<NodeName>,
-        /// Who does not hear.
-        to: Vec<NodeName>,
-    },
-    /// Each of these nodes is cut off from every other node.
-    Isolate {
-        /// Which.
-        nodes: Vec<NodeName>,
-    },
-    /// Isolation that comes and goes.
-    Flap {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-        /// For how long they are cut off each time.
-        down_ms: u64,
-        /// For how long they are heard in between.
-        up_ms: u64,
-    },
-    /// Everything to and from these nodes takes longer.
-    Slow {
-        /// Which.
-        nodes: Vec<NodeName>,
-        /// How much longer, at the most.
-        delay_ms: u64,
-        /// The bandwidth that is left to each direction of each link, in KiB per second; 0 leaves it.
-        #[serde(default)]
-        kib_per_second: u64,
-    },
-    /// Bytes between these servers and other servers change on the way. Only links that checksum their
-    /// messages are touched: the servers' own.
-    Corrupt {
-        /// Which servers.
-        nodes: Vec<NodeName>,
-        /// How many of a million messages are changed.
-        per_million: u32,
-    },
-    /// Every connection of these nodes breaks, at once and then again and again.
-    Reset {
-        /// Which.
-        nodes: Vec<NodeName>,
-        /// How often, while the fault lasts; 0 for only once.
-        #[serde(default)]
-        every_ms: u64,
-    },
-    /// Strangers open connections to every address these nodes listen on, say something senseless and
-    /// stay.
-    Flood {
-        /// Which.
-        nodes: Vec<NodeName>,
-        /// How many connections to each address.
-        connections: u32,
-    },
-    /// These nodes are cut off from all servers: with a length above the session timeout it ends their
-    /// sessions.
-    KillSessions {
-        /// Which; workers and clients.
-        nodes: Vec<NodeName>,
-    },
-    /// The processes die at the beginning and are started again at the end. Their machines stay up, so
-    /// that peers are told. What was not synced is kept, lost or torn, as the disk's stream decides.
-    Crash {
-        /// Which.
-        nodes: Vec<NodeName>,
-    },
-    /// The processes die again and again.
-    CrashLoop {
-        /// Which.
-        nodes: Vec<NodeName>,
-        /// For how long they live each time.
-        up_ms: u64,
-        /// For how long they are down each time.
-        down_ms: u64,
-    },
-    /// The machines lose power at the beginning, silently, and have it again at the end.
-    PowerCut {
-        /// Which.
-        nodes: Vec<NodeName>,
-    },
-    /// The processes stop, and wake with their memory and their beliefs intact.
-    Pause {
-        /// Which.
-        nodes: Vec<NodeName>,
-    },
-    /// Both clocks run at another speed.
-    Drift {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-        /// How much faster, in parts per million; negative for slower.
-        ppm: i32,
-    },
-    /// The wall clock jumps, and jumps back at the end.
-    Jump {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-        /// By how much; negative for back.
-        by_ms: i64,
-    },
-    /// The disk answers nothing.
-    DiskStall {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-    },
-    /// The disk takes longer for everything.
-    DiskSlow {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-        /// How many times as long.
-        factor: u32,
-    },
-    /// The disk has no room for anything new.
-    DiskFull {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-    },
-    /// Syncs fail.
-    SyncFails {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-    },
-    /// Syncs say they are done and are not. Only a plan that lifts the atlas may ask for it.
-    SyncLies {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-    },
-    /// The processes die in the middle of a write: every unsynced sector is torn. Started again at the
-    /// end.
-    TornWrites {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-    },
-    /// The processes die, and what their disks held for some time has changed when they are started
-    /// again at the end.
-    BitRot {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-        /// How many sectors change.
-        sectors: u32,
-    },
-    /// The processes die, and a sector turns out to have been written over another one.
-    MisdirectedWrite {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-    },
-    /// The machines die, and have new, empty disks when they are started again at the end.
-    DiskLost {
-        /// Which nodes.
-        nodes: Vec<NodeName>,
-    },
-}
-
-impl FaultKind {
-    /// Every kind as plans spell it.
-    pub const NAMES: [&str; 26] = [
-        "partition",
-        "bridge",
-        "ring",
-        "one_way",
-        "isolate",
-        "flap",
-        "slow",
-        "corrupt",
-        "reset",
-        "flood",
-        "kill_sessions",
-        "crash",
-        "crash_loop",
-        "power_cut",
-        "pause",
-        "drift",
-        "jump",
-        "disk_stall",
-        "disk_slow",
-        "disk_full",
-        "sync_fails",
-        "sync_lies",
-        "torn_writes",
-        "bit_rot",
-        "misdirected_write",
-        "disk_lost",
-    ];
-
-    /// The kind as plans spell it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Partition { .. } => "partition",
-            Self::Bridge { .. } => "bridge",
-            Self::Ring { .. } => "ring",
-            Self::OneWay { .. } => "one_way",
-            Self::Isolate { .. } => "isolate",
-            Self::Flap { .. } => "flap",
-            Self::Slow { .. } => "slow",
-            Self::Corrupt { .. } => "corrupt",
-            Self::Reset { .. } => "reset",
-            Self::Flood { .. } => "flood",
-            Self::KillSessions { .. } => "kill_sessions",
-            Self::Crash { .. } => "crash",
-            Self::CrashLoop { .. } => "crash_loop",
-            Self::PowerCut { .. } => "power_cut",
-            Self::Pause { .. } => "pause",
-            Self::Drift { .. } => "drift",
-            Self::Jump { .. } => "jump",
-            Self::DiskStall { .. } => "disk_stall",
-            Self::DiskSlow { .. } => "disk_slow",
-            Self::DiskFull { .. } => "disk_full",
-            Self::SyncFails { .. } => "sync_fails",
-            Self::SyncLies { .. } => "sync_lies",
-            Self::TornWrites { .. } => "torn_writes",
-            Self::BitRot { .. } => "bit_rot",
-            Self::MisdirectedWrite { .. } => "misdirected_write",
-            Self::DiskLost { .. } => "disk_lost",
-        }
-    }
-
-    /// The kind as figures group it: the name, with `leader_` before it when the leader is aimed at.
-    pub fn label(&self) -> Cow<'static, str> {
-        let aimed = self.node_lists().iter().flat_map(|list| list.iter()).any(|n| &*n.0 == LEADER);
-        if aimed { format!("leader_{}", self.name()).into() } else { self.name().into() }
-    }
-
-    /// Every list of nodes in it.
-    pub fn node_lists(&self) -> Vec<&Vec<NodeName>> {
-        match self {
-            Self::Partition { sides } => sides.iter().collect(),
-            Self::Bridge { left, right } => vec![left, right],
-            Self::OneWay { from, to } => vec![from, to],
-            Self::Ring { nodes }
-            | Self::Isolate { nodes }
-            | Self::Flap { nodes, .. }
-            | Self::Slow { nodes, .. }
-            | Self::Corrupt { nodes, .. }
-            | Self::Reset { nodes, .. }
-            | Self::Flood { nodes, .. }
-            | Self::KillSessions { nodes }
-            | Self::Crash { nodes }
-            | Self::CrashLoop { nodes, .. }
-            | Self::PowerCut { nodes }
-            | Self::Pause { nodes }
-            | Self::Drift { nodes, .. }
-            | Self::Jump { nodes, .. }
-            | Self::DiskStall { nodes }
-            | Self::DiskSlow { nodes, .. }
-            | Self::DiskFull { nodes }
-            | Self::SyncFails { nodes }
-            | Self::SyncLies { nodes }
-            | Self::TornWrites { nodes }
-            | Self::BitRot { nodes, .. }
-            | Self::MisdirectedWrite { nodes }
-            | Self::DiskLost { nodes } => vec![nodes],
-        }
-    }
-}
-
-impl FaultKind {
-    /// Every list of nodes in it, to be changed; in the order of [`FaultKind::node_lists`].
-    pub fn node_lists_mut(&mut self) -> Vec<&mut Vec<NodeName>> {
-        match self {
-            Self::Partition { sides } => sides.iter_mut().collect(),
-            Self::Bridge { left, right } => vec![left, right],
-            Self::OneWay { from, to } => vec![from, to],
-            Self::Ring { nodes }
-            | Self::Isolate { nodes }
-            | Self::Flap { nodes, .. }
-            | Self::Slow { nodes, .. }
-            | Self::Corrupt { nodes, .. }
-            | Self::Reset { nodes, .. }
-            | Self::Flood { nodes, .. }
-            | Self::KillSessions { nodes }
-            | Self::Crash { nodes }
-            | Self::CrashLoop { nodes, .. }
-            | Self::PowerCut { nodes }
-            | Self::Pause { nodes }
-            | Self::Drift { nodes, .. }
-            | Self::Jump { nodes, .. }
-            | Self::DiskStall { nodes }
-            | Self::DiskSlow { nodes, .. }
-            | Self::DiskFull { nodes }
-            | Self::SyncFails { nodes }
-            | Self::SyncLies { nodes }
-            | Self::TornWrites { nodes }
-            | Self::BitRot { nodes, .. }
-            | Self::MisdirectedWrite { nodes }
-            | Self::DiskLost { nodes } => vec![nodes],
-        }
-    }
 }
 
 /// Why a plan file cannot be used.
@@ -524,89 +177,13 @@ impl Plan {
     }
 }
 
-impl Fault {
-    /// What is wrong with the fault among these nodes, and what was expected.
-    fn check(&self, nodes: &[NodeName], lifts_atlas: bool) -> Result<(), String> {
-        let name = self.kind.name();
-        if self.at_ms.saturating_add(self.lasts_ms) > PLAN_MS_MAX {
-            return Err(format!(
-                "`{name}`: at_ms and lasts_ms together must be at most {PLAN_MS_MAX}, a day"
-            ));
-        }
-        for list in self.kind.node_lists() {
-            if list.is_empty() {
-                return Err(format!("`{name}` needs at least one node in each of its lists"));
-            }
-            for node in list {
-                if &*node.0 != LEADER && !nodes.contains(node) {
-                    let known: Vec<&str> = nodes.iter().map(|n| &*n.0).collect();
-                    return Err(format!(
-                        "`{name}` names node `{node}`, which does not exist; expected `{LEADER}` or one of {}",
-                        known.join(", ")
-                    ));
-                }
-            }
-        }
-        let apart = |lists: &[&Vec<NodeName>]| {
-            let mut seen = BTreeSet::new();
-            match lists.iter().flat_map(|list| list.iter()).find(|node| !seen.insert(*node)) {
-                Some(node) => Err(format!("`{name}` names node `{node}` twice; expected once")),
-                None => Ok(()),
-            }
-        };
-        let within = |what: &str, number: u64, min: u64, max: u64| {
-            if (min..=max).contains(&number) {
-                return Ok(());
-            }
-            Err(format!("`{name}`: {what} must lie within {min} and {max}"))
-        };
-        match &self.kind {
-            FaultKind::Partition { sides } => {
-                if sides.len() < 2 {
-                    return Err(format!("`{name}` needs at least two sides"));
-                }
-                apart(&sides.iter().collect::<Vec<_>>())
-            }
-            FaultKind::Bridge { left, right } => apart(&[left, right]),
-            FaultKind::OneWay { from, to } => apart(&[from, to]),
-            FaultKind::Ring { nodes } => apart(&[nodes]),
-            FaultKind::Flap { down_ms, up_ms, .. }
-            | FaultKind::CrashLoop { down_ms, up_ms, .. } => {
-                within("down_ms", *down_ms, 1, PLAN_MS_MAX)?;
-                within("up_ms", *up_ms, 1, PLAN_MS_MAX)
-            }
-            FaultKind::Slow { delay_ms, kib_per_second, .. } => {
-                within("delay_ms", *delay_ms, 0, PLAN_MS_MAX)?;
-                within("kib_per_second", *kib_per_second, 0, KIB_PER_SECOND_MAX)
-            }
-            FaultKind::Reset { every_ms, .. } => within("every_ms", *every_ms, 0, PLAN_MS_MAX),
-            FaultKind::Corrupt { per_million, .. } => {
-                within("per_million", (*per_million).into(), 0, 1_000_000)
-            }
-            FaultKind::Flood { connections, .. } => {
-                within("connections", (*connections).into(), 1, CONNECTIONS_MAX)
-            }
-            FaultKind::Drift { ppm, .. } if ppm.unsigned_abs() > DRIFT_PPM_MAX.unsigned_abs() => {
-                Err(format!("`{name}`: ppm must lie within -{DRIFT_PPM_MAX} and {DRIFT_PPM_MAX}"))
-            }
-            FaultKind::Jump { by_ms, .. } if by_ms.unsigned_abs() > PLAN_MS_MAX => Err(format!(
-                "`{name}`: by_ms must lie within -{PLAN_MS_MAX} and {PLAN_MS_MAX}, a day"
-            )),
-            FaultKind::DiskSlow { factor, .. } => within("factor", (*factor).into(), 1, FACTOR_MAX),
-            FaultKind::BitRot { sectors, .. } => {
-                within("sectors", (*sectors).into(), 1, SECTORS_MAX)
-            }
-            FaultKind::SyncLies { .. } if !lifts_atlas => Err(format!(
-                "`{name}` loses acknowledged writes whatever the servers do; expected `lifts_atlas = true` in the plan"
-            )),
-            _ => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::{
+        CONNECTIONS_MAX, DRIFT_PPM_MAX, FACTOR_MAX, FaultKind, KIB_PER_SECOND_MAX, LEADER,
+        SECTORS_MAX,
+    };
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -807,7 +384,10 @@ mod tests {
         }
 
         #[test]
-        fn every_kind_is_listed(kind in some_kind()) {
+        fn a_kind_is_called_as_its_file_spells_it(kind in some_kind()) {
+            let written = toml::Value::try_from(&kind).expect("plain data");
+            let key = written.as_table().and_then(|table| table.keys().next());
+            prop_assert_eq!(key.map(String::as_str), Some(kind.name()));
             prop_assert!(FaultKind::NAMES.contains(&kind.name()));
         }
 

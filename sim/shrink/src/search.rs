@@ -174,7 +174,7 @@ impl Search<'_> {
         }
         let nodes = (self.field.nodes)(&case.settings);
         let is_there =
-            |node: &NodeName| &*node.0 == mailstorm_record::plan::LEADER || nodes.contains(node);
+            |node: &NodeName| &*node.0 == mailstorm_record::fault::LEADER || nodes.contains(node);
         for fault in &mut case.plan.faults {
             fault.kind.node_lists_mut().into_iter().for_each(|list| list.retain(is_there));
         }

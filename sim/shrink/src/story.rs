@@ -2,7 +2,7 @@
 //!
 //! Start at [`story`].
 
-use mailstorm_record::plan::LEADER;
+use mailstorm_record::fault::LEADER;
 use mailstorm_record::{Fault, FaultKind, Happening, NodeName, Run};
 use mailstorm_shared::Observation;
 

@@ -7,7 +7,8 @@
 //! in every run of a scenario on one inbox. Whatever is seen here is told by servers: no judgement rests on it.
 //! Start at [`CoverageMap::observe`].
 
-use mailstorm_record::{Coverage, Event, FaultKind, Happening, NodeName};
+use mailstorm_checkers::servers::server_on;
+use mailstorm_record::{Coverage, Event, FaultKind, Happening};
 use mailstorm_shared::{Epoch, Observation, ServerId, Zxid};
 
 const ROLE_BITS: u32 = 3;
@@ -75,7 +76,8 @@ struct FaultSeen {
     index: usize,
     /// From 1; 0 stands for no fault.
     kind: u32,
-    nodes: Vec<NodeName>,
+    /// The servers that it strikes.
+    servers: Vec<ServerId>,
 }
 
 impl Default for CoverageMap {
@@ -96,19 +98,20 @@ impl CoverageMap {
         match &event.happening {
             Happening::Observed { observation } => self.told(observation),
             Happening::Crashed { .. } => {
-                let server = event.node.as_ref().and_then(server_on);
+                let server = server_on(event.node.as_ref());
                 server.into_iter().for_each(|server| self.becomes(server, Role::Down));
             }
             Happening::DiskDamaged => {
                 // Whatever it had promised, it may have forgotten.
-                let server = event.node.as_ref().and_then(server_on);
+                let server = server_on(event.node.as_ref());
                 server.into_iter().for_each(|s| self.server(s).accepted = Epoch::default());
             }
             Happening::FaultBegan { index, kind, nodes } => {
                 let name = kind.strip_prefix("leader_").unwrap_or(kind);
                 let place = FaultKind::NAMES.iter().position(|known| *known == name);
                 let kind = place.expect("every kind is listed") as u32 + 1;
-                self.faults.push(FaultSeen { index: *index, kind, nodes: nodes.clone() });
+                let servers = nodes.iter().filter_map(|node| server_on(Some(node))).collect();
+                self.faults.push(FaultSeen { index: *index, kind, servers });
                 self.note_all();
             }
             Happening::FaultEnded { index } => {
@@ -169,9 +172,14 @@ impl CoverageMap {
 
     /// The run's states, ascending. `goals` says of each of the run's goals whether it was reached.
     pub(crate) fn states(&self, goals: impl Iterator<Item = bool>) -> Coverage {
-        let is_seen = |state: &u32| self.seen[*state as usize / 64] >> (state % 64) & 1 == 1;
+        // Few of very many: words without any are passed over.
+        let in_word = |(place, word): (usize, &u64)| {
+            let word = *word;
+            let bits = if word == 0 { 0..0 } else { 0..64 };
+            bits.filter(move |bit| word >> bit & 1 == 1).map(move |bit| place as u32 * 64 + bit)
+        };
         let goals = (STATES..).zip(goals).filter(|(_, reached)| *reached).map(|(goal, _)| goal);
-        Coverage((0..STATES).filter(is_seen).chain(goals).collect())
+        Coverage(self.seen.iter().enumerate().flat_map(in_word).chain(goals).collect())
     }
 
     fn server(&mut self, server: ServerId) -> &mut Server {
@@ -221,7 +229,7 @@ impl CoverageMap {
             self.seen[state as usize / 64] |= 1 << (state % 64);
         }
         for fault in &self.faults {
-            let is_aimed = fault.nodes.iter().any(|node| server_on(node) == Some(server));
+            let is_aimed = fault.servers.contains(&server);
             let state = state | u32::from(is_aimed) << place | fault.kind << (place + AIMED_BITS);
             self.seen[state as usize / 64] |= 1 << (state % 64);
         }
@@ -253,14 +261,10 @@ impl CoverageMap {
     }
 }
 
-/// The server that runs on a node: node `s3` is server 3's, as nodes are named in records.
-fn server_on(node: &NodeName) -> Option<ServerId> {
-    ServerId::new(node.0.strip_prefix('s')?.parse().ok()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mailstorm_record::NodeName;
 
     fn server(number: u8) -> ServerId {
         ServerId::new(number).expect("not 0")

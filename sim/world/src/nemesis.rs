@@ -22,7 +22,7 @@ use crate::slab::Id;
 use crate::stream::Stream;
 use crate::world::{World, WorldRef};
 use madsim::runtime::Handle;
-use mailstorm_record::plan::LEADER;
+use mailstorm_record::fault::LEADER;
 use mailstorm_record::{Fault, FaultKind, Happening, NodeName};
 use mailstorm_shared::StateHasher;
 use mailstorm_shared::quorum::tolerated_failures;
