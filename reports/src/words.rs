@@ -86,6 +86,7 @@ fn observed_kind(observation: &Observation) -> &'static str {
         Observation::SinkRefused { .. } => "sink_refused",
         Observation::MasterBelieves { .. } => "master_believes",
         Observation::MasterResigns { .. } => "master_resigns",
+        Observation::Measured { .. } => "measured",
         Observation::Milestone { .. } => "milestone",
     }
 }
@@ -158,6 +159,7 @@ fn observed(observation: &Observation) -> String {
         Observation::MasterResigns { candidate, token } => {
             format!("{candidate} knows that it is no longer master, token {token}")
         }
+        Observation::Measured { name, value } => format!("has {name} {value}"),
         Observation::Milestone { name } => format!("milestone {name}"),
     }
 }

@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod damaged;
 mod ensemble;
+pub mod lessons;
 mod mail_claims;
 mod nodes;
 mod scale;
@@ -16,7 +17,7 @@ use mailstorm_mail::inbox::Inbox;
 use mailstorm_world::Scenario;
 use std::sync::Arc;
 
-/// Every scenario, in the order in which to read them. `inbox` replaces the embedded one.
+/// Every storm, in the order in which to read them; lessons are in [`lessons`]. `inbox` replaces the embedded one.
 pub fn all(inbox: Option<&Inbox>) -> Vec<Arc<dyn Scenario>> {
     vec![
         Arc::new(MailClaims::new(inbox.cloned())),
@@ -25,7 +26,8 @@ pub fn all(inbox: Option<&Inbox>) -> Vec<Arc<dyn Scenario>> {
     ]
 }
 
-/// The scenario of this name.
+/// The scenario of this name: a storm, or a design of a lesson ([`lessons::find`]).
 pub fn find(name: &str, inbox: Option<&Inbox>) -> Option<Arc<dyn Scenario>> {
-    all(inbox).into_iter().find(|scenario| scenario.name() == name)
+    let storm = all(inbox).into_iter().find(|scenario| scenario.name() == name);
+    storm.or_else(|| lessons::find(name))
 }

@@ -4,8 +4,8 @@
 //! Holds: with the defaults, a scenario is what it is without any settings.
 
 use mailstorm_record::{Setting, Settings};
-use mailstorm_world::Topology;
 use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
+use mailstorm_world::{NodeSpec, Topology};
 use std::ops::RangeInclusive;
 
 /// The most servers that vote; client numbers and plans are made for one digit.
@@ -18,13 +18,15 @@ pub(crate) struct Scale(Vec<Setting>);
 impl Scale {
     /// The settings of every scenario on an ensemble of so many voters.
     pub(crate) fn of_ensemble(servers: u64) -> Self {
-        Self(vec![
-            Setting::count("servers", "servers that vote", servers, 1..=SERVERS_MAX),
-            Setting::plain(
-                "plain_latencies",
-                "1: every message and every sync takes the same time",
-            ),
-        ])
+        let mut scale = Self::of_programs();
+        scale.0.insert(0, Setting::count("servers", "servers that vote", servers, 1..=SERVERS_MAX));
+        scale
+    }
+
+    /// The settings of every scenario.
+    pub(crate) fn of_programs() -> Self {
+        let about = "1: every message and every sync takes the same time";
+        Self(vec![Setting::plain("plain_latencies", about)])
     }
 
     /// One more of them.
@@ -58,9 +60,19 @@ impl Scale {
     }
 
     /// The machines of a scenario, with latencies as they are set.
-    pub(crate) fn topology(&self, nodes: Vec<mailstorm_world::NodeSpec>) -> Topology {
+    pub(crate) fn topology(&self, nodes: Vec<NodeSpec>) -> Topology {
+        self.topology_at(nodes, NetworkSpeed::default(), DiskSpeed::default())
+    }
+
+    /// The same with these speeds, unless latencies are plain.
+    pub(crate) fn topology_at(
+        &self,
+        nodes: Vec<NodeSpec>,
+        network: NetworkSpeed,
+        disk: DiskSpeed,
+    ) -> Topology {
         if self.get("plain_latencies") == 0 {
-            return Topology { nodes, ..Topology::default() };
+            return Topology { nodes, network, disk };
         }
         Topology { nodes, network: NetworkSpeed::PLAIN, disk: DiskSpeed::PLAIN }
     }

@@ -67,7 +67,7 @@ impl Interests {
     pub const CONNECTIONS: Self = Self(1 << 6);
     /// Watch events delivered.
     pub const WATCH_EVENTS: Self = Self(1 << 7);
-    /// Mails attempted, accepted and refused; masters; milestones.
+    /// Mails attempted, accepted and refused; masters; what applications measure; milestones.
     pub const MAIL: Self = Self(1 << 8);
     /// Processes started, crashed, paused, resumed; disks damaged, writes lost.
     pub const PROCESSES: Self = Self(1 << 9);
@@ -126,6 +126,7 @@ impl Interests {
             | Observation::SinkRefused { .. }
             | Observation::MasterBelieves { .. }
             | Observation::MasterResigns { .. }
+            | Observation::Measured { .. }
             | Observation::Milestone { .. } => Self::MAIL,
         }
     }

@@ -34,6 +34,8 @@ const ATTEMPTS_MAX: u32 = 3;
 #[derive(Clone, Debug)]
 pub struct ExactlyOnce {
     mails: BTreeMap<Arc<str>, Mail>,
+    /// Whether it is asked how the sink came by a result.
+    judges_attempts: bool,
 }
 
 /// What is known of one mail.
@@ -96,13 +98,37 @@ impl Mail {
         Err(Wrong::new("attempt_miscounted", detail))
     }
 
-    fn accept(&mut self, worker: &Arc<str>, token: u64, verdict: &Arc<str>) -> Result<(), Wrong> {
+    /// A result is accepted, the first and the right one, however the sink came by it.
+    fn accept_once(
+        &mut self,
+        worker: &Arc<str>,
+        token: u64,
+        verdict: &Arc<str>,
+    ) -> Result<(), Wrong> {
+        self.expect_none(worker, token)?;
+        self.expect_right(verdict)
+    }
+
+    fn expect_none(&mut self, worker: &Arc<str>, token: u64) -> Result<(), Wrong> {
         if let Some((first, _)) = &self.accepted {
             let other = Some(Arc::clone(first));
             let detail = format!("after it had accepted it from {first}");
             return Err(Wrong { kind: "doubled", other, detail });
         }
         self.accepted = Some((Arc::clone(worker), token));
+        Ok(())
+    }
+
+    fn expect_right(&self, verdict: &Arc<str>) -> Result<(), Wrong> {
+        if *verdict == self.right_verdict {
+            return Ok(());
+        }
+        let detail = format!("as {verdict}, but the right verdict is {}", self.right_verdict);
+        Err(Wrong::new("wrong_verdict", detail))
+    }
+
+    fn accept(&mut self, worker: &Arc<str>, token: u64, verdict: &Arc<str>) -> Result<(), Wrong> {
+        self.expect_none(worker, token)?;
         if &**verdict == "poison" {
             let attempts = self.attempted_before(token);
             if attempts == ATTEMPTS_MAX && !self.attempts.contains_key(&token) {
@@ -111,10 +137,7 @@ impl Mail {
             let detail = format!("as poison after {attempts} attempts instead of {ATTEMPTS_MAX}");
             return Err(Wrong::new("set_aside_early", detail));
         }
-        if *verdict != self.right_verdict {
-            let detail = format!("as {verdict}, but the right verdict is {}", self.right_verdict);
-            return Err(Wrong::new("wrong_verdict", detail));
-        }
+        self.expect_right(verdict)?;
         match self.attempts.get(&token) {
             Some((_, attempted)) if attempted == worker => Ok(()),
             _ => {
@@ -131,7 +154,14 @@ impl ExactlyOnce {
     pub fn new(mails: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Self {
         let expect =
             |right_verdict| Mail { right_verdict, attempts: BTreeMap::new(), accepted: None };
-        Self { mails: mails.into_iter().map(|(id, verdict)| (id, expect(verdict))).collect() }
+        let mails = mails.into_iter().map(|(id, verdict)| (id, expect(verdict))).collect();
+        Self { mails, judges_attempts: true }
+    }
+
+    /// Expects one result for each of these mails, with this verdict, and asks nothing else: for designs
+    /// that count no attempts.
+    pub fn at_the_sink(mails: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Self {
+        Self { judges_attempts: false, ..Self::new(mails) }
     }
 }
 
@@ -148,6 +178,7 @@ impl Checker for ExactlyOnce {
         let Happening::Observed { observation } = &event.happening else { return Ok(()) };
         let invented = || Err(Wrong::new("invented", "but no such mail was in the inbox".into()));
         let (worker, told, result) = match observation {
+            Observation::MailAttempted { .. } if !self.judges_attempts => return Ok(()),
             Observation::MailAttempted { worker, mail: id, token, attempt } => {
                 let mail = self.mails.get_mut(id);
                 let result = mail.map_or_else(invented, |m| m.attempted(worker, *token, *attempt));
@@ -155,7 +186,8 @@ impl Checker for ExactlyOnce {
             }
             Observation::SinkAccepted { mail: id, worker, token, verdict, .. } => {
                 let mail = self.mails.get_mut(id);
-                let result = mail.map_or_else(invented, |m| m.accept(worker, *token, verdict));
+                let accept = if self.judges_attempts { Mail::accept } else { Mail::accept_once };
+                let result = mail.map_or_else(invented, |m| accept(m, worker, *token, verdict));
                 (worker, format!("the sink accepted {id} from {worker}"), result)
             }
             _ => return Ok(()),
@@ -298,6 +330,17 @@ mod tests {
         // A predecessor that wakes up late does no harm: it cannot note the attempt.
         let late = History::new().processed("m-1", "w2", 2).attempted("m-1", "w1", 1, 1);
         late.passes(one_mail());
+    }
+
+    #[test]
+    fn at_the_sink_alone_nobody_asks_how_it_came_by_a_result() {
+        let sink = || ExactlyOnce::at_the_sink(mails(&["m-1"]));
+        let done = || tried(5).accepted("m-1", "w9", 77);
+        done().passes(sink());
+        done().accepted("m-1", "w9", 78).violates(sink(), "doubled");
+        done().accepted("m-2", "w9", 78).violates(sink(), "invented");
+        tried(1).accepted_as("m-1", "w1", 1, "poison").violates(sink(), "wrong_verdict");
+        tried(1).violates(sink(), "lost");
     }
 
     #[test]

@@ -408,6 +408,11 @@ impl History {
         self.push(Some(candidate.into()), Happening::Observed { observation })
     }
 
+    pub(crate) fn measured(self, name: &str, value: u64) -> Self {
+        let observation = Observation::Measured { name: name.into(), value };
+        self.push(None, Happening::Observed { observation })
+    }
+
     pub(crate) fn milestone(self, name: &str) -> Self {
         self.push(
             None,

@@ -11,6 +11,7 @@
 //! - what clients see: [`answers`], [`real_time`], [`linearizable`], [`session_order`],
 //!   [`watches`];
 //! - the mail: [`exactly_once`];
+//! - what a lesson bounds: [`live`], [`bound`];
 //! - whether a sweep saw what it was made for: [`reached`].
 //!
 //! Panics, dead ends ("nothing can ever happen again") and blown bounds are not judged here: they are
@@ -26,9 +27,11 @@ mod server_log;
 mod znodes;
 
 pub mod answers;
+pub mod bound;
 pub mod convergence;
 pub mod exactly_once;
 pub mod linearizable;
+pub mod live;
 pub mod quorum;
 pub mod reached;
 pub mod real_time;
@@ -41,11 +44,13 @@ pub mod watches;
 mod history;
 
 pub use answers::Answers;
+pub use bound::Bound;
 pub use checker::{Checker, Interests};
 pub use convergence::{Convergence, Service};
 pub use exactly_once::ExactlyOnce;
 pub use figure::Figure;
 pub use linearizable::Linearizable;
+pub use live::Live;
 pub use quorum::Quorum;
 pub use reached::{Goal, Reached};
 pub use real_time::RealTime;

@@ -15,8 +15,8 @@
 //! kind.crash = { nodes = ["leader"] }
 //! ```
 
-use crate::fault::PLAN_MS_MAX;
-use crate::{Fault, NodeName};
+use crate::fault::{LEADER, PLAN_MS_MAX};
+use crate::{Fault, FaultKind, NodeName};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +108,26 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Reads a plan for other nodes than it was written for: whoever is not among these is left out of the
+    /// faults, and what makes no sense then is no fault.
+    ///
+    /// # Errors
+    /// What is wrong with it as TOML.
+    pub fn among(text: &str, nodes: &[NodeName]) -> Result<Self, toml::de::Error> {
+        let mut plan: Self = toml::from_str(text)?;
+        for fault in &mut plan.faults {
+            for list in fault.kind.node_lists_mut() {
+                list.retain(|node| nodes.contains(node) || *node.0 == *LEADER);
+            }
+            if let FaultKind::Partition { sides } = &mut fault.kind {
+                sides.retain(|side| !side.is_empty());
+            }
+        }
+        let lifts_atlas = plan.lifts_atlas;
+        plan.faults.retain(|fault| fault.check(nodes, lifts_atlas).is_ok());
+        Ok(plan)
+    }
+
     /// Whether the plan makes sense among these nodes, as [`Plan::parse`] demands it of files.
     ///
     /// # Errors
@@ -181,14 +201,41 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::fault::{
-        CONNECTIONS_MAX, DRIFT_PPM_MAX, FACTOR_MAX, FaultKind, KIB_PER_SECOND_MAX, LEADER,
-        SECTORS_MAX,
+        CONNECTIONS_MAX, DRIFT_PPM_MAX, FACTOR_MAX, KIB_PER_SECOND_MAX, SECTORS_MAX,
     };
     use proptest::collection::vec;
     use proptest::prelude::*;
 
     fn nodes() -> Vec<NodeName> {
         ["s1", "s2", "s3", "w1"].map(NodeName::from).to_vec()
+    }
+
+    #[test]
+    fn a_plan_for_other_nodes_leaves_out_whoever_is_not_there() {
+        let fault = |kind: &str| format!("[[faults]]\nat_ms = 1\nlasts_ms = 9\nkind.{kind}\n");
+        let text = [
+            fault(r#"partition = { sides = [["s1", "s9"], ["s8"], ["s2", "s3"]] }"#),
+            fault(r#"pause = { nodes = ["w9", "w1"] }"#),
+            fault(r#"crash = { nodes = ["w9"] }"#),
+            fault(r#"crash = { nodes = ["leader"] }"#),
+        ];
+        let plan = Plan::among(&text.concat(), &nodes()).unwrap();
+        assert_eq!(plan.check(&nodes()), Ok(()));
+        let lists: Vec<String> = plan
+            .faults
+            .iter()
+            .map(|fault| format!("{} {:?}", fault.kind.name(), fault.kind.node_lists()))
+            .collect();
+        let name = |name: &str| format!("NodeName({name:?})");
+        let (s1, s2, s3) = (name("s1"), name("s2"), name("s3"));
+        assert_eq!(
+            lists,
+            [
+                format!("partition [[{s1}], [{s2}, {s3}]]"),
+                format!("pause [[{}]]", name("w1")),
+                format!("crash [[{}]]", name("leader")),
+            ]
+        );
     }
 
     #[track_caller]

@@ -20,8 +20,10 @@ pub(crate) struct Judge {
     record: Option<Vec<Event>>,
     /// What the world itself has to say: panics, dead ends, blown bounds.
     pub(crate) own: Vec<Violation>,
-    /// Whether anything has fired.
+    /// Whether something was found that ends the run.
     pub(crate) fired: bool,
+    /// Whether what a checker finds ends it.
+    ends_at_once: bool,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
 }
@@ -32,6 +34,7 @@ impl Judge {
         progress: Box<dyn Progress>,
         goals: Vec<Goal>,
         full: bool,
+        goes_on: bool,
     ) -> Self {
         Self {
             suite,
@@ -42,6 +45,7 @@ impl Judge {
             record: full.then(Vec::new),
             own: Vec::new(),
             fired: false,
+            ends_at_once: !goes_on,
             messages: 0,
             bytes: 0,
         }
@@ -55,7 +59,7 @@ impl Judge {
     /// Something happened.
     pub(crate) fn see(&mut self, event: Event) {
         event.hash(&mut self.hasher);
-        self.fired |= self.suite.observe(&event).is_some();
+        self.fired |= self.suite.observe(&event).is_some() && self.ends_at_once;
         self.progress.observe(&event);
         self.reached.observe(&event);
         self.coverage.observe(&event);

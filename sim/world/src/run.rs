@@ -154,8 +154,10 @@ fn on_this_thread(spec: &RunSpec) -> Run {
         scenario.progress(spec.seed),
         scenario.goals(),
         spec.recording == Recording::Full,
+        scenario.goes_on(),
     );
     let limits = scenario.limits();
+    let played = scenario.clone();
     let world: WorldRef = Rc::new(RefCell::new(World::new(Materials {
         seed: spec.seed,
         defects: spec.defect.into(),
@@ -168,7 +170,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
     let storm_ms = plan.storm_ms();
     let (is_complete, states) = runtime.block_on(async move {
         executor::enter(shared.clone());
-        let mut driver = Driver::new(shared, limits);
+        let mut driver = Driver::new(shared, &*played);
         let is_complete = driver.phases(Millis(storm_ms)).await;
         // To be asked while there are any.
         let states = TraceHash(driver.world.borrow().states());
@@ -239,15 +241,18 @@ struct Driver {
     controls: Controls,
     nemesis: Nemesis,
     limits: Limits,
+    goes_on: bool,
 }
 
 impl Driver {
-    fn new(world: WorldRef, limits: Limits) -> Self {
+    fn new(world: WorldRef, scenario: &dyn Scenario) -> Self {
+        let (limits, goes_on) = (scenario.limits(), scenario.goes_on());
         Self {
             controls: Controls::new(world.clone()),
             nemesis: Nemesis::new(world.clone()),
             world,
             limits,
+            goes_on,
         }
     }
 
@@ -276,6 +281,8 @@ impl Driver {
         match self.wait(self.limits.converge, done).await {
             Ended::Fired => return false,
             Ended::Met => {}
+            // What is missing is told by the checkers, at the end.
+            Ended::Late if self.goes_on => {}
             Ended::Late => return self.stuck("not-done", self.limits.converge),
         }
         // What happens too often happens now.

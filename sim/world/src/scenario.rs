@@ -50,6 +50,12 @@ pub trait Scenario: Send + Sync {
     fn inbox(&self) -> Option<InboxMark> {
         None
     }
+    /// Whether a run goes on when a checker has found something, and ends lawfully even if it is not done:
+    /// a lesson is looked at to its end, and what is missing then is for its checkers to tell. Panics and
+    /// blown bounds end it all the same.
+    fn goes_on(&self) -> bool {
+        false
+    }
     /// Times and bounds.
     fn limits(&self) -> Limits {
         Limits::default()

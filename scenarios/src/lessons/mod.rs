@@ -1,0 +1,132 @@
+//! Lessons: what people believe about shared work, each as a program that fails and one that holds.
+//!
+//! A lesson has designs, which are scenarios like any other: real programs over the same machines, under the
+//! same seed and the same faults. Each says what it must show: the wrong ones which properties they break,
+//! the right ones that they break none. So every lesson is a test of the checkers, too.
+//!
+//! Owns: which lessons there are, what they expect and ask. Leaves: running them to `world`, asking people
+//! to the command line.
+//! Holds: a design is called `LESSON/DESIGN`, as `quorum-half/wrong`; a lesson's name alone, or with
+//! `/right`, means its first right design, and `/wrong` its first wrong one.
+//! Start at [`Lesson`]; a short one to read is `quorum_half`.
+
+mod question;
+mod quorum_half;
+mod records;
+mod stage;
+
+pub use question::{Answer, Question};
+pub use records::{Held, Records};
+
+use mailstorm_world::Scenario;
+use std::sync::Arc;
+
+/// The seed under which a lesson is looked at.
+pub const SEED: u64 = 1;
+
+/// One lesson.
+pub struct Lesson {
+    /// Its place on the path, from 1.
+    pub number: u8,
+    /// Its name, in `kebab-case`.
+    pub name: &'static str,
+    /// What many believe, in their words.
+    pub title: &'static str,
+    /// What happens in it, in a few sentences.
+    pub story: &'static str,
+    /// The designs, in the order in which to look at them: wrong ones first.
+    pub designs: Vec<Design>,
+    /// What to ask before anybody has looked.
+    pub questions: Vec<Question>,
+}
+
+/// One design of a lesson.
+pub struct Design {
+    /// Its name within the lesson, in `kebab-case`: `wrong`, `right`, or what makes it different.
+    pub name: &'static str,
+    /// Whether it is one to build.
+    pub is_right: bool,
+    /// The properties that it breaks under the lesson's seed and plan, each as `checker/kind`: exactly these.
+    /// A right design may have some: what it cannot have is told there.
+    pub breaks: &'static [&'static str],
+    /// What runs.
+    pub scenario: Arc<dyn Scenario>,
+}
+
+impl Lesson {
+    /// The design of this name; `right` and `wrong` stand for the first of their sort.
+    pub fn design(&self, name: &str) -> Option<&Design> {
+        let called = self.designs.iter().find(|design| design.name == name);
+        let sort = |is_right| self.designs.iter().find(move |design| design.is_right == is_right);
+        called.or_else(|| match name {
+            "right" => sort(true),
+            "wrong" => sort(false),
+            _ => None,
+        })
+    }
+}
+
+/// All lessons, in the order of the path.
+pub fn all() -> Vec<Lesson> {
+    vec![quorum_half::lesson()]
+}
+
+/// The lesson of this name.
+pub fn lesson(name: &str) -> Option<Lesson> {
+    all().into_iter().find(|lesson| lesson.name == name)
+}
+
+/// The scenario of a design, by `LESSON`, which means its right one, or by `LESSON/DESIGN`.
+pub fn find(name: &str) -> Option<Arc<dyn Scenario>> {
+    let (name, design) = name.split_once('/').unwrap_or((name, "right"));
+    Some(lesson(name)?.design(design)?.scenario.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_lesson_shows_what_it_says() {
+        for lesson in all() {
+            let records = Records::of(&lesson, SEED);
+            for held in records.held(&lesson) {
+                assert!(held.is_as_expected(), "{held}");
+            }
+            for question in &lesson.questions {
+                assert!(question.truth(&records).is_some(), "{}: {}", lesson.name, question.key);
+            }
+        }
+    }
+
+    #[test]
+    fn lessons_and_their_designs_have_names_of_their_own() {
+        let mut names = BTreeSet::new();
+        let mut last = 0;
+        for lesson in all() {
+            assert!(
+                lesson.number > last,
+                "{}: lessons stand in the order of the path",
+                lesson.name
+            );
+            last = lesson.number;
+            assert!(lesson.designs.iter().any(|design| design.is_right), "{}", lesson.name);
+            assert!((1..=3).contains(&lesson.questions.len()), "{}", lesson.name);
+            for design in &lesson.designs {
+                let name = format!("{}/{}", lesson.name, design.name);
+                assert_eq!(design.scenario.name(), name);
+                assert!(names.insert(name));
+            }
+        }
+    }
+
+    #[test]
+    fn a_lesson_alone_means_its_right_design() {
+        let name = |asked: &str| find(asked).map(|scenario| scenario.name().to_owned());
+        assert_eq!(name("quorum-half").as_deref(), Some("quorum-half/right"));
+        assert_eq!(name("quorum-half/wrong").as_deref(), Some("quorum-half/wrong"));
+        assert_eq!(name("quorum-half/green"), None);
+        assert_eq!(name("quorum-third"), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! Lesson 8: half of the servers is not a majority.
+//!
+//! Topology: five servers, a client on each side of the cut (`a1` with `s1` and `s2`, `b1` with `s4` and
+//! `s5`), each of which writes its own address to `/clusterx/master_ip` every second, half a second apart.
+//! From 5.0 to 20.0 s the network is in three parts, 2 | 1 | 2.
+//!
+//! The wrong design asks two of five for their consent, which is what "X/2 is enough" comes to: both sides
+//! elect a leader, both acknowledge writes, and one history is cut off when the sides meet again. The right
+//! one asks three: nobody can write for as long as the cut lasts, and nothing that was acknowledged is lost.
+//! What is told here as the time without a writer is longer than the cut, since a new leader takes a while.
+
+use super::stage::{Act, Program, Staged, Work, patience};
+use super::{Answer, Design, Lesson, Question, Records};
+use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::scale::Scale;
+use bytes::Bytes;
+use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Quorum, SplitBrain, Suite};
+use mailstorm_client::{Client, ClientConfig};
+use mailstorm_coordination::server::config::SWEEP_EVERY;
+use mailstorm_host::Platform;
+use mailstorm_record::{Event, Happening};
+use mailstorm_shared::defect::Defect;
+use mailstorm_shared::{Defects, Ensemble, Millis, Observation, ServerId};
+use mailstorm_world::{NodeSpec, Process, SimPlatform};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+const PLAN: &str = r#"
+lasts_ms = 30000
+
+[[faults]]
+at_ms = 5000
+lasts_ms = 15000
+kind.partition = { sides = [["s1", "s2", "a1"], ["s3"], ["s4", "s5", "b1"]] }
+"#;
+
+const SERVERS: u64 = 5;
+const ZNODE: &str = "/clusterx/master_ip";
+/// Each client's address, and when in each second it writes it.
+const WRITERS: [(&str, &str, Millis); 2] =
+    [("a1", "10.1.0.1", Millis(0)), ("b1", "10.2.0.1", Millis(500))];
+const WRITE_EVERY: Millis = Millis(1_000);
+/// The writes of one client, over the whole lesson.
+const WRITES: u64 = 29;
+/// The cut, an election, and the clients' way back.
+const GAP_MAX: Millis = Millis(20_000);
+const ACKNOWLEDGED: &str = "write_acknowledged";
+
+/// The lesson.
+pub(super) fn lesson() -> Lesson {
+    let design = |name, scenario, is_right, breaks, quorum| Design {
+        name,
+        is_right,
+        breaks,
+        scenario: Staged::scenario(
+            scenario,
+            "five servers in three parts, and a client on either side that writes the same znode",
+            PLAN,
+            Scale::of_ensemble(SERVERS),
+            HalfTheServers { defects: quorum },
+        ),
+    };
+    let half = Defects::from(Some(Defect::MinorityQuorum));
+    Lesson {
+        number: 8,
+        name: "quorum-half",
+        title: "X/2 is enough, is it not?",
+        story: "Five servers, and a client on either side of a network that falls into three parts (2 | 1 | 2) \
+                from 5.0 to 20.0 s. Both clients write the address of the master. One design asks two servers \
+                of five for their consent, the other three.",
+        designs: vec![
+            design(
+                "wrong",
+                "quorum-half/wrong",
+                false,
+                &["quorum/minority", "split-brain/late_commit", "linearizable/not_linearizable"],
+                half,
+            ),
+            design("right", "quorum-half/right", true, &[], Defects::NONE),
+        ],
+        questions: vec![
+            Question {
+                key: "leaders-half",
+                text: "Two of five are enough. How many servers lead at 10.0 s, in the middle of the cut?",
+                answer: Answer::Number {
+                    unit: "leaders",
+                    tolerance: 0.0,
+                    truth: |records| leaders_at(records, "wrong", 10.0),
+                },
+                why: "Two disjoint pairs of five servers can both consent. Neither hears of the other, so each \
+                      elects its own leader, and both take writes.",
+            },
+            Question {
+                key: "leaders-majority",
+                text: "Three of five are needed. How many servers lead at 10.0 s?",
+                answer: Answer::Number {
+                    unit: "leaders",
+                    tolerance: 0.0,
+                    truth: |records| leaders_at(records, "right", 10.0),
+                },
+                why: "No part has three servers, so none can lead. With 3 | 2 the larger part would; two \
+                      majorities of the same five always share a server, so there is never a second one.",
+            },
+            Question {
+                key: "unavailable",
+                text: "Three of five are needed. For how many seconds is no write acknowledged?",
+                answer: Answer::Number {
+                    unit: "s",
+                    tolerance: 2.5,
+                    truth: |records| Some(records.figure("right", "gap_ms_max")? as f64 / 1e3),
+                },
+                why: "As long as the cut lasts, and as long again as it takes to elect a leader and to reach it. \
+                      That is the price: consistent and, for a while, not available.",
+            },
+        ],
+    }
+}
+
+/// How many servers lead at this moment.
+fn leaders_at(records: &Records, design: &str, at_s: f64) -> Option<f64> {
+    let mut leading: BTreeSet<ServerId> = BTreeSet::new();
+    for (_, _, observation) in records.observed(design).take_while(|(at, ..)| *at <= at_s) {
+        match observation {
+            Observation::Leads { server, .. } => _ = leading.insert(*server),
+            Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
+                leading.remove(server);
+            }
+            _ => {}
+        }
+    }
+    Some(leading.len() as f64)
+}
+
+struct HalfTheServers {
+    /// The size of a quorum, half or a majority, is the only difference.
+    defects: Defects,
+}
+
+impl HalfTheServers {
+    fn ensemble(scale: &Scale) -> Ensemble {
+        ensemble_of(scale.get("servers"), 0)
+    }
+}
+
+impl Act for HalfTheServers {
+    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
+        let ensemble = Self::ensemble(scale);
+        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        servers.chain(WRITERS.map(|(name, ..)| NodeSpec::client(name))).collect()
+    }
+
+    fn boot(&self, scale: &Scale, mut process: Process) -> Program {
+        if self.defects != Defects::NONE {
+            process.defects = self.defects;
+        }
+        let ensemble = Self::ensemble(scale);
+        let writer = WRITERS.into_iter().find(|(name, ..)| *name == &*process.node.0);
+        let Some((_, address, offset)) = writer else {
+            return boot_server(process, &ensemble, SWEEP_EVERY);
+        };
+        let config = client_config(&ensemble, &process);
+        Box::pin(write(process.platform, config, address, offset))
+    }
+
+    fn checkers(&self, scale: &Scale) -> Suite {
+        let gap = patience(scale, GAP_MAX);
+        let work = Live::new("acknowledged write", None, gap, Interests::MAIL, is_acknowledged);
+        // All others break, too, once these do: two histories with the same numbers please nobody.
+        Suite::new()
+            .with(Quorum::new(Self::ensemble(scale)))
+            .with(SplitBrain::new())
+            .with(Linearizable::new())
+            .with(work)
+    }
+
+    fn goals(&self, _scale: &Scale) -> Vec<Goal> {
+        let mut goals = vec![Goal::milestone(ACKNOWLEDGED, "a client's write was acknowledged")];
+        if self.defects == Defects::NONE {
+            goals.push(Goal::milestone("write_in_doubt", "a client's write had no definite end"));
+        } else {
+            goals.push(written_on_both_sides());
+        }
+        goals
+    }
+
+    fn work(&self, _scale: &Scale) -> Work {
+        Work::none()
+    }
+}
+
+fn is_acknowledged(event: &Event) -> bool {
+    matches!(&event.happening, Happening::Observed {
+        observation: Observation::Milestone { name },
+    } if **name == *ACKNOWLEDGED)
+}
+
+/// Both clients have a write acknowledged during the cut.
+fn written_on_both_sides() -> Goal {
+    let (mut is_cut, mut writers) = (false, BTreeSet::new());
+    Goal::new(
+        "written_on_both_sides",
+        "both clients had writes acknowledged while they were apart",
+        Interests::MAIL | Interests::PLAN,
+        move |event| {
+            match &event.happening {
+                Happening::FaultBegan { .. } => is_cut = true,
+                Happening::FaultEnded { .. } => is_cut = false,
+                _ if is_cut && is_acknowledged(event) => {
+                    return event.node.clone().is_some_and(|node| writers.insert(node))
+                        && writers.len() == WRITERS.len();
+                }
+                _ => {}
+            }
+            false
+        },
+    )
+}
+
+/// Writes the address every second, and tells what came of it.
+async fn write(platform: SimPlatform, config: ClientConfig, address: &'static str, offset: Millis) {
+    let tell = |name: &str| platform.observe(Observation::Milestone { name: name.into() });
+    let mut client = Client::connect(platform.clone(), config.clone());
+    let begin = platform.now().monotonic;
+    for second in 1..=WRITES {
+        let at = begin + Millis(second * WRITE_EVERY.0) + offset;
+        let now = platform.now().monotonic;
+        platform.sleep(Millis(at.0.saturating_sub(now.0))).await;
+        if client.state().is_over() {
+            client = Client::connect(platform.clone(), config.clone());
+        }
+        let written = match client.ensure_path(ZNODE).await {
+            Ok(_) => {
+                client.set_data(ZNODE, Bytes::from_static(address.as_bytes()), -1).await.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(()) => tell(ACKNOWLEDGED),
+            Err(error) if error.is_definite() => tell("write_refused"),
+            Err(_) => tell("write_in_doubt"),
+        }
+    }
+    std::future::pending::<Arc<()>>().await;
+}

@@ -1,0 +1,210 @@
+//! What the scenarios of lessons have in common: their times, their network, the plan in their file, the
+//! end of their work.
+//!
+//! Holds: the storm begins at once, so the times of a lesson's plan are those of its run.
+//! Start at [`Act`].
+
+use crate::nodes;
+use crate::scale::Scale;
+use mailstorm_checkers::{Goal, Suite};
+use mailstorm_record::{Event, InboxMark, Plan, Setting, Settings};
+use mailstorm_shared::{Millis, ServerId};
+use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
+use mailstorm_world::{Limits, NodeSpec, Process, Progress, Scenario, Topology};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// The setting with which the faults are drawn from the seed.
+const DRAWN_FAULTS: &str = "drawn_faults";
+
+/// A program of a node.
+pub(super) type Program = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What a design consists of. It is asked with the scale of its run, which has all its settings.
+pub(super) trait Act: Send + Sync + 'static {
+    /// The machines.
+    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec>;
+    /// The program of one of them.
+    fn boot(&self, scale: &Scale, process: Process) -> Program;
+    /// What must hold.
+    fn checkers(&self, scale: &Scale) -> Suite;
+    /// What must happen under the lesson's plan, so that the lesson shows what it says. Faults that are
+    /// drawn from a seed may miss it.
+    fn goals(&self, scale: &Scale) -> Vec<Goal>;
+    /// When the work is done.
+    fn work(&self, scale: &Scale) -> Work;
+    /// Times and bounds.
+    fn limits(&self, _scale: &Scale) -> Limits {
+        LIMITS
+    }
+    /// The inbox, if there is one.
+    fn inbox(&self) -> Option<InboxMark> {
+        None
+    }
+}
+
+/// The usual times of a lesson.
+pub(super) const LIMITS: Limits = Limits {
+    start: Millis(1_000),
+    storm: Millis(30_000),
+    converge: Millis(60_000),
+    linger: Millis(2_000),
+    events_max: 20_000_000,
+};
+
+/// From one to five milliseconds, one way.
+const NETWORK: NetworkSpeed = NetworkSpeed {
+    base_us_min: 1_000,
+    base_us_max: 4_000,
+    jitter_us: 1_000,
+    late_per_million: 0,
+    late_us: 0,
+    bytes_per_second: 125_000_000,
+};
+
+/// The bound that a lesson's plan must keep. Faults that are drawn from a seed may make people wait for
+/// longer than any bound: then only what is missing at the end counts.
+pub(super) fn patience(scale: &Scale, bound: Millis) -> Millis {
+    const A_DAY: Millis = Millis(24 * 60 * 60 * 1_000);
+    if scale.get(DRAWN_FAULTS) == 1 { A_DAY } else { bound }
+}
+
+/// A design as a scenario.
+pub(super) struct Staged {
+    name: &'static str,
+    about: &'static str,
+    /// The lesson's plan, as a file.
+    plan: &'static str,
+    scale: Scale,
+    act: Arc<dyn Act>,
+}
+
+impl Staged {
+    /// The scenario `name`, as `quorum-half/wrong`; `about` it in a sentence. `plan` is TOML as
+    /// [`Plan::parse`] reads it; `scale` has its settings.
+    pub(super) fn scenario(
+        name: &'static str,
+        about: &'static str,
+        plan: &'static str,
+        scale: Scale,
+        act: impl Act,
+    ) -> Arc<dyn Scenario> {
+        let scale = scale.and(DRAWN_FAULTS, "1: the faults are drawn from the seed", 0, 0..=1);
+        let staged = Self { name, about, plan, scale, act: Arc::new(act) };
+        let names = staged.topology().names();
+        Plan::parse(plan, name, &names).expect("a lesson's plan names its own machines");
+        Arc::new(staged)
+    }
+}
+
+impl Scenario for Staged {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn about(&self) -> &str {
+        self.about
+    }
+
+    fn topology(&self) -> Topology {
+        let nodes = self.act.nodes(&self.scale);
+        self.scale.topology_at(nodes, NETWORK, DiskSpeed::PLAIN)
+    }
+
+    fn boot(&self, process: Process) -> Program {
+        self.act.boot(&self.scale, process)
+    }
+
+    fn checkers(&self, _seed: u64) -> Suite {
+        self.act.checkers(&self.scale)
+    }
+
+    fn goals(&self) -> Vec<Goal> {
+        if self.scale.get(DRAWN_FAULTS) == 1 { Vec::new() } else { self.act.goals(&self.scale) }
+    }
+
+    fn progress(&self, _seed: u64) -> Box<dyn Progress> {
+        Box::new(self.act.work(&self.scale))
+    }
+
+    fn plan(&self) -> Option<Plan> {
+        if self.scale.get(DRAWN_FAULTS) == 1 {
+            return None;
+        }
+        let names = self.topology().names();
+        Some(Plan::among(self.plan, &names).expect("it was parsed when it was made"))
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        self.scale.all().to_vec()
+    }
+
+    fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {
+        let scale = self.scale.with(settings);
+        Some(Arc::new(Self { scale, act: self.act.clone(), ..*self }))
+    }
+
+    fn inbox(&self) -> Option<InboxMark> {
+        self.act.inbox()
+    }
+
+    fn goes_on(&self) -> bool {
+        true
+    }
+
+    fn limits(&self) -> Limits {
+        self.act.limits(&self.scale)
+    }
+
+    fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
+        nodes::label(listener, caller, bytes)
+    }
+
+    fn ends_torn(&self, file: &str) -> bool {
+        nodes::ends_torn(file)
+    }
+}
+
+/// What a lesson's run waits for: so many pieces of work.
+pub(super) struct Work {
+    /// What a piece is, in the plural.
+    pieces: &'static str,
+    wanted: u64,
+    done: u64,
+    is_piece: Box<dyn FnMut(&Event) -> bool>,
+}
+
+impl Work {
+    /// So many `pieces`, each an event of which `is_piece` is true.
+    pub(super) fn new(
+        pieces: &'static str,
+        wanted: u64,
+        is_piece: impl FnMut(&Event) -> bool + 'static,
+    ) -> Self {
+        Self { pieces, wanted, done: 0, is_piece: Box::new(is_piece) }
+    }
+
+    /// No work of which a run has to see the end: it ends with its storm.
+    pub(super) fn none() -> Self {
+        Self::new("pieces", 0, |_| false)
+    }
+}
+
+impl Progress for Work {
+    fn observe(&mut self, event: &Event) {
+        self.done += u64::from((self.is_piece)(event));
+    }
+
+    fn ready(&self, _leader: Option<ServerId>) -> bool {
+        true
+    }
+
+    fn done(&self) -> bool {
+        self.done >= self.wanted
+    }
+
+    fn waits_for(&self) -> String {
+        format!("{} of {} {} are done", self.done, self.wanted, self.pieces)
+    }
+}
