@@ -15,7 +15,7 @@ mod quorum_half;
 mod records;
 mod stage;
 
-pub use question::{Answer, Question};
+pub use question::{Answer, AnswerError, Question, Truth};
 pub use records::{Held, Records};
 
 use mailstorm_world::Scenario;
