@@ -268,17 +268,17 @@ pub enum Observation {
         /// The token it held.
         token: u64,
     },
+    /// Something that a scenario's goals count, and nothing else: `claim_taken_over`, `worker_replaced`.
+    Milestone {
+        /// Its name, in `snake_case`.
+        name: Arc<str>,
+    },
     /// A quantity of an application as it is now: `queue_mails`. A scenario's bounds look at it.
     Measured {
         /// Its name, in `snake_case`, with its unit.
         name: Arc<str>,
         /// How much it is.
         value: u64,
-    },
-    /// Something that a scenario's goals count, and nothing else: `claim_taken_over`, `worker_replaced`.
-    Milestone {
-        /// Its name, in `snake_case`.
-        name: Arc<str>,
     },
 }
 
