@@ -14,6 +14,7 @@ mod page;
 mod processes;
 mod readme;
 mod regressions;
+mod results;
 mod shrinking;
 mod storms;
 mod support;

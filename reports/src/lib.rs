@@ -7,8 +7,14 @@
 //! Start at [`Tally`].
 
 mod divergence;
+mod escape;
+mod index;
+mod junit;
 mod markdown;
 pub mod page;
+mod results;
+#[cfg(test)]
+mod samples;
 mod summary;
 mod tally;
 mod text;
@@ -16,8 +22,12 @@ mod trace;
 pub mod words;
 
 pub use divergence::{Divergence, Parting};
+pub use escape::quoted;
+pub use index::index;
+pub use junit::junit;
 pub use markdown::markdown;
-pub use summary::{Group, ShrunkRun, Summary, Totals, WallClock};
+pub use results::{JoinError, Part, Results, ResultsError, Shard, Terms};
+pub use summary::{Ended, Group, ShrunkRun, Slow, Summary, Totals, WallClock};
 pub use tally::Tally;
 pub use text::{text, violation_lines};
 pub use trace::event_line;

@@ -1,31 +1,218 @@
 //! A sweep's sum for the page of a CI job: failures first, and never too large for it.
+//!
+//! Holds: what comes out has less than a mebibyte, and says what was left out; no text from
+//! outside is markup in it. Start at [`markdown`].
 
-use crate::summary::Summary;
-use crate::text::{text, violation_lines};
-use std::fmt::Write;
+use crate::escape;
+use crate::summary::{Ended, Group, Summary};
+use crate::text::{counted, grouped, verdicts, violation_lines};
 
-/// Groups of violations shown at length.
-const GROUPS_SHOWN_MAX: usize = 20;
+/// What GitHub takes as the summary of a step, less some room for the line that tells what was cut.
+const BYTES_MAX: usize = 1024 * 1024 - 1024;
+/// A single text that is longer is told in part: nobody reads it here.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// The summaries as Markdown.
 pub fn markdown(summaries: &[Summary]) -> String {
-    let mut out = String::new();
-    for summary in summaries {
-        write_one(&mut out, summary).expect("writing to a string cannot fail");
+    let mut page = Page::default();
+    for s in summaries {
+        page.add(head(s));
+    }
+    for s in summaries {
+        for (why, count) in &s.unknown_whys {
+            let text = format!("UNKNOWN    {why} ({} seeds)\n", grouped(*count));
+            page.add(escape::fenced("text", &short(&text)) + "\n");
+        }
+        for (fingerprint, group) in &s.groups {
+            page.add(violation(s, fingerprint, group));
+        }
+    }
+    for s in summaries {
+        let (name, text) = (escape::markdown(&s.scenario), short(&counted(s)));
+        page.add(format!(
+            "<details><summary>figures of {name}</summary>\n\n{}\n</details>\n\n",
+            escape::fenced("text", &text)
+        ));
+    }
+    page.end()
+}
+
+/// A page that grows piece by piece, as long as there is room.
+#[derive(Default)]
+struct Page {
+    text: String,
+    cut: usize,
+    cut_bytes: usize,
+}
+
+impl Page {
+    fn add(&mut self, piece: String) {
+        if self.cut == 0 && self.text.len() + piece.len() <= BYTES_MAX {
+            self.text.push_str(&piece);
+        } else {
+            self.cut += 1;
+            self.cut_bytes += piece.len();
+        }
+    }
+
+    fn end(mut self) -> String {
+        if self.cut > 0 {
+            self.text.push_str(&format!(
+                "**Cut here:** {} more sections, {} bytes. All of it is in `index.html` and `result.json` of \
+                 the sweep's folder.\n",
+                grouped(self.cut as u64),
+                grouped(self.cut_bytes as u64)
+            ));
+        }
+        self.text
+    }
+}
+
+fn head(s: &Summary) -> String {
+    let mark = match s.ended() {
+        Ended::Pass => "✅",
+        Ended::Unknown => "⚠️",
+        Ended::Violation | Ended::NotDeterministic => "❌",
+    };
+    let mut out = format!(
+        "## {mark} {}: {} of {} seeds pass\n\n{}, seeds {}..{}\n\n",
+        escape::markdown(&s.scenario),
+        grouped(s.pass),
+        grouped(s.seeds),
+        verdicts(s),
+        s.first_seed,
+        s.last_seed
+    );
+    if s.not_deterministic > 0 {
+        out += &format!(
+            "**Not deterministic:** {} seeds were not the same in a second process.\n\n",
+            grouped(s.not_deterministic)
+        );
+    }
+    for line in missed(s) {
+        out += &format!("**{line}**\n\n");
     }
     out
 }
 
-fn write_one(out: &mut String, s: &Summary) -> std::fmt::Result {
-    let mark = if s.violation > 0 { "❌" } else { "✅" };
-    writeln!(out, "## {mark} {}: {} of {} seeds pass\n", s.scenario, s.pass, s.seeds)?;
-    for group in s.groups.values().take(GROUPS_SHOWN_MAX) {
-        let again = s.again(group.first_seed);
-        let lines = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
-        writeln!(out, "```text\n{lines}```\n")?;
+/// What the sweep was to reach and did not, a line each; nothing where a violation cut the runs short.
+pub(crate) fn missed(s: &Summary) -> Vec<String> {
+    if s.violation > 0 {
+        return Vec::new();
     }
-    if s.groups.len() > GROUPS_SHOWN_MAX {
-        writeln!(out, "and {} more kinds of violations\n", s.groups.len() - GROUPS_SHOWN_MAX)?;
+    let goals = s.goals_missed().map(|goal| format!("Never reached: {goal}"));
+    let vain = s.faults_in_vain().map(|(kind, injected)| {
+        format!("In vain: {kind}, injected {} times, never changed anything", grouped(injected))
+    });
+    goals.chain(vain).collect()
+}
+
+fn violation(s: &Summary, fingerprint: &str, group: &Group) -> String {
+    let again = s.again(group.first_seed);
+    let lines = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
+    let mut out = format!(
+        "### {}\n\n{}\n\n{}\n",
+        escape::markdown(fingerprint),
+        times(group),
+        escape::fenced("text", &short(&lines))
+    );
+    out += &escape::fenced("sh", &format!("mailstorm replay {again}\n"));
+    out.push('\n');
+    if let Some(shrunk) = &group.shrunk {
+        out += &format!(
+            "<details><summary>the smallest case: {} of {} faults left</summary>\n\n{}\nSave it as \
+             <code>case.toml</code>, and <code>mailstorm replay case.toml</code>.\n\n</details>\n\n",
+            shrunk.faults,
+            group.faults,
+            escape::fenced("toml", &short(&shrunk.case))
+        );
     }
-    writeln!(out, "<details><summary>figures</summary>\n\n```text\n{}```\n\n</details>\n", text(s))
+    if let Some(report) = &group.report {
+        out += &format!(
+            "The page of the run, in the sweep's folder: `{}`\n\n",
+            escape::address(report)
+        );
+    }
+    out
+}
+
+/// How often it came, and the seeds that are named.
+pub(crate) fn times(group: &Group) -> String {
+    let named: Vec<_> = group.seeds.iter().map(u64::to_string).collect();
+    match group.count {
+        1 => format!("once, seed {}", named.join(", ")),
+        count => {
+            let more = if count > named.len() as u64 { ", …" } else { "" };
+            format!("{} times, seeds {}{more}", grouped(count), named.join(", "))
+        }
+    }
+}
+
+/// A text, or its beginning with a line that says how much is missing.
+fn short(text: &str) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text.to_owned();
+    }
+    let mut end = TEXT_BYTES_MAX;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}\n({} more bytes)\n", &text[..end], grouped((text.len() - end) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{failing, passing};
+
+    #[test]
+    fn failures_come_first_and_their_replay_lines_can_be_pasted() {
+        let text = markdown(&[passing("ensemble"), failing("mail-claims")]);
+        let (head, rest) = text.split_once("### ").expect("a violation");
+        assert!(head.contains("✅ ensemble: 200 of 200 seeds pass"), "{head}");
+        assert!(head.contains("❌ mail-claims: 187 of 200 seeds pass"), "{head}");
+        assert!(rest.contains("\n```sh\nmailstorm replay mail-claims --seed 7\n```\n"), "{rest}");
+        assert!(rest.contains("```toml\nseed = 7\n```"), "{rest}");
+        assert!(rest.contains("`mail-claims/7/report.html`"), "{rest}");
+        let figures = rest.find("<details><summary>figures").expect("figures");
+        assert!(rest.find("mailstorm replay").expect("a line") < figures);
+        assert!(!text.contains("real time"), "no figure of this machine: {text}");
+    }
+
+    #[test]
+    fn what_was_not_reached_is_said_and_marked() {
+        let mut summary = passing("ensemble");
+        summary.reached.insert("leader_died".into(), 0);
+        let text = markdown(std::slice::from_ref(&summary));
+        assert!(text.contains("⚠️ ensemble"), "{text}");
+        assert!(text.contains("**Never reached: leader_died**"), "{text}");
+    }
+
+    #[test]
+    fn no_text_from_outside_is_markup() {
+        let mut summary = failing("mail-claims");
+        let group = summary.groups.values_mut().next().expect("one");
+        group.first.detail = "```\n# heading <script>alert(1)</script>\n````".to_owned();
+        let text = markdown(&[summary]);
+        let opened = text.find("`````text\n").expect("a longer fence");
+        let closed = text[opened + 8..].find("\n`````\n").expect("its end") + opened;
+        let at = text.find("<script>").expect("shown");
+        assert!(opened < at && at < closed, "inside the fence: {text}");
+    }
+
+    #[test]
+    fn it_is_never_too_large_and_says_what_is_missing() {
+        let mut summary = failing("mail-claims");
+        let group = summary.groups.values().next().expect("one").clone();
+        for place in 0..3_000 {
+            let mut other = group.clone();
+            other.first.detail = "é".repeat(20_000);
+            summary.groups.insert(format!("kind-{place}"), other);
+        }
+        let text = markdown(&[summary]);
+        assert!((BYTES_MAX - 64 * 1024..1024 * 1024).contains(&text.len()), "{}", text.len());
+        let last = text.lines().last().expect("lines");
+        assert!(last.starts_with("**Cut here:** 2,9"), "{last}");
+        assert!(text.contains(" more bytes)"));
+    }
 }

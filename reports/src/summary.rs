@@ -1,11 +1,12 @@
 //! The sum of a sweep, as data.
 
-use mailstorm_record::{FaultCount, Violation};
-use serde::Serialize;
+use crate::escape::quoted;
+use mailstorm_record::{FaultCount, Run, Violation};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a sweep took in real time; the only figures here that depend on the machine.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WallClock {
     /// From the first run's beginning to the last one's end.
     pub wall_seconds: f64,
@@ -63,14 +64,56 @@ pub struct Summary {
     pub messages_per_second: f64,
     /// Virtual seconds per second of real time.
     pub speedup: f64,
-    /// One hash over the traces of all runs, in order.
+    /// The longest runs, the longest first.
+    pub slowest: Vec<Slow>,
+    /// One hash over the seeds and traces of all runs.
     pub trace_hash: String,
+    /// Runs that were not the same in a second process.
+    pub not_deterministic: u64,
+    /// Whether the sweep was long enough, and its storms such, that a goal that was never reached counts.
+    pub goals_count: bool,
     /// What a replay must be given besides scenario and seed: the plan and the inbox, as options.
     pub replay_options: String,
+    /// Where the files of its runs lie; what is said of a file here is relative to it.
+    pub folder: String,
+}
+
+/// How a sweep ended, the worst thing first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ended {
+    /// The same run twice was not the same: nothing can be said.
+    NotDeterministic,
+    /// Something did not hold.
+    Violation,
+    /// It could not be told, or a goal was never reached.
+    Unknown,
+    /// Everything that was to hold held.
+    Pass,
+}
+
+/// A run that was long, by the world's own measures: equal on every machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slow {
+    /// Its seed.
+    pub seed: u64,
+    /// How long it was, in virtual nanoseconds.
+    pub virtual_ns: u64,
+    /// Events of its clockwork.
+    pub events: u64,
+    /// Messages delivered in it.
+    pub messages: u64,
+}
+
+impl Slow {
+    pub(crate) fn of(run: &Run) -> Self {
+        let outcome = &run.outcome;
+        let (virtual_ns, events, messages) = (outcome.virtual_ns, outcome.events, outcome.messages);
+        Self { seed: run.seed, virtual_ns, events, messages }
+    }
 }
 
 /// Violations that are probably one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// The first of them.
     pub first: Violation,
@@ -85,28 +128,72 @@ pub struct Group {
     /// The first few seeds.
     pub seeds: Vec<u64>,
     /// The first of them cut down to what it takes, if that was done.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shrunk: Option<ShrunkRun>,
     /// The page of the first of them, if it was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
 }
 
 /// The smallest case that fails in the same way.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShrunkRun {
-    /// What stands after `mailstorm replay` to see it.
-    pub again: String,
+    /// Its file.
+    pub file: String,
+    /// What a replay of the file must be given besides, as options.
+    pub options: String,
     /// How many faults it has.
     pub faults: usize,
     /// One line per fault.
     pub story: Vec<String>,
+    /// The case itself, as it is in the file.
+    pub case: String,
+}
+
+impl Group {
+    /// Adds further violations of the same kind, of other seeds; names at most so many of them.
+    pub(crate) fn join(&mut self, other: &Self, seeds_max: usize) {
+        let (count, mut seeds) = (self.count + other.count, self.seeds.clone());
+        seeds.extend_from_slice(&other.seeds);
+        seeds.sort_unstable();
+        seeds.dedup();
+        seeds.truncate(seeds_max);
+        if other.first_seed < self.first_seed {
+            *self = other.clone();
+        }
+        (self.count, self.seeds) = (count, seeds);
+    }
 }
 
 impl Summary {
     /// What stands after `mailstorm replay` to see a seed again.
     pub fn again(&self, seed: u64) -> String {
         format!("{} --seed {seed}{}", self.scenario, self.replay_options)
+    }
+
+    /// Where a file of this sweep lies, of which it is said here where it lies in the sweep's folder.
+    pub fn path(&self, file: &str) -> String {
+        if self.folder.is_empty() { file.to_owned() } else { format!("{}/{file}", self.folder) }
+    }
+
+    /// The command that replays a shrunk case.
+    pub fn replay_case(&self, case: &ShrunkRun) -> String {
+        format!("mailstorm replay {}{}", quoted(&self.path(&case.file)), case.options)
+    }
+
+    /// How it ended.
+    pub fn ended(&self) -> Ended {
+        let misses_goals =
+            self.goals_missed().next().is_some() || self.faults_in_vain().next().is_some();
+        if self.not_deterministic > 0 {
+            Ended::NotDeterministic
+        } else if self.violation > 0 {
+            Ended::Violation
+        } else if self.unknown > 0 || (self.goals_count && misses_goals) {
+            Ended::Unknown
+        } else {
+            Ended::Pass
+        }
     }
 
     /// How many goals were reached at least once.
@@ -167,7 +254,10 @@ impl Totals {
             sum.events += other.events;
             sum.virtual_seconds += other.virtual_seconds;
             sum.wall_seconds += other.wall_seconds;
+            sum.slowest.extend_from_slice(&other.slowest);
             sum.trace_hash = format!("{},{}", sum.trace_hash, other.trace_hash);
+            sum.not_deterministic += other.not_deterministic;
+            sum.goals_count |= other.goals_count;
         }
         sum.messages_per_second = ratio(sum.messages as f64, sum.wall_seconds);
         sum.speedup = ratio(sum.virtual_seconds, sum.wall_seconds);

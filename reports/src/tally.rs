@@ -1,19 +1,33 @@
 //! Adding up the runs of a sweep, one by one.
 
-use crate::summary::{Group, Summary, WallClock};
-use mailstorm_record::{FaultCount, Run, Verdict};
+use crate::summary::{Group, Slow, Summary, WallClock};
+use mailstorm_record::{FaultCount, Run, TraceHash, Verdict};
 use mailstorm_shared::StateHasher;
-use std::collections::{BTreeMap, BTreeSet};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 /// Seeds named per group of violations; the rest is counted.
 const SEEDS_NAMED_MAX: usize = 20;
-/// Groups kept apart; what comes later is counted under the last.
+/// Groups kept apart; what comes later is counted under [`OTHERS`].
 const GROUPS_MAX: usize = 100;
+/// The group of what is not kept apart.
+const OTHERS: &str = "others";
+/// The longest runs that are named.
+const SLOWEST_MAX: usize = 10;
+/// From so many seeds on, a goal that was never reached counts: fewer storms may well miss one.
+const GOALS_SEEDS_MIN: u64 = 200;
 
 /// The sum of the runs of one scenario so far. Its size does not depend on their number.
+///
+/// Sums of parts of a sweep can be joined: nothing in it depends on the order in which runs were added,
+/// but for what says so by naming seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     scenario: String,
+    /// Whether the storms are those that the scenario is made for, so that its goals are to be reached.
+    #[serde(default)]
+    is_as_it_comes: bool,
     first_seed: Option<u64>,
     last_seed: u64,
     pass: u64,
@@ -28,14 +42,43 @@ pub struct Tally {
     bytes: u64,
     events: u64,
     virtual_ns: u64,
-    /// The states of the protocol that any run came through, and the goals.
-    covered: BTreeSet<u32>,
-    /// The last seed that came to one that none before it did, or to a new kind of violation.
-    last_new_seed: Option<u64>,
-    /// How many runs were added since.
-    runs_since_new: u64,
-    traces: StateHasher,
+    /// The longest runs, the longest first.
+    slowest: Vec<Slow>,
+    covered: Covered,
+    /// The sum of one hash for each run: it is the same in whatever order, and in however many parts, the
+    /// runs are added.
+    traces: TraceHash,
+    /// Runs that were not the same in a second process.
+    not_deterministic: u64,
     replay_options: String,
+}
+
+/// The states of the protocol that any run came through, and the goals, each with the first seed that did.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Covered(BTreeMap<u32, u64>);
+
+impl Serialize for Covered {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // One line, where a map would be thousands.
+        let words = self.0.iter().map(|(state, seed)| format!("{state:x}:{seed}"));
+        serializer.serialize_str(&words.collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl<'de> Deserialize<'de> for Covered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let pair = |word: &str| {
+            let (state, seed) = word.split_once(':')?;
+            Some((u32::from_str_radix(state, 16).ok()?, seed.parse().ok()?))
+        };
+        let pairs = text.split_ascii_whitespace().map(|word| {
+            pair(word).ok_or_else(|| {
+                serde::de::Error::custom(format!("'{word}' is no state and its first seed"))
+            })
+        });
+        pairs.collect::<Result<_, _>>().map(Self)
+    }
 }
 
 impl Tally {
@@ -43,6 +86,7 @@ impl Tally {
     pub fn new(scenario: &str, goals: impl IntoIterator<Item = String>) -> Self {
         Self {
             scenario: scenario.to_owned(),
+            is_as_it_comes: false,
             first_seed: None,
             last_seed: 0,
             pass: 0,
@@ -57,10 +101,10 @@ impl Tally {
             bytes: 0,
             events: 0,
             virtual_ns: 0,
-            covered: BTreeSet::new(),
-            last_new_seed: None,
-            runs_since_new: 0,
-            traces: StateHasher::new(),
+            slowest: Vec::new(),
+            covered: Covered::default(),
+            traces: TraceHash(0),
+            not_deterministic: 0,
             replay_options: String::new(),
         }
     }
@@ -71,13 +115,22 @@ impl Tally {
         Self { replay_options, ..self }
     }
 
-    /// Adds a run. Runs are added in the order of their seeds, so that the joint trace hash is the same
-    /// whatever the number of threads.
-    pub fn add(&mut self, run: &Run) {
+    /// The same, of storms as the scenario draws them: a sweep that is long enough and misses a goal, or
+    /// injects a kind of fault over and over in vain, has proved nothing.
+    #[must_use]
+    pub fn as_it_comes(self, is_as_it_comes: bool) -> Self {
+        Self { is_as_it_comes, ..self }
+    }
+
+    /// Adds a run; returns whether it came to anything new: a state of the protocol, a goal, or a kind of
+    /// violation that was not seen before. Runs are added in the order of their seeds.
+    pub fn add(&mut self, run: &Run) -> bool {
         self.first_seed.get_or_insert(run.seed);
         self.last_seed = run.seed;
-        let known = self.covered.len() + self.groups.len();
-        self.covered.extend(&run.outcome.coverage.0);
+        let known = self.covered.0.len() + self.groups.len();
+        for state in &run.outcome.coverage.0 {
+            self.covered.0.entry(*state).or_insert(run.seed);
+        }
         match run.outcome.verdict() {
             Verdict::Pass => self.pass += 1,
             Verdict::Unknown { why } => {
@@ -89,41 +142,84 @@ impl Tally {
                 self.group(run);
             }
         }
-        if self.covered.len() + self.groups.len() > known {
-            (self.last_new_seed, self.runs_since_new) = (Some(run.seed), 0);
-        } else {
-            self.runs_since_new += 1;
-        }
         for (goal, count) in &run.outcome.reached {
             *self.reached.entry(goal.clone()).or_default() += count;
         }
-        for (kind, count) in &run.outcome.faults {
-            let sum = self.faults.entry(kind.clone()).or_default();
-            sum.injected += count.injected;
-            sum.effective += count.effective;
-        }
-        for (name, figure) in &run.outcome.figures {
-            let sum = self.figures.entry(name.clone()).or_default();
-            // The greatest of many runs is the greatest, not the sum.
-            *sum = if name.ends_with("_max") { (*sum).max(*figure) } else { *sum + figure };
-        }
+        self.add_faults(&run.outcome.faults);
+        self.add_figures(&run.outcome.figures);
         self.messages += run.outcome.messages;
         self.bytes += run.outcome.bytes;
         self.events += run.outcome.events;
         self.virtual_ns += run.outcome.virtual_ns;
-        self.traces.write_u64(run.seed);
-        self.traces.write_u64(run.outcome.trace_hash.0);
+        self.slowest.push(Slow::of(run));
+        self.keep_slowest();
+        let mut trace = StateHasher::new();
+        trace.write_u64(run.seed);
+        trace.write_u64(run.outcome.trace_hash.0);
+        self.traces.0 = self.traces.0.wrapping_add(trace.finish());
+        self.covered.0.len() + self.groups.len() > known
+    }
+
+    /// Adds the sum of other seeds of the same sweep.
+    pub fn join(&mut self, other: &Self) {
+        if other.runs() > 0 {
+            self.last_seed = self.last_seed.max(other.last_seed);
+        }
+        self.first_seed = self.first_seed.into_iter().chain(other.first_seed).min();
+        self.pass += other.pass;
+        self.violation += other.violation;
+        self.unknown += other.unknown;
+        self.join_groups(&other.groups);
+        let counts =
+            [(&mut self.unknown_whys, &other.unknown_whys), (&mut self.reached, &other.reached)];
+        for (sums, counts) in counts {
+            for (name, count) in counts {
+                *sums.entry(name.clone()).or_default() += count;
+            }
+        }
+        self.add_faults(&other.faults);
+        self.add_figures(&other.figures);
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+        self.events += other.events;
+        self.virtual_ns += other.virtual_ns;
+        self.slowest.extend_from_slice(&other.slowest);
+        self.keep_slowest();
+        for (state, seed) in &other.covered.0 {
+            let first = self.covered.0.entry(*state).or_insert(*seed);
+            *first = (*first).min(*seed);
+        }
+        self.traces.0 = self.traces.0.wrapping_add(other.traces.0);
+        self.not_deterministic += other.not_deterministic;
+    }
+
+    fn add_faults(&mut self, faults: &BTreeMap<String, FaultCount>) {
+        for (kind, count) in faults {
+            let sum = self.faults.entry(kind.clone()).or_default();
+            sum.injected += count.injected;
+            sum.effective += count.effective;
+        }
+    }
+
+    fn add_figures(&mut self, figures: &BTreeMap<String, u64>) {
+        for (name, figure) in figures {
+            let sum = self.figures.entry(name.clone()).or_default();
+            // The greatest of many runs is the greatest, not the sum.
+            *sum = if name.ends_with("_max") { (*sum).max(*figure) } else { *sum + figure };
+        }
+    }
+
+    fn keep_slowest(&mut self) {
+        self.slowest.sort_by_key(|slow| (std::cmp::Reverse(slow.virtual_ns), slow.seed));
+        self.slowest.truncate(SLOWEST_MAX);
     }
 
     fn group(&mut self, run: &Run) {
         for violation in run.outcome.violations() {
             let fingerprint = violation.fingerprint();
-            let fingerprint =
-                if self.groups.len() < GROUPS_MAX || self.groups.contains_key(&fingerprint) {
-                    fingerprint
-                } else {
-                    "others".to_owned()
-                };
+            let is_known = self.groups.contains_key(&fingerprint);
+            let is_kept = is_known || self.groups.len() < GROUPS_MAX;
+            let fingerprint = if is_kept { fingerprint } else { OTHERS.to_owned() };
             let group = self.groups.entry(fingerprint).or_insert_with(|| Group {
                 first: violation.clone(),
                 first_seed: run.seed,
@@ -141,6 +237,36 @@ impl Tally {
         }
     }
 
+    fn join_groups(&mut self, others: &BTreeMap<String, Group>) {
+        for (fingerprint, other) in others {
+            match self.groups.get_mut(fingerprint) {
+                Some(group) => group.join(other, SEEDS_NAMED_MAX),
+                None => _ = self.groups.insert(fingerprint.clone(), other.clone()),
+            }
+        }
+        // Those that began last would have come too late in one sweep as well.
+        while self.groups.keys().filter(|name| *name != OTHERS).count() > GROUPS_MAX {
+            let named = self.groups.iter().filter(|(name, _)| *name != OTHERS);
+            let last = named.max_by_key(|(name, group)| (group.first_seed, (*name).clone()));
+            let last = last.expect("there are more than enough").0.clone();
+            let group = self.groups.remove(&last).expect("it was just found");
+            match self.groups.get_mut(OTHERS) {
+                Some(rest) => rest.join(&group, SEEDS_NAMED_MAX),
+                None => _ = self.groups.insert(OTHERS.to_owned(), group),
+            }
+        }
+    }
+
+    /// The kinds of violations so far, by fingerprint.
+    pub fn groups_mut(&mut self) -> &mut BTreeMap<String, Group> {
+        &mut self.groups
+    }
+
+    /// A run was not the same in a second process.
+    pub fn note_not_deterministic(&mut self) {
+        self.not_deterministic += 1;
+    }
+
     /// How many runs have been added.
     pub fn runs(&self) -> u64 {
         self.pass + self.violation + self.unknown
@@ -154,12 +280,6 @@ impl Tally {
     /// Whether the run of this seed was the first to show some kind of violation.
     pub fn is_first_of_its_kind(&self, seed: u64) -> bool {
         self.groups.values().any(|group| group.first_seed == seed)
-    }
-
-    /// How many runs in a row, up to the last, came to nothing new: no state of the protocol, no goal, no
-    /// kind of violation that was not seen before.
-    pub fn runs_since_new(&self) -> u64 {
-        self.runs_since_new
     }
 
     /// Messages delivered so far.
@@ -183,8 +303,8 @@ impl Tally {
             unknown: self.unknown,
             groups: self.groups.clone(),
             unknown_whys: self.unknown_whys.clone(),
-            states: self.covered.len() as u64,
-            last_new_seed: self.last_new_seed,
+            states: self.covered.0.len() as u64,
+            last_new_seed: self.last_new_seed(),
             reached: self.reached.clone(),
             faults: self.faults.clone(),
             figures: self.figures.clone(),
@@ -196,8 +316,21 @@ impl Tally {
             jobs: wall.jobs,
             messages_per_second: per_wall_second(self.messages as f64),
             speedup: per_wall_second(virtual_seconds),
-            trace_hash: format!("{:016x}", self.traces.finish()),
+            slowest: self.slowest.clone(),
+            trace_hash: self.traces.to_string(),
+            not_deterministic: self.not_deterministic,
+            goals_count: self.is_as_it_comes && self.runs() >= GOALS_SEEDS_MIN,
             replay_options: self.replay_options.clone(),
+            folder: String::new(),
         }
     }
+
+    /// The last seed that came to a state, or to a kind of violation, that no seed before it had shown.
+    fn last_new_seed(&self) -> Option<u64> {
+        let of_groups = self.groups.values().map(|group| group.first_seed);
+        self.covered.0.values().copied().chain(of_groups).max()
+    }
 }
+
+#[cfg(test)]
+mod tests;

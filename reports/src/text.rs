@@ -12,8 +12,17 @@ pub fn text(summary: &Summary) -> String {
     out
 }
 
-fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
-    writeln!(out, "{}  seeds {}..{}", s.scenario, s.first_seed, s.last_seed)?;
+/// What is counted in a sweep, without any figure of real time: the same runs, the same text.
+pub(crate) fn counted(summary: &Summary) -> String {
+    let mut out = String::new();
+    write_counted(&mut out, summary)
+        .and_then(|()| writeln!(out, "  virtual   {}", span(summary.virtual_seconds)))
+        .and_then(|()| write_covered(&mut out, summary))
+        .expect("writing to a string cannot fail");
+    out
+}
+
+fn write_counted(out: &mut String, s: &Summary) -> std::fmt::Result {
     if !s.reached.is_empty() {
         writeln!(out, "  reached, times in all runs")?;
         columns(out, s.reached.iter().map(|(goal, n)| (goal.as_str(), grouped(*n))))?;
@@ -37,7 +46,12 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
         grouped(s.messages),
         grouped(s.bytes),
         grouped(s.events)
-    )?;
+    )
+}
+
+fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
+    writeln!(out, "{}  seeds {}..{}", s.scenario, s.first_seed, s.last_seed)?;
+    write_counted(out, s)?;
     writeln!(
         out,
         "  speed     {} virtual in {:.1} s with {} jobs: {}x real time, {} messages/s, {:.1} seeds/s",
@@ -48,19 +62,12 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
         grouped(s.messages_per_second as u64),
         if s.wall_seconds > 0.0 { s.seeds as f64 / s.wall_seconds } else { 0.0 }
     )?;
-    if let Some(seed) = s.last_new_seed {
-        let states = grouped(s.states);
-        writeln!(
-            out,
-            "  coverage  {states} states of the protocol; the last new one at seed {seed}"
-        )?;
-    }
-    writeln!(out, "  trace     {}", s.trace_hash)?;
+    write_covered(out, s)?;
     for (why, count) in &s.unknown_whys {
         writeln!(out, "UNKNOWN    {why} ({} seeds)", grouped(*count))?;
     }
     for (fingerprint, group) in &s.groups {
-        write_group(out, &s.again(group.first_seed), fingerprint, group)?;
+        write_group(out, s, fingerprint, group)?;
     }
     let missed: Vec<_> = s.goals_missed().collect();
     // What a violation cut short was not to come that far.
@@ -79,7 +86,28 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "{} seed{}: {} pass, {} violation{} ({} distinct), {} unknown; reached {}/{}; {:.1} s, {}x real time",
+        "{}; {:.1} s, {}x real time",
+        verdicts(s),
+        s.wall_seconds,
+        grouped(s.speedup as u64)
+    )
+}
+
+fn write_covered(out: &mut String, s: &Summary) -> std::fmt::Result {
+    if let Some(seed) = s.last_new_seed {
+        let states = grouped(s.states);
+        writeln!(
+            out,
+            "  coverage  {states} states of the protocol; the last new one at seed {seed}"
+        )?;
+    }
+    writeln!(out, "  trace     {}", s.trace_hash)
+}
+
+/// How many seeds ended how, in a line.
+pub(crate) fn verdicts(s: &Summary) -> String {
+    format!(
+        "{} seed{}: {} pass, {} violation{} ({} distinct), {} unknown; reached {}/{}",
         grouped(s.seeds),
         if s.seeds == 1 { "" } else { "s" },
         grouped(s.pass),
@@ -88,19 +116,18 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
         s.groups.len(),
         grouped(s.unknown),
         s.goals_reached(),
-        s.reached.len(),
-        s.wall_seconds,
-        grouped(s.speedup as u64)
+        s.reached.len()
     )
 }
 
 fn write_group(
     out: &mut String,
-    again: &str,
+    s: &Summary,
     fingerprint: &str,
     group: &Group,
 ) -> std::fmt::Result {
-    out.push_str(&violation_lines(&group.first, group.first_seed, again, &group.first_trace));
+    let again = s.again(group.first_seed);
+    out.push_str(&violation_lines(&group.first, group.first_seed, &again, &group.first_trace));
     let named: Vec<_> = group.seeds.iter().map(u64::to_string).collect();
     let more = if group.count > named.len() as u64 { ", ..." } else { "" };
     writeln!(
@@ -114,21 +141,28 @@ fn write_group(
         let left = shrunk.faults;
         writeln!(
             out,
-            "  shrunk   mailstorm replay {}   (faults {} -> {left})",
-            shrunk.again, group.faults
+            "  shrunk   {}   (faults {} -> {left})",
+            s.replay_case(shrunk),
+            group.faults
         )?;
         shrunk.story.iter().try_for_each(|line| writeln!(out, "           {line}"))?;
     }
-    group.report.iter().try_for_each(|file| writeln!(out, "  report   {file}"))
+    group.report.iter().try_for_each(|file| writeln!(out, "  report   {}", s.path(file)))
 }
 
 /// What a violation says of itself: what, when, who, and the line that replays it; `again` is what
 /// stands in it after `mailstorm replay`.
 pub fn violation_lines(violation: &Violation, seed: u64, again: &str, trace: &str) -> String {
+    let line = violation_line(violation, seed);
+    format!("{line}\n  replay   mailstorm replay {again}        (trace {trace})\n")
+}
+
+/// What, when, who.
+pub(crate) fn violation_line(violation: &Violation, seed: u64) -> String {
     let nodes: Vec<_> = violation.nodes.iter().map(|node| &*node.0).collect();
     let who = if nodes.is_empty() { String::new() } else { format!(" [{}]", nodes.join(", ")) };
     format!(
-        "VIOLATION  {}/{}  seed {seed}  at {}{who}: {}\n  replay   mailstorm replay {again}        (trace {trace})\n",
+        "VIOLATION  {}/{}  seed {seed}  at {}{who}: {}",
         violation.checker,
         violation.kind,
         seconds(violation.at_ns),
@@ -137,12 +171,12 @@ pub fn violation_lines(violation: &Violation, seed: u64, again: &str, trace: &st
 }
 
 /// Virtual nanoseconds as seconds with milliseconds.
-fn seconds(ns: u64) -> String {
+pub(crate) fn seconds(ns: u64) -> String {
     format!("{}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1_000)
 }
 
 /// A long span in the two units that say most.
-fn span(seconds: f64) -> String {
+pub(crate) fn span(seconds: f64) -> String {
     let whole = seconds as u64;
     match whole {
         0..60 => format!("{seconds:.1} s"),
@@ -152,7 +186,7 @@ fn span(seconds: f64) -> String {
 }
 
 /// A number with a comma every three digits.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -166,7 +200,7 @@ fn grouped(number: u64) -> String {
 
 /// Figures for people: the three numbers of a measured quantity as its mean and its maximum, counts as
 /// they are. What was never measured is left out.
-fn figures(all: &BTreeMap<String, u64>) -> Vec<(String, String)> {
+pub(crate) fn figures(all: &BTreeMap<String, u64>) -> Vec<(String, String)> {
     let mut rows = Vec::new();
     for (name, value) in all {
         let parts = |stem: &str| {

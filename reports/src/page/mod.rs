@@ -10,6 +10,7 @@
 mod columns;
 mod lanes;
 
+use crate::escape;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use columns::Columns;
@@ -62,7 +63,7 @@ pub fn page(runs: &[Shown<'_>]) -> String {
     let mut rest = DOCUMENT;
     let fillings = [
         ("{{policy}}", &*policy),
-        ("{{title}}", &*escaped(&title)),
+        ("{{title}}", &*escape::html(&title)),
         ("{{style}}", STYLE),
         ("{{data}}", &*STANDARD.encode(&archive)),
         ("{{program}}", &*program),
@@ -75,8 +76,4 @@ pub fn page(runs: &[Shown<'_>]) -> String {
     }
     page.push_str(rest);
     page
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -6,10 +6,11 @@
 
 use crate::failure::Failure;
 use crate::given::Wanted;
+use crate::results::place;
 use crate::storm::Sweep;
 use crate::{report, shrink};
 use mailstorm_record::Run;
-use mailstorm_reports::{ShrunkRun, Summary};
+use mailstorm_reports::{Part, ShrunkRun};
 use std::time::Duration;
 
 /// Kinds of violations of which the first run gets a page, per scenario. Each takes a run and a second.
@@ -19,19 +20,20 @@ const SHRUNK_MAX: usize = 3;
 /// For how long each of them is shrunk, at the most. `mailstorm shrink` may take longer.
 const SHRINK_FOR: Duration = Duration::from_secs(10);
 
-/// Makes pages and cases of what the sweep found first, and notes in its summary where they are.
-pub(crate) fn examine(sweep: &Sweep<'_>, summary: &mut Summary) {
-    for (place, run) in sweep.firsts.iter().take(PAGES_MAX).enumerate() {
+/// Makes pages and cases of what the sweep found first, and notes in its result where they are.
+pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) {
+    let summary = part.summary("");
+    for (number, run) in sweep.firsts.iter().take(PAGES_MAX).enumerate() {
         let page = Examined { sweep, run }.page(&summary.again(run.seed));
         let page = page.map_err(|failure| complain(run, "no page", &failure)).ok();
         // A run that shows two kinds of violation shows them for one reason: one case is enough.
         let fingerprint = run.outcome.violations().next().map(|violation| violation.fingerprint());
-        let is_shrunk = place < SHRUNK_MAX && !sweep.arguments.no_shrink;
+        let is_shrunk = number < SHRUNK_MAX && !sweep.arguments.no_shrink;
         let shrunk = fingerprint.as_ref().filter(|_| is_shrunk).and_then(|fingerprint| {
             let shrunk = Examined { sweep, run }.shrunk(fingerprint);
             shrunk.map_err(|failure| complain(run, "not shrunk", &failure)).ok()
         });
-        for (of, group) in &mut summary.groups {
+        for (of, group) in part.tally.groups_mut() {
             if group.first_seed == run.seed {
                 group.report.clone_from(&page);
                 let is_it = fingerprint.as_ref() == Some(of);
@@ -51,25 +53,31 @@ struct Examined<'a> {
 }
 
 impl Examined<'_> {
-    /// Writes the run's page; returns where.
+    /// Writes the run's page; returns where, seen from the sweep's folder.
     fn page(&self, again: &str) -> Result<String, Failure> {
         let file = self.sweep.folder(self.run).join(report::FILE);
         report::write_page_of(&self.wanted(None), again, &file)?;
-        Ok(file.display().to_string())
+        Ok(place(&self.run.scenario, self.run.seed, report::FILE))
     }
 
     /// Shrinks the run, and writes the case beside its record.
     fn shrunk(&self, fingerprint: &str) -> Result<ShrunkRun, Failure> {
+        let inbox = self.sweep.arguments.given.inbox.as_deref();
         let asked = shrink::Asked {
             wanted: &self.wanted(Some(fingerprint.to_owned())),
-            inbox: self.sweep.arguments.given.inbox.as_deref(),
+            inbox,
             jobs: self.sweep.jobs,
             budget: SHRINK_FOR,
-            file: &self.sweep.folder(self.run).join("case.toml"),
+            file: &self.sweep.folder(self.run).join(shrink::CASE_FILE),
         };
         let told = asked.shrink()?;
-        let again = told.replay.trim_start_matches("mailstorm replay ").to_owned();
-        Ok(ShrunkRun { again, faults: told.faults_after, story: told.story })
+        Ok(ShrunkRun {
+            file: place(&self.run.scenario, self.run.seed, shrink::CASE_FILE),
+            options: shrink::options(inbox),
+            faults: told.faults_after,
+            story: told.story,
+            case: told.case,
+        })
     }
 
     fn wanted(&self, fingerprint: Option<String>) -> Wanted {

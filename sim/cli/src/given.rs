@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::case::VERSION;
 use mailstorm_record::{Case, InboxMark, Plan, Run, SettingError, Settings};
+pub(crate) use mailstorm_reports::quoted;
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario, with_settings};
 use std::fs;
@@ -67,14 +68,6 @@ impl Given {
     pub(crate) fn planted(&self) -> Result<Option<Defect>, Failure> {
         self.defect.as_deref().map(find_defect).transpose()
     }
-}
-
-pub(crate) fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// A number for a scenario.

@@ -13,6 +13,8 @@ mod failure;
 #[cfg(feature = "laboratory")]
 mod given;
 #[cfg(feature = "laboratory")]
+mod merge;
+#[cfg(feature = "laboratory")]
 mod museum;
 #[cfg(feature = "laboratory")]
 mod progress;
@@ -20,6 +22,8 @@ mod progress;
 mod replay;
 #[cfg(feature = "laboratory")]
 mod report;
+#[cfg(feature = "laboratory")]
+mod results;
 mod serve;
 #[cfg(feature = "laboratory")]
 mod shrink;
@@ -94,6 +98,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
     match command {
         LaboratoryCommand::Storm(storm) => storm::storm(storm),
+        LaboratoryCommand::Merge(merge) => merge::merge(merge),
         LaboratoryCommand::Replay(replay) => replay::replay(replay),
         LaboratoryCommand::Diff(diff) => diff::diff(diff),
         LaboratoryCommand::Scenarios { name } => storm::scenarios(name.as_deref()),

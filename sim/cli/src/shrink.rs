@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What the smallest case of a run is called, beside the run's other files.
+pub(crate) const CASE_FILE: &str = "case.toml";
 /// The most runs of one search, whatever time it has.
 const RUNS_MAX: u64 = 20_000;
 
@@ -51,9 +53,14 @@ pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
 fn case_file(what: &str, wanted: &Wanted) -> PathBuf {
     let name = match Path::new(what).file_stem() {
         Some(stem) if what.ends_with(".toml") => format!("{}-shrunk.toml", stem.to_string_lossy()),
-        _ => "case.toml".to_owned(),
+        _ => CASE_FILE.to_owned(),
     };
     beside(what, wanted.scenario.name(), wanted.seed, &name)
+}
+
+/// What a replay of a case must be given besides its file.
+pub(crate) fn options(inbox: Option<&Path>) -> String {
+    Given { inbox: inbox.map(Path::to_path_buf), ..Given::default() }.line()
 }
 
 /// A shrink that is asked for.
@@ -143,7 +150,6 @@ impl Asked<'_> {
             )));
         };
         let file = self.file.to_path_buf();
-        let given = Given { inbox: self.inbox.map(Path::to_path_buf), ..Given::default() };
         let mut story = story(&last);
         if story.is_empty() {
             story.push("nothing goes wrong from outside".to_owned());
@@ -162,7 +168,11 @@ impl Asked<'_> {
             seconds,
             is_smallest: shrunk.is_smallest,
             case: String::new(),
-            replay: format!("mailstorm replay {}{}", quoted(&file.to_string_lossy()), given.line()),
+            replay: format!(
+                "mailstorm replay {}{}",
+                quoted(&file.to_string_lossy()),
+                options(self.inbox)
+            ),
             file,
         };
         let comment = |line: &str| format!("# {line}\n");

@@ -5,9 +5,12 @@ use crate::args::StormArguments;
 use crate::failure::{ExitCode, Failure};
 use crate::given::{find, open_inbox, read_plan};
 use crate::progress::Progress;
+use crate::results::{self, tell_people, write_all, write_json};
 use crate::verify::Verifier;
+use mailstorm_record::TraceHash;
 use mailstorm_record::{Plan, Run, Setting, Settings};
-use mailstorm_reports::{Summary, Tally, Totals, WallClock, markdown, text, violation_lines};
+use mailstorm_reports::{Part, Results, Tally, Terms, WallClock, violation_lines};
+use mailstorm_shared::StateHasher;
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
 use std::fs;
@@ -17,8 +20,6 @@ use std::sync::Arc;
 
 /// Violations told while the sweep goes on; all are in the summary.
 const TOLD_AT_ONCE_MAX: u64 = 3;
-/// From so many seeds on, a goal that was never reached counts: fewer storms may well miss one.
-const GOALS_SEEDS_MIN: u64 = 200;
 /// Runs with a violation that are written to files, per scenario.
 const WRITTEN_MAX: u64 = 100;
 
@@ -37,28 +38,46 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
         .iter()
         .map(|scenario| given.plan.as_deref().map(|file| read_plan(file, scenario)).transpose())
         .collect::<Result<Vec<_>, _>>()?;
-    expect_writable(arguments)?;
+    expect_seeds(arguments)?;
+    expect_writable(&arguments.out, arguments.json.as_deref())?;
+    results::forget(&arguments.out)?;
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
-    let mut summaries = Vec::new();
-    let mut code = ExitCode::Pass;
+    let json = arguments.json.as_deref();
+    let folder = arguments.out.display().to_string();
+    let mut results = Results::new(arguments.shard);
     for (scenario, plan) in scenarios.into_iter().zip(plans) {
         let mut sweep = Sweep { scenario, plan, defect, jobs, arguments, firsts: Vec::new() };
-        let (mut summary, swept) = sweep.run()?;
-        aftermath::examine(&sweep, &mut summary);
-        tell_people(arguments, &summary)?;
-        code = worse(code, swept);
-        summaries.push(summary);
+        let part = sweep.run()?;
+        results.scenarios.push(part);
+        if !sweep.firsts.is_empty() {
+            // What takes long may not end: what is known is on disk before it. Whatever cannot be written
+            // now is tried again, and then complained of.
+            let _ = write_all(&arguments.out, &results);
+            let part = results.scenarios.last_mut().expect("it was just put there");
+            aftermath::examine(&sweep, part);
+        }
+        let part = results.scenarios.last().expect("it was just put there");
+        tell_people(json, &part.summary(&folder))?;
     }
+    let summaries = results.summaries(&folder);
+    let code = results::code(&summaries);
     // Whatever cannot be written, the rest is.
-    let report = write(&arguments.out.join("summary.md"), markdown(&summaries).as_bytes());
-    if let Some(file) = &arguments.json {
-        let mut json = serde_json::to_string_pretty(&Totals::of(summaries))
-            .expect("a summary is plain data with string keys");
-        json.push('\n');
-        put(file, &json)?;
-    }
-    report?;
+    let written = write_all(&arguments.out, &results);
+    write_json(json, summaries)?;
+    written?;
     Ok(code)
+}
+
+/// A shard that has nothing to do was cut too small.
+fn expect_seeds(arguments: &StormArguments) -> Result<(), Failure> {
+    let (shard, seeds) = (arguments.shard, &arguments.seeds.0);
+    if shard.seeds(*seeds.start()).next().is_some_and(|first| first <= *seeds.end()) {
+        return Ok(());
+    }
+    let count = (seeds.end() - seeds.start()).saturating_add(1);
+    Err(Failure::new(format!(
+        "shard {shard} of {count} seeds has none: ask for more with --seeds, or for fewer shards"
+    )))
 }
 
 /// Prints what there is to storm; of a scenario that is named, what its storms are to reach, too.
@@ -83,21 +102,14 @@ pub(crate) fn scenarios(name: Option<&str>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Pass)
 }
 
-/// Prints a summary; beside the results for machines, if those have standard output to themselves.
-fn tell_people(arguments: &StormArguments, summary: &Summary) -> Result<(), Failure> {
-    if is_terminal(arguments.json.as_deref()) {
-        crate::tell(text(summary).trim_end());
-        return Ok(());
-    }
-    crate::print(&text(summary))
-}
-
 /// Makes the places for the results, so that nobody learns only after hours that there are none.
-fn expect_writable(arguments: &StormArguments) -> Result<(), Failure> {
-    fs::create_dir_all(&arguments.out).map_err(|error| Failure::writing(&arguments.out, &error))?;
-    let Some(file) = arguments.json.as_deref().filter(|file| !is_terminal(Some(file))) else {
-        return Ok(());
-    };
+pub(crate) fn expect_writable(out: &Path, json: Option<&Path>) -> Result<(), Failure> {
+    fs::create_dir_all(out).map_err(|error| Failure::writing(out, &error))?;
+    // That a folder is there does not say that anything can be put into it.
+    let probe = out.join(".mailstorm");
+    write(&probe, b"")?;
+    fs::remove_file(&probe).map_err(|error| Failure::writing(&probe, &error))?;
+    let Some(file) = json.filter(|file| !is_terminal(Some(file))) else { return Ok(()) };
     make_folder(file)
         .and_then(|()| fs::File::options().append(true).create(true).open(file).map(|_| ()))
         .map_err(|error| Failure::writing(file, &error))
@@ -130,19 +142,6 @@ pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What is worse of two ends: a run that cannot be repeated says nothing, a violation outweighs what
-/// could not be told.
-fn worse(left: ExitCode, right: ExitCode) -> ExitCode {
-    let rank = |code| match code {
-        ExitCode::Pass => 0,
-        ExitCode::Unknown => 1,
-        ExitCode::Violation => 2,
-        ExitCode::Usage => 3,
-        ExitCode::NotDeterministic => 4,
-    };
-    if rank(right) > rank(left) { right } else { left }
-}
-
 /// The seeds of one scenario.
 pub(crate) struct Sweep<'a> {
     pub scenario: Arc<dyn Scenario>,
@@ -155,19 +154,23 @@ pub(crate) struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    fn run(&mut self) -> Result<(Summary, ExitCode), Failure> {
+    fn run(&mut self) -> Result<Part, Failure> {
         let goals = self.scenario.goals().into_iter().map(|goal| goal.name.to_owned());
-        let mut tally =
-            Tally::new(self.scenario.name(), goals).replayed_with(self.replay_options());
+        let mut tally = Tally::new(self.scenario.name(), goals)
+            .as_it_comes(self.is_as_it_comes())
+            .replayed_with(self.replay_options());
         let seeds = self.arguments.seeds.0.clone();
         let (first, last) = (*seeds.start(), *seeds.end());
+        let shard = self.arguments.shard;
         let is_endless = self.arguments.time.is_some();
-        let total = (!is_endless).then(|| (last - first).saturating_add(1));
+        let total = (!is_endless)
+            .then(|| ((last - first - (shard.index - 1)) / shard.of).saturating_add(1));
         let mut progress = Progress::new(self.scenario.name(), total);
         let mut verifier = self.verifier()?;
         let orders = verifier.as_ref().map(Verifier::orders);
-        let is_verified = |seed: u64| seed - first < self.arguments.verify.0;
-        let specs = (first..=if is_endless { u64::MAX } else { last }).map(|seed| {
+        let is_verified = |seed: u64| (seed - first) / shard.of < self.arguments.verify.0;
+        let until = if is_endless { u64::MAX } else { last };
+        let specs = shard.seeds(first).take_while(|seed| *seed <= until).map(|seed| {
             let spec = self.spec(seed);
             if let Some(orders) = orders.as_ref().filter(|_| is_verified(seed)) {
                 orders.send(&spec);
@@ -175,10 +178,11 @@ impl Sweep<'_> {
             spec
         });
         let mut failure = None;
-        let mut code = ExitCode::Pass;
         let mut firsts = Vec::new();
+        let mut runs_since_new = 0;
         mailstorm_world::storm(specs, self.jobs, |run| {
-            tally.add(&run);
+            let is_new = tally.add(&run);
+            runs_since_new = if is_new { 0 } else { runs_since_new + 1 };
             progress.step(&tally);
             if run.outcome.violations().next().is_some() {
                 if tally.is_first_of_its_kind(run.seed) {
@@ -193,25 +197,24 @@ impl Sweep<'_> {
                     Ok(None) => {}
                     Ok(Some(difference)) => {
                         progress.say(&difference);
-                        code = ExitCode::NotDeterministic;
+                        tally.note_not_deterministic();
                     }
                     Err(error) => failure = Some(error),
                 }
             }
             let is_over = self.arguments.time.is_some_and(|time| progress.elapsed() >= time);
-            let is_stale = self.arguments.stale.is_some_and(|n| tally.runs_since_new() >= n);
+            let is_stale = self.arguments.stale.is_some_and(|n| runs_since_new >= n);
             if is_stale {
                 progress.say(&format!(
-                    "{}: stopped after seed {}: {} seeds in a row came to nothing new",
-                    run.scenario,
-                    run.seed,
-                    tally.runs_since_new()
+                    "{}: stopped after seed {}: {runs_since_new} seeds in a row came to nothing new",
+                    run.scenario, run.seed
                 ));
             }
             // A time that is over does not cut the seeds that were asked for by number.
             if failure.is_some()
                 || is_stale
-                || (is_over && (run.seed >= last || self.seeds_are_default()))
+                || (is_over
+                    && (last.saturating_sub(run.seed) < shard.of || self.seeds_are_default()))
             {
                 ControlFlow::Break(())
             } else {
@@ -224,22 +227,33 @@ impl Sweep<'_> {
             crate::tell(&verified);
         }
         let wall = WallClock { wall_seconds: progress.elapsed().as_secs_f64(), jobs: self.jobs };
-        let summary = tally.summary(wall);
-        if let Some(failure) = failure {
-            // What was found so far is not lost with what could not be done.
-            if summary.seeds > 0 {
-                tell_people(self.arguments, &summary)?;
+        let part = Part { terms: self.terms(), tally, wall };
+        match failure {
+            None => Ok(part),
+            Some(failure) => {
+                // What was found so far is not lost with what could not be done.
+                if part.tally.runs() > 0 {
+                    let folder = self.arguments.out.display().to_string();
+                    tell_people(self.arguments.json.as_deref(), &part.summary(&folder))?;
+                }
+                Err(failure)
             }
-            return Err(failure);
         }
-        let ended = if summary.violation > 0 {
-            ExitCode::Violation
-        } else if summary.unknown > 0 || self.misses_goals(&summary) {
-            ExitCode::Unknown
-        } else {
-            ExitCode::Pass
-        };
-        Ok((summary, worse(code, ended)))
+    }
+
+    /// What every shard of this sweep runs.
+    fn terms(&self) -> Terms {
+        let seeds = &self.arguments.seeds.0;
+        let plan = self.plan.as_ref();
+        Terms {
+            scenario: self.scenario.name().to_owned(),
+            seeds: (*seeds.start(), *seeds.end()),
+            settings: Settings::of(&self.scenario.settings()),
+            inbox: self.scenario.inbox(),
+            defect: self.defect.map(|defect| defect.name().to_owned()),
+            plan: plan.map(|plan| TraceHash(StateHasher::of(&plan.to_toml()))),
+            all_faults: self.arguments.given.all_faults,
+        }
     }
 
     fn spec(&self, seed: u64) -> RunSpec {
@@ -258,14 +272,10 @@ impl Sweep<'_> {
         is_wanted.then(|| Verifier::start(inbox, self.jobs)).transpose()
     }
 
-    /// Whether a sweep that was long enough came nowhere near what it is made for: its pass is empty.
-    fn misses_goals(&self, summary: &Summary) -> bool {
-        summary.seeds >= GOALS_SEEDS_MIN
-            && self.plan.is_none()
-            && self.arguments.given.set.is_empty()
-            && self.arguments.given.inbox.is_none()
-            && (summary.goals_missed().next().is_some()
-                || summary.faults_in_vain().next().is_some())
+    /// Whether the storms are those that the scenario's goals were made for.
+    fn is_as_it_comes(&self) -> bool {
+        let given = &self.arguments.given;
+        self.plan.is_none() && given.set.is_empty() && given.inbox.is_none()
     }
 
     fn seeds_are_default(&self) -> bool {

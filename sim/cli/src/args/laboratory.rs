@@ -2,6 +2,7 @@
 
 use crate::given::Given;
 use clap::{Args, Parser, Subcommand, ValueHint};
+use mailstorm_reports::Shard;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ pub(crate) const DEFAULT_SEEDS: RangeInclusive<u64> = 1..=200;
 pub(crate) enum LaboratoryCommand {
     /// Run scenarios under many seeds, each a different storm, and judge every run.
     Storm(Box<StormArguments>),
+    /// Join the results of the shards of a storm: what comes out is what one storm over all seeds gives.
+    Merge(MergeArguments),
     /// Run one seed again, and print what it shows: faults, verdicts, and every event with `--trace`.
     Replay(ReplayArguments),
     /// Compare two records of what should be the same run, and show the first event at which they part.
@@ -59,6 +62,10 @@ pub(crate) struct StormArguments {
     /// How many seeds, from 1, or which: `200`, `7..7`, `1000..1999`.
     #[arg(long, value_name = "N|A..B", default_value_t = Seeds(DEFAULT_SEEDS))]
     pub seeds: Seeds,
+    /// Run only every N-th of the seeds, from the I-th on: `2/4` of 1..200 are 2, 6, 10, ..., 198. All N
+    /// shards together are exactly the seeds; 'mailstorm merge' joins their results.
+    #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE)]
+    pub shard: Shard,
     /// Go on with further seeds until each scenario has had this much real time: `90s`, `10m`, `2h`.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub time: Option<Duration>,
@@ -75,7 +82,8 @@ pub(crate) struct StormArguments {
     /// Write the results for machines: one object, `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
-    /// Where runs with a violation are written, with their plan.
+    /// Where the results go: index.html, summary.md, junit.xml, result.json, and runs with a violation, each
+    /// with its plan, its page and its smallest case.
     #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
     /// Do not shrink the first run of each kind of violation.
@@ -85,6 +93,20 @@ pub(crate) struct StormArguments {
     /// states, the verdicts and the reports; `all` for every seed.
     #[arg(long, value_name = "N", default_value = "0")]
     pub verify: Verify,
+}
+
+/// `mailstorm merge`.
+#[derive(Debug, Args)]
+pub(crate) struct MergeArguments {
+    /// The folders that `storm --shard I/N --out DIR` wrote, one for each shard, in any order.
+    #[arg(value_name = "DIR", required = true, value_hint = ValueHint::DirPath)]
+    pub folders: Vec<PathBuf>,
+    /// Where the joined results go, as those of a storm.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
+    /// Write the joined results for machines: one object, `-` for the terminal.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
 }
 
 /// `mailstorm replay`.

@@ -1,0 +1,111 @@
+//! Text from outside, made harmless where it is written: in HTML, XML, Markdown, a shell, an address.
+//!
+//! Holds: what comes out holds no markup of its own, whatever goes in. A subject line is hostile input.
+
+use std::fmt::Write;
+
+/// As text or as an attribute's value in HTML.
+pub(crate) fn html(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// As text in XML 1.0, with its lines.
+pub(crate) fn xml_text(text: &str) -> String {
+    xml(text).replace("&#10;", "\n").replace("&#9;", "\t")
+}
+
+/// As an attribute's value in XML 1.0. What may not occur there at all, not even escaped,
+/// becomes a replacement character; line ends survive.
+pub(crate) fn xml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\t' | '\n' | '\r' => {
+                write!(out, "&#{};", c as u32).expect("writing to a string cannot fail");
+            }
+            '\0'..' ' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// As a fenced block of Markdown: the fence is longer than any within.
+pub(crate) fn fenced(language: &str, text: &str) -> String {
+    let mut longest = 0;
+    let mut row = 0;
+    for c in text.chars() {
+        row = if c == '`' { row + 1 } else { 0 };
+        longest = longest.max(row);
+    }
+    let fence = "`".repeat((longest + 1).max(3));
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    format!("{fence}{language}\n{text}{end}{fence}\n")
+}
+
+/// As words within a line of Markdown: nothing in them is markup, and they stay on the line.
+pub(crate) fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => out.push(' '),
+            '<' => out.push_str("&lt;"),
+            '&' => out.push_str("&amp;"),
+            c if c.is_ascii_punctuation() && !"-/.,:;()+%'\"".contains(c) => out.extend(['\\', c]),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A relative path as an address.
+pub(crate) fn address(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
+    }
+    out
+}
+
+/// As one word of a command line.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_markup_is_text() {
+        assert_eq!(html("<a href=\"x\">&"), "&lt;a href=&quot;x&quot;&gt;&amp;");
+        assert_eq!(xml("]]>\u{0}\u{1b}[1m\n\t\u{ffff}\"é"), "]]&gt;��[1m&#10;&#9;�&quot;é");
+        assert_eq!(xml_text("a\n\t&#10;<"), "a\n\t&amp;#10;&lt;");
+        assert_eq!(
+            markdown("a|b\n<script> `x` *y* [z](w)"),
+            r"a\|b &lt;script\> \`x\` \*y\* \[z\](w)"
+        );
+        assert_eq!(fenced("text", "a ```` b"), "`````text\na ```` b\n`````\n");
+        assert_eq!(fenced("", "plain\n"), "```\nplain\n```\n");
+    }
+
+    #[test]
+    fn a_path_is_an_address_and_a_word_a_word() {
+        assert_eq!(address("a b/ü%?#.html"), "a%20b/%C3%BC%25%3F%23.html");
+        assert_eq!(quoted("runs/a-1/run.json"), "runs/a-1/run.json");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

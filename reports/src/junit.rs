@@ -1,0 +1,280 @@
+//! A sweep's sum as JUnit XML: what CI systems show as tests.
+//!
+//! A case for each scenario, whatever came of it, so that its history has no holes. What went wrong first
+//! is told in it; every further thing (another kind of violation, what could not be told, goals that were
+//! missed) has a case of its own, since many readers look at one failure a case.
+//! Holds: well formed whatever the texts; no figure of real time, so that the same runs give the same
+//! bytes. Written by hand: the library for it brings dates and random ids with it. Start at [`junit`].
+
+use crate::escape::{xml, xml_text};
+use crate::markdown::{missed, times};
+use crate::summary::{Ended, Summary};
+use crate::text::{counted, grouped, violation_lines};
+use std::fmt::Write;
+
+/// The summaries as one file.
+pub fn junit(summaries: &[Summary]) -> String {
+    let suites: Vec<_> = summaries.iter().map(|s| (s, complaints(s))).collect();
+    let mut out = String::new();
+    write_all(&mut out, &suites).expect("writing to a string cannot fail");
+    out
+}
+
+/// Something that went wrong.
+struct Complaint {
+    /// `failure` or `error`, as the format has it: what was tested is wrong, or it could not be tested.
+    element: &'static str,
+    /// What sort: a fingerprint, or a word.
+    kind: String,
+    /// In a line.
+    message: String,
+    /// At length.
+    body: String,
+    properties: Vec<(&'static str, String)>,
+}
+
+fn complaints(s: &Summary) -> Vec<Complaint> {
+    let mut all = Vec::new();
+    let plain = |element, kind: &str, message: String| Complaint {
+        element,
+        kind: kind.to_owned(),
+        body: message.clone(),
+        message,
+        properties: Vec::new(),
+    };
+    if s.not_deterministic > 0 {
+        let message =
+            format!("{} seeds were not the same in a second process", grouped(s.not_deterministic));
+        all.push(plain("error", "not-deterministic", message));
+    }
+    let mut groups: Vec<_> = s.groups.iter().collect();
+    groups.sort_by_key(|(_, group)| group.first_seed);
+    for (fingerprint, group) in groups {
+        let again = s.again(group.first_seed);
+        let mut body = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
+        body += &format!("  {}\n", times(group));
+        let mut properties = vec![
+            ("seed", group.first_seed.to_string()),
+            ("replay", format!("mailstorm replay {again}")),
+            ("trace", group.first_trace.clone()),
+        ];
+        if let Some(shrunk) = &group.shrunk {
+            properties.push(("case", shrunk.file.clone()));
+            body += &format!("  shrunk to {} faults: {}\n", shrunk.faults, shrunk.file);
+            body.extend(shrunk.story.iter().map(|line| format!("    {line}\n")));
+        }
+        if let Some(report) = &group.report {
+            properties.push(("report", report.clone()));
+            body += &format!("  report   {report}\n");
+        }
+        let message = format!("seed {}: {}", group.first_seed, group.first.detail);
+        let kind = fingerprint.clone();
+        all.push(Complaint { element: "failure", kind, message, body, properties });
+    }
+    for (why, count) in &s.unknown_whys {
+        let message = format!("{} seeds could not be judged: {why}", grouped(*count));
+        all.push(plain("error", "unknown", message));
+    }
+    if s.ended() == Ended::Unknown && s.goals_count {
+        let missed = missed(s);
+        if !missed.is_empty() {
+            let message = format!("the storms never came that far: {}", missed.join("; "));
+            all.push(plain("failure", "not-reached", message));
+        }
+    }
+    all
+}
+
+fn write_all(out: &mut String, suites: &[(&Summary, Vec<Complaint>)]) -> std::fmt::Result {
+    let complaints = || suites.iter().flat_map(|(_, complaints)| complaints);
+    let tests: usize = suites.iter().map(|(_, complaints)| complaints.len().max(1)).sum();
+    writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
+    write!(out, "<testsuites name=\"mailstorm\" tests=\"{tests}\"")?;
+    write_counts(out, complaints())?;
+    for (s, complaints) in suites {
+        write_suite(out, s, complaints)?;
+    }
+    writeln!(out, "</testsuites>")
+}
+
+fn write_counts<'a>(
+    out: &mut String,
+    complaints: impl Iterator<Item = &'a Complaint> + Clone,
+) -> std::fmt::Result {
+    let count = |element| complaints.clone().filter(|c| c.element == element).count();
+    writeln!(out, " failures=\"{}\" errors=\"{}\">", count("failure"), count("error"))
+}
+
+fn write_suite(out: &mut String, s: &Summary, complaints: &[Complaint]) -> std::fmt::Result {
+    let name = &s.scenario;
+    write!(out, "  <testsuite name=\"{}\" tests=\"{}\"", xml(name), complaints.len().max(1))?;
+    write_counts(out, complaints.iter())?;
+    let run = [
+        ("seeds", format!("{}..{}", s.first_seed, s.last_seed)),
+        ("pass", s.pass.to_string()),
+        ("violation", s.violation.to_string()),
+        ("unknown", s.unknown.to_string()),
+        ("trace_hash", s.trace_hash.clone()),
+    ];
+    write_properties(out, "    ", &run)?;
+    write_case(out, s, name, complaints.first())?;
+    for complaint in complaints.iter().skip(1) {
+        write_case(out, s, &format!("{name}: {}", complaint.kind), Some(complaint))?;
+    }
+    writeln!(out, "    <system-out>{}</system-out>", xml_text(&counted(s)))?;
+    writeln!(out, "  </testsuite>")
+}
+
+fn write_case(
+    out: &mut String,
+    s: &Summary,
+    name: &str,
+    complaint: Option<&Complaint>,
+) -> std::fmt::Result {
+    // What stands before a variant is the scenario; readers take dots for folders.
+    let class = s.scenario.split('/').next().unwrap_or_default();
+    write!(out, "    <testcase classname=\"mailstorm.{}\" name=\"{}\"", xml(class), xml(name))?;
+    let Some(complaint) = complaint else { return writeln!(out, "/>") };
+    writeln!(out, ">")?;
+    write_properties(out, "      ", &complaint.properties)?;
+    let (element, kind) = (complaint.element, xml(&complaint.kind));
+    let (message, body) = (xml(&complaint.message), xml_text(&complaint.body));
+    writeln!(out, "      <{element} type=\"{kind}\" message=\"{message}\">{body}</{element}>")?;
+    writeln!(out, "    </testcase>")
+}
+
+fn write_properties(
+    out: &mut String,
+    indent: &str,
+    properties: &[(&'static str, String)],
+) -> std::fmt::Result {
+    if properties.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{indent}<properties>")?;
+    for (name, value) in properties {
+        writeln!(out, "{indent}  <property name=\"{name}\" value=\"{}\"/>", xml(value))?;
+    }
+    writeln!(out, "{indent}</properties>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{failing, passing};
+
+    /// Reads XML as far as it is written here: no comments, no CDATA, no entities but numbers and the
+    /// predefined. Fails on what is not well formed; returns every element's name with its attributes.
+    fn elements(text: &str) -> Vec<(String, Vec<(String, String)>)> {
+        let mut found = Vec::new();
+        let mut open = Vec::new();
+        let mut rest =
+            text.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>").expect("a head");
+        let is_text = |text: &str| {
+            let lawful = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}');
+            assert!(text.chars().all(|c| lawful(c) && c != '<'), "{text:?}");
+            for entity in text.split('&').skip(1) {
+                let (name, _) = entity.split_once(';').expect("an entity ends");
+                let known = ["amp", "lt", "gt", "quot", "#9", "#10", "#13"];
+                assert!(known.contains(&name), "&{name};");
+            }
+        };
+        while let Some((before, after)) = rest.split_once('<') {
+            is_text(before);
+            let (tag, after) = after.split_once('>').expect("a tag ends");
+            rest = after;
+            if let Some(name) = tag.strip_prefix('/') {
+                assert_eq!(open.pop().as_deref(), Some(name));
+                continue;
+            }
+            let inner = tag.trim_end_matches('/');
+            let (name, mut attributes) = inner.split_once(' ').unwrap_or((inner, ""));
+            let mut pairs = Vec::new();
+            while let Some((key, value)) = attributes.split_once("=\"") {
+                let (value, more) = value.split_once('"').expect("a value ends");
+                is_text(value);
+                pairs.push((key.trim().to_owned(), value.to_owned()));
+                attributes = more;
+            }
+            assert_eq!(attributes.trim(), "", "{tag}");
+            found.push((name.to_owned(), pairs));
+            if inner.len() == tag.len() {
+                open.push(name.to_owned());
+            }
+        }
+        is_text(rest);
+        assert!(open.is_empty(), "{open:?}");
+        found
+    }
+
+    fn named<'a>(
+        all: &'a [(String, Vec<(String, String)>)],
+        element: &str,
+        attribute: &str,
+    ) -> Vec<&'a str> {
+        let of = all.iter().filter(|(name, _)| name == element);
+        let pairs = of.flat_map(|(_, pairs)| pairs);
+        pairs.filter(|(key, _)| key == attribute).map(|(_, value)| &**value).collect()
+    }
+
+    #[test]
+    fn every_scenario_has_a_case_and_every_further_complaint_one_of_its_own() {
+        let mut two = failing("quorum-half/wrong");
+        let mut other = two.groups.values().next().expect("one").clone();
+        other.first_seed = 3;
+        two.groups.insert("quorum/lost/s".into(), other);
+        two.unknown_whys.insert("a bound".into(), 2);
+        let text = junit(&[passing("ensemble"), two]);
+        let all = elements(&text);
+        assert_eq!(
+            named(&all, "testcase", "name"),
+            [
+                "ensemble",
+                "quorum-half/wrong",
+                "quorum-half/wrong: split-brain/mutex/sink+w",
+                "quorum-half/wrong: unknown"
+            ]
+        );
+        assert_eq!(named(&all, "testcase", "classname")[1], "mailstorm.quorum-half");
+        assert_eq!(
+            named(&all, "failure", "type"),
+            ["quorum/lost/s", "split-brain/mutex/sink+w"],
+            "the first seed comes first"
+        );
+        assert_eq!(named(&all, "error", "type"), ["unknown"]);
+        assert_eq!(named(&all, "testsuites", "tests"), ["4"]);
+        assert_eq!(named(&all, "testsuites", "failures"), ["2"]);
+        assert_eq!(named(&all, "testsuite", "errors"), ["0", "1"]);
+        let values = named(&all, "property", "value");
+        assert!(values.contains(&"mailstorm replay quorum-half/wrong --seed 3"), "{values:?}");
+        assert!(values.contains(&"quorum-half/wrong/7/case.toml"), "{values:?}");
+    }
+
+    #[test]
+    fn a_goal_that_was_missed_is_a_failure_when_it_counts() {
+        let mut summary = passing("ensemble");
+        summary.reached.insert("leader_died".into(), 0);
+        let all = elements(&junit(std::slice::from_ref(&summary)));
+        assert_eq!(named(&all, "failure", "type"), ["not-reached"]);
+        assert!(named(&all, "failure", "message")[0].contains("leader_died"));
+        summary.goals_count = false;
+        let all = elements(&junit(&[summary]));
+        assert_eq!(named(&all, "failure", "type"), <[&str; 0]>::default());
+    }
+
+    #[test]
+    fn it_is_well_formed_whatever_a_text_holds() {
+        let nasty = "</failure>]]><!-- & \" ' \u{0}\u{8}\u{1b}\u{85}\u{ffff}\n\ttab <script>é😀";
+        let mut summary = failing(nasty);
+        let mut group = summary.groups.pop_first().expect("one").1;
+        group.first.detail = nasty.into();
+        summary.groups.insert(nasty.into(), group);
+        summary.unknown_whys.insert(nasty.into(), 1);
+        summary.reached.insert(nasty.into(), 1);
+        let text = junit(&[summary]);
+        // The walk above knows nothing beyond the first plane.
+        let all = elements(&text.replace('😀', ""));
+        assert_eq!(named(&all, "failure", "type").len(), 1);
+        assert!(text.contains("&lt;/failure&gt;]]&gt;&lt;!-- &amp; &quot;"), "{text}");
+    }
+}

@@ -1,0 +1,143 @@
+//! `mailstorm merge`: the results of a sweep's shards, joined to those of the whole sweep.
+//!
+//! Owns: reading the shards' folders, taking over the evidence of what was found first. Leaves: what is one
+//! sweep, and adding it up, to `reports`.
+//! Holds: nothing is written before all of it was found to be one whole sweep; a shard's folder is only read.
+//! Start at [`merge`].
+
+use crate::args::MergeArguments;
+use crate::failure::{ExitCode, Failure};
+use crate::results::{RESULT, code, place, tell_people, write_all, write_json};
+use crate::shrink::CASE_FILE;
+use crate::storm::{expect_writable, write};
+use crate::{report, results};
+use mailstorm_reports::{JoinError, Part, Results, Shard};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// Joins, writes, and tells.
+pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
+    let mut folders = BTreeMap::new();
+    let mut parts = Vec::new();
+    for folder in &arguments.folders {
+        let results = read(folder)?;
+        folders.insert(results.shard, folder.clone());
+        parts.push((folder.display().to_string(), results));
+    }
+    let mut whole = Results::join(parts).map_err(|error| refused(&error))?;
+    let out = &arguments.out;
+    if let Some(folder) = folders.values().find(|folder| is_same(folder, out)) {
+        return Err(Failure::new(format!(
+            "{} is one of the shards: give another folder with --out",
+            folder.display()
+        )));
+    }
+    expect_writable(out, arguments.json.as_deref())?;
+    results::forget(out)?;
+    for part in &mut whole.scenarios {
+        take_over(part, &folders, out)?;
+    }
+    let summaries = whole.summaries(&out.display().to_string());
+    let code = code(&summaries);
+    for summary in &summaries {
+        tell_people(arguments.json.as_deref(), summary)?;
+    }
+    // Whatever cannot be written, the rest is.
+    let written = write_all(out, &whole);
+    write_json(arguments.json.as_deref(), summaries)?;
+    written?;
+    Ok(code)
+}
+
+/// The result in this folder.
+fn read(folder: &Path) -> Result<Results, Failure> {
+    let file = folder.join(RESULT);
+    let (shown, name) = (folder.display(), file.display());
+    if !file.is_file() {
+        let what = if folder.is_dir() { "holds no" } else { "is no folder with a" };
+        return Err(Failure::new(format!(
+            "{shown} {what} {RESULT}: give the folders that 'mailstorm storm --shard I/N --out DIR' wrote; a \
+             storm that did not end leaves none"
+        )));
+    }
+    let text = fs::read_to_string(&file)
+        .map_err(|error| Failure::new(format!("cannot read {name}: {error}; check the path")))?;
+    let results = Results::parse(&text).map_err(|error| {
+        Failure::new(format!("{name}: {error}; run the shard again with this version"))
+    })?;
+    // They become paths below another folder.
+    let is_name = |part: &&Part| {
+        let mut components = Path::new(&part.terms.scenario).components();
+        !part.terms.scenario.is_empty() && components.all(|c| matches!(c, Component::Normal(_)))
+    };
+    if let Some(part) = results.scenarios.iter().find(|part| !is_name(part)) {
+        return Err(Failure::new(format!(
+            "{name}: '{}' is no scenario's name; run the shard again",
+            part.terms.scenario
+        )));
+    }
+    Ok(results)
+}
+
+fn refused(error: &JoinError) -> Failure {
+    let next = match error {
+        JoinError::Different { .. } => {
+            "give the shards of one sweep, run by one version with the same options"
+        }
+        JoinError::Twice { .. } => "give each shard once",
+        JoinError::Missing { .. } => {
+            "run it with 'mailstorm storm --shard I/N' and give its folder, too"
+        }
+    };
+    Failure::new(format!("{error}; {next}"))
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Copies what the shards kept of the first run of each kind of violation. What a shard's folder no longer
+/// has is not pointed to.
+fn take_over(
+    part: &mut Part,
+    folders: &BTreeMap<Shard, PathBuf>,
+    out: &Path,
+) -> Result<(), Failure> {
+    let scenario = part.terms.scenario.clone();
+    let (first, of) = (part.terms.seeds.0, folders.len() as u64);
+    for group in part.tally.groups_mut().values_mut() {
+        let seed = group.first_seed;
+        let index = seed.checked_sub(first).map_or(1, |distance| distance % of + 1);
+        let from = &folders[&Shard { index, of }];
+        copy(
+            &from.join(&scenario).join(seed.to_string()),
+            &out.join(&scenario).join(seed.to_string()),
+        )?;
+        let (page, case) =
+            (place(&scenario, seed, report::FILE), place(&scenario, seed, CASE_FILE));
+        group.report = group.report.take().and(out.join(&page).is_file().then_some(page));
+        if let Some(shrunk) = &mut group.shrunk {
+            if !out.join(&case).is_file() {
+                write(&out.join(&case), shrunk.case.as_bytes())?;
+            }
+            shrunk.file = case;
+        }
+    }
+    Ok(())
+}
+
+/// Copies the files of a folder, if there is one.
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    for entry in entries.filter_map(Result::ok) {
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let bytes = fs::read(entry.path()).map_err(|error| {
+                let path = entry.path();
+                Failure::new(format!("cannot read {}: {error}; check its rights", path.display()))
+            })?;
+            write(&to.join(entry.file_name()), &bytes)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! What a sweep leaves behind in its folder: for people, for CI systems, for `mailstorm merge`.
+//!
+//! Owns: the files' names, writing all of them, what is printed of a sweep, its exit code. Leaves: their
+//! content to `reports`.
+//! Holds: a file that cannot be written keeps none of the others from being written; while a sweep runs,
+//! its folder holds no result of an older one that could be taken for it.
+//! Start at [`write_all`].
+
+use crate::failure::{ExitCode, Failure};
+use crate::storm::{is_terminal, put, write};
+use mailstorm_reports::{Ended, Results, Summary, Totals, index, junit, markdown, text};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Everything that is needed to join the results of shards.
+pub(crate) const RESULT: &str = "result.json";
+
+/// Writes the results into their folder; returns the first failure.
+pub(crate) fn write_all(folder: &Path, results: &Results) -> Result<(), Failure> {
+    let summaries = results.summaries(&folder.display().to_string());
+    let files = [
+        (RESULT, results.to_json()),
+        ("junit.xml", junit(&summaries)),
+        ("summary.md", markdown(&summaries)),
+        ("index.html", index(&summaries)),
+    ];
+    let mut ended = Ok(());
+    for (name, text) in files {
+        let written = write(&folder.join(name), text.as_bytes());
+        ended = ended.and(written);
+    }
+    ended
+}
+
+/// Takes the result of an older sweep out of this folder.
+pub(crate) fn forget(folder: &Path) -> Result<(), Failure> {
+    let file = folder.join(RESULT);
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::writing(&file, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the sums for machines, if they are asked for.
+pub(crate) fn write_json(file: Option<&Path>, summaries: Vec<Summary>) -> Result<(), Failure> {
+    let Some(file) = file else { return Ok(()) };
+    let mut json = serde_json::to_string_pretty(&Totals::of(summaries))
+        .expect("a summary is plain data with string keys");
+    json.push('\n');
+    put(file, &json)
+}
+
+/// Prints a summary; beside the results for machines, if those have standard output to themselves.
+pub(crate) fn tell_people(json: Option<&Path>, summary: &Summary) -> Result<(), Failure> {
+    if is_terminal(json) {
+        crate::tell(text(summary).trim_end());
+        return Ok(());
+    }
+    crate::print(&text(summary))
+}
+
+/// The exit code of all these sweeps together.
+pub(crate) fn code<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> ExitCode {
+    match summaries.into_iter().map(Summary::ended).min().unwrap_or(Ended::Pass) {
+        Ended::Pass => ExitCode::Pass,
+        Ended::Unknown => ExitCode::Unknown,
+        Ended::Violation => ExitCode::Violation,
+        Ended::NotDeterministic => ExitCode::NotDeterministic,
+    }
+}
+
+/// Where a file of a run lies, seen from the folder of its sweep.
+pub(crate) fn place(scenario: &str, seed: u64, file: &str) -> String {
+    format!("{scenario}/{seed}/{file}")
+}
