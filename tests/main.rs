@@ -9,6 +9,7 @@ mod browser;
 mod command;
 mod determinism;
 mod differences;
+mod exports;
 mod museum;
 mod page;
 mod processes;

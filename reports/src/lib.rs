@@ -8,6 +8,7 @@
 
 mod divergence;
 mod escape;
+pub mod export;
 mod index;
 mod junit;
 mod markdown;

@@ -57,13 +57,13 @@ struct Judged {
 }
 
 #[derive(Serialize)]
-struct Struck {
-    from: u64,
-    to: u64,
-    kind: String,
-    nodes: Vec<usize>,
+pub(crate) struct Struck {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) kind: String,
+    pub(crate) nodes: Vec<usize>,
     /// The fault as a plan spells it.
-    plan: String,
+    pub(crate) plan: String,
 }
 
 /// One entry per event, in order.
@@ -292,7 +292,7 @@ fn changed(event: usize, change: &Change) -> Changed {
 
 /// Every node that did something or had something done to it: servers first, then clients, then the rest;
 /// each sort by letters and number.
-fn names_in(events: &[Event], run: &Run) -> Vec<(NodeName, &'static str)> {
+pub(crate) fn names_in(events: &[Event], run: &Run) -> Vec<(NodeName, &'static str)> {
     let mut roles: BTreeMap<NodeName, &'static str> = BTreeMap::new();
     for event in events {
         let Some(node) = &event.node else { continue };
@@ -350,7 +350,8 @@ fn judged(run: &Run, place: &dyn Fn(&NodeName) -> Option<usize>) -> Vec<Judged> 
         .collect()
 }
 
-fn struck(
+/// The faults that began, in order.
+pub(crate) fn struck(
     run: &Run,
     events: &[Event],
     place: &dyn Fn(&NodeName) -> Option<usize>,

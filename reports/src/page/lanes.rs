@@ -11,19 +11,19 @@ use std::collections::BTreeMap;
 
 /// From when to when, what, and in which epoch (0 for none).
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Band {
-    node: usize,
-    from: u64,
-    to: u64,
-    what: &'static str,
-    epoch: u32,
+pub(crate) struct Band {
+    pub(crate) node: usize,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) what: &'static str,
+    pub(crate) epoch: u32,
 }
 
 /// The bands of all lanes.
 #[derive(Debug, Default, PartialEq, Serialize)]
-pub(super) struct Lanes {
-    roles: Vec<Band>,
-    lives: Vec<Band>,
+pub(crate) struct Lanes {
+    pub(crate) roles: Vec<Band>,
+    pub(crate) lives: Vec<Band>,
 }
 
 /// The band that is open on a node.
@@ -57,7 +57,7 @@ impl Open {
 }
 
 impl Lanes {
-    pub(super) fn of(
+    pub(crate) fn of(
         events: &[Event],
         place: &dyn Fn(&NodeName) -> Option<usize>,
         end_ns: u64,

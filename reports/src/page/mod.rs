@@ -7,8 +7,8 @@
 //! or from the network reaches the page as data inside an archive, and the document as text nodes alone.
 //! Start at [`page`]; in the browser at `assets/app.js`.
 
-mod columns;
-mod lanes;
+pub(crate) mod columns;
+pub(crate) mod lanes;
 
 use crate::escape;
 use base64::Engine;

@@ -53,10 +53,9 @@ struct Examined<'a> {
 }
 
 impl Examined<'_> {
-    /// Writes the run's page; returns where, seen from the sweep's folder.
+    /// Writes the run's page and its excerpt; returns where the page is, seen from the sweep's folder.
     fn page(&self, again: &str) -> Result<String, Failure> {
-        let file = self.sweep.folder(self.run).join(report::FILE);
-        report::write_page_of(&self.wanted(None), again, &file)?;
+        report::write_all_of(&self.wanted(None), again, &self.sweep.folder(self.run))?;
         Ok(place(&self.run.scenario, self.run.seed, report::FILE))
     }
 

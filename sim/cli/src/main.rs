@@ -9,6 +9,8 @@ mod aftermath;
 mod args;
 #[cfg(feature = "laboratory")]
 mod diff;
+#[cfg(feature = "laboratory")]
+mod export;
 mod failure;
 #[cfg(feature = "laboratory")]
 mod given;

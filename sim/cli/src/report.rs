@@ -1,6 +1,7 @@
-//! `mailstorm report`: recorded runs as a page that opens from disk.
+//! `mailstorm report`: recorded runs as a page that opens from disk, or in the formats of other tools.
 //!
-//! Owns: which runs a page shows, where it is written, opening it. Leaves: the page to `reports`.
+//! Owns: which runs are shown, where the page is written, opening it. Leaves: the page to `reports`, other
+//! formats to `export`.
 //! Holds: a record that has its events is shown as it was recorded; any other run is run again.
 //! Start at [`report`].
 
@@ -9,6 +10,7 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::{Given, Wanted, beside, quoted, wanted};
 use crate::storm::{is_terminal, put};
 use mailstorm_record::Run;
+use mailstorm_reports::export::excerpt;
 use mailstorm_reports::page::{Shown, page};
 use mailstorm_world::Recording;
 use std::fs;
@@ -18,26 +20,47 @@ use std::process::{Command, Stdio};
 /// What the page of a run is called, beside the run's other files.
 pub(crate) const FILE: &str = "report.html";
 
-/// Makes the page, and says where it is.
+/// What a few messages of a run, to be pasted into an issue, are called, beside the run's other files.
+pub(crate) const EXCERPT: &str = "excerpt.md";
+
+/// Makes the page, or what else is asked for, and says where it is.
 pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
+    let exports = &arguments.exports;
+    exports.expect_sound(arguments.what.len(), arguments.out.as_deref())?;
     let runs =
         arguments.what.iter().map(|what| run_of(what, arguments)).collect::<Result<Vec<_>, _>>()?;
     let first = runs.first().expect("clap asks for at least one");
+    let written = exports.write(&first.run, &first.again, first.missing.as_deref())?;
+    if !written.is_empty() {
+        let lines: String = written.iter().map(|file| format!("{}\n", file.display())).collect();
+        // What goes to the terminal has it to itself.
+        if exports.has_terminal() || is_terminal(arguments.out.as_deref()) {
+            crate::tell(lines.trim_end());
+        } else {
+            crate::print(&lines)?;
+        }
+    }
+    // Who asks for another format wants the page only when asking for it as well.
+    if !exports.is_empty() && arguments.out.is_none() && !arguments.open {
+        return Ok(ExitCode::Pass);
+    }
     let file = arguments.out.clone().unwrap_or_else(|| first.place.clone());
     let shown: Vec<Shown<'_>> = runs
         .iter()
-        .map(|Found { run, replay, missing, .. }| Shown {
+        .map(|Found { run, again, missing, .. }| Shown {
             run,
-            replay: replay.clone(),
+            replay: format!("mailstorm replay {again}"),
             missing: missing.clone(),
         })
         .collect();
     put(&file, &page(&shown))?;
-    if !is_terminal(Some(&file)) {
+    if exports.has_terminal() {
+        crate::tell(&file.display().to_string());
+    } else if !is_terminal(Some(&file)) {
         crate::print(&format!("{}\n", file.display()))?;
-        if arguments.open {
-            open(&file);
-        }
+    }
+    if arguments.open && !is_terminal(Some(&file)) {
+        open(&file);
     }
     Ok(ExitCode::Pass)
 }
@@ -45,7 +68,8 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
 /// A run that is to be shown.
 struct Found {
     run: Run,
-    replay: String,
+    /// What stands after `mailstorm replay`.
+    again: String,
     missing: Option<String>,
     /// Where its page belongs.
     place: PathBuf,
@@ -59,7 +83,7 @@ fn run_of(what: &str, arguments: &ReportArguments) -> Result<Found, Failure> {
     let wanted = wanted(what, arguments.seed, given)?;
     let run = mailstorm_world::run(&in_full(&wanted));
     let place = beside(what, wanted.scenario.name(), wanted.seed, FILE);
-    Ok(Found { run, replay: replay_line(what, arguments.seed, given), missing: None, place })
+    Ok(Found { run, again: again(what, arguments.seed, given), missing: None, place })
 }
 
 fn in_full(wanted: &Wanted) -> mailstorm_world::RunSpec {
@@ -94,12 +118,12 @@ fn recorded(what: &str, arguments: &ReportArguments) -> Result<Option<Found>, Fa
         crate::tell(&format!("note: {what}: {missing}"));
     }
     let place = beside(what, &run.scenario, run.seed, FILE);
-    Ok(Some(Found { replay: replay_line(what, None, &arguments.given), run, missing, place }))
+    Ok(Some(Found { again: again(what, None, &arguments.given), run, missing, place }))
 }
 
-fn replay_line(what: &str, seed: Option<u64>, given: &Given) -> String {
+fn again(what: &str, seed: Option<u64>, given: &Given) -> String {
     let seed = seed.map(|seed| format!(" --seed {seed}")).unwrap_or_default();
-    format!("mailstorm replay {}{seed}{}", quoted(what), given.line())
+    format!("{}{seed}{}", quoted(what), given.line())
 }
 
 /// Writes the page of a run that is at hand. `replay` is what stands after `mailstorm replay`.
@@ -108,9 +132,11 @@ pub(crate) fn write_page(run: &Run, replay: &str, file: &Path) -> Result<(), Fai
     put(file, &page(&[shown]))
 }
 
-/// Runs it again, with everything recorded, and writes its page.
-pub(crate) fn write_page_of(wanted: &Wanted, replay: &str, file: &Path) -> Result<(), Failure> {
-    write_page(&mailstorm_world::run(&in_full(wanted)), replay, file)
+/// Runs it again, with everything recorded, and writes its page and its excerpt into this folder.
+pub(crate) fn write_all_of(wanted: &Wanted, again: &str, folder: &Path) -> Result<(), Failure> {
+    let run = mailstorm_world::run(&in_full(wanted));
+    put(&folder.join(EXCERPT), &excerpt(&run, again))?;
+    write_page(&run, again, &folder.join(FILE))
 }
 
 /// Shows a page in the browser. Where there is none, its path has been printed.

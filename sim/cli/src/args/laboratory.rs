@@ -1,5 +1,6 @@
 //! The command line of the laboratory: storms, replays, shrinking, the museum.
 
+use crate::export::Exports;
 use crate::given::Given;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use mailstorm_reports::Shard;
@@ -31,8 +32,9 @@ pub(crate) enum LaboratoryCommand {
     },
     /// Cut a failing run down to the smallest case that fails in the same way, and tell its story.
     Shrink(ShrinkArguments),
-    /// Show a run, or several on one time axis, as one page that opens in a browser without a network.
-    Report(ReportArguments),
+    /// Show a run, or several on one time axis, as one page that opens in a browser without a network; or
+    /// write it for Perfetto, ShiViz or Mermaid.
+    Report(Box<ReportArguments>),
     /// The museum of defects: historical bugs that can be planted, to see who finds them.
     Museum(MuseumArguments),
     /// Run what is asked for on standard input: the second process of `storm --verify`.
@@ -153,6 +155,9 @@ pub(crate) struct ReportArguments {
     /// Open it in the browser.
     #[arg(long)]
     pub open: bool,
+    /// What is wanted instead of the page, or with `--out` or `--open` besides.
+    #[command(flatten)]
+    pub exports: Exports,
 }
 
 /// `mailstorm shrink`.
