@@ -371,7 +371,7 @@ fn help_scenarios_and_completions_are_printed() {
     }
     assert!(said(&["--version"]).starts_with("mailstorm "));
     let scenarios = said(&["scenarios"]);
-    assert!(scenarios.lines().any(|line| line.starts_with("mail-claims ")), "{scenarios}");
+    assert!(scenarios.lines().any(|line| line.starts_with("  mail-claims ")), "{scenarios}");
     let goals = said(&["scenarios", "mail-claims"]);
     assert!(goals.contains("\n    claim_taken_over: "), "{goals}");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -10,6 +10,7 @@ mod command;
 mod determinism;
 mod differences;
 mod exports;
+mod lessons;
 mod museum;
 mod page;
 mod processes;

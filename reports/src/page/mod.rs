@@ -35,10 +35,10 @@ const PROGRAM: [&str; 6] = [
 pub struct Shown<'a> {
     /// The record. One without events shows its verdicts and its faults.
     pub run: &'a Run,
-    /// The command that runs it again.
-    pub replay: String,
+    /// What stands after `mailstorm replay` to run it again.
+    pub again: &'a str,
     /// What of the record is missing, in a sentence for the reader.
-    pub missing: Option<String>,
+    pub missing: Option<&'a str>,
 }
 
 /// The page of these runs, stacked in this order.

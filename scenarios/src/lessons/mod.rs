@@ -17,6 +17,7 @@ mod stage;
 
 pub use question::{Answer, AnswerError, Question, Truth};
 pub use records::{Held, Records};
+pub use stage::DRAWN_FAULTS;
 
 use mailstorm_world::Scenario;
 use std::sync::Arc;

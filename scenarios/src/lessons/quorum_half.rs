@@ -8,6 +8,9 @@
 //! elect a leader, both acknowledge writes, and one history is cut off when the sides meet again. The right
 //! one asks three: nobody can write for as long as the cut lasts, and nothing that was acknowledged is lost.
 //! What is told here as the time without a writer is longer than the cut, since a new leader takes a while.
+//!
+//! A follower believes in its silent leader for ten seconds (ZooKeeper's `syncLimit`), so the second leader of
+//! the wrong design comes at about 14.8 s, not at once: until then one side cannot write.
 
 use super::stage::{Act, Program, Staged, Work, patience};
 use super::{Answer, Design, Lesson, Question, Records};
@@ -81,22 +84,22 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "leaders-half",
-                text: "Two of five are enough. How many servers lead at 10.0 s, in the middle of the cut?",
+                text: "Two of five are enough. How many servers lead at 17.0 s, while the cut lasts?",
                 answer: Answer::Number {
                     unit: "leaders",
                     tolerance: 0.0,
-                    truth: |records| leaders_at(records, "wrong", 10.0),
+                    truth: |records| leaders_at(records, "wrong", 17.0),
                 },
                 why: "Two disjoint pairs of five servers can both consent. Neither hears of the other, so each \
                       elects its own leader, and both take writes.",
             },
             Question {
                 key: "leaders-majority",
-                text: "Three of five are needed. How many servers lead at 10.0 s?",
+                text: "Three of five are needed. How many servers lead at 17.0 s?",
                 answer: Answer::Number {
                     unit: "leaders",
                     tolerance: 0.0,
-                    truth: |records| leaders_at(records, "right", 10.0),
+                    truth: |records| leaders_at(records, "right", 17.0),
                 },
                 why: "No part has three servers, so none can lead. With 3 | 2 the larger part would; two \
                       majorities of the same five always share a server, so there is never a second one.",

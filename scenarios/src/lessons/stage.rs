@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 /// The setting with which the faults are drawn from the seed.
-const DRAWN_FAULTS: &str = "drawn_faults";
+pub const DRAWN_FAULTS: &str = "drawn_faults";
 
 /// A program of a node.
 pub(super) type Program = Pin<Box<dyn Future<Output = ()>>>;

@@ -5,7 +5,7 @@
 //! Start at [`examine`].
 
 use crate::failure::Failure;
-use crate::given::Wanted;
+use crate::one_run::Wanted;
 use crate::results::place;
 use crate::storm::Sweep;
 use crate::{report, shrink};

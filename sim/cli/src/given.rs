@@ -1,17 +1,17 @@
-//! What a run is made from: scenario, settings, seed, defect, plan and inbox, as the command line, a record
-//! or a case file gives them.
+//! What runs are made from, as options of the command line: variant, settings, defect, plan and inbox.
 //!
-//! Holds: what is printed for a replay makes the same run again. Start at [`Given`] and [`wanted`].
+//! Leaves: which run it is, of a seed or a file, to `one_run`.
+//! Holds: what is printed for a replay makes the same run again. Start at [`Given`].
 
 use crate::failure::{Failure, nearest};
 use crate::museum::find_defect;
 use clap::{Args, ValueHint};
 use mailstorm_mail::inbox::Inbox;
-use mailstorm_record::case::VERSION;
-use mailstorm_record::{Case, InboxMark, Plan, Run, SettingError, Settings};
+use mailstorm_record::{Fault, FaultKind, NodeName, Plan, SettingError, Settings};
 pub(crate) use mailstorm_reports::quoted;
+use mailstorm_scenarios::lessons;
 use mailstorm_shared::defect::Defect;
-use mailstorm_world::{RunSpec, Scenario, with_settings};
+use mailstorm_world::{Scenario, with_settings};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -20,6 +20,10 @@ use std::sync::Arc;
 /// The options that say what is run, other than scenario and seed.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Given {
+    /// Run this design of a lesson: `wrong`, `right`, or its name [default: right]. `LESSON/DESIGN` says the
+    /// same.
+    #[arg(long, value_name = "DESIGN")]
+    pub variant: Option<String>,
     /// Plant this defect in every server, client and worker; `mailstorm museum --list` lists them.
     #[arg(long, value_name = "NAME")]
     pub defect: Option<String>,
@@ -29,6 +33,10 @@ pub(crate) struct Given {
     /// Run the faults of this plan (or case) instead of those made from the seed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
+    /// Cut the network in these parts at this time, instead of the faults made from the seed or the lesson's
+    /// own: `"5.0-20.0 s1,s2 | s3,s4,s5"`, in virtual seconds. May be given several times.
+    #[arg(long, value_name = "TIME PARTS", conflicts_with_all = ["plan", "all_faults"])]
+    pub partition: Vec<Cut>,
     /// Give every storm every kind of fault, instead of the kinds that each seed draws.
     #[arg(long, conflicts_with = "plan")]
     pub all_faults: bool,
@@ -38,16 +46,18 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// As words of a command line.
+    /// As words of a command line; the variant is part of the scenario's name there.
     pub(crate) fn words(&self) -> Vec<String> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
         let sets =
             self.set.iter().map(|set| ("--set", Some(format!("{}={}", set.name, set.value))));
         let named = [("--plan", path(&self.plan)), ("--inbox", path(&self.inbox))];
+        let cuts = self.partition.iter().map(|cut| ("--partition", Some(cut.text.clone())));
         [("--defect", self.defect.clone())]
             .into_iter()
             .chain(sets)
             .chain(named)
+            .chain(cuts)
             .filter_map(|(option, value)| Some([option.to_owned(), value?]))
             .flatten()
             .chain(self.all_faults.then(|| "--all-faults".to_owned()))
@@ -63,6 +73,33 @@ impl Given {
     /// The scenario's numbers that are asked for; where one is asked for twice, the last counts.
     pub(crate) fn settings(&self) -> Settings {
         Settings(self.set.iter().map(|set| (set.name.clone(), set.value)).collect())
+    }
+
+    /// The name of the scenario with the variant that is asked for.
+    pub(crate) fn full_name(&self, name: &str) -> String {
+        match &self.variant {
+            Some(variant) => format!("{name}/{variant}"),
+            None => name.to_owned(),
+        }
+    }
+
+    /// The plan that is asked for; `None` for the scenario's own, or what the seed draws.
+    pub(crate) fn plan_for(&self, scenario: &Arc<dyn Scenario>) -> Result<Option<Plan>, Failure> {
+        if self.partition.is_empty() {
+            return self.plan.as_deref().map(|file| read_plan(file, scenario)).transpose();
+        }
+        /// What is left to be seen after the last cut.
+        const AFTERWARDS_MS: u64 = 10_000;
+        let faults: Vec<Fault> = self.partition.iter().map(|cut| cut.fault.clone()).collect();
+        let ends_ms = faults.iter().map(|fault| fault.at_ms + fault.lasts_ms).max().unwrap_or(0);
+        let own_ms = scenario.plan().map_or(0, |plan| plan.storm_ms());
+        let plan =
+            Plan { lasts_ms: Some(own_ms.max(ends_ms + AFTERWARDS_MS)), faults, ..Plan::default() };
+        plan.check(&scenario.topology().names()).map_err(|(index, problem)| {
+            let cut = self.partition.get(index).map(|cut| &*cut.text).unwrap_or_default();
+            Failure::new(format!("--partition '{cut}': {problem}"))
+        })?;
+        Ok(Some(plan))
     }
 
     pub(crate) fn planted(&self) -> Result<Option<Defect>, Failure> {
@@ -89,151 +126,44 @@ impl FromStr for Set {
     }
 }
 
-/// One run that is asked for.
-pub(crate) struct Wanted {
-    pub scenario: Arc<dyn Scenario>,
-    pub seed: u64,
-    pub defect: Option<Defect>,
-    /// None for what the seed draws.
-    pub plan: Option<Plan>,
-    /// What a case is kept for.
-    pub fingerprint: Option<String>,
+/// A cut of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// As it was given.
+    text: String,
+    fault: Fault,
 }
 
-impl Wanted {
-    pub(crate) fn spec(&self) -> RunSpec {
-        RunSpec {
-            plan: self.plan.clone(),
-            defect: self.defect,
-            ..RunSpec::new(self.scenario.clone(), self.seed)
-        }
-    }
-}
+impl FromStr for Cut {
+    type Err = String;
 
-/// Whether the run has a violation that is known by this.
-pub(crate) fn has(run: &Run, fingerprint: &str) -> bool {
-    run.outcome.violations().any(|violation| violation.fingerprint() == fingerprint)
-}
-
-/// Where a file about a run goes when nobody says: beside the file that the run came from, or where a storm
-/// would have put the run.
-pub(crate) fn beside(what: &str, scenario: &str, seed: u64, name: &str) -> PathBuf {
-    let from = Path::new(what);
-    if from.is_file() {
-        return from.with_file_name(name);
-    }
-    Path::new("runs").join(scenario).join(seed.to_string()).join(name)
-}
-
-/// The run of this scenario and seed, or of this record or case file, with whatever else is given.
-pub(crate) fn wanted(what: &str, seed: Option<u64>, given: &Given) -> Result<Wanted, Failure> {
-    let inbox = open_inbox(given.inbox.as_deref())?;
-    let defect = given.planted()?;
-    let mut wanted = if Path::new(what).is_file() {
-        from_file(what, seed, given, inbox.as_ref())?
-    } else {
-        // No scenario has such a name, so it is meant to be a file.
-        if what.contains(['/', '\\']) || what.ends_with(".json") || what.ends_with(".toml") {
-            let wrong = if Path::new(what).is_dir() { "is a folder" } else { "does not exist" };
-            return Err(Failure::new(format!(
-                "{what} {wrong}: give the run.json that 'mailstorm storm' wrote, a case, or a scenario and \
-                 --seed S"
-            )));
-        }
-        let Some(seed) = seed else {
-            return Err(Failure::new(format!(
-                "which seed of '{what}'? add --seed S, or give the file of a run"
-            )));
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            |what: &str| format!("{what}: expected something like \"5.0-20.0 s1,s2 | s3,s4,s5\"");
+        let text = text.trim();
+        let (time, parts) =
+            text.split_once(char::is_whitespace).ok_or_else(|| wrong("no parts"))?;
+        let (from, to) = time.split_once('-').ok_or_else(|| wrong("no end of the time"))?;
+        let ms = |text: &str| {
+            let seconds = text.parse::<f64>().ok().filter(|s| (0.0..=86_400.0).contains(s));
+            let ms = seconds.map(|seconds| (seconds * 1e3).round() as u64);
+            ms.ok_or_else(|| wrong(&format!("'{text}' is no time")))
         };
-        let scenario = find(what, inbox.as_ref(), &given.settings())?;
-        Wanted { scenario, seed, defect: None, plan: None, fingerprint: None }
-    };
-    wanted.defect = defect.or(wanted.defect);
-    if let Some(file) = &given.plan {
-        wanted.plan = Some(read_plan(file, &wanted.scenario)?);
-    }
-    if given.all_faults {
-        wanted.plan = wanted.spec().with_every_fault().plan;
-    }
-    Ok(wanted)
-}
-
-/// The run that a record or a case file tells of.
-fn from_file(
-    file: &str,
-    seed: Option<u64>,
-    given: &Given,
-    inbox: Option<&Inbox>,
-) -> Result<Wanted, Failure> {
-    let text = fs::read_to_string(file)
-        .map_err(|error| Failure::new(format!("cannot read {file}: {error}; check the path")))?;
-    let is_case = file.ends_with(".toml");
-    let mut case = if is_case {
-        Case::head(&text, file).map_err(|error| {
-            Failure::new(format!("{error}; give a case, or a plan with --plan and a scenario"))
-        })?
-    } else {
-        let run = Run::parse(&text).map_err(|error| {
-            Failure::new(format!("{file}: {error}; give a run.json that 'mailstorm storm' wrote"))
-        })?;
-        if !run.mailstorm.is_empty() && run.mailstorm != VERSION {
-            crate::tell(&other_version(file, &run.mailstorm));
+        let (at_ms, ends_ms) = (ms(from)?, ms(to)?);
+        if ends_ms <= at_ms {
+            return Err(wrong("the end is not after the beginning"));
         }
-        Case::of(&run)
-    };
-    case.settings.0.extend(given.settings().0);
-    let of_this_file = |failure| Failure::new(format!("{file}: {failure}"));
-    // Before its settings: how many mails there are depends on the inbox.
-    let usual = find(&case.scenario, inbox, &Settings::default()).map_err(of_this_file)?;
-    expect_inbox(file, case.inbox, &usual, given)?;
-    let scenario = find(&case.scenario, inbox, &case.settings).map_err(of_this_file)?;
-    let nodes = scenario.topology().names();
-    if is_case {
-        let read = Case::read(&text, file, &nodes).map_err(|e| Failure::new(e.to_string()))?;
-        if let Some(version) = read.other_version() {
-            crate::tell(&other_version(file, version));
+        let side = |part: &str| -> Vec<NodeName> {
+            part.split(',').map(str::trim).filter(|n| !n.is_empty()).map(NodeName::from).collect()
+        };
+        let sides: Vec<Vec<NodeName>> = parts.split('|').map(side).collect();
+        if sides.len() < 2 || sides.iter().any(Vec::is_empty) {
+            return Err(wrong("a cut has two parts or more, and somebody in each"));
         }
-        case.plan = read.plan;
-    } else {
-        // A record may have been edited: its plan must still name this scenario's nodes.
-        case.plan.check(&nodes).map_err(|(index, problem)| {
-            Failure::new(format!("{file}: fault {}: {problem}", index + 1))
-        })?;
+        let kind = FaultKind::Partition { sides };
+        let fault = Fault { at_ms, lasts_ms: ends_ms - at_ms, kind };
+        Ok(Self { text: text.to_owned(), fault })
     }
-    let seed = seed.unwrap_or(case.seed);
-    Ok(Wanted {
-        scenario,
-        seed,
-        defect: case.defect,
-        plan: Some(case.plan),
-        fingerprint: case.fingerprint,
-    })
-}
-
-fn other_version(file: &str, version: &str) -> String {
-    format!(
-        "note: {file} was written by mailstorm {version}; this is {VERSION}, where the same case may be another \
-         run"
-    )
-}
-
-/// On another inbox it would be another run.
-fn expect_inbox(
-    file: &str,
-    then: Option<InboxMark>,
-    scenario: &Arc<dyn Scenario>,
-    given: &Given,
-) -> Result<(), Failure> {
-    let (Some(then), Some(now)) = (then, scenario.inbox()) else { return Ok(()) };
-    if then == now {
-        return Ok(());
-    }
-    let this = given.inbox.as_ref().map_or("the sample inbox", |_| "the inbox given");
-    Err(Failure::new(format!(
-        "{file} was run on another inbox (mails {}, digest {}) than {this} (mails {}, digest {}): give the \
-         one of the run with --inbox PATH",
-        then.mails, then.digest, now.mails, now.digest
-    )))
 }
 
 /// The scenario of this name, with these numbers.
@@ -242,11 +172,7 @@ pub(crate) fn find(
     inbox: Option<&Inbox>,
     settings: &Settings,
 ) -> Result<Arc<dyn Scenario>, Failure> {
-    let scenario = mailstorm_scenarios::find(name, inbox).ok_or_else(|| {
-        let all = mailstorm_scenarios::all(None);
-        let meant = meant(name, all.iter().map(|scenario| scenario.name()));
-        Failure::new(format!("unknown scenario '{name}': {meant}'mailstorm scenarios' lists them"))
-    })?;
+    let scenario = mailstorm_scenarios::find(name, inbox).ok_or_else(|| unknown(name))?;
     with_settings(&scenario, settings).map_err(|error| {
         let meant = match &error {
             SettingError::Unknown { name, known } => meant(name, known.iter().copied()),
@@ -254,6 +180,25 @@ pub(crate) fn find(
         };
         Failure::new(format!("{meant}{error} for the scenario '{name}'"))
     })
+}
+
+/// Nothing has this name: what does.
+pub(crate) fn unknown(name: &str) -> Failure {
+    if let Some((lesson, design)) = name.split_once('/')
+        && let Some(lesson) = lessons::lesson(lesson)
+    {
+        let designs: Vec<&str> = lesson.designs.iter().map(|design| design.name).collect();
+        let (meant, designs) = (meant(design, designs.iter().copied()), designs.join(", "));
+        return Failure::new(format!(
+            "'{}' has no design '{design}': {meant}it has {designs}",
+            lesson.name
+        ));
+    }
+    let all = mailstorm_scenarios::all(None);
+    let lessons = lessons::all();
+    let names = all.iter().map(|scenario| scenario.name());
+    let meant = meant(name, names.chain(lessons.iter().map(|lesson| lesson.name)));
+    Failure::new(format!("unknown scenario '{name}': {meant}'mailstorm scenarios' lists them"))
 }
 
 /// The question whether the nearest of these names was meant, if one is near.
@@ -292,13 +237,35 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_is_a_time_and_parts() {
+        let cut: Cut = " 5.0-20.25  s1,s2 | s3 , s4 ".parse().expect("well formed");
+        assert_eq!((cut.fault.at_ms, cut.fault.lasts_ms), (5_000, 15_250));
+        let side = |names: &[&str]| names.iter().map(|name| NodeName::from(*name)).collect();
+        let sides = vec![side(&["s1", "s2"]), side(&["s3", "s4"])];
+        assert_eq!(cut.fault.kind, FaultKind::Partition { sides });
+        for wrong in [
+            "",
+            "5-20",
+            "5 s1 | s2",
+            "20-5 s1 | s2",
+            "a-5 s1 | s2",
+            "5-20 s1,s2",
+            "5-20 s1 | ",
+            "-1-5 s1 | s2",
+        ] {
+            let error = wrong.parse::<Cut>().expect_err(wrong);
+            assert!(error.contains("expected something like"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_given_is_given_again_as_a_shell_takes_it() {
         let given = Given {
             defect: Some("minority-quorum".to_owned()),
             set: vec!["servers=9".parse().expect("well formed")],
             plan: Some("it's here.toml".into()),
-            inbox: None,
             all_faults: true,
+            ..Given::default()
         };
         let line =
             r" --defect minority-quorum --set servers=9 --plan 'it'\''s here.toml' --all-faults";

@@ -19,6 +19,8 @@ mod merge;
 #[cfg(feature = "laboratory")]
 mod museum;
 #[cfg(feature = "laboratory")]
+mod one_run;
+#[cfg(feature = "laboratory")]
 mod progress;
 #[cfg(feature = "laboratory")]
 mod replay;
@@ -26,6 +28,8 @@ mod replay;
 mod report;
 #[cfg(feature = "laboratory")]
 mod results;
+#[cfg(feature = "laboratory")]
+mod scenarios;
 mod serve;
 #[cfg(feature = "laboratory")]
 mod shrink;
@@ -103,7 +107,7 @@ fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
         LaboratoryCommand::Merge(merge) => merge::merge(merge),
         LaboratoryCommand::Replay(replay) => replay::replay(replay),
         LaboratoryCommand::Diff(diff) => diff::diff(diff),
-        LaboratoryCommand::Scenarios { name } => storm::scenarios(name.as_deref()),
+        LaboratoryCommand::Scenarios(scenarios) => scenarios::scenarios(scenarios),
         LaboratoryCommand::Report(report) => report::report(report),
         LaboratoryCommand::Shrink(shrink) => shrink::shrink(shrink),
         LaboratoryCommand::Museum(museum) => museum::museum(museum),

@@ -2,7 +2,7 @@
 
 use crate::args::ReplayArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{beside, has, quoted, wanted};
+use crate::one_run::has;
 use crate::report;
 use crate::storm::put;
 use mailstorm_record::{Run, Verdict};
@@ -13,7 +13,8 @@ use std::path::Path;
 
 /// Runs it again and prints what it shows.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
-    let wanted = wanted(&arguments.what, arguments.seed, &arguments.given)?;
+    let wanted = arguments.run.wanted()?;
+    let again = arguments.run.again();
     let mut spec = wanted.spec();
     // A recording takes memory with every message, so it is made for those who ask for it.
     let is_recorded = arguments.trace || arguments.open || arguments.json.is_some();
@@ -28,11 +29,11 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         put(file, &json)?;
     }
     if arguments.json.as_deref() != Some(Path::new("-")) {
-        crate::print(&told(&run, &again(arguments)))?;
+        crate::print(&told(&run, &again))?;
     }
     if arguments.open {
-        let page = beside(&arguments.what, &run.scenario, run.seed, report::FILE);
-        report::write_page(&run, &again(arguments), &page)?;
+        let page = arguments.run.beside(&run.scenario, run.seed, report::FILE);
+        report::write_page(&run, &again, &page)?;
         crate::tell(&page.display().to_string());
         report::open(&page);
     }
@@ -44,12 +45,6 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         Verdict::Violation(_) => ExitCode::Violation,
         Verdict::Unknown { .. } => ExitCode::Unknown,
     })
-}
-
-/// What was given to this replay, to give it again.
-fn again(arguments: &ReplayArguments) -> String {
-    let seed = arguments.seed.map(|seed| format!(" --seed {seed}")).unwrap_or_default();
-    format!("{}{seed}{}", quoted(&arguments.what), arguments.given.line())
 }
 
 /// What a replay shows: the faults, the verdicts, the figures.

@@ -7,7 +7,7 @@
 
 use crate::args::ReportArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{Given, Wanted, beside, quoted, wanted};
+use crate::one_run::{OneRun, Wanted};
 use crate::storm::{is_terminal, put};
 use mailstorm_record::Run;
 use mailstorm_reports::export::excerpt;
@@ -47,11 +47,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     let file = arguments.out.clone().unwrap_or_else(|| first.place.clone());
     let shown: Vec<Shown<'_>> = runs
         .iter()
-        .map(|Found { run, again, missing, .. }| Shown {
-            run,
-            replay: format!("mailstorm replay {again}"),
-            missing: missing.clone(),
-        })
+        .map(|Found { run, again, missing, .. }| Shown { run, again, missing: missing.as_deref() })
         .collect();
     put(&file, &page(&shown))?;
     if exports.has_terminal() {
@@ -76,14 +72,14 @@ struct Found {
 }
 
 fn run_of(what: &str, arguments: &ReportArguments) -> Result<Found, Failure> {
-    let given = &arguments.given;
-    if let Some(found) = recorded(what, arguments)? {
-        return Ok(found);
-    }
-    let wanted = wanted(what, arguments.seed, given)?;
-    let run = mailstorm_world::run(&in_full(&wanted));
-    let place = beside(what, wanted.scenario.name(), wanted.seed, FILE);
-    Ok(Found { run, again: again(what, arguments.seed, given), missing: None, place })
+    let asked =
+        OneRun { what: what.to_owned(), seed: arguments.seed, given: arguments.given.clone() };
+    let (run, missing) = match recorded(&asked)? {
+        Some(found) => found,
+        None => (mailstorm_world::run(&in_full(&asked.wanted()?)), None),
+    };
+    let place = asked.beside(&run.scenario, run.seed, FILE);
+    Ok(Found { run, again: asked.again(), missing, place })
 }
 
 fn in_full(wanted: &Wanted) -> mailstorm_world::RunSpec {
@@ -92,8 +88,9 @@ fn in_full(wanted: &Wanted) -> mailstorm_world::RunSpec {
 
 /// The run as it stands in this file, if that is a record that has events and nothing is asked for that
 /// makes another run of it.
-fn recorded(what: &str, arguments: &ReportArguments) -> Result<Option<Found>, Failure> {
-    let is_as_it_was = arguments.seed.is_none() && arguments.given.words().is_empty();
+fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
+    let OneRun { what, seed, given } = asked;
+    let is_as_it_was = seed.is_none() && given.words().is_empty();
     if !is_as_it_was || !what.ends_with(".json") || !Path::new(what).is_file() {
         return Ok(None);
     }
@@ -117,18 +114,12 @@ fn recorded(what: &str, arguments: &ReportArguments) -> Result<Option<Found>, Fa
     if let Some(missing) = &missing {
         crate::tell(&format!("note: {what}: {missing}"));
     }
-    let place = beside(what, &run.scenario, run.seed, FILE);
-    Ok(Some(Found { again: again(what, None, &arguments.given), run, missing, place }))
+    Ok(Some((run, missing)))
 }
 
-fn again(what: &str, seed: Option<u64>, given: &Given) -> String {
-    let seed = seed.map(|seed| format!(" --seed {seed}")).unwrap_or_default();
-    format!("{}{seed}{}", quoted(what), given.line())
-}
-
-/// Writes the page of a run that is at hand. `replay` is what stands after `mailstorm replay`.
-pub(crate) fn write_page(run: &Run, replay: &str, file: &Path) -> Result<(), Failure> {
-    let shown = Shown { run, replay: format!("mailstorm replay {replay}"), missing: None };
+/// Writes the page of a run that is at hand. `again` is what stands after `mailstorm replay`.
+pub(crate) fn write_page(run: &Run, again: &str, file: &Path) -> Result<(), Failure> {
+    let shown = Shown { run, again, missing: None };
     put(file, &page(&[shown]))
 }
 

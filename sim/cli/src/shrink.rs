@@ -8,7 +8,8 @@
 
 use crate::args::ShrinkArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{self, Given, Wanted, beside, find, open_inbox, quoted, wanted};
+use crate::given::{Given, find, open_inbox, quoted};
+use crate::one_run::{OneRun, Wanted, has};
 use crate::progress::Narrowing;
 use crate::storm::{is_terminal, processors, put, write};
 use mailstorm_record::{Case, Run, Settings, Violation};
@@ -28,11 +29,11 @@ const RUNS_MAX: u64 = 20_000;
 
 /// Shrinks, tells the story, writes the case.
 pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
-    let wanted = wanted(&arguments.what, arguments.seed, &arguments.given)?;
-    let file = arguments.out.clone().unwrap_or_else(|| case_file(&arguments.what, &wanted));
+    let wanted = arguments.run.wanted()?;
+    let file = arguments.out.clone().unwrap_or_else(|| case_file(&arguments.run, &wanted));
     let asked = Asked {
         wanted: &wanted,
-        inbox: arguments.given.inbox.as_deref(),
+        inbox: arguments.run.given.inbox.as_deref(),
         jobs: arguments.jobs.map_or_else(processors, usize::from),
         budget: arguments.budget,
         file: &file,
@@ -50,12 +51,14 @@ pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
 }
 
 /// Where the case goes when nobody says.
-fn case_file(what: &str, wanted: &Wanted) -> PathBuf {
-    let name = match Path::new(what).file_stem() {
-        Some(stem) if what.ends_with(".toml") => format!("{}-shrunk.toml", stem.to_string_lossy()),
+fn case_file(run: &OneRun, wanted: &Wanted) -> PathBuf {
+    let name = match Path::new(&run.what).file_stem() {
+        Some(stem) if run.what.ends_with(".toml") => {
+            format!("{}-shrunk.toml", stem.to_string_lossy())
+        }
         _ => CASE_FILE.to_owned(),
     };
-    beside(what, wanted.scenario.name(), wanted.seed, &name)
+    run.beside(wanted.scenario.name(), wanted.seed, &name)
 }
 
 /// What a replay of a case must be given besides its file.
@@ -123,7 +126,7 @@ impl Asked<'_> {
             mailstorm_world::storm(specs.into_iter(), self.jobs, |run| {
                 runs += 1;
                 progress.step(runs, faults);
-                if given::has(&run, &fingerprint) && !is_failing_anyway(&base, &run, &fingerprint) {
+                if has(&run, &fingerprint) && !is_failing_anyway(&base, &run, &fingerprint) {
                     faults = run.plan.faults.len();
                     tried = Tried::Keeps(place);
                 } else if progress.elapsed() >= self.budget || runs >= RUNS_MAX {
@@ -200,7 +203,7 @@ impl Asked<'_> {
         };
         match &self.wanted.fingerprint {
             None => Ok(violation.fingerprint()),
-            Some(wanted) if given::has(first, wanted) => Ok(wanted.clone()),
+            Some(wanted) if has(first, wanted) => Ok(wanted.clone()),
             Some(wanted) => Err(Failure::new(format!(
                 "{wanted} did not come again: {scenario} seed {seed} now shows {}; take `fingerprint` \
                  out of the file to shrink that",
@@ -214,7 +217,7 @@ impl Asked<'_> {
 /// defect. A storm that is too small for its work (one worker, a hundred mails) is of that kind.
 fn is_failing_anyway(base: &Arc<dyn Scenario>, run: &Run, fingerprint: &str) -> bool {
     let sound = Case { defect: None, ..Case::of(run) };
-    run.defect.is_some() && given::has(&mailstorm_world::run(&spec(base, &sound)), fingerprint)
+    run.defect.is_some() && has(&mailstorm_world::run(&spec(base, &sound)), fingerprint)
 }
 
 /// The scenario at this size.

@@ -3,18 +3,19 @@
 use crate::aftermath;
 use crate::args::StormArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{find, open_inbox, read_plan};
+use crate::given::{find, open_inbox};
 use crate::progress::Progress;
 use crate::results::{self, tell_people, write_all, write_json};
 use crate::verify::Verifier;
 use mailstorm_record::TraceHash;
-use mailstorm_record::{Plan, Run, Setting, Settings};
-use mailstorm_reports::{Part, Results, Tally, Terms, WallClock, violation_lines};
+use mailstorm_record::{Plan, Run, Settings};
+use mailstorm_reports::{Part, Results, Shard, Tally, Terms, WallClock, violation_lines};
+use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
 use std::fs;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,14 +32,14 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let scenarios = arguments
         .scenarios
         .iter()
-        .map(|name| find(name, inbox.as_ref(), &settings))
+        .map(|name| find(&given.full_name(name), inbox.as_ref(), &settings))
         .collect::<Result<Vec<_>, _>>()?;
     // Everything that can be wrong is looked at before the first run.
-    let plans = scenarios
-        .iter()
-        .map(|scenario| given.plan.as_deref().map(|file| read_plan(file, scenario)).transpose())
-        .collect::<Result<Vec<_>, _>>()?;
-    expect_seeds(arguments)?;
+    let plans =
+        scenarios.iter().map(|scenario| given.plan_for(scenario)).collect::<Result<Vec<_>, _>>()?;
+    for scenario in &scenarios {
+        expect_seeds(arguments.shard, &seeds_of(scenario, arguments))?;
+    }
     expect_writable(&arguments.out, arguments.json.as_deref())?;
     results::forget(&arguments.out)?;
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
@@ -68,9 +69,16 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
+/// Which seeds of this scenario are asked for.
+fn seeds_of(scenario: &Arc<dyn Scenario>, arguments: &StormArguments) -> RangeInclusive<u64> {
+    /// Of a storm of which nothing else is said.
+    const STORMS: RangeInclusive<u64> = 1..=200;
+    let own = || if scenario.plan().is_some() { SEED..=SEED } else { STORMS };
+    arguments.seeds.as_ref().map_or_else(own, |seeds| seeds.0.clone())
+}
+
 /// A shard that has nothing to do was cut too small.
-fn expect_seeds(arguments: &StormArguments) -> Result<(), Failure> {
-    let (shard, seeds) = (arguments.shard, &arguments.seeds.0);
+fn expect_seeds(shard: Shard, seeds: &RangeInclusive<u64>) -> Result<(), Failure> {
     if shard.seeds(*seeds.start()).next().is_some_and(|first| first <= *seeds.end()) {
         return Ok(());
     }
@@ -78,28 +86,6 @@ fn expect_seeds(arguments: &StormArguments) -> Result<(), Failure> {
     Err(Failure::new(format!(
         "shard {shard} of {count} seeds has none: ask for more with --seeds, or for fewer shards"
     )))
-}
-
-/// Prints what there is to storm; of a scenario that is named, what its storms are to reach, too.
-pub(crate) fn scenarios(name: Option<&str>) -> Result<ExitCode, Failure> {
-    let all = match name {
-        Some(name) => vec![find(name, None, &Settings::default())?],
-        None => mailstorm_scenarios::all(None),
-    };
-    let width = all.iter().map(|scenario| scenario.name().len()).max().unwrap_or(0);
-    let mut out = String::new();
-    for scenario in &all {
-        out += &format!("{:width$}  {}\n", scenario.name(), scenario.about());
-        for Setting { name, about, default, min, max, .. } in scenario.settings() {
-            out += &format!("{:width$}    --set {name}={default}  {about}, {min} to {max}\n", "");
-        }
-        let goals = name.map(|_| scenario.goals()).unwrap_or_default();
-        for goal in goals {
-            out += &format!("    {}: {}\n", goal.name, goal.about);
-        }
-    }
-    crate::print(&out)?;
-    Ok(ExitCode::Pass)
 }
 
 /// Makes the places for the results, so that nobody learns only after hours that there are none.
@@ -159,8 +145,7 @@ impl Sweep<'_> {
         let mut tally = Tally::new(self.scenario.name(), goals)
             .as_it_comes(self.is_as_it_comes())
             .replayed_with(self.replay_options());
-        let seeds = self.arguments.seeds.0.clone();
-        let (first, last) = (*seeds.start(), *seeds.end());
+        let (first, last) = seeds_of(&self.scenario, self.arguments).into_inner();
         let shard = self.arguments.shard;
         let is_endless = self.arguments.time.is_some();
         let total = (!is_endless)
@@ -214,7 +199,7 @@ impl Sweep<'_> {
             if failure.is_some()
                 || is_stale
                 || (is_over
-                    && (last.saturating_sub(run.seed) < shard.of || self.seeds_are_default()))
+                    && (last.saturating_sub(run.seed) < shard.of || self.arguments.seeds.is_none()))
             {
                 ControlFlow::Break(())
             } else {
@@ -243,7 +228,7 @@ impl Sweep<'_> {
 
     /// What every shard of this sweep runs.
     fn terms(&self) -> Terms {
-        let seeds = &self.arguments.seeds.0;
+        let seeds = seeds_of(&self.scenario, self.arguments);
         let plan = self.plan.as_ref();
         Terms {
             scenario: self.scenario.name().to_owned(),
@@ -276,10 +261,6 @@ impl Sweep<'_> {
     fn is_as_it_comes(&self) -> bool {
         let given = &self.arguments.given;
         self.plan.is_none() && given.set.is_empty() && given.inbox.is_none()
-    }
-
-    fn seeds_are_default(&self) -> bool {
-        self.arguments.seeds.0 == crate::args::DEFAULT_SEEDS
     }
 
     /// Tells of a violation and writes the run down, so that the evidence is there whatever happens next.

@@ -2,6 +2,7 @@
 
 use crate::export::Exports;
 use crate::given::Given;
+use crate::one_run::OneRun;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use mailstorm_reports::Shard;
 use std::fmt;
@@ -9,9 +10,6 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-
-/// The seeds of a storm of which nothing else is said.
-pub(crate) const DEFAULT_SEEDS: RangeInclusive<u64> = 1..=200;
 
 /// What the laboratory can do.
 #[derive(Debug, Subcommand)]
@@ -21,17 +19,13 @@ pub(crate) enum LaboratoryCommand {
     /// Join the results of the shards of a storm: what comes out is what one storm over all seeds gives.
     Merge(MergeArguments),
     /// Run one seed again, and print what it shows: faults, verdicts, and every event with `--trace`.
-    Replay(ReplayArguments),
+    Replay(Box<ReplayArguments>),
     /// Compare two records of what should be the same run, and show the first event at which they part.
     Diff(DiffArguments),
-    /// List the scenarios, or tell what one of them is to reach.
-    Scenarios {
-        /// The scenario of which everything is told.
-        #[arg(value_name = "SCENARIO")]
-        name: Option<String>,
-    },
+    /// List the scenarios, tell what one of them is to reach, or check that lessons show what they say.
+    Scenarios(ScenariosArguments),
     /// Cut a failing run down to the smallest case that fails in the same way, and tell its story.
-    Shrink(ShrinkArguments),
+    Shrink(Box<ShrinkArguments>),
     /// Show a run, or several on one time axis, as one page that opens in a browser without a network; or
     /// write it for Perfetto, ShiViz or Mermaid.
     Report(Box<ReportArguments>),
@@ -61,9 +55,10 @@ pub(crate) struct StormArguments {
     /// Which scenarios; all of them are listed by `mailstorm scenarios`.
     #[arg(value_name = "SCENARIO", default_value = "mail-claims")]
     pub(crate) scenarios: Vec<String>,
-    /// How many seeds, from 1, or which: `200`, `7..7`, `1000..1999`.
-    #[arg(long, value_name = "N|A..B", default_value_t = Seeds(DEFAULT_SEEDS))]
-    pub seeds: Seeds,
+    /// How many seeds, from 1, or which: `200`, `7..7`, `1000..1999` [default: 1..200; of a lesson, which has
+    /// its own faults, 1].
+    #[arg(long, value_name = "N|A..B")]
+    pub seeds: Option<Seeds>,
     /// Run only every N-th of the seeds, from the I-th on: `2/4` of 1..200 are 2, 6, 10, ..., 198. All N
     /// shards together are exactly the seeds; 'mailstorm merge' joins their results.
     #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE)]
@@ -111,19 +106,30 @@ pub(crate) struct MergeArguments {
     pub json: Option<PathBuf>,
 }
 
+/// `mailstorm scenarios`.
+#[derive(Debug, Args)]
+pub(crate) struct ScenariosArguments {
+    /// The storm, lesson or design of which everything is told.
+    #[arg(value_name = "SCENARIO")]
+    pub name: Option<String>,
+    /// Run every design of the lesson, or of all lessons, and compare with what it must break and reach.
+    #[arg(long)]
+    pub check: bool,
+    /// Check in so many storms as well, whose faults are drawn from seeds 1, 2, ...: right designs must hold
+    /// in all of them.
+    #[arg(long, value_name = "N", default_value = "0", requires = "check")]
+    pub storms: u64,
+    /// How many seeds to run at the same time [default: one per processor].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
+}
+
 /// `mailstorm replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
-    /// A scenario's name (then `--seed` is needed), or the file of a run or a case:
-    /// `runs/mail-claims/42/run.json`, `case.toml`.
-    #[arg(value_name = "SCENARIO|FILE")]
-    pub what: String,
-    /// The seed to run again.
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
-    /// What else is given; it has its way over what the file says.
+    /// Which run.
     #[command(flatten)]
-    pub given: Given,
+    pub run: OneRun,
     /// Print every event of the run, one a line.
     #[arg(long)]
     pub trace: bool,
@@ -163,15 +169,9 @@ pub(crate) struct ReportArguments {
 /// `mailstorm shrink`.
 #[derive(Debug, Args)]
 pub(crate) struct ShrinkArguments {
-    /// A scenario's name (then `--seed` is needed), or the file of a run or a case.
-    #[arg(value_name = "SCENARIO|FILE")]
-    pub what: String,
-    /// The seed that fails.
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
-    /// What else is given; it has its way over what the file says.
+    /// Which run; it must fail.
     #[command(flatten)]
-    pub given: Given,
+    pub run: OneRun,
     /// How many cases to run at the same time [default: one per processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,

@@ -14,7 +14,8 @@ mod hunt;
 
 use crate::args::MuseumArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{Wanted, find, meant};
+use crate::given::{find, meant};
+use crate::one_run::Wanted;
 use crate::progress::now;
 use crate::shrink::Asked;
 use crate::storm::{is_terminal, processors, put, write};

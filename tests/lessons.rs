@@ -1,0 +1,98 @@
+//! Lessons from the command line: designs and their verdicts, the check of what they show, cuts of one's own.
+
+use crate::command::check;
+use crate::support::run;
+use tempfile::TempDir;
+
+const PASS: Option<i32> = Some(0);
+const VIOLATION: Option<i32> = Some(1);
+
+fn scratch() -> TempDir {
+    TempDir::new().unwrap()
+}
+
+#[test]
+fn a_lesson_exits_by_the_verdict_of_the_design_that_is_asked_for() {
+    let folder = scratch();
+    for (arguments, code) in [
+        (&["storm", "quorum-half"][..], PASS),
+        (&["storm", "quorum-half", "--variant", "right"], PASS),
+        (&["storm", "quorum-half/wrong", "--no-shrink"], VIOLATION),
+        (&["storm", "quorum-half", "--variant", "wrong", "--no-shrink"], VIOLATION),
+        (&["replay", "quorum-half", "--variant", "wrong"], VIOLATION),
+        (&["replay", "runs/quorum-half/wrong/1/run.json"], VIOLATION),
+    ] {
+        let ended = run(folder.path(), arguments);
+        assert_eq!(ended.code, code, "{arguments:?}: {ended:?}");
+    }
+    let told = run(folder.path(), &["storm", "quorum-half/wrong", "--no-shrink"]).out;
+    assert!(told.contains("mailstorm replay quorum-half/wrong --seed 1"), "{told}");
+    assert!(told.contains("\n1 seed: 0 pass, 1 violation (3 distinct)"), "{told}");
+}
+
+#[test]
+fn the_check_says_what_every_design_shows() {
+    let folder = scratch();
+    let ended = run(folder.path(), &["scenarios", "quorum-half", "--check", "--storms", "3"]);
+    assert_eq!(ended.code, PASS, "{ended:?}");
+    let wrong = "as expected  quorum-half/wrong: breaks quorum/minority, ";
+    assert!(ended.out.contains(wrong), "{}", ended.out);
+    let right = "as expected  quorum-half/right: holds; holds in 3 storms, too\n";
+    assert!(ended.out.contains(right), "{}", ended.out);
+    assert!(ended.out.ends_with("2 designs of 1 lesson: 2 as expected, 0 not\n"), "{}", ended.out);
+}
+
+#[test]
+fn a_cut_of_ones_own_takes_the_place_of_the_lessons_faults() {
+    let folder = scratch();
+    let nine = ["--set", "servers=9", "--partition"];
+    let ended = |design, cut| {
+        let arguments = [&["replay", design], &nine[..], &[cut]].concat();
+        run(folder.path(), &arguments)
+    };
+    // Three parts of three: no majority anywhere, but more than half of a half.
+    let cut = "2-20 s1,s2,s3,a1 | s4,s5,s6 | s7,s8,s9,b1";
+    let right = ended("quorum-half/right", cut);
+    assert_eq!(right.code, PASS, "{right:?}");
+    assert!(right.out.contains("right seed 1: 1 faults"), "{}", right.out);
+    assert!(right.out.contains("lasts_ms = 18000"), "{}", right.out);
+    let (told, again) = (&right.out, format!("--set servers=9 --partition '{cut}'"));
+    assert!(!told.contains(&again), "a pass needs no replay line: {told}");
+    // Two sides, and half of them is enough for either.
+    let halves = "2-20 s1,s2,s3,s4,a1 | s5,s6,s7,s8,s9,b1";
+    let wrong = ended("quorum-half/wrong", halves);
+    assert_eq!(wrong.code, VIOLATION, "{wrong:?}");
+    assert!(
+        wrong.out.contains(&format!("--set servers=9 --partition '{halves}'")),
+        "{}",
+        wrong.out
+    );
+}
+
+#[test]
+fn what_a_lesson_does_not_have_is_refused_with_a_next_step() {
+    let folder = scratch();
+    let cases: &[(&[&str], &[&str])] = &[
+        (
+            &["storm", "quorum-half", "--variant", "wrng"],
+            &["no design 'wrng'", "did you mean 'wrong'?"],
+        ),
+        (&["storm", "quorum-haf"], &["did you mean 'quorum-half'?"]),
+        (&["storm", "ensemble", "--variant", "wrong"], &["unknown scenario 'ensemble/wrong'"]),
+        (&["scenarios", "quorum-haf", "--check"], &["did you mean 'quorum-half'?"]),
+        (&["scenarios", "--storms", "3"], &["--check"]),
+        (&["storm", "quorum-half", "--partition", "5-20 s1"], &["expected something like"]),
+        (
+            &["storm", "quorum-half", "--partition", "5-20 s1 | s7"],
+            &["`s7`", "does not exist", "s1, s2"],
+        ),
+        (&["storm", "quorum-half", "--partition", "5-20 s1 | s1"], &["`s1` twice"]),
+        (
+            &["storm", "quorum-half", "--partition", "5-20 s1 | s2", "--all-faults"],
+            &["cannot be used with"],
+        ),
+    ];
+    for (arguments, words) in cases {
+        check(folder.path(), arguments, words);
+    }
+}
