@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
 mod browser;
+mod ci;
 mod command;
 mod determinism;
 mod differences;

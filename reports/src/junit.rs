@@ -48,7 +48,7 @@ fn complaints(s: &Summary) -> Vec<Complaint> {
         all.push(plain("error", "not-deterministic", message));
     }
     let mut groups: Vec<_> = s.groups.iter().collect();
-    groups.sort_by_key(|(_, group)| group.first_seed);
+    groups.sort_by_key(|(_, group)| (group.first_seed, group.first.at_ns));
     for (fingerprint, group) in groups {
         let again = s.again(group.first_seed);
         let mut body = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);

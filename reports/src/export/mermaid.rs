@@ -66,7 +66,7 @@ enum Line<'a> {
         to: &'a NodeName,
         label: &'a str,
         sent_ns: u64,
-        lost: bool,
+        fate: Fate,
     },
     /// Something that happened to a node.
     Note { at_ns: u64, nodes: Vec<&'a NodeName>, text: String },
@@ -83,6 +83,15 @@ impl<'a> Line<'a> {
     fn is_arrow(&self) -> bool {
         matches!(self, Self::Arrow { .. })
     }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Arrived,
+    Lost,
+    /// The run ended too soon to tell.
+    UnderWay,
 }
 
 /// A message's sending.
@@ -126,6 +135,7 @@ fn chosen(run: &Run) -> Vec<Line<'_>> {
 /// All lines up to the moment that matters.
 fn lines(run: &Run) -> Vec<Line<'_>> {
     let all = events(run);
+    let end_ns = all.last().map_or(0, |event| event.at_ns);
     let arrives: BTreeSet<u64> = all
         .iter()
         .filter_map(|event| match event.happening {
@@ -144,14 +154,21 @@ fn lines(run: &Run) -> Vec<Line<'_>> {
                 if arrives.contains(message) {
                     under_way.insert(*message, Sending { at_ns, from, to, label });
                 } else {
-                    let (sent_ns, lost) = (at_ns, true);
-                    lines.push(Line::Arrow { at_ns, from, to, label, sent_ns, lost });
+                    let fate = if end_ns - at_ns > SLOW_NS { Fate::Lost } else { Fate::UnderWay };
+                    lines.push(Line::Arrow { at_ns, from, to, label, sent_ns: at_ns, fate });
                 }
             }
             (Happening::Delivered { message }, _) => {
                 if let Some(Sending { at_ns: sent_ns, from, to, label }) = under_way.remove(message)
                 {
-                    lines.push(Line::Arrow { at_ns, from, to, label, sent_ns, lost: false });
+                    lines.push(Line::Arrow {
+                        at_ns,
+                        from,
+                        to,
+                        label,
+                        sent_ns,
+                        fate: Fate::Arrived,
+                    });
                 }
             }
             _ => lines.extend(note(event)),
@@ -221,15 +238,18 @@ fn write_diagram(
     };
     for line in lines {
         match line {
-            Line::Arrow { at_ns, from, to, label, sent_ns, lost } => {
-                let arrow = if *lost { "-x" } else { "->>" };
+            Line::Arrow { at_ns, from, to, label, sent_ns, fate } => {
+                let (arrow, end) = match fate {
+                    Fate::Arrived => ("->>", ""),
+                    Fate::Lost => ("-x", ", never arrives"),
+                    Fate::UnderWay => ("--)", ", still under way"),
+                };
                 let slow = (at_ns - sent_ns > SLOW_NS).then(|| seconds(*sent_ns));
                 let slow = slow.map(|sent| format!(", sent at {sent}")).unwrap_or_default();
-                let lost = if *lost { ", never arrives" } else { "" };
                 let at = seconds(*at_ns);
                 let label = harmless(what(from, label));
                 let (from, to) = (places[from], places[to]);
-                writeln!(out, "    n{from}{arrow}n{to}: {at} {label}{slow}{lost}")?;
+                writeln!(out, "    n{from}{arrow}n{to}: {at} {label}{slow}{end}")?;
             }
             Line::Note { at_ns, nodes, text } => {
                 let at = seconds(*at_ns);
@@ -303,8 +323,9 @@ mod tests {
                 at(1_100_000_000, Some("b"), Happening::Paused),
                 at(2_000_000_000, Some("b"), Happening::Resumed),
                 at(2_000_000_000, Some("b"), delivered(1)),
-                at(9_000_000_000, Some("c"), sent(3, "a")),
-                at(9_000_000_001, Some("a"), delivered(3)),
+                at(2_000_000_000, Some("b"), sent(4, "a")),
+                at(2_300_000_000, Some("c"), sent(3, "a")),
+                at(2_400_000_000, Some("a"), delivered(3)),
             ],
             Some(2_000_000_000),
         );
@@ -317,6 +338,7 @@ mod tests {
             "    Note over n2: 1.100 s is paused",
             "    Note over n2: 2.000 s wakes up again",
             "    n0->>n2: 2.000 s Propose 1, sent at 1.000 s",
+            "    n2--)n0: 2.000 s Propose 4, still under way",
             "    Note over n0,n2: 2.000 s VIOLATION quorum/lost: 1:2 is gone#59; #60;script#62;#35;#101;nd",
             "",
         ];

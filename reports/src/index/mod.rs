@@ -124,7 +124,7 @@ fn write_sweep(out: &mut String, place: usize, s: &Summary) -> std::fmt::Result 
         )?;
     }
     let mut groups: Vec<_> = s.groups.iter().collect();
-    groups.sort_by_key(|(_, group)| group.first_seed);
+    groups.sort_by_key(|(_, group)| (group.first_seed, group.first.at_ns));
     for (fingerprint, group) in groups {
         write_violation(out, s, fingerprint, group)?;
     }
