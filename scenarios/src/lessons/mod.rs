@@ -10,10 +10,16 @@
 //! `/right`, means its first right design, and `/wrong` its first wrong one.
 //! Start at [`Lesson`]; a short one to read is `quorum_half`.
 
+mod designs;
+mod mail_central_store;
+mod mail_claims;
+mod mail_flag;
+mod mail_pause_no_fence;
 mod question;
 mod quorum_half;
 mod records;
 mod stage;
+mod talk;
 
 pub use question::{Answer, AnswerError, Question, Truth};
 pub use records::{Held, Records};
@@ -69,7 +75,13 @@ impl Lesson {
 
 /// All lessons, in the order of the path.
 pub fn all() -> Vec<Lesson> {
-    vec![quorum_half::lesson()]
+    vec![
+        mail_flag::lesson(),
+        mail_central_store::lesson(),
+        mail_claims::lesson(),
+        mail_pause_no_fence::lesson(),
+        quorum_half::lesson(),
+    ]
 }
 
 /// The lesson of this name.

@@ -158,7 +158,7 @@ impl Scenario for Staged {
     }
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
-        nodes::label(listener, caller, bytes)
+        nodes::label(listener, caller, bytes).or_else(|| super::talk::label(bytes))
     }
 
     fn ends_torn(&self, file: &str) -> bool {

@@ -1,0 +1,114 @@
+//! The design that holds: an ensemble of servers keeps the claims, workers take them, a sink fences.
+//!
+//! The workers are those of `mailstorm_mail::pipeline`, the pipeline that ships.
+
+use super::mails::{Mails, Shelf};
+use super::outbox::Sink;
+use crate::lessons::stage::{Act, Program, Work};
+use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::scale::Scale;
+use mailstorm_checkers::{Goal, SplitBrain, Suite};
+use mailstorm_coordination::server::config::SWEEP_EVERY;
+use mailstorm_host::Platform;
+use mailstorm_mail::inbox::Mail;
+use mailstorm_mail::pipeline::{Processor, ProcessorDied, Worker};
+use mailstorm_mail::processing::Processed;
+use mailstorm_shared::Millis;
+use mailstorm_world::{NodeSpec, Process, SimPlatform};
+use std::sync::Arc;
+
+const SERVERS: u64 = 3;
+
+/// Claims of an ensemble.
+pub(crate) struct ClaimsOfAnEnsemble {
+    pub(crate) shelf: Shelf,
+    /// Mails that a worker claims at once.
+    pub(crate) batch: usize,
+    /// How long a worker judges one mail.
+    pub(crate) judging: Millis,
+    /// For how long no mail may get a result.
+    pub(crate) gap_max: Millis,
+    pub(crate) goals: fn() -> Vec<Goal>,
+}
+
+impl ClaimsOfAnEnsemble {
+    /// Its settings, with so many workers.
+    pub(crate) fn scale(workers: u64) -> Scale {
+        const WORKERS_MAX: u64 = 32;
+        Scale::of_ensemble(SERVERS).and(
+            "workers",
+            "workers that share the inbox",
+            workers,
+            1..=WORKERS_MAX,
+        )
+    }
+}
+
+impl Act for ClaimsOfAnEnsemble {
+    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
+        let ensemble = ensemble_of(scale.get("servers"), 0);
+        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        servers.chain(workers(scale.get("workers"))).chain([Sink::node()]).collect()
+    }
+
+    fn boot(&self, scale: &Scale, process: Process) -> Program {
+        if &*process.node.0 == "sink" {
+            return Sink::Fencing.boot(process);
+        }
+        let ensemble = ensemble_of(scale.get("servers"), 0);
+        if process.node.0.starts_with('s') {
+            return boot_server(process, &ensemble, SWEEP_EVERY);
+        }
+        let config = client_config(&ensemble, &process);
+        let mails = self.shelf.mails();
+        let platform = process.platform;
+        let worker = Worker {
+            platform: platform.clone(),
+            name: process.node.0,
+            config,
+            sink: Sink::address(),
+            inbox: mails.inbox.clone(),
+            batch: self.batch,
+            processor: Judge { platform: platform.clone(), mails, takes: self.judging },
+        };
+        Box::pin(async move {
+            let end = worker.run().await;
+            platform.last_words(&end.to_string());
+        })
+    }
+
+    fn checkers(&self, scale: &Scale) -> Suite {
+        Suite::new()
+            .with(self.shelf.exactly_once())
+            .with(SplitBrain::new())
+            .with(self.shelf.live(scale, self.gap_max))
+    }
+
+    fn goals(&self, _scale: &Scale) -> Vec<Goal> {
+        (self.goals)()
+    }
+
+    fn work(&self, _scale: &Scale) -> Work {
+        self.shelf.work()
+    }
+}
+
+/// The machines of so many workers, `w1` and so on.
+pub(crate) fn workers(count: u64) -> impl Iterator<Item = NodeSpec> {
+    (1..=count).map(|number| NodeSpec::client(&format!("w{number}")))
+}
+
+/// Comes to the verdict that is known already, after the time it takes.
+struct Judge {
+    platform: SimPlatform,
+    mails: Arc<Mails>,
+    takes: Millis,
+}
+
+impl Processor for Judge {
+    async fn process(&self, mail: &Mail) -> Result<Processed, ProcessorDied> {
+        self.platform.sleep(self.takes).await;
+        let index = self.mails.inbox.mails().iter().position(|other| other.id == mail.id);
+        Ok(self.mails.processed(index.expect("workers are given mails of their inbox")).clone())
+    }
+}
