@@ -2,6 +2,8 @@
 
 use crate::command::check;
 use crate::support::run;
+use serde_json::Value;
+use std::fs;
 use tempfile::TempDir;
 
 const PASS: Option<i32> = Some(0);
@@ -95,4 +97,104 @@ fn what_a_lesson_does_not_have_is_refused_with_a_next_step() {
     for (arguments, words) in cases {
         check(folder.path(), arguments, words);
     }
+}
+
+#[test]
+fn a_lesson_asks_first_then_shows_and_grades_and_remembers() {
+    let folder = scratch();
+    let learn = |arguments: &[&str]| {
+        let ended = run(folder.path(), &[&["learn"], arguments].concat());
+        assert_eq!(ended.code, PASS, "{arguments:?}: {ended:?}");
+        ended.out
+    };
+    let path = learn(&[]);
+    assert!(path.contains("[ ]  8. quorum-half"), "{path}");
+    // Nobody is there to be asked: it says how to answer, and gives nothing away.
+    let asked = learn(&["quorum-half"]);
+    assert!(asked.contains("--answer 'leaders-half=?'"), "{asked}");
+    assert!(!asked.contains("breaks") && !asked.contains("2 leaders"), "{asked}");
+    assert!(!folder.path().join("runs").exists());
+    let answers = [
+        "--answer",
+        "leaders-half=1",
+        "--answer",
+        "leaders-majority=0",
+        "--answer",
+        "unavailable=?",
+    ];
+    let told = learn(&[&["quorum-half"], &answers[..]].concat());
+    assert!(told.contains("breaks quorum/minority at 5."), "{told}");
+    assert!(told.contains("you said 1; it is 2 leaders"), "{told}");
+    assert!(told.contains("right: 0 leaders"), "{told}");
+    assert!(told.contains("1 of 3 right"), "{told}");
+    assert!(told.contains("page     runs/learn/quorum-half/report.html#t=5."), "{told}");
+    let page =
+        fs::read_to_string(folder.path().join("runs/learn/quorum-half/report.html")).unwrap();
+    assert!(page.contains("<title>quorum-half/wrong seed 1 and quorum-half/right seed 1"));
+    assert!(learn(&[]).contains("[x]  8. quorum-half"));
+    let json = learn(&[&["quorum-half", "--json", "-"], &answers[..]].concat());
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["right"], &json["is_as_expected"]), (&1.into(), &true.into()));
+    assert_eq!(json["questions"][0]["truth"], "2 leaders");
+}
+
+#[test]
+fn the_capstone_hides_its_cause_until_somebody_has_named_one() {
+    let folder = scratch();
+    let learn = |arguments: &[&str]| {
+        let arguments = [&["learn", "capstone", "--hidden", "2"], arguments].concat();
+        let ended = run(folder.path(), &arguments);
+        assert_eq!(ended.code, PASS, "{ended:?}");
+        ended.out
+    };
+    let asked = learn(&[]);
+    assert!(asked.contains("VIOLATION  ") && asked.contains("--answer 'cause=?'"), "{asked}");
+    assert!(!asked.contains("--defect") && !asked.contains("-> "), "{asked}");
+    let page = folder.path().join("runs/learn/capstone-2/report.html");
+    assert!(fs::read_to_string(page).unwrap().contains("mail-claims"));
+    let told = learn(&["--answer", "cause=no-fence"]);
+    assert!(told.contains("you said no-fence; it is "), "{told}");
+    let line = told.lines().find(|line| line.starts_with("replay   ")).unwrap();
+    let replay: Vec<&str> = line.split_whitespace().skip(2).collect();
+    assert_eq!(run(folder.path(), &replay).code, VIOLATION, "{replay:?}");
+}
+
+#[test]
+fn what_cannot_be_learned_is_refused_with_a_next_step() {
+    let folder = scratch();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["learn", "quorum-haf"], &["did you mean 'quorum-half'?"]),
+        (
+            &["learn", "quorum-half", "--answer", "leaders=2"],
+            &["no question 'leaders'", "leaders-half"],
+        ),
+        (&["learn", "quorum-half", "--answer", "leaders-half=two"], &["'two' is no number"]),
+        (&["learn", "quorum-half", "--answer", "leaders-half=inf"], &["'inf' is no number"]),
+        (&["learn", "quorum-half", "--answer", "2"], &["expected something like leaders=2"]),
+        (&["learn", "capstone"], &["--hidden K"]),
+        (&["learn", "capstone", "--hidden", "0"], &["0"]),
+        (
+            &["learn", "capstone", "--hidden", "1", "--answer", "cause=fence"],
+            &["none of the choices", "no-fence"],
+        ),
+    ];
+    for (arguments, words) in cases {
+        check(folder.path(), arguments, words);
+    }
+    fs::create_dir_all(folder.path().join("runs/learn")).unwrap();
+    fs::write(folder.path().join("runs/learn/path.json"), "[]").unwrap();
+    check(folder.path(), &["learn"], &["path.json", "remove the file"]);
+    fs::write(folder.path().join("file"), "").unwrap();
+    let answers = [
+        "--answer",
+        "leaders-half=?",
+        "--answer",
+        "leaders-majority=?",
+        "--answer",
+        "unavailable=?",
+    ];
+    let arguments = [&["learn", "quorum-half", "--out", "file"], &answers[..]].concat();
+    let ended = run(folder.path(), &arguments);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("cannot write file/learn"), "{}", ended.err);
 }

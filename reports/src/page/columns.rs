@@ -156,7 +156,7 @@ impl Columns {
             version: env!("CARGO_PKG_VERSION"),
             trace: run.outcome.trace_hash.to_string(),
             virtual_ns: end_ns,
-            replay: format!("mailstorm replay {}", shown.again),
+            replay: shown.replay.to_owned(),
             missing: shown.missing.map(str::to_owned),
             verdicts: judged(run, &place),
             reached: run.outcome.reached.clone(),

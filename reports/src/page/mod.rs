@@ -35,8 +35,8 @@ const PROGRAM: [&str; 6] = [
 pub struct Shown<'a> {
     /// The record. One without events shows its verdicts and its faults.
     pub run: &'a Run,
-    /// What stands after `mailstorm replay` to run it again.
-    pub again: &'a str,
+    /// The command that runs it again.
+    pub replay: &'a str,
     /// What of the record is missing, in a sentence for the reader.
     pub missing: Option<&'a str>,
 }

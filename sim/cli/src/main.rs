@@ -15,6 +15,8 @@ mod failure;
 #[cfg(feature = "laboratory")]
 mod given;
 #[cfg(feature = "laboratory")]
+mod learn;
+#[cfg(feature = "laboratory")]
 mod merge;
 #[cfg(feature = "laboratory")]
 mod museum;
@@ -111,6 +113,7 @@ fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
         LaboratoryCommand::Report(report) => report::report(report),
         LaboratoryCommand::Shrink(shrink) => shrink::shrink(shrink),
         LaboratoryCommand::Museum(museum) => museum::museum(museum),
+        LaboratoryCommand::Learn(learn) => learn::learn(learn),
         LaboratoryCommand::Answer(answer) => verify::answer(answer),
     }
 }

@@ -45,9 +45,16 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Pass);
     }
     let file = arguments.out.clone().unwrap_or_else(|| first.place.clone());
+    let replays: Vec<String> =
+        runs.iter().map(|found| format!("mailstorm replay {}", found.again)).collect();
     let shown: Vec<Shown<'_>> = runs
         .iter()
-        .map(|Found { run, again, missing, .. }| Shown { run, again, missing: missing.as_deref() })
+        .zip(&replays)
+        .map(|(Found { run, missing, .. }, replay)| Shown {
+            run,
+            replay,
+            missing: missing.as_deref(),
+        })
         .collect();
     put(&file, &page(&shown))?;
     if exports.has_terminal() {
@@ -119,7 +126,7 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
 
 /// Writes the page of a run that is at hand. `again` is what stands after `mailstorm replay`.
 pub(crate) fn write_page(run: &Run, again: &str, file: &Path) -> Result<(), Failure> {
-    let shown = Shown { run, again, missing: None };
+    let shown = Shown { run, replay: &format!("mailstorm replay {again}"), missing: None };
     put(file, &page(&[shown]))
 }
 
@@ -132,9 +139,19 @@ pub(crate) fn write_all_of(wanted: &Wanted, again: &str, folder: &Path) -> Resul
 
 /// Shows a page in the browser. Where there is none, its path has been printed.
 pub(crate) fn open(file: &Path) {
+    open_at(file, "");
+}
+
+/// The same at the place in it that the fragment says, which begins with `#`.
+pub(crate) fn open_at(file: &Path, fragment: &str) {
+    // A path has no fragment; an address has, and is absolute.
+    let address = match file.canonicalize() {
+        Ok(file) if !fragment.is_empty() => format!("file://{}{fragment}", file.display()).into(),
+        _ => file.as_os_str().to_owned(),
+    };
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let started = Command::new(opener)
-        .arg(file)
+        .arg(address)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

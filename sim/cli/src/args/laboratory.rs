@@ -2,6 +2,7 @@
 
 use crate::export::Exports;
 use crate::given::Given;
+use crate::learn::answers::Given as Answer;
 use crate::one_run::OneRun;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use mailstorm_reports::Shard;
@@ -31,6 +32,8 @@ pub(crate) enum LaboratoryCommand {
     Report(Box<ReportArguments>),
     /// The museum of defects: historical bugs that can be planted, to see who finds them.
     Museum(MuseumArguments),
+    /// Go through the lessons: predict what happens, see it happen, compare.
+    Learn(LearnArguments),
     /// Run what is asked for on standard input: the second process of `storm --verify`.
     #[command(hide = true)]
     Answer(AnswerArguments),
@@ -122,6 +125,30 @@ pub(crate) struct ScenariosArguments {
     /// How many seeds to run at the same time [default: one per processor].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
+}
+
+/// `mailstorm learn`.
+#[derive(Debug, Args)]
+pub(crate) struct LearnArguments {
+    /// The lesson, or `capstone` [default: list the path and what has been done].
+    #[arg(value_name = "LESSON")]
+    pub name: Option<String>,
+    /// An answer to one of its questions, `leaders=2`, or `leaders=?` for what you do not know; asked for on the
+    /// terminal if there is one.
+    #[arg(long, value_name = "QUESTION=ANSWER")]
+    pub answer: Vec<Answer>,
+    /// Which mistake the capstone hides: another one for each number from 1.
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
+    pub hidden: Option<u64>,
+    /// Do not open the page in the browser.
+    #[arg(long)]
+    pub no_open: bool,
+    /// Write how it went for machines: one object, `-` for the terminal.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+    /// Where pages and what has been done are kept.
+    #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
+    pub out: PathBuf,
 }
 
 /// `mailstorm replay`.
