@@ -1,4 +1,4 @@
-//! What CI runs, here and by the documentation: every command of the workflow and of `docs/ci.md`, with few
+//! What CI runs, here and by the documentation: every storm of the workflow and of `docs/ci.md`, with few
 //! seeds.
 //!
 //! In place of the optimised program stands a script that deals each sweep eight seeds, and starts the one that

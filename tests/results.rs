@@ -81,7 +81,7 @@ fn three_shards_that_found_something_are_merged_with_its_evidence() {
         let report = group["report"].as_str().expect("a page of each kind");
         let seed = group["first_seed"].as_u64().unwrap();
         assert_eq!(report, format!("ensemble-3/{seed}/report.html"));
-        for file in ["report.html", "run.json", "plan.toml"] {
+        for file in ["report.html", "excerpt.md", "run.json", "plan.toml"] {
             let file = format!("ensemble-3/{seed}/{file}");
             let (joined, whole) = (folder.path().join("joined"), folder.path().join("whole"));
             assert!(read(&joined, &file) == read(&whole, &file), "{file}");
@@ -172,7 +172,7 @@ fn what_cannot_be_merged_is_refused_with_a_next_step() {
     storm("3", &["--shard", "3/3"]);
     let all = ["merge", "1", "2", "3", "--out"];
     check(at, &[&all[..], &["./2"]].concat(), &["2 is one of the shards", "--out"]);
-    check(at, &[&all[..], &["file/x"]].concat(), &["cannot write file/x", "--out"]);
+    check(at, &[&all[..], &["file/x"]].concat(), &["cannot write file/x", "give another place"]);
     assert_eq!(read(&at.join("2"), "result.json"), text, "a shard is only read");
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn failing(scenario: &str) -> Summary {
         seeds: (7..20).collect(),
         shrunk: Some(shrunk),
         report: Some(format!("{scenario}/7/report.html")),
+        excerpt: Some(format!("{scenario}/7/excerpt.md")),
     };
     Summary { pass: 187, violation: 13, groups: [(fingerprint, group)].into(), ..passing(scenario) }
 }

@@ -133,6 +133,9 @@ pub struct Group {
     /// The page of the first of them, if it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<String>,
+    /// A few messages of the first of them, if they were written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
 }
 
 /// The smallest case that fails in the same way.
@@ -153,7 +156,7 @@ pub struct ShrunkRun {
 impl Group {
     /// Adds further violations of the same kind, of other seeds; names at most so many of them.
     pub(crate) fn join(&mut self, other: &Self, seeds_max: usize) {
-        let (count, mut seeds) = (self.count + other.count, self.seeds.clone());
+        let (count, mut seeds) = (self.count.saturating_add(other.count), self.seeds.clone());
         seeds.extend_from_slice(&other.seeds);
         seeds.sort_unstable();
         seeds.dedup();

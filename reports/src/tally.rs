@@ -160,29 +160,29 @@ impl Tally {
         self.covered.0.len() + self.groups.len() > known
     }
 
-    /// Adds the sum of other seeds of the same sweep.
+    /// Adds the sum of other seeds of the same sweep. It comes from a file, where any number may stand.
     pub fn join(&mut self, other: &Self) {
         if other.runs() > 0 {
             self.last_seed = self.last_seed.max(other.last_seed);
         }
         self.first_seed = self.first_seed.into_iter().chain(other.first_seed).min();
-        self.pass += other.pass;
-        self.violation += other.violation;
-        self.unknown += other.unknown;
+        add(&mut self.pass, other.pass);
+        add(&mut self.violation, other.violation);
+        add(&mut self.unknown, other.unknown);
         self.join_groups(&other.groups);
         let counts =
             [(&mut self.unknown_whys, &other.unknown_whys), (&mut self.reached, &other.reached)];
         for (sums, counts) in counts {
             for (name, count) in counts {
-                *sums.entry(name.clone()).or_default() += count;
+                add(sums.entry(name.clone()).or_default(), *count);
             }
         }
         self.add_faults(&other.faults);
         self.add_figures(&other.figures);
-        self.messages += other.messages;
-        self.bytes += other.bytes;
-        self.events += other.events;
-        self.virtual_ns += other.virtual_ns;
+        add(&mut self.messages, other.messages);
+        add(&mut self.bytes, other.bytes);
+        add(&mut self.events, other.events);
+        add(&mut self.virtual_ns, other.virtual_ns);
         self.slowest.extend_from_slice(&other.slowest);
         self.keep_slowest();
         for (state, seed) in &other.covered.0 {
@@ -190,14 +190,14 @@ impl Tally {
             *first = (*first).min(*seed);
         }
         self.traces.0 = self.traces.0.wrapping_add(other.traces.0);
-        self.not_deterministic += other.not_deterministic;
+        add(&mut self.not_deterministic, other.not_deterministic);
     }
 
     fn add_faults(&mut self, faults: &BTreeMap<String, FaultCount>) {
         for (kind, count) in faults {
             let sum = self.faults.entry(kind.clone()).or_default();
-            sum.injected += count.injected;
-            sum.effective += count.effective;
+            add(&mut sum.injected, count.injected);
+            add(&mut sum.effective, count.effective);
         }
     }
 
@@ -205,7 +205,11 @@ impl Tally {
         for (name, figure) in figures {
             let sum = self.figures.entry(name.clone()).or_default();
             // The greatest of many runs is the greatest, not the sum.
-            *sum = if name.ends_with("_max") { (*sum).max(*figure) } else { *sum + figure };
+            if name.ends_with("_max") {
+                *sum = (*sum).max(*figure);
+            } else {
+                add(sum, *figure);
+            }
         }
     }
 
@@ -229,6 +233,7 @@ impl Tally {
                 seeds: Vec::new(),
                 shrunk: None,
                 report: None,
+                excerpt: None,
             });
             group.count += 1;
             if group.seeds.len() < SEEDS_NAMED_MAX && group.seeds.last() != Some(&run.seed) {
@@ -269,7 +274,7 @@ impl Tally {
 
     /// How many runs have been added.
     pub fn runs(&self) -> u64 {
-        self.pass + self.violation + self.unknown
+        self.pass.saturating_add(self.violation).saturating_add(self.unknown)
     }
 
     /// How many of them had a violation.
@@ -330,6 +335,11 @@ impl Tally {
         let of_groups = self.groups.values().map(|group| group.first_seed);
         self.covered.0.values().copied().chain(of_groups).max()
     }
+}
+
+/// What is too much for a count is the most that it can tell.
+fn add(sum: &mut u64, count: u64) {
+    *sum = sum.saturating_add(count);
 }
 
 #[cfg(test)]

@@ -158,6 +158,9 @@ fn write_violation(
         let (to, seed) = (address(report), group.first_seed);
         writeln!(out, "<a href=\"{to}\">page of seed {seed}</a>")?;
     }
+    if let Some(excerpt) = &group.excerpt {
+        writeln!(out, "<a href=\"{}\">a few messages</a>", address(excerpt))?;
+    }
     if let Some(shrunk) = &group.shrunk {
         let (to, left, of) = (address(&shrunk.file), shrunk.faults, group.faults);
         writeln!(

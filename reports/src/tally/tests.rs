@@ -125,3 +125,18 @@ fn however_many_kinds_there_are_no_more_are_kept_apart_than_the_bound() {
     assert_eq!(joined.groups.len(), GROUPS_MAX + 1);
     assert_eq!(joined.groups[OTHERS].count, 80);
 }
+
+#[test]
+fn a_sum_from_a_file_may_hold_any_number() {
+    let mut huge = sum(1..=30);
+    (huge.messages, huge.pass, huge.virtual_ns) = (u64::MAX, u64::MAX, u64::MAX);
+    huge.groups.values_mut().for_each(|group| group.count = u64::MAX);
+    huge.reached.values_mut().for_each(|count| *count = u64::MAX);
+    huge.faults.values_mut().for_each(|count| count.injected = u64::MAX);
+    huge.figures.values_mut().for_each(|figure| *figure = u64::MAX);
+    let mut joined = huge.clone();
+    joined.join(&huge);
+    let summary = joined.summary(WallClock { wall_seconds: 0.0, jobs: 0 });
+    assert_eq!((summary.messages, summary.seeds), (u64::MAX, u64::MAX));
+    assert_eq!(summary.groups["c/lost/s"].count, u64::MAX);
+}

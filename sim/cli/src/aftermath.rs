@@ -24,8 +24,8 @@ const SHRINK_FOR: Duration = Duration::from_secs(10);
 pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) {
     let summary = part.summary("");
     for (number, run) in sweep.firsts.iter().take(PAGES_MAX).enumerate() {
-        let page = Examined { sweep, run }.page(&summary.again(run.seed));
-        let page = page.map_err(|failure| complain(run, "no page", &failure)).ok();
+        let shown = Examined { sweep, run }.show(&summary.again(run.seed));
+        let shown = shown.map_err(|failure| complain(run, "no page", &failure)).is_ok();
         // A run that shows two kinds of violation shows them for one reason: one case is enough.
         let fingerprint = run.outcome.violations().next().map(|violation| violation.fingerprint());
         let is_shrunk = number < SHRUNK_MAX && !sweep.arguments.no_shrink;
@@ -35,7 +35,8 @@ pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) {
         });
         for (of, group) in part.tally.groups_mut() {
             if group.first_seed == run.seed {
-                group.report.clone_from(&page);
+                let place = |file| shown.then(|| place(&run.scenario, run.seed, file));
+                (group.report, group.excerpt) = (place(report::FILE), place(report::EXCERPT));
                 let is_it = fingerprint.as_ref() == Some(of);
                 group.shrunk = shrunk.clone().filter(|_| is_it);
             }
@@ -53,10 +54,9 @@ struct Examined<'a> {
 }
 
 impl Examined<'_> {
-    /// Writes the run's page and its excerpt; returns where the page is, seen from the sweep's folder.
-    fn page(&self, again: &str) -> Result<String, Failure> {
-        report::write_all_of(&self.wanted(None), again, &self.sweep.folder(self.run))?;
-        Ok(place(&self.run.scenario, self.run.seed, report::FILE))
+    /// Writes the run's page and its excerpt.
+    fn show(&self, again: &str) -> Result<(), Failure> {
+        report::write_all_of(&self.wanted(None), again, &self.sweep.folder(self.run))
     }
 
     /// Shrinks the run, and writes the case beside its record.

@@ -46,7 +46,7 @@ impl Failure {
     #[cfg(feature = "laboratory")]
     pub(crate) fn writing(path: &Path, error: &std::io::Error) -> Self {
         Self(format!(
-            "cannot write {}: {error}; free some space or give another place with --out or --json",
+            "cannot write {}: {error}; free some space or give another place",
             path.display()
         ))
     }

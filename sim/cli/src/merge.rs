@@ -114,9 +114,13 @@ fn take_over(
             &from.join(&scenario).join(seed.to_string()),
             &out.join(&scenario).join(seed.to_string()),
         )?;
-        let (page, case) =
-            (place(&scenario, seed, report::FILE), place(&scenario, seed, CASE_FILE));
-        group.report = group.report.take().and(out.join(&page).is_file().then_some(page));
+        let taken = |file: &str| {
+            let file = place(&scenario, seed, file);
+            out.join(&file).is_file().then_some(file)
+        };
+        group.report = group.report.take().and_then(|_| taken(report::FILE));
+        group.excerpt = group.excerpt.take().and_then(|_| taken(report::EXCERPT));
+        let case = place(&scenario, seed, CASE_FILE);
         if let Some(shrunk) = &mut group.shrunk {
             if !out.join(&case).is_file() {
                 write(&out.join(&case), shrunk.case.as_bytes())?;
