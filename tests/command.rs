@@ -111,6 +111,12 @@ fn what_cannot_be_stormed_is_refused_with_a_next_step() {
         (&["storm", "--set", "server=9"], &["did you mean 'servers'?", "unknown setting"]),
         (&["storm", "--set", "servers=10"], &["`servers` cannot be 10", "expected 1 to 9"]),
         (&["storm", "ensemble", "--set", "mails=9"], &["unknown setting", "clients", "'ensemble'"]),
+        (&["storm", "--guided", "--plan", "p.toml"], &["--guided", "--plan"]),
+        (&["storm", "--guided", "--shard", "1/2"], &["--guided", "--shard"]),
+        (
+            &["storm", "quorum-half/wrong", "--guided"],
+            &["'quorum-half/wrong' has a plan", "storm it without --guided"],
+        ),
         (&["frobnicate"], &["frobnicate", "'--help' says more"]),
         (&["strom"], &["'strom'", "'storm'"]),
         (&["storm", "--frobnicate"], &["--frobnicate"]),

@@ -51,6 +51,16 @@ fn the_joint_trace_does_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
+fn a_guided_sweep_does_not_depend_on_the_number_of_threads_or_on_the_process() {
+    let guided = ["--seeds", "1..40", "--guided"];
+    let one = stormed(&[&guided[..], &["--jobs", "1"]].concat());
+    let two = stormed(&[&guided[..], &["--jobs", "2", "--verify", "all"]].concat());
+    assert_eq!(one["trace_hash"], two["trace_hash"]);
+    let plain = stormed(&["--seeds", "1..40"]);
+    assert_ne!(one["trace_hash"], plain["trace_hash"], "no run was guided");
+}
+
+#[test]
 fn a_run_read_back_from_its_record_has_the_same_trace() {
     let folder = tempfile::tempdir().unwrap();
     let replay = |arguments: &[&str]| {

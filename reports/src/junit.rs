@@ -50,7 +50,7 @@ fn complaints(s: &Summary) -> Vec<Complaint> {
     let mut groups: Vec<_> = s.groups.iter().collect();
     groups.sort_by_key(|(_, group)| (group.first_seed, group.first.at_ns));
     for (fingerprint, group) in groups {
-        let again = s.again(group.first_seed);
+        let again = s.again(group);
         let mut body = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
         body += &format!("  {}\n", times(group));
         let mut properties = vec![

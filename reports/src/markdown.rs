@@ -108,7 +108,7 @@ pub(crate) fn missed(s: &Summary) -> Vec<String> {
 }
 
 fn violation(s: &Summary, fingerprint: &str, group: &Group) -> String {
-    let again = s.again(group.first_seed);
+    let again = s.again(group);
     let lines = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
     let mut out = format!(
         "### {}\n\n{}\n\n{}\n",
@@ -164,6 +164,7 @@ fn short(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::samples::{failing, passing};
+    use crate::summary::RecordFile;
 
     #[test]
     fn failures_come_first_and_their_replay_lines_can_be_pasted() {
@@ -186,6 +187,19 @@ mod tests {
         let text = markdown(std::slice::from_ref(&summary));
         assert!(text.contains("⚠️ ensemble"), "{text}");
         assert!(text.contains("**Never reached: leader_died**"), "{text}");
+    }
+
+    #[test]
+    fn a_run_that_its_seed_does_not_make_again_is_replayed_from_its_record() {
+        let mut summary = failing("mail-claims");
+        summary.folder = "my runs".to_owned();
+        let group = summary.groups.values_mut().next().expect("one");
+        let file = "mail-claims/7/run.json".to_owned();
+        group.record = Some(RecordFile { file, options: " --inbox in".to_owned() });
+        let text = markdown(&[summary]);
+        let line = "\nmailstorm replay 'my runs/mail-claims/7/run.json' --inbox in\n";
+        assert!(text.contains(line), "{text}");
+        assert!(!text.contains("--seed 7"), "{text}");
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(crate) fn failing(scenario: &str) -> Summary {
         first,
         first_seed: 7,
         first_trace: "00ff".into(),
+        record: None,
         faults: 44,
         count: 13,
         seeds: (7..20).collect(),

@@ -74,6 +74,8 @@ pub struct Summary {
     pub goals_count: bool,
     /// What a replay must be given besides scenario and seed: the plan and the inbox, as options.
     pub replay_options: String,
+    /// Whether about half of the runs vary the plans of earlier ones.
+    pub guided: bool,
     /// Where the files of its runs lie; what is said of a file here is relative to it.
     pub folder: String,
 }
@@ -121,6 +123,9 @@ pub struct Group {
     pub first_seed: u64,
     /// The hash of that run's trace.
     pub first_trace: String,
+    /// Its record, if its plan is another than its seed draws, so that only the record makes it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordFile>,
     /// How many faults that run's plan had.
     pub faults: usize,
     /// How many there are.
@@ -136,6 +141,15 @@ pub struct Group {
     /// A few messages of the first of them, if they were written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
+}
+
+/// The record of a run, as a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordFile {
+    /// The file.
+    pub file: String,
+    /// What a replay of the file must be given besides, as options.
+    pub options: String,
 }
 
 /// The smallest case that fails in the same way.
@@ -169,8 +183,16 @@ impl Group {
 }
 
 impl Summary {
-    /// What stands after `mailstorm replay` to see a seed again.
-    pub fn again(&self, seed: u64) -> String {
+    /// What stands after `mailstorm replay` to see the first of these violations again.
+    pub fn again(&self, group: &Group) -> String {
+        match &group.record {
+            Some(record) => format!("{}{}", quoted(&self.path(&record.file)), record.options),
+            None => self.again_by_seed(group.first_seed),
+        }
+    }
+
+    /// What stands after `mailstorm replay` to see a run again that has the plan of its seed.
+    pub(crate) fn again_by_seed(&self, seed: u64) -> String {
         format!("{} --seed {seed}{}", self.scenario, self.replay_options)
     }
 

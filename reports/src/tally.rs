@@ -51,6 +51,8 @@ pub struct Tally {
     /// Runs that were not the same in a second process.
     not_deterministic: u64,
     replay_options: String,
+    #[serde(default)]
+    is_guided: bool,
 }
 
 /// The states of the protocol that any run came through, and the goals, each with the first seed that did.
@@ -106,6 +108,7 @@ impl Tally {
             traces: TraceHash(0),
             not_deterministic: 0,
             replay_options: String::new(),
+            is_guided: false,
         }
     }
 
@@ -113,6 +116,12 @@ impl Tally {
     #[must_use]
     pub fn replayed_with(self, replay_options: String) -> Self {
         Self { replay_options, ..self }
+    }
+
+    /// The same, of runs of which about half vary the plans of earlier ones.
+    #[must_use]
+    pub fn guided(self, is_guided: bool) -> Self {
+        Self { is_guided, ..self }
     }
 
     /// The same, of storms as the scenario draws them: a sweep that is long enough and misses a goal, or
@@ -128,7 +137,7 @@ impl Tally {
         self.first_seed.get_or_insert(run.seed);
         self.last_seed = run.seed;
         let known = self.covered.0.len() + self.groups.len();
-        for state in &run.outcome.coverage.0 {
+        for state in run.outcome.coverage.0.keys() {
             self.covered.0.entry(*state).or_insert(run.seed);
         }
         match run.outcome.verdict() {
@@ -228,6 +237,7 @@ impl Tally {
                 first: violation.clone(),
                 first_seed: run.seed,
                 first_trace: run.outcome.trace_hash.to_string(),
+                record: None,
                 faults: run.plan.faults.len(),
                 count: 0,
                 seeds: Vec::new(),
@@ -326,6 +336,7 @@ impl Tally {
             not_deterministic: self.not_deterministic,
             goals_count: self.is_as_it_comes && self.runs() >= GOALS_SEEDS_MIN,
             replay_options: self.replay_options.clone(),
+            guided: self.is_guided,
             folder: String::new(),
         }
     }

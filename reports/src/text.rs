@@ -126,7 +126,7 @@ fn write_group(
     fingerprint: &str,
     group: &Group,
 ) -> std::fmt::Result {
-    let again = s.again(group.first_seed);
+    let again = s.again(group);
     out.push_str(&violation_lines(&group.first, group.first_seed, &again, &group.first_trace));
     let named: Vec<_> = group.seeds.iter().map(u64::to_string).collect();
     let more = if group.count > named.len() as u64 { ", ..." } else { "" };

@@ -152,7 +152,7 @@ fn write_violation(
         html(fingerprint),
         times(group),
         html(&line),
-        html(&s.again(group.first_seed))
+        html(&s.again(group))
     )?;
     if let Some(report) = &group.report {
         let (to, seed) = (address(report), group.first_seed);
@@ -265,12 +265,13 @@ fn write_figures(out: &mut String, s: &Summary) -> std::fmt::Result {
 
 fn write_again(out: &mut String, s: &Summary) -> std::fmt::Result {
     let options = &s.replay_options;
+    let guided = if s.guided { " --guided" } else { "" };
     let storm = format!(
-        "mailstorm storm {} --seeds {}..{}{options}",
+        "mailstorm storm {} --seeds {}..{}{options}{guided}",
         s.scenario, s.first_seed, s.last_seed
     );
-    let again =
-        s.again(s.groups.values().map(|group| group.first_seed).min().unwrap_or(s.first_seed));
+    let first = s.groups.values().min_by_key(|group| group.first_seed);
+    let again = first.map_or_else(|| s.again_by_seed(s.first_seed), |group| s.again(group));
     writeln!(
         out,
         "<details class=\"again\"{}><summary>Run it again</summary>\n<pre>{}\nmailstorm replay {}\nmailstorm \

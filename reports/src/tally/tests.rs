@@ -30,7 +30,9 @@ fn run(seed: u64) -> Run {
         outcome: Outcome {
             verdicts,
             trace_hash: TraceHash(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-            coverage: Coverage(vec![1, seed as u32 % 11 + 2, (seed / 16) as u32 + 20]),
+            coverage: Coverage(
+                [1, seed as u32 % 11 + 2, (seed / 16) as u32 + 20].map(|s| (s, seed)).into(),
+            ),
             reached: [number("died", seed % 3), number("never", 0)].into(),
             faults: [("crash".to_owned(), FaultCount { injected: seed % 5, effective: seed % 2 })]
                 .into(),

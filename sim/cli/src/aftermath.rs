@@ -22,9 +22,8 @@ const SHRINK_FOR: Duration = Duration::from_secs(10);
 
 /// Makes pages and cases of what the sweep found first, and notes in its result where they are.
 pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) {
-    let summary = part.summary("");
     for (number, run) in sweep.firsts.iter().take(PAGES_MAX).enumerate() {
-        let shown = Examined { sweep, run }.show(&summary.again(run.seed));
+        let shown = Examined { sweep, run }.show(&sweep.again(run));
         let shown = shown.map_err(|failure| complain(run, "no page", &failure)).is_ok();
         // A run that shows two kinds of violation shows them for one reason: one case is enough.
         let fingerprint = run.outcome.violations().next().map(|violation| violation.fingerprint());

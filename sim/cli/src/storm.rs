@@ -3,17 +3,20 @@
 use crate::aftermath;
 use crate::args::StormArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{find, open_inbox};
+use crate::given::{find, open_inbox, quoted};
 use crate::progress::Progress;
-use crate::results::{self, tell_people, write_all, write_json};
-use crate::verify::Verifier;
+use crate::results::{self, place, tell_people, write_all, write_json};
+use crate::shrink;
+use crate::verify::{Asking, Verifier};
 use mailstorm_record::TraceHash;
 use mailstorm_record::{Plan, Run, Settings};
-use mailstorm_reports::{Part, Results, Shard, Tally, Terms, WallClock, violation_lines};
+use mailstorm_reports::{
+    Part, RecordFile, Results, Shard, Tally, Terms, WallClock, violation_lines,
+};
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
 use mailstorm_shared::defect::Defect;
-use mailstorm_world::{RunSpec, Scenario};
+use mailstorm_world::{Guided, RunSpec, Scenario};
 use std::fs;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
@@ -21,8 +24,11 @@ use std::sync::Arc;
 
 /// Violations told while the sweep goes on; all are in the summary.
 const TOLD_AT_ONCE_MAX: u64 = 3;
-/// Runs with a violation that are written to files, per scenario.
+/// Runs with a violation that are written to files, per scenario; the first of each kind always is.
 const WRITTEN_MAX: u64 = 100;
+
+/// The record of a run, in its folder.
+const RECORD: &str = "run.json";
 
 /// Storms, sums up, and says how it ended.
 pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
@@ -39,6 +45,14 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
         scenarios.iter().map(|scenario| given.plan_for(scenario)).collect::<Result<Vec<_>, _>>()?;
     for scenario in &scenarios {
         expect_seeds(arguments.shard, &seeds_of(scenario, arguments))?;
+    }
+    for (scenario, plan) in scenarios.iter().zip(&plans).filter(|_| arguments.guided) {
+        if plan.is_some() || scenario.plan().is_some() {
+            return Err(Failure::new(format!(
+                "'{}' has a plan, which a guided storm would not keep: storm it without --guided",
+                scenario.name()
+            )));
+        }
     }
     expect_writable(&arguments.out, arguments.json.as_deref())?;
     results::forget(&arguments.out)?;
@@ -144,6 +158,7 @@ impl Sweep<'_> {
         let goals = self.scenario.goals().into_iter().map(|goal| goal.name.to_owned());
         let mut tally = Tally::new(self.scenario.name(), goals)
             .as_it_comes(self.is_as_it_comes())
+            .guided(self.arguments.guided)
             .replayed_with(self.replay_options());
         let (first, last) = seeds_of(&self.scenario, self.arguments).into_inner();
         let shard = self.arguments.shard;
@@ -155,22 +170,20 @@ impl Sweep<'_> {
         let orders = verifier.as_ref().map(Verifier::orders);
         let is_verified = |seed: u64| (seed - first) / shard.of < self.arguments.verify.0;
         let until = if is_endless { u64::MAX } else { last };
-        let specs = shard.seeds(first).take_while(|seed| *seed <= until).map(|seed| {
-            let spec = self.spec(seed);
-            if let Some(orders) = orders.as_ref().filter(|_| is_verified(seed)) {
-                orders.send(&spec);
-            }
-            spec
-        });
+        let seeds = shard.seeds(first).take_while(|seed| *seed <= until);
+        let specs = seeds.map(|seed| self.spec(seed));
         let mut failure = None;
         let mut firsts = Vec::new();
         let mut runs_since_new = 0;
-        mailstorm_world::storm(specs, self.jobs, |run| {
+        let tell = |run: Run| {
             let is_new = tally.add(&run);
             runs_since_new = if is_new { 0 } else { runs_since_new + 1 };
             progress.step(&tally);
             if run.outcome.violations().next().is_some() {
                 if tally.is_first_of_its_kind(run.seed) {
+                    let groups = tally.groups_mut().values_mut();
+                    let its = groups.filter(|group| group.first_seed == run.seed);
+                    its.for_each(|group| group.record = self.record(&run));
                     firsts.push(run.clone());
                 }
                 failure = self.note_violation(&run, &tally, &progress).err();
@@ -178,7 +191,8 @@ impl Sweep<'_> {
             if let Some(verifier) =
                 verifier.as_mut().filter(|_| failure.is_none() && is_verified(run.seed))
             {
-                match verifier.check(&self.spec(run.seed), &run, &self.folder(&run)) {
+                let spec = RunSpec { plan: Some(run.plan.clone()), ..self.spec(run.seed) };
+                match verifier.check(&spec, &run, &self.folder(&run)) {
                     Ok(None) => {}
                     Ok(Some(difference)) => {
                         progress.say(&difference);
@@ -205,7 +219,13 @@ impl Sweep<'_> {
             } else {
                 ControlFlow::Continue(())
             }
-        });
+        };
+        if self.arguments.guided {
+            let asking = Asking { source: Guided::new(specs), orders, is_verified };
+            mailstorm_world::storm(asking, self.jobs, tell);
+        } else {
+            mailstorm_world::storm(Asking { source: specs, orders, is_verified }, self.jobs, tell);
+        }
         progress.finish();
         self.firsts = firsts;
         if let Some(verified) = verifier.as_ref().and_then(Verifier::summary) {
@@ -267,17 +287,37 @@ impl Sweep<'_> {
     fn note_violation(&self, run: &Run, tally: &Tally, progress: &Progress) -> Result<(), Failure> {
         if tally.violations() <= TOLD_AT_ONCE_MAX {
             let trace = run.outcome.trace_hash.to_string();
-            let again = format!("{} --seed {}{}", run.scenario, run.seed, self.replay_options());
+            let again = self.again(run);
             for violation in run.outcome.violations().take(1) {
                 progress.say(&violation_lines(violation, run.seed, &again, &trace));
             }
         }
-        if tally.violations() <= WRITTEN_MAX {
+        if tally.violations() <= WRITTEN_MAX || tally.is_first_of_its_kind(run.seed) {
             let folder = self.folder(run);
-            write(&folder.join("run.json"), run.to_json().as_bytes())?;
+            write(&folder.join(RECORD), run.to_json().as_bytes())?;
             write(&folder.join("plan.toml"), run.plan.to_toml().as_bytes())?;
         }
         Ok(())
+    }
+
+    /// Where the run's record is, seen from the sweep's folder, if its plan is another than its seed draws.
+    fn record(&self, run: &Run) -> Option<RecordFile> {
+        let is_varied = run.plan != self.spec(run.seed).plan();
+        is_varied.then(|| RecordFile {
+            file: place(&run.scenario, run.seed, RECORD),
+            options: shrink::options(self.arguments.given.inbox.as_deref()),
+        })
+    }
+
+    /// What stands after `mailstorm replay` to see the run again.
+    pub(crate) fn again(&self, run: &Run) -> String {
+        match self.record(run) {
+            Some(RecordFile { file, options }) => {
+                let file = self.arguments.out.join(file);
+                format!("{}{options}", quoted(&file.to_string_lossy()))
+            }
+            None => format!("{} --seed {}{}", run.scenario, run.seed, self.replay_options()),
+        }
     }
 
     fn replay_options(&self) -> String {
@@ -286,5 +326,30 @@ impl Sweep<'_> {
 
     pub(crate) fn folder(&self, run: &Run) -> PathBuf {
         self.arguments.out.join(&run.scenario).join(run.seed.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Said {
+        #[command(flatten)]
+        storm: StormArguments,
+    }
+
+    #[test]
+    fn a_run_is_seen_again_by_its_seed_or_by_its_record_if_its_plan_is_another() {
+        let said = ["storm", "ensemble-3", "--guided", "--inbox", "in box", "--out", "there"];
+        let arguments = Said::parse_from(said).storm;
+        let scenario = find("ensemble-3", None, &Settings::default()).expect("it exists");
+        let mut run = mailstorm_world::run(&RunSpec::new(scenario.clone(), 7));
+        let (plan, defect, jobs, firsts) = (None, None, 1, Vec::new());
+        let sweep = Sweep { scenario, plan, defect, jobs, arguments: &arguments, firsts };
+        assert_eq!(sweep.again(&run), "ensemble-3 --seed 7 --inbox 'in box'");
+        run.plan.faults.clear();
+        assert_eq!(sweep.again(&run), "there/ensemble-3/7/run.json --inbox 'in box'");
     }
 }

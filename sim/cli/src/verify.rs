@@ -11,6 +11,7 @@ use crate::replay::told;
 use crate::storm::write;
 use mailstorm_record::Run;
 use mailstorm_reports::Divergence;
+use mailstorm_world::storm::Source;
 use mailstorm_world::twin::{Answer, Orders, Twin, TwinError, answer_orders, elsewhere};
 use mailstorm_world::{Recording, RunSpec};
 use std::io::{BufReader, stdin, stdout};
@@ -108,6 +109,33 @@ impl Verifier {
                 "NOT DETERMINISTIC  {different} of {all} seeds differ in a second process"
             )),
         }
+    }
+}
+
+/// A source of runs of which the second process is asked for some as well, as soon as they are known.
+pub(crate) struct Asking<S, F> {
+    pub source: S,
+    /// None if no run is verified.
+    pub orders: Option<Orders>,
+    /// Of this seed?
+    pub is_verified: F,
+}
+
+impl<S: Source, F: Fn(u64) -> bool + Send> Source for Asking<S, F> {
+    fn draw(&mut self) -> Option<RunSpec> {
+        let spec = self.source.draw()?;
+        if let Some(orders) = self.orders.as_ref().filter(|_| (self.is_verified)(spec.seed)) {
+            orders.send(&spec);
+        }
+        Some(spec)
+    }
+
+    fn needs_told(&self, number: u64) -> u64 {
+        self.source.needs_told(number)
+    }
+
+    fn told(&mut self, run: &Run) {
+        self.source.told(run);
     }
 }
 

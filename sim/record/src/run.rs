@@ -119,14 +119,19 @@ impl<'de> Deserialize<'de> for TraceHash {
 }
 
 /// The states of the protocol that a run came through, each as a number that means the same in every run
-/// of its scenario on its inbox; ascending.
+/// of its scenario on its inbox, with the virtual millisecond of the storm in which it was first seen; 0 for
+/// what was seen before the storm, and for a goal, of which no moment is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage(pub Vec<u32>);
+pub struct Coverage(pub BTreeMap<u32, u64>);
 
 impl Serialize for Coverage {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // One line in a record, where a list would be hundreds.
-        let words: Vec<String> = self.0.iter().map(|state| format!("{state:x}")).collect();
+        // One line in a record, where a map would be hundreds.
+        let word = |(state, at_ms): (&u32, &u64)| match at_ms {
+            0 => format!("{state:x}"),
+            _ => format!("{state:x}@{at_ms}"),
+        };
+        let words: Vec<String> = self.0.iter().map(word).collect();
         serializer.serialize_str(&words.join(" "))
     }
 }
@@ -134,7 +139,11 @@ impl Serialize for Coverage {
 impl<'de> Deserialize<'de> for Coverage {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let states = text.split_ascii_whitespace().map(|word| u32::from_str_radix(word, 16));
+        let state = |word: &str| -> Result<(u32, u64), std::num::ParseIntError> {
+            let (state, at_ms) = word.split_once('@').unwrap_or((word, "0"));
+            Ok((u32::from_str_radix(state, 16)?, at_ms.parse()?))
+        };
+        let states = text.split_ascii_whitespace().map(state);
         states.collect::<Result<_, _>>().map(Self).map_err(serde::de::Error::custom)
     }
 }
@@ -237,7 +246,7 @@ mod tests {
                 trace_hash: TraceHash(0xfeed),
                 draws: TraceHash(0xbead),
                 states: TraceHash(0xdeed),
-                coverage: Coverage(vec![1, 0x20, u32::MAX]),
+                coverage: Coverage([(1, 0), (0x20, 350), (u32::MAX, 1)].into()),
                 reached: [("leader_died".to_owned(), 3)].into(),
                 faults: [("crash".to_owned(), FaultCount { injected: 2, effective: 1 })].into(),
                 figures: BTreeMap::new(),

@@ -11,6 +11,8 @@ use mailstorm_checkers::servers::server_on;
 use mailstorm_record::{Coverage, Event, FaultKind, Happening};
 use mailstorm_shared::{Epoch, Observation, ServerId, Zxid};
 
+const NS_PER_MS: u64 = 1_000_000;
+
 const ROLE_BITS: u32 = 3;
 const EPOCH_BITS: u32 = 2;
 const LOG_BITS: u32 = 3;
@@ -22,10 +24,22 @@ const STATES: u32 = 1 << (ROLE_BITS + 2 * EPOCH_BITS + LOG_BITS + AIMED_BITS + K
 
 const _: () = assert!(FaultKind::NAMES.len() < 1 << KIND_BITS, "no fault is a number of its own");
 
+/// The same state, or goal, whatever fault was going on.
+pub(crate) fn whatever_the_fault(state: u32) -> u32 {
+    const FAULTLESS: u32 = (1 << (ROLE_BITS + 2 * EPOCH_BITS + LOG_BITS)) - 1;
+    if state < STATES { state & FAULTLESS } else { state }
+}
+
 /// The states that one run has come through so far.
 pub(crate) struct CoverageMap {
     /// One bit for each state.
     seen: Vec<u64>,
+    /// Each state that was seen, with the millisecond of the storm in which it first was.
+    first: Vec<(u32, u64)>,
+    /// When the storm began.
+    storm_ns: Option<u64>,
+    /// The moment of what is being observed.
+    now_ns: u64,
     /// By the server's number.
     servers: Vec<Server>,
     /// The epochs of what is committed, each with the last counter committed in it.
@@ -84,6 +98,9 @@ impl Default for CoverageMap {
     fn default() -> Self {
         Self {
             seen: vec![0; STATES as usize / 64],
+            first: Vec::new(),
+            storm_ns: None,
+            now_ns: 0,
             servers: Vec::new(),
             committed: Vec::new(),
             leader: None,
@@ -95,7 +112,9 @@ impl Default for CoverageMap {
 impl CoverageMap {
     /// Something happened.
     pub(crate) fn observe(&mut self, event: &Event) {
+        self.now_ns = event.at_ns;
         match &event.happening {
+            Happening::Phase { name } if &**name == "storm" => self.storm_ns = Some(event.at_ns),
             Happening::Observed { observation } => self.told(observation),
             Happening::Crashed { .. } => {
                 let server = server_on(event.node.as_ref());
@@ -170,16 +189,11 @@ impl CoverageMap {
         }
     }
 
-    /// The run's states, ascending. `goals` says of each of the run's goals whether it was reached.
+    /// The run's states. `goals` says of each of the run's goals whether it was reached.
     pub(crate) fn states(&self, goals: impl Iterator<Item = bool>) -> Coverage {
-        // Few of very many: words without any are passed over.
-        let in_word = |(place, word): (usize, &u64)| {
-            let word = *word;
-            let bits = if word == 0 { 0..0 } else { 0..64 };
-            bits.filter(move |bit| word >> bit & 1 == 1).map(move |bit| place as u32 * 64 + bit)
-        };
-        let goals = (STATES..).zip(goals).filter(|(_, reached)| *reached).map(|(goal, _)| goal);
-        Coverage(self.seen.iter().enumerate().flat_map(in_word).chain(goals).collect())
+        let goals =
+            (STATES..).zip(goals).filter(|(_, reached)| *reached).map(|(goal, _)| (goal, 0));
+        Coverage(self.first.iter().copied().chain(goals).collect())
     }
 
     fn server(&mut self, server: ServerId) -> &mut Server {
@@ -226,12 +240,22 @@ impl CoverageMap {
         state |= (self.log_relation(known.logged) as u32) << place;
         place += LOG_BITS;
         if self.faults.is_empty() {
-            self.seen[state as usize / 64] |= 1 << (state % 64);
+            self.sees(state);
         }
-        for fault in &self.faults {
+        for index in 0..self.faults.len() {
+            let fault = &self.faults[index];
             let is_aimed = fault.servers.contains(&server);
             let state = state | u32::from(is_aimed) << place | fault.kind << (place + AIMED_BITS);
-            self.seen[state as usize / 64] |= 1 << (state % 64);
+            self.sees(state);
+        }
+    }
+
+    fn sees(&mut self, state: u32) {
+        let (word, bit) = (state as usize / 64, 1 << (state % 64));
+        if self.seen[word] & bit == 0 {
+            self.seen[word] |= bit;
+            let storm_ms = self.storm_ns.map_or(0, |began| (self.now_ns - began) / NS_PER_MS);
+            self.first.push((state, storm_ms));
         }
     }
 
@@ -265,6 +289,7 @@ impl CoverageMap {
 mod tests {
     use super::*;
     use mailstorm_record::NodeName;
+    use std::collections::BTreeMap;
 
     fn server(number: u8) -> ServerId {
         ServerId::new(number).expect("not 0")
@@ -295,7 +320,7 @@ mod tests {
     }
 
     /// The states of these events.
-    fn states(events: &[Event]) -> Vec<u32> {
+    fn states(events: &[Event]) -> BTreeMap<u32, u64> {
         let mut map = CoverageMap::default();
         events.iter().for_each(|event| map.observe(event));
         map.states(std::iter::empty()).0
@@ -352,6 +377,18 @@ mod tests {
     #[test]
     fn a_goal_that_was_reached_is_a_state() {
         let map = CoverageMap::default();
-        assert_eq!(map.states([false, true].into_iter()).0, [STATES + 1]);
+        assert_eq!(map.states([false, true].into_iter()).0, [(STATES + 1, 0)].into());
+    }
+
+    #[test]
+    fn a_state_is_known_with_the_millisecond_of_the_storm_that_first_showed_it() {
+        let at = |at_ms: u64, event: Event| Event { at_ns: at_ms * NS_PER_MS, ..event };
+        let events = [
+            at(700, leads(1, 1, Zxid::ZERO)),
+            at(1_000, event(None, Happening::Phase { name: "storm".into() })),
+            at(1_350, appended(1, z(1, 1))),
+            at(1_400, appended(1, z(1, 2))),
+        ];
+        assert_eq!(states(&events).into_values().collect::<Vec<_>>(), [0, 350]);
     }
 }

@@ -25,6 +25,8 @@ mod disk;
 #[cfg(madsim)]
 mod executor;
 #[cfg(madsim)]
+pub mod guide;
+#[cfg(madsim)]
 mod judge;
 #[cfg(madsim)]
 mod nemesis;
@@ -55,6 +57,8 @@ pub mod twin;
 #[cfg(madsim)]
 mod world;
 
+#[cfg(madsim)]
+pub use guide::Guided;
 #[cfg(madsim)]
 pub use node::Window;
 #[cfg(madsim)]

@@ -12,9 +12,30 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// How many runs per thread may be ahead of the one to be told next.
 const AHEAD_PER_JOB: u64 = 16;
 
+/// Where the runs of a sweep come from. Every iterator of runs is such a source.
+pub trait Source: Send {
+    /// The next run, if there is another.
+    fn draw(&mut self) -> Option<RunSpec>;
+    /// How many runs must have been told before the run of this number, from 0, can be drawn.
+    fn needs_told(&self, number: u64) -> u64 {
+        let _ = number;
+        0
+    }
+    /// The next run is told.
+    fn told(&mut self, run: &Run) {
+        let _ = run;
+    }
+}
+
+impl<I: Iterator<Item = RunSpec> + Send> Source for I {
+    fn draw(&mut self) -> Option<RunSpec> {
+        self.next()
+    }
+}
+
 /// Where a sweep stands.
-struct Sweep<I> {
-    specs: I,
+struct Sweep<S> {
+    source: S,
     /// The number of the next run to be begun.
     next: u64,
     /// How many have been told.
@@ -26,19 +47,26 @@ struct Sweep<I> {
     running: usize,
 }
 
+impl<S: Source> Sweep<S> {
+    /// Whether the next run cannot be begun before another is told.
+    fn must_wait(&self, ahead: u64) -> bool {
+        self.next >= self.told + ahead || self.told < self.source.needs_told(self.next)
+    }
+}
+
 /// Runs these on `jobs` threads and tells each, in order; stops when `tell` breaks off. It is asked after
 /// every run, so whoever has a deadline looks at the clock there.
 ///
 /// Returns how many runs were told.
 pub fn storm(
-    specs: impl Iterator<Item = RunSpec> + Send,
+    source: impl Source,
     jobs: usize,
     mut tell: impl FnMut(Run) -> ControlFlow<()>,
 ) -> u64 {
     let jobs = jobs.max(1);
     let ahead = AHEAD_PER_JOB * jobs as u64;
     let state = Mutex::new(Sweep {
-        specs,
+        source,
         next: 0,
         told: 0,
         done: BTreeMap::new(),
@@ -55,6 +83,7 @@ pub fn storm(
             let place = sweep.told;
             if let Some(run) = sweep.done.remove(&place) {
                 sweep.told += 1;
+                sweep.source.told(&run);
                 changed.notify_all();
                 drop(sweep);
                 let flow = tell(run);
@@ -75,16 +104,16 @@ pub fn storm(
 }
 
 /// What one thread does.
-fn work<I: Iterator<Item = RunSpec>>(state: &Mutex<Sweep<I>>, changed: &Condvar, ahead: u64) {
+fn work<S: Source>(state: &Mutex<Sweep<S>>, changed: &Condvar, ahead: u64) {
     let mut sweep = lock(state);
     loop {
-        while !sweep.is_closed && sweep.next >= sweep.told + ahead {
+        while !sweep.is_closed && sweep.must_wait(ahead) {
             sweep = changed.wait(sweep).unwrap_or_else(PoisonError::into_inner);
         }
         if sweep.is_closed {
             return;
         }
-        let Some(spec) = sweep.specs.next() else {
+        let Some(spec) = sweep.source.draw() else {
             sweep.is_closed = true;
             changed.notify_all();
             return;
@@ -104,12 +133,12 @@ fn work<I: Iterator<Item = RunSpec>>(state: &Mutex<Sweep<I>>, changed: &Condvar,
 }
 
 /// When no thread could be had for a run, the sweep ends with that panic and does not wait for the run.
-struct Broken<'a, I: Iterator<Item = RunSpec>> {
-    state: &'a Mutex<Sweep<I>>,
+struct Broken<'a, S: Source> {
+    state: &'a Mutex<Sweep<S>>,
     changed: &'a Condvar,
 }
 
-impl<I: Iterator<Item = RunSpec>> Drop for Broken<'_, I> {
+impl<S: Source> Drop for Broken<'_, S> {
     fn drop(&mut self) {
         let mut sweep = lock(self.state);
         sweep.running -= 1;

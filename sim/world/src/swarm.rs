@@ -32,7 +32,7 @@ const SLOW_PPM: u64 = 500_000;
 const FAST_PPM: u64 = 80_000;
 
 /// Above the session timeouts that scenarios use: who is gone for so long has lost its session.
-const LONG_MS: (u64, u64) = (8_000, 16_000);
+pub(crate) const LONG_MS: (u64, u64) = (8_000, 16_000);
 
 /// For how long ordinary trouble lasts.
 const SHORT_MS: (u64, u64) = (200, 6_000);
@@ -90,8 +90,21 @@ pub fn draw(seed: u64, topology: &Topology, storm: Millis, mix: Mix) -> Plan {
     plan
 }
 
+/// Draws one trouble or sequence of any kind, as a storm may have it. None if this kind finds nobody to
+/// strike.
+pub(crate) fn draw_one(stream: &mut Stream, cast: &Cast) -> Option<Vec<Blow>> {
+    let place = stream.below((TROUBLES.len() + SEQUENCES.len()) as u64) as usize;
+    match TROUBLES.get(place) {
+        Some((_, trouble)) => {
+            let (lasts_ms, kind) = trouble(stream, cast)?;
+            Some(vec![Blow { after_ms: 0, lasts_ms, kind }])
+        }
+        None => SEQUENCES[place - TROUBLES.len()].1(stream, cast),
+    }
+}
+
 /// Who can be struck.
-struct Cast {
+pub(crate) struct Cast {
     /// Servers and clients whose network may fail.
     all: Vec<NodeName>,
     /// Servers whose network may fail.
@@ -111,7 +124,7 @@ struct Cast {
 }
 
 impl Cast {
-    fn of(topology: &Topology) -> Self {
+    pub(crate) fn of(topology: &Topology) -> Self {
         let server = |role: &Role| role.is_server();
         let client = |role: &Role| !role.is_server();
         let anybody = |_: &Role| true;
@@ -306,10 +319,10 @@ const TROUBLES: &[(&str, Trouble)] = &[
 ];
 
 /// One fault of several: when it begins after the first, how long it lasts, and what it is.
-struct Blow {
-    after_ms: u64,
-    lasts_ms: u64,
-    kind: FaultKind,
+pub(crate) struct Blow {
+    pub(crate) after_ms: u64,
+    pub(crate) lasts_ms: u64,
+    pub(crate) kind: FaultKind,
 }
 
 /// Draws several faults that belong together. None if there is nobody to strike.

@@ -82,6 +82,10 @@ pub(crate) struct StormArguments {
     /// Write the results for machines: one object, `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
+    /// Give about half of the runs a plan that varies what came to something new, instead of the one that
+    /// their seed draws: such a run is replayed from its record.
+    #[arg(long, conflicts_with_all = ["plan", "shard"])]
+    pub guided: bool,
     /// Where the results go: index.html, summary.md, junit.xml, result.json, and runs with a violation, each
     /// with its plan, its page and its smallest case.
     #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
@@ -254,6 +258,12 @@ pub(crate) struct MuseumArguments {
     /// Hunt in storms that have every kind of fault, instead of the kinds that each seed draws.
     #[arg(long)]
     pub all_faults: bool,
+    /// Hunt in guided storms: about half of the runs vary what earlier ones of the same hunt came to.
+    #[arg(long, conflicts_with = "markdown")]
+    pub guided: bool,
+    /// Compare guided hunts with plain ones instead: `docs/guidance.md` is made so, with `--markdown`.
+    #[arg(long, conflicts_with_all = ["guided", "all_faults", "shrink", "json"])]
+    pub compare_guidance: bool,
     /// How many times each defect is hunted, each time with other seeds.
     #[arg(long, value_name = "R", default_value = "20",
           value_parser = clap::value_parser!(u64).range(1..=1_000))]

@@ -2,10 +2,11 @@
 //!
 //! Start at [`Board`].
 
-use super::exhibit;
 use super::hunt::{Bounds, Hunts};
+use super::{Storms, exhibit};
 use crate::failure::ExitCode;
 use crate::shrink::Told;
+use mailstorm_record::Plan;
 use mailstorm_shared::defect::Defect;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -15,8 +16,7 @@ pub(super) struct Board {
     pub bounds: Bounds,
     /// For how many seconds each first find was shrunk, if it was.
     pub shrink_seconds: Option<u64>,
-    /// Whether every storm had every kind of fault.
-    pub has_all_faults: bool,
+    pub storms: Storms,
     pub rows: Vec<Row>,
     pub sound: Vec<Sound>,
 }
@@ -32,6 +32,7 @@ pub(super) struct Row {
 /// The sound build on the seeds that were used in one scenario.
 pub(super) struct Sound {
     pub scenario: &'static str,
+    pub storms: Storms,
     pub seeds: u64,
     /// Seed and fingerprint.
     pub violations: Vec<(u64, String)>,
@@ -118,7 +119,11 @@ impl Row {
             "seeds": self.hunts.attempts(),
             "seconds": self.seconds,
             "fired": self.hunts.fired(),
-            "first": first.map(|find| json!({ "scenario": find.scenario, "seed": find.seed })),
+            "first": first.map(|find| json!({
+                "scenario": find.scenario,
+                "seed": find.seed,
+                "plan": find.plan.as_ref().map(Plan::to_toml),
+            })),
             "shrunk": self.shrunk,
         })
     }
@@ -127,13 +132,19 @@ impl Row {
 impl Sound {
     /// Its line for people.
     pub(super) fn line(&self) -> String {
-        let Self { scenario, seeds, violations, seconds } = self;
+        let Self { scenario, storms, seeds, violations, seconds } = self;
         let mut out = format!(
             "sound build: {scenario} seeds 1..{seeds}: {} violations, {seconds:.1} s\n",
             violations.len()
         );
         for (seed, fingerprint) in violations {
-            out += &format!("  {fingerprint}: mailstorm replay {scenario} --seed {seed}\n");
+            // A guided run is made again by the sweep that leads to it.
+            let again = if storms.is_guided {
+                format!("storm {scenario} --guided --seeds 1..{seed}")
+            } else {
+                format!("replay {scenario} --seed {seed}")
+            };
+            out += &format!("  {fingerprint}: mailstorm {again}\n");
         }
         out
     }
@@ -207,7 +218,8 @@ impl Board {
         let all = json!({
             "repeats": self.bounds.repeats,
             "cap": self.bounds.seeds,
-            "all_faults": self.has_all_faults,
+            "all_faults": self.storms.has_all_faults,
+            "guided": self.storms.is_guided,
             "defects": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
             "sound": self.sound.iter().map(sound).collect::<Vec<_>>(),
             "found": self.rows.len() - self.missed().len(),
@@ -227,7 +239,7 @@ impl Board {
         let Bounds { repeats, seeds } = self.bounds;
         let shrink =
             self.shrink_seconds.map(|seconds| format!(" --shrink {seconds}s")).unwrap_or_default();
-        let all_faults = if self.has_all_faults { " --all-faults" } else { "" };
+        let all_faults = if self.storms.has_all_faults { " --all-faults" } else { "" };
         writeln!(
             out,
             "# The museum of defects\n\n\

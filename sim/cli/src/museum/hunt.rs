@@ -3,7 +3,7 @@
 //! Holds: a find counts as right only if a checker of the right ones fired in that very run.
 //! Start at [`Hunts`].
 
-use mailstorm_record::Violation;
+use mailstorm_record::{Plan, Violation};
 use std::collections::BTreeMap;
 
 /// After so many hunts in a row, from the first, that came to the cap with nothing, the defect is given up:
@@ -30,6 +30,32 @@ pub(super) struct Find {
     pub seed: u64,
     pub fingerprint: String,
     pub is_right: bool,
+    /// None if the seed alone makes it.
+    pub plan: Option<Plan>,
+}
+
+impl Find {
+    /// What the violations of a run are for a hunt: that of a right checker, or else the first.
+    pub(super) fn of<'a>(
+        (scenario, seed): (&'static str, u64),
+        violations: impl Iterator<Item = &'a Violation>,
+        right: &[&str],
+    ) -> Option<Self> {
+        let fired: Vec<&Violation> = violations.collect();
+        let by_right = fired.iter().find(|violation| right.contains(&&*violation.checker));
+        let violation = by_right.or(fired.first())?;
+        let fingerprint = violation.fingerprint();
+        Some(Self { scenario, seed, fingerprint, is_right: by_right.is_some(), plan: None })
+    }
+}
+
+/// The number that this share of the hunts needed at the most (nearest rank); `None` if that share did not
+/// find anything. Those that found nothing needed the most.
+pub(super) fn percentile(needed: impl Iterator<Item = Option<u64>>, percent: u64) -> Option<u64> {
+    let mut needed: Vec<_> = needed.collect();
+    needed.sort_by_key(|number| number.unwrap_or(u64::MAX));
+    let rank = (needed.len() as u64 * percent).div_ceil(100).max(1);
+    needed.get(rank as usize - 1).copied().flatten()
 }
 
 /// The hunts for one defect.
@@ -54,24 +80,26 @@ impl Hunts {
         Self { scenarios, right, bounds, attempts: 0, in_this: 0, over: Vec::new() }
     }
 
-    /// The next attempt showed these violations.
-    pub(super) fn add<'a>(&mut self, violations: impl Iterator<Item = &'a Violation>) {
+    /// The next attempt showed these violations; its plan is told if it is not what the seed draws.
+    pub(super) fn add<'a>(
+        &mut self,
+        violations: impl Iterator<Item = &'a Violation>,
+        plan: Option<&Plan>,
+    ) {
         let (place, seed) = attempt(self.attempts, self.scenarios.len());
         self.attempts += 1;
         self.in_this += 1;
-        let fired: Vec<&Violation> = violations.collect();
-        let is_right = |v: &&&Violation| self.right.contains(&&*v.checker);
-        let right = fired.iter().find(is_right);
-        let find = right.or(fired.first()).map(|violation| Find {
-            scenario: self.scenarios[place],
-            seed,
-            fingerprint: violation.fingerprint(),
-            is_right: right.is_some(),
-        });
+        let find = Find::of((self.scenarios[place], seed), violations, self.right)
+            .map(|find| Find { plan: plan.cloned(), ..find });
         if find.is_some() || self.in_this >= self.bounds.seeds {
             self.over.push((self.in_this, find));
             self.in_this = 0;
         }
+    }
+
+    /// Whether the next attempt begins a hunt.
+    pub(super) fn is_between(&self) -> bool {
+        self.in_this == 0
     }
 
     /// Whether there is nothing more to do.
@@ -100,15 +128,11 @@ impl Hunts {
     /// The seeds that this share of the hunts needed at the most (nearest rank); `None` if that share did
     /// not find it.
     pub(super) fn percentile(&self, percent: u64) -> Option<u64> {
-        let mut needed: Vec<Option<u64>> = self
+        let needed = self
             .over
             .iter()
-            .map(|(seeds, find)| find.as_ref().filter(|f| f.is_right).map(|_| *seeds))
-            .collect();
-        // Those that did not find it needed the most.
-        needed.sort_by_key(|seeds| seeds.unwrap_or(u64::MAX));
-        let rank = (self.count() * percent).div_ceil(100).max(1);
-        needed.get(rank as usize - 1).copied().flatten()
+            .map(|(seeds, find)| find.as_ref().filter(|f| f.is_right).map(|_| *seeds));
+        percentile(needed, percent)
     }
 
     /// How often each fingerprint ended a hunt.
@@ -159,7 +183,7 @@ mod tests {
         for fired in attempts {
             assert!(!hunts.are_over());
             let fired: Vec<_> = fired.iter().map(|checker| violation(checker)).collect();
-            hunts.add(fired.iter());
+            hunts.add(fired.iter(), None);
         }
         hunts
     }

@@ -10,6 +10,7 @@
 
 mod board;
 mod exhibit;
+mod guidance;
 mod hunt;
 
 use crate::args::MuseumArguments;
@@ -21,9 +22,10 @@ use crate::shrink::Asked;
 use crate::storm::{is_terminal, processors, put, write};
 use board::{Board, Row, Sound};
 use hunt::{Bounds, Hunts};
-use mailstorm_record::Settings;
+use mailstorm_record::{Run, Settings};
 use mailstorm_shared::defect::Defect;
-use mailstorm_world::RunSpec;
+use mailstorm_world::storm::{Source, storm};
+use mailstorm_world::{Guided, RunSpec};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -49,7 +51,7 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     }
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
     let bounds = Bounds { repeats: arguments.repeats, seeds: arguments.seeds };
-    let storms = Storms { has_all_faults: arguments.all_faults };
+    let storms = Storms { has_all_faults: arguments.all_faults, is_guided: arguments.guided };
     let is_quiet = is_terminal(arguments.json.as_deref());
     let say = |line: &str| {
         if is_quiet {
@@ -59,11 +61,24 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
             crate::print(line)
         }
     };
+    if arguments.compare_guidance {
+        let mut all = Vec::new();
+        say(guidance::HEAD)?;
+        for defect in wanted {
+            let compared = guidance::compare(defect, bounds, jobs)?;
+            say(&compared.line())?;
+            all.push(compared);
+        }
+        if let Some(file) = &arguments.markdown {
+            put(file, &guidance::markdown(&all, bounds))?;
+        }
+        return Ok(ExitCode::Pass);
+    }
     say(&board::head())?;
     let mut board = Board {
         bounds,
         shrink_seconds: arguments.shrink.map(|budget| budget.as_secs()),
-        has_all_faults: arguments.all_faults,
+        storms,
         rows: Vec::new(),
         sound: Vec::new(),
     };
@@ -98,10 +113,22 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
 /// Which storms defects are hunted in.
 #[derive(Clone, Copy)]
 struct Storms {
+    /// Every storm has every kind of fault.
     has_all_faults: bool,
+    /// Half of them vary what earlier ones of the same hunt came to.
+    is_guided: bool,
 }
 
 impl Storms {
+    /// Runs these and tells each, in order.
+    fn sweep(self, specs: impl Source, jobs: usize, tell: impl FnMut(Run) -> ControlFlow<()>) {
+        if self.is_guided {
+            storm(Guided::new(specs), jobs, tell);
+        } else {
+            storm(specs, jobs, tell);
+        }
+    }
+
     /// This run in such a storm.
     fn of(self, spec: RunSpec) -> RunSpec {
         if self.has_all_faults { spec.with_every_fault() } else { spec }
@@ -115,16 +142,22 @@ fn hunt_one(defect: Defect, bounds: Bounds, jobs: usize, storms: Storms) -> Resu
         .iter()
         .map(|name| find(name, None, &Settings::default()))
         .collect::<Result<Vec<_>, _>>()?;
-    let specs = (0u64..).map(|attempt| {
+    let spec = |attempt| {
         let (place, seed) = hunt::attempt(attempt, scenarios.len());
         storms.of(RunSpec { defect: Some(defect), ..RunSpec::new(scenarios[place].clone(), seed) })
-    });
+    };
     let began = now();
     let mut hunts = Hunts::new(names, exhibit::right(defect), bounds);
-    mailstorm_world::storm(specs, jobs, |run| {
-        hunts.add(run.outcome.violations());
-        if hunts.are_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    while !hunts.are_over() {
+        let specs = (hunts.attempts()..).map(spec);
+        let tell = |run: Run| {
+            hunts.add(run.outcome.violations(), storms.is_guided.then_some(&run.plan));
+            // What a guided hunt has learnt is not for the next.
+            let is_over = hunts.are_over() || (storms.is_guided && hunts.is_between());
+            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        storms.sweep(specs, jobs, tell);
+    }
     let seconds = now().duration_since(began).as_secs_f64();
     Ok(Row { defect, hunts, seconds, shrunk: None })
 }
@@ -144,7 +177,8 @@ fn shrink_first(
         plan: None,
         fingerprint: Some(first.fingerprint.clone()),
     };
-    wanted.plan = Some(storms.of(wanted.spec()).plan());
+    let drawn = || storms.of(wanted.spec()).plan();
+    wanted.plan = Some(first.plan.clone().unwrap_or_else(drawn));
     let file = PathBuf::from("runs/museum").join(format!("{}.toml", row.defect.name()));
     Asked { wanted: &wanted, inbox: None, jobs, budget, file: &file }.shrink().map(Some)
 }
@@ -159,8 +193,8 @@ fn run_sound(
     let found = find(scenario, None, &Settings::default())?;
     let specs = (1..=seeds).map(|seed| storms.of(RunSpec::new(found.clone(), seed)));
     let began = now();
-    let mut sound = Sound { scenario, seeds, violations: Vec::new(), seconds: 0.0 };
-    mailstorm_world::storm(specs, jobs, |run| {
+    let mut sound = Sound { scenario, seeds, storms, violations: Vec::new(), seconds: 0.0 };
+    storms.sweep(specs, jobs, |run| {
         let fired = run.outcome.violations().next();
         sound.violations.extend(fired.map(|violation| (run.seed, violation.fingerprint())));
         ControlFlow::Continue(())
