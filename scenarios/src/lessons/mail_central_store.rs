@@ -18,7 +18,7 @@
 //! crashes comes back to a claim of which nobody knows whether it was sent, and every crash of the database
 //! costs `wrong` rows.
 
-use super::designs::claims::{ClaimsOfAnEnsemble, workers};
+use super::designs::claims::{ClaimsOfAnEnsemble, another_leader, workers};
 use super::designs::database::{self, Answer, Ask, Connection, SyncLog, Table};
 use super::designs::mails::Shelf;
 use super::designs::outbox::{Outbox, Sink};
@@ -30,7 +30,6 @@ use mailstorm_host::Platform;
 use mailstorm_record::Happening;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const PLAN: &str = r#"
@@ -180,20 +179,6 @@ fn sent<'a>(
         Observation::SinkAccepted { mail, .. } => Some((at, mail)),
         _ => None,
     })
-}
-
-/// A server leads that did not lead before.
-fn another_leader() -> Goal {
-    let mut leaders = BTreeSet::new();
-    Goal::observed(
-        "another_leader",
-        "another server took the lead",
-        Interests::LEADERSHIP,
-        move |observation| match observation {
-            Observation::Leads { server, .. } => leaders.insert(*server) && leaders.len() > 1,
-            _ => false,
-        },
-    )
 }
 
 struct OneDatabase {

@@ -192,23 +192,19 @@ impl Act for Flags {
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {
-        let mut begun_before = false;
-        let mut is_down = false;
+        let mut is_at_it = false;
         vec![Goal::new(
-            "died_between_the_steps",
+            "died_in_the_middle",
             "w1 died in the middle of the mail that the lesson is about",
             Interests::MAIL | Interests::PROCESSES,
             move |event| match &event.happening {
                 Happening::Observed {
                     observation: Observation::MailAttempted { worker, mail, .. },
                 } if **worker == *"w1" => {
-                    begun_before = **mail == *STRUCK;
+                    is_at_it = **mail == *STRUCK;
                     false
                 }
-                Happening::Crashed { .. } => {
-                    let first = !std::mem::replace(&mut is_down, true);
-                    first && begun_before
-                }
+                Happening::Crashed { .. } => std::mem::take(&mut is_at_it),
                 _ => false,
             },
         )]

@@ -19,12 +19,13 @@
 //! The same five steps, with the same end: fpj.systems, "Note on fencing and distributed locks" (2016);
 //! Kleppmann, "How to do distributed locking" (2016).
 
+use super::designs::claims::session_expired;
 use super::designs::lock_workers::{Guard, LOCK, LockWorkers, SERVERS};
 use super::designs::mails::Shelf;
 use super::stage::{Act, Program, Staged, Work};
 use super::{Answer, Design, Lesson, Question, Records};
 use crate::scale::Scale;
-use mailstorm_checkers::{Goal, SplitBrain, Suite, reached};
+use mailstorm_checkers::{Goal, Interests, SplitBrain, Suite, reached};
 use mailstorm_record::Happening;
 use mailstorm_shared::observation::Change;
 use mailstorm_shared::{Defects, Millis, Observation};
@@ -115,8 +116,8 @@ pub(super) fn lesson() -> Lesson {
                         sent(records, "no-fence").map(|(at, _)| at).find(later)
                     },
                 },
-                why: "Its session lives for 6 s after the last that the servers heard of it. Then its znode \
-                      vanishes, the next in line has the lock, and writes its answer.",
+                why: "Its session lives for 6 s after the last that the servers heard of it, or a little \
+                      longer. Then its znode vanishes, the next in line has the lock, and writes its answer.",
             },
             Question {
                 key: "token",
@@ -184,13 +185,7 @@ impl Act for Sleeper {
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {
-        let expired = Goal::observed(
-            "session_expired",
-            "the sleeper's session ended",
-            mailstorm_checkers::Interests::SESSIONS,
-            |observation| matches!(observation, Observation::SessionExpired { .. }),
-        );
-        let mut goals = vec![expired];
+        let mut goals = vec![session_expired()];
         if self.0.guard == Guard::Fence {
             goals.push(reached::mail::stale_token_refused());
         } else {
@@ -210,7 +205,7 @@ fn sent_after_sleep() -> Goal {
     Goal::new(
         "sent_after_sleep",
         "the sink took a mail from the one that had slept",
-        mailstorm_checkers::Interests::MAIL | mailstorm_checkers::Interests::PROCESSES,
+        Interests::MAIL | Interests::PROCESSES,
         move |event| match &event.happening {
             Happening::Resumed => {
                 is_awake_again = true;

@@ -13,8 +13,12 @@
 mod designs;
 mod mail_central_store;
 mod mail_claims;
+mod mail_database;
 mod mail_flag;
+mod mail_ghost_claim;
+mod mail_manager;
 mod mail_pause_no_fence;
+mod mail_tracker;
 mod question;
 mod quorum_half;
 mod records;
@@ -77,10 +81,14 @@ impl Lesson {
 pub fn all() -> Vec<Lesson> {
     vec![
         mail_flag::lesson(),
+        mail_manager::lesson(),
         mail_central_store::lesson(),
         mail_claims::lesson(),
+        mail_ghost_claim::lesson(),
         mail_pause_no_fence::lesson(),
+        mail_tracker::lesson(),
         quorum_half::lesson(),
+        mail_database::lesson(),
     ]
 }
 

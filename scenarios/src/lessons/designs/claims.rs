@@ -4,17 +4,19 @@
 
 use super::mails::{Mails, Shelf};
 use super::outbox::Sink;
+use crate::lessons::Records;
 use crate::lessons::stage::{Act, Program, Work};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
-use mailstorm_checkers::{Goal, SplitBrain, Suite};
+use mailstorm_checkers::{Goal, Interests, SplitBrain, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_host::Platform;
 use mailstorm_mail::inbox::Mail;
 use mailstorm_mail::pipeline::{Processor, ProcessorDied, Worker};
 use mailstorm_mail::processing::Processed;
-use mailstorm_shared::Millis;
+use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const SERVERS: u64 = 3;
@@ -96,6 +98,52 @@ impl Act for ClaimsOfAnEnsemble {
 /// The machines of so many workers, `w1` and so on.
 pub(crate) fn workers(count: u64) -> impl Iterator<Item = NodeSpec> {
     (1..=count).map(|number| NodeSpec::client(&format!("w{number}")))
+}
+
+/// A server leads, and another one did before.
+pub(crate) fn another_leader() -> Goal {
+    let mut leaders = BTreeSet::new();
+    Goal::observed(
+        "another_leader",
+        "another server took the lead",
+        Interests::LEADERSHIP,
+        move |observation| match observation {
+            Observation::Leads { server, .. } => leaders.insert(*server) && leaders.len() > 1,
+            _ => false,
+        },
+    )
+}
+
+/// The servers ended the session of a worker that they did not hear.
+pub(crate) fn session_expired() -> Goal {
+    Goal::observed(
+        "session_expired",
+        "the servers ended the session of a worker that was gone",
+        Interests::SESSIONS,
+        |observation| matches!(observation, Observation::SessionExpired { .. }),
+    )
+}
+
+/// When somebody attempts a mail, after this second, that a worker who is gone had attempted before.
+pub(crate) fn taken_over_at(
+    records: &Records,
+    design: &str,
+    gone: &str,
+    after_s: f64,
+) -> Option<f64> {
+    let mut of_the_dead = BTreeSet::new();
+    let mut attempts = records.observed(design).filter_map(|(at, _, told)| match told {
+        Observation::MailAttempted { worker, mail, .. } => Some((at, worker, mail)),
+        _ => None,
+    });
+    let taken = attempts.find(|(at, worker, mail)| {
+        if ***worker == *gone {
+            of_the_dead.insert(*mail);
+            return false;
+        }
+        *at > after_s && of_the_dead.contains(mail)
+    });
+    taken.map(|(at, ..)| at)
 }
 
 /// Comes to the verdict that is known already, after the time it takes.

@@ -1,0 +1,220 @@
+//! Lesson 5: the create worked, the reply did not.
+//!
+//! Topology: three servers, four workers, the outside mail server (the sink). For each mail a worker gets in
+//! line for a lock with a sequential ephemeral, and who has the lowest number holds it. `w1` comes first, at
+//! 3.0 s, and sends its create; from 3.002 s on it hears nothing of the servers, at 3.1 s its connection
+//! breaks, and at 3.3 s everything is well again. The create was done, under number 0000; `w1` finds another
+//! server, in the same session, and does not know.
+//!
+//! `wrong` is the recipe as the documentation once had it (ZOOKEEPER-1262): no reply, so create again. `w1`
+//! now stands in line twice, and waits for the one before it, which is itself. Its session lives, so the
+//! orphan does, and so all wait for ever. `right` has the session's id and a number in the name: before it
+//! creates again it lets the doubt end and looks for a name of its own.
+//!
+//! Storms with drawn faults find `wrong` at seed 7 (34 of 200 seeds): a connection has to break between a
+//! create and its reply.
+
+use super::designs::lock_workers::{Guard, LOCK, LockWorkers, SERVERS};
+use super::designs::mails::Shelf;
+use super::stage::{Act, Program, Staged, Work};
+use super::{Answer, Design, Lesson, Question, Records};
+use crate::scale::Scale;
+use mailstorm_checkers::{Goal, Interests, SplitBrain, Suite};
+use mailstorm_record::NodeName;
+use mailstorm_shared::defect::Defect;
+use mailstorm_shared::observation::Change;
+use mailstorm_shared::{Defects, Millis, Observation, ServerId, SessionId};
+use mailstorm_world::{NodeSpec, Process};
+use std::collections::BTreeMap;
+
+const PLAN: &str = r#"
+lasts_ms = 20000
+
+[[faults]]
+at_ms = 3002
+lasts_ms = 298
+kind.one_way = { from = ["s1", "s2", "s3"], to = ["w1"] }
+
+[[faults]]
+at_ms = 3100
+kind.reset = { nodes = ["w1"] }
+"#;
+
+const MAILS: usize = 100;
+const WORKERS: u64 = 4;
+/// Nobody comes before 3 s.
+const GAP_MAX: Millis = Millis(6_000);
+/// When the questions look at the line.
+const LOOK_AT_S: f64 = 10.0;
+
+/// The lesson.
+pub(super) fn lesson() -> Lesson {
+    let design = |name, scenario, is_right, breaks, defects| Design {
+        name,
+        is_right,
+        breaks,
+        scenario: Staged::scenario(
+            scenario,
+            "four workers who share a lock, and one that never heard that it stands in line",
+            PLAN,
+            Scale::of_ensemble(SERVERS),
+            Ghost(LockWorkers {
+                shelf: Shelf::of(MAILS),
+                workers: WORKERS,
+                first_comes_at: Millis(3_000),
+                next_comes_after: Millis(200),
+                turn: 1,
+                judging: Millis(80),
+                writing: Millis(20),
+                guard: Guard::Fence,
+                defects,
+            }),
+        ),
+    };
+    Lesson {
+        number: 5,
+        name: "mail-ghost-claim",
+        title: "The create worked, the reply did not.",
+        story: "Four workers get in line for a lock, mail by mail. The reply to the first create of w1 is lost \
+                at 3.0 s, and w1 comes back to another server in the same session. One design creates again, \
+                the other looks first whether it stands in line already.",
+        designs: vec![
+            design(
+                "wrong",
+                "mail-ghost-claim/wrong",
+                false,
+                &["exactly-once/lost", "live/stopped"],
+                Defects::from(Some(Defect::OrphanedLock)),
+            ),
+            design("right", "mail-ghost-claim/right", true, &[], Defects::NONE),
+        ],
+        questions: vec![
+            Question {
+                key: "holder",
+                text: "w1 creates again. Whose is the lowest place in the line at 10.0 s?",
+                answer: Answer::Choice {
+                    choices: &[
+                        ("w1", "w1 holds the lock, and does not know"),
+                        ("w2", "w2 holds it, which came next"),
+                        ("nobody", "the place has no owner any more"),
+                    ],
+                    truth: |records| {
+                        let line = line_at(records, "wrong", LOOK_AT_S);
+                        let (_, owner) = line.first_key_value()?;
+                        match node_of(records, "wrong", *owner) {
+                            None => Some("nobody"),
+                            Some(node) => ["w1", "w2"].into_iter().find(|name| *node.0 == **name),
+                        }
+                    },
+                },
+                why: "The first create was done; only its reply was lost. The znode lives as long as the \
+                      session of w1, and w1 is well, so it lives for ever.",
+            },
+            Question {
+                key: "places",
+                text: "How many places has w1 in the line at 10.0 s?",
+                answer: Answer::Number {
+                    unit: "places",
+                    tolerance: 0.0,
+                    truth: |records| {
+                        let line = line_at(records, "wrong", LOOK_AT_S);
+                        let owned = line.values().filter(|owner| {
+                            let node = node_of(records, "wrong", **owner);
+                            node.is_some_and(|node| *node.0 == *"w1")
+                        });
+                        Some(owned.count() as f64)
+                    },
+                },
+                why: "The one it does not know of, and the one it waits in. It waits for the first to go away, \
+                      and keeps it alive by waiting.",
+            },
+            Question {
+                key: "sent",
+                text: "How many mails has the wrong design sent when everything is over?",
+                answer: Answer::Number {
+                    unit: "mails",
+                    tolerance: 0.0,
+                    truth: |records| {
+                        let is_taken =
+                            |o: &Observation| matches!(o, Observation::SinkAccepted { .. });
+                        let taken = records.observed("wrong").filter(|(_, _, o)| is_taken(o));
+                        Some(taken.count() as f64)
+                    },
+                },
+                why: "Everybody stands behind a place that nobody knows to be his. No timeout ends it: all \
+                      sessions are alive.",
+            },
+        ],
+    }
+}
+
+/// The line for the lock at this moment, as one server has it: number and owner of each place.
+fn line_at(records: &Records, design: &str, at_s: f64) -> BTreeMap<String, SessionId> {
+    let mut line = BTreeMap::new();
+    let until = records.observed(design).take_while(|(at, ..)| *at <= at_s);
+    for (_, _, observation) in until {
+        let Observation::Applied { server, changes, .. } = observation else { continue };
+        if Some(*server) != ServerId::new(1) {
+            continue;
+        }
+        for change in changes {
+            match change {
+                Change::Created { path, owner, .. } => {
+                    number(path).map(|number| line.insert(number, *owner));
+                }
+                Change::Deleted { path } => {
+                    number(path).map(|number| line.remove(&number));
+                }
+                _ => {}
+            }
+        }
+    }
+    line
+}
+
+/// The number of a place in the line, ten digits; `None` for other znodes.
+fn number(path: &str) -> Option<String> {
+    let place = path.strip_prefix(LOCK)?.strip_prefix('/')?;
+    Some(place.rsplit('-').next()?.to_owned())
+}
+
+/// The node whose client has this session.
+fn node_of(records: &Records, design: &str, wanted: SessionId) -> Option<NodeName> {
+    let mut events = records.observed(design);
+    events.find_map(|(_, event, observation)| match observation {
+        Observation::ClientConnected { session, .. } if *session == wanted => event.node.clone(),
+        _ => None,
+    })
+}
+
+struct Ghost(LockWorkers);
+
+impl Act for Ghost {
+    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
+        self.0.nodes(scale)
+    }
+
+    fn boot(&self, scale: &Scale, process: Process) -> Program {
+        self.0.boot(scale, process)
+    }
+
+    fn checkers(&self, scale: &Scale) -> Suite {
+        Suite::new()
+            .with(self.0.shelf.exactly_once_at_the_sink())
+            .with(SplitBrain::new())
+            .with(self.0.shelf.live(scale, GAP_MAX))
+    }
+
+    fn goals(&self, _scale: &Scale) -> Vec<Goal> {
+        vec![Goal::observed(
+            "session_resumed",
+            "a worker came back in the same session",
+            Interests::CONNECTIONS,
+            |observation| matches!(observation, Observation::ClientConnected { resumed: true, .. }),
+        )]
+    }
+
+    fn work(&self, _scale: &Scale) -> Work {
+        self.0.shelf.work()
+    }
+}
