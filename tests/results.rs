@@ -195,7 +195,11 @@ fn a_shard_that_is_none_is_refused() {
 
 #[test]
 fn a_storm_that_does_not_end_leaves_no_result_of_an_older_one() {
-    let folder = folder_with(&[("runs/result.json", "{}"), ("plan.toml", LYING_DISKS)]);
+    let folder = folder_with(&[
+        ("runs/result.json", "{}"),
+        ("runs/summary.md", "all is well"),
+        ("plan.toml", LYING_DISKS),
+    ]);
     let at = folder.path();
     // The run's own folder cannot be made.
     fs::write(at.join("runs/mail-claims"), "in the way").unwrap();
@@ -203,7 +207,7 @@ fn a_storm_that_does_not_end_leaves_no_result_of_an_older_one() {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.err.contains("error: cannot write runs/mail-claims/1/run.json"), "{ended:?}");
     assert!(ended.out.contains("1 seed: 0 pass, 1 violation"), "{ended:?}");
-    assert!(!at.join("runs/result.json").exists());
+    assert!(!at.join("runs/result.json").exists() && !at.join("runs/summary.md").exists());
     let error = refused(at, &["merge", "runs", "--out", "joined"]);
     assert!(error.contains("a storm that did not end leaves none"), "{error}");
 }

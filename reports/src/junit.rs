@@ -110,7 +110,8 @@ fn write_suite(out: &mut String, s: &Summary, complaints: &[Complaint]) -> std::
     write!(out, "  <testsuite name=\"{}\" tests=\"{}\"", xml(name), complaints.len().max(1))?;
     write_counts(out, complaints.iter())?;
     let run = [
-        ("seeds", format!("{}..{}", s.first_seed, s.last_seed)),
+        ("seeds", s.range()),
+        ("shard", s.shard.to_string()),
         ("pass", s.pass.to_string()),
         ("violation", s.violation.to_string()),
         ("unknown", s.unknown.to_string()),

@@ -75,13 +75,12 @@ fn head(s: &Summary) -> String {
         Ended::Violation | Ended::NotDeterministic => "❌",
     };
     let mut out = format!(
-        "## {mark} {}: {} of {} seeds pass\n\n{}, seeds {}..{}\n\n",
+        "## {mark} {}: {} of {} seeds pass\n\n{}; {}\n\n",
         escape::markdown(&s.scenario),
         grouped(s.pass),
         grouped(s.seeds),
         verdicts(s),
-        s.first_seed,
-        s.last_seed
+        s.seeds_told()
     );
     if s.not_deterministic > 0 {
         out += &format!(

@@ -208,7 +208,7 @@ impl Results {
 
     /// The sums, for those who read them; their files lie in `folder`.
     pub fn summaries(&self, folder: &str) -> Vec<Summary> {
-        self.scenarios.iter().map(|part| part.summary(folder)).collect()
+        self.scenarios.iter().map(|part| part.summary(self.shard, folder)).collect()
     }
 
     /// The result of the whole sweep from those of all its shards, each with a name for errors; at least one.
@@ -270,9 +270,9 @@ impl Results {
 }
 
 impl Part {
-    /// Its sum, for those who read it; its files lie in `folder`.
-    pub fn summary(&self, folder: &str) -> Summary {
-        Summary { folder: folder.to_owned(), ..self.tally.summary(self.wall) }
+    /// Its sum, for those who read it, as that of a shard; its files lie in `folder`.
+    pub fn summary(&self, shard: Shard, folder: &str) -> Summary {
+        Summary { shard, folder: folder.to_owned(), ..self.tally.summary(self.wall) }
     }
 }
 

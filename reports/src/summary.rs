@@ -1,6 +1,7 @@
 //! The sum of a sweep, as data.
 
 use crate::escape::quoted;
+use crate::results::Shard;
 use mailstorm_record::{FaultCount, Run, Violation};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,6 +77,8 @@ pub struct Summary {
     pub replay_options: String,
     /// Whether about half of the runs vary the plans of earlier ones.
     pub guided: bool,
+    /// Which of the seeds of a range these are.
+    pub shard: Shard,
     /// Where the files of its runs lie; what is said of a file here is relative to it.
     pub folder: String,
 }
@@ -194,6 +197,24 @@ impl Summary {
     /// What stands after `mailstorm replay` to see a run again that has the plan of its seed.
     pub(crate) fn again_by_seed(&self, seed: u64) -> String {
         format!("{} --seed {seed}{}", self.scenario, self.replay_options)
+    }
+
+    /// The range of its seeds, from the first to the last, as `storm` takes it for this shard.
+    pub(crate) fn range(&self) -> String {
+        format!("{}..{}", self.first_seed.saturating_sub(self.shard.index - 1), self.last_seed)
+    }
+
+    /// What a storm must be given besides the range to be this shard: nothing for the whole.
+    pub(crate) fn shard_option(&self) -> String {
+        if self.shard == Shard::WHOLE { String::new() } else { format!(" --shard {}", self.shard) }
+    }
+
+    /// Its seeds, for people.
+    pub(crate) fn seeds_told(&self) -> String {
+        match self.shard {
+            Shard::WHOLE => format!("seeds {}", self.range()),
+            shard => format!("shard {shard} of seeds {}", self.range()),
+        }
     }
 
     /// Where a file of this sweep lies, of which it is said here where it lies in the sweep's folder.

@@ -1,5 +1,6 @@
 //! Adding up the runs of a sweep, one by one.
 
+use crate::results::Shard;
 use crate::summary::{Group, Slow, Summary, WallClock};
 use mailstorm_record::{FaultCount, Run, TraceHash, Verdict};
 use mailstorm_shared::StateHasher;
@@ -337,6 +338,7 @@ impl Tally {
             goals_count: self.is_as_it_comes && self.runs() >= GOALS_SEEDS_MIN,
             replay_options: self.replay_options.clone(),
             guided: self.is_guided,
+            shard: Shard::WHOLE,
             folder: String::new(),
         }
     }

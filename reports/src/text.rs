@@ -50,7 +50,7 @@ fn write_counted(out: &mut String, s: &Summary) -> std::fmt::Result {
 }
 
 fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
-    writeln!(out, "{}  seeds {}..{}", s.scenario, s.first_seed, s.last_seed)?;
+    writeln!(out, "{}  {}", s.scenario, s.seeds_told())?;
     write_counted(out, s)?;
     writeln!(
         out,

@@ -104,13 +104,12 @@ fn write_sweep(out: &mut String, place: usize, s: &Summary) -> std::fmt::Result 
     writeln!(
         out,
         "<section class=\"sweep\" id=\"sweep-{place}\">\n<h2>{} <span class=\"{}\">{}</span></h2>\n\
-         <p class=\"quiet\">{}; seeds {}..{}</p>",
+         <p class=\"quiet\">{}; {}</p>",
         html(&s.scenario),
         class(s.ended()),
         html(&verdict(s)),
         html(&verdicts(s)),
-        s.first_seed,
-        s.last_seed
+        s.seeds_told()
     )?;
     for line in missed(s) {
         writeln!(out, "<p class=\"missed\">{}</p>", html(&line))?;
@@ -267,8 +266,10 @@ fn write_again(out: &mut String, s: &Summary) -> std::fmt::Result {
     let options = &s.replay_options;
     let guided = if s.guided { " --guided" } else { "" };
     let storm = format!(
-        "mailstorm storm {} --seeds {}..{}{options}{guided}",
-        s.scenario, s.first_seed, s.last_seed
+        "mailstorm storm {} --seeds {}{}{options}{guided}",
+        s.scenario,
+        s.range(),
+        s.shard_option()
     );
     let first = s.groups.values().min_by_key(|group| group.first_seed);
     let again = first.map_or_else(|| s.again_by_seed(s.first_seed), |group| s.again(group));
@@ -299,6 +300,15 @@ mod tests {
         assert!(text.contains("<a href=\"a%20lesson/wrong/7/case.toml\">"), "{text}");
         assert!(text.contains("✓ 200 seeds pass"), "{text}");
         assert!(!text.contains("real time") && !text.contains("<script"), "{text}");
+    }
+
+    #[test]
+    fn a_shard_is_run_again_as_the_shard_that_it_is() {
+        let shard = "2/3".parse().expect("well formed");
+        let summary = Summary { first_seed: 6, last_seed: 198, shard, ..passing("ensemble") };
+        let text = index(&[summary]);
+        assert!(text.contains("mailstorm storm ensemble --seeds 5..198 --shard 2/3\n"), "{text}");
+        assert!(text.contains("shard 2/3 of seeds 5..198"), "{text}");
     }
 
     #[test]

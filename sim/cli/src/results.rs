@@ -15,15 +15,18 @@ use std::path::Path;
 
 /// Everything that is needed to join the results of shards.
 pub(crate) const RESULT: &str = "result.json";
+const JUNIT: &str = "junit.xml";
+const SUMMARY: &str = "summary.md";
+const INDEX: &str = "index.html";
 
 /// Writes the results into their folder; returns the first failure.
 pub(crate) fn write_all(folder: &Path, results: &Results) -> Result<(), Failure> {
     let summaries = results.summaries(&folder.display().to_string());
     let files = [
         (RESULT, results.to_json()),
-        ("junit.xml", junit(&summaries)),
-        ("summary.md", markdown(&summaries)),
-        ("index.html", index(&summaries)),
+        (JUNIT, junit(&summaries)),
+        (SUMMARY, markdown(&summaries)),
+        (INDEX, index(&summaries)),
     ];
     let mut ended = Ok(());
     for (name, text) in files {
@@ -33,13 +36,18 @@ pub(crate) fn write_all(folder: &Path, results: &Results) -> Result<(), Failure>
     ended
 }
 
-/// Takes the result of an older sweep out of this folder.
+/// Takes the results of an older sweep out of this folder.
 pub(crate) fn forget(folder: &Path) -> Result<(), Failure> {
-    let file = folder.join(RESULT);
-    match fs::remove_file(&file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Failure::writing(&file, &error)),
-        _ => Ok(()),
+    for name in [RESULT, JUNIT, SUMMARY, INDEX] {
+        let file = folder.join(name);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Failure::writing(&file, &error));
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// Writes the sums for machines, if they are asked for.

@@ -72,7 +72,7 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
             aftermath::examine(&sweep, part);
         }
         let part = results.scenarios.last().expect("it was just put there");
-        tell_people(json, &part.summary(&folder))?;
+        tell_people(json, &part.summary(arguments.shard, &folder))?;
     }
     let summaries = results.summaries(&folder);
     let code = results::code(&summaries);
@@ -239,7 +239,8 @@ impl Sweep<'_> {
                 // What was found so far is not lost with what could not be done.
                 if part.tally.runs() > 0 {
                     let folder = self.arguments.out.display().to_string();
-                    tell_people(self.arguments.json.as_deref(), &part.summary(&folder))?;
+                    let summary = part.summary(shard, &folder);
+                    tell_people(self.arguments.json.as_deref(), &summary)?;
                 }
                 Err(failure)
             }
