@@ -198,3 +198,53 @@ fn what_cannot_be_learned_is_refused_with_a_next_step() {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.err.contains("cannot write file/learn"), "{}", ended.err);
 }
+
+/// The examples that people copy from.
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scenarios/examples");
+
+#[test]
+fn every_example_of_a_scenario_in_a_file_is_as_it_expects() {
+    let folder = scratch();
+    let mut count = 0;
+    for entry in fs::read_dir(EXAMPLES).unwrap() {
+        let file = entry.unwrap().path();
+        let file = file.to_str().unwrap();
+        let ended = run(folder.path(), &["storm", file, "--seeds", "3", "--no-shrink"]);
+        assert_eq!(ended.code, PASS, "{file}: {ended:?}");
+        assert!(ended.out.ends_with(": 3 of 3 runs as expected\n"), "{}", ended.out);
+        assert_eq!(run(folder.path(), &["replay", file]).code, PASS, "{file}");
+        count += 1;
+    }
+    assert!(count >= 2);
+}
+
+#[test]
+fn a_scenario_in_a_file_exits_by_what_it_expects() {
+    let folder = scratch();
+    let write = |name: &str, expect: &str| {
+        let text = format!(
+            "scenario = \"cut\"\nworkload = \"quorum-half/wrong\"\nlasts_ms = 30000\n\n[[faults]]\nat_ms = 5000\n\
+             lasts_ms = 15000\nkind.partition = {{ sides = [[\"s1\", \"s2\", \"a1\"], [\"s3\", \"s4\", \"s5\", \"b1\"]] }}\n{expect}"
+        );
+        fs::write(folder.path().join(name), text).unwrap();
+    };
+    let broken =
+        "\"quorum/unpromised\", \"split-brain/late_commit\", \"linearizable/not_linearizable\"";
+    write("breaks.toml", &format!("[expect]\nviolations = [{broken}]\n"));
+    write("holds.toml", "[expect]\nviolations = []\n");
+    write("asks-nothing.toml", "");
+    let storm = |file| run(folder.path(), &["storm", file, "--no-shrink"]);
+    let breaks = storm("breaks.toml");
+    assert_eq!(breaks.code, PASS, "{breaks:?}");
+    assert!(breaks.out.ends_with("\ncut: 1 of 1 runs as expected\n"), "{}", breaks.out);
+    let holds = storm("holds.toml");
+    assert_eq!(holds.code, VIOLATION, "{holds:?}");
+    assert!(holds.out.ends_with("\ncut: 0 of 1 runs as expected\n"), "{}", holds.out);
+    assert!(holds.err.contains("seed 1: breaks linearizable/not_linearizable, "), "{}", holds.err);
+    let line = holds.err.lines().find(|line| line.contains("  replay   mailstorm ")).unwrap();
+    let replay: Vec<&str> =
+        line.split_whitespace().skip(2).take_while(|word| *word != "(trace").collect();
+    assert_eq!(run(folder.path(), &replay).code, VIOLATION, "{replay:?}");
+    assert_eq!(storm("asks-nothing.toml").code, VIOLATION);
+    check(folder.path(), &["storm", "absent.toml"], &["cannot read absent.toml", "check the path"]);
+}

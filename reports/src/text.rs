@@ -70,8 +70,8 @@ fn write_summary(out: &mut String, s: &Summary) -> std::fmt::Result {
         write_group(out, s, fingerprint, group)?;
     }
     let missed: Vec<_> = s.goals_missed().collect();
-    // What a violation cut short was not to come that far.
-    if !missed.is_empty() && s.violation == 0 {
+    // What a violation cut short was not to come that far, nor storms that are not as the scenario has them.
+    if !missed.is_empty() && s.violation == 0 && s.replay_options.is_empty() {
         writeln!(
             out,
             "NOT REACHED  {}: the storms never came that far; run more seeds",

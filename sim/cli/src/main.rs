@@ -31,6 +31,8 @@ mod report;
 #[cfg(feature = "laboratory")]
 mod results;
 #[cfg(feature = "laboratory")]
+mod scenario_file;
+#[cfg(feature = "laboratory")]
 mod scenarios;
 mod serve;
 #[cfg(feature = "laboratory")]

@@ -11,7 +11,7 @@ use crate::results::{RESULT, code, place, tell_people, write_all, write_json};
 use crate::shrink::CASE_FILE;
 use crate::storm::{expect_writable, write};
 use crate::{report, results};
-use mailstorm_reports::{JoinError, Part, Results, Shard};
+use mailstorm_reports::{JoinError, Part, Results, Shard, Summary};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -39,7 +39,7 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
         take_over(part, &folders, out)?;
     }
     let summaries = whole.summaries(&out.display().to_string());
-    let code = code(&summaries);
+    let code = code(summaries.iter().map(Summary::ended));
     for summary in &summaries {
         tell_people(arguments.json.as_deref(), summary)?;
     }

@@ -4,6 +4,7 @@
 
 use crate::failure::Failure;
 use crate::given::{Given, find, open_inbox, quoted};
+use crate::scenario_file::ScenarioFile;
 use clap::Args;
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::case::VERSION;
@@ -121,6 +122,12 @@ fn from_file(
 ) -> Result<Wanted, Failure> {
     let text = fs::read_to_string(file)
         .map_err(|error| Failure::new(format!("cannot read {file}: {error}; check the path")))?;
+    if ScenarioFile::is_one(&text) {
+        let ScenarioFile { workload, plan, seed: own, .. } =
+            ScenarioFile::read(file, given, inbox)?;
+        let seed = seed.or(own).unwrap_or(SEED);
+        return Ok(Wanted { scenario: workload, seed, defect: None, plan, fingerprint: None });
+    }
     let is_case = file.ends_with(".toml");
     let mut case = if is_case {
         Case::head(&text, file).map_err(|error| {

@@ -68,9 +68,9 @@ pub(crate) fn tell_people(json: Option<&Path>, summary: &Summary) -> Result<(), 
     crate::print(&text(summary))
 }
 
-/// The exit code of all these sweeps together.
-pub(crate) fn code<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> ExitCode {
-    match summaries.into_iter().map(Summary::ended).min().unwrap_or(Ended::Pass) {
+/// The exit code of sweeps that ended so.
+pub(crate) fn code(ended: impl IntoIterator<Item = Ended>) -> ExitCode {
+    match ended.into_iter().min().unwrap_or(Ended::Pass) {
         Ended::Pass => ExitCode::Pass,
         Ended::Unknown => ExitCode::Unknown,
         Ended::Violation => ExitCode::Violation,

@@ -6,12 +6,13 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::{find, open_inbox, quoted};
 use crate::progress::Progress;
 use crate::results::{self, place, tell_people, write_all, write_json};
+use crate::scenario_file::ScenarioFile;
 use crate::shrink;
 use crate::verify::{Asking, Verifier};
 use mailstorm_record::TraceHash;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_reports::{
-    Part, RecordFile, Results, Shard, Tally, Terms, WallClock, violation_lines,
+    Ended, Part, RecordFile, Results, Shard, Summary, Tally, Terms, WallClock, violation_lines,
 };
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
@@ -35,18 +36,26 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let given = &arguments.given;
     let inbox = open_inbox(given.inbox.as_deref())?;
     let (defect, settings) = (given.planted()?, given.settings());
-    let scenarios = arguments
-        .scenarios
-        .iter()
-        .map(|name| find(&given.full_name(name), inbox.as_ref(), &settings))
-        .collect::<Result<Vec<_>, _>>()?;
+    let jobs = arguments.jobs.map_or_else(processors, usize::from);
     // Everything that can be wrong is looked at before the first run.
-    let plans =
-        scenarios.iter().map(|scenario| given.plan_for(scenario)).collect::<Result<Vec<_>, _>>()?;
-    for scenario in &scenarios {
-        expect_seeds(arguments.shard, &seeds_of(scenario, arguments))?;
+    let mut sweeps = Vec::new();
+    for name in &arguments.scenarios {
+        let file = Path::new(name).is_file() || name.ends_with(".toml");
+        let file = file.then(|| ScenarioFile::read(name, given, inbox.as_ref())).transpose()?;
+        let (scenario, plan) = match &file {
+            Some(file) => (file.workload.clone(), file.plan.clone()),
+            None => {
+                let scenario = find(&given.full_name(name), inbox.as_ref(), &settings)?;
+                let plan = given.plan_for(&scenario)?;
+                (scenario, plan)
+            }
+        };
+        let firsts = Vec::new();
+        let sweep = Sweep { scenario, plan, file, defect, jobs, arguments, firsts, surprises: 0 };
+        expect_seeds(arguments.shard, &sweep.seeds())?;
+        sweeps.push(sweep);
     }
-    for (scenario, plan) in scenarios.iter().zip(&plans).filter(|_| arguments.guided) {
+    for Sweep { scenario, plan, .. } in sweeps.iter().filter(|_| arguments.guided) {
         if plan.is_some() || scenario.plan().is_some() {
             return Err(Failure::new(format!(
                 "'{}' has a plan, which a guided storm would not keep: storm it without --guided",
@@ -56,12 +65,11 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     }
     expect_writable(&arguments.out, arguments.json.as_deref())?;
     results::forget(&arguments.out)?;
-    let jobs = arguments.jobs.map_or_else(processors, usize::from);
     let json = arguments.json.as_deref();
     let folder = arguments.out.display().to_string();
     let mut results = Results::new(arguments.shard);
-    for (scenario, plan) in scenarios.into_iter().zip(plans) {
-        let mut sweep = Sweep { scenario, plan, defect, jobs, arguments, firsts: Vec::new() };
+    let mut ended = Vec::new();
+    for mut sweep in sweeps {
         let part = sweep.run()?;
         results.scenarios.push(part);
         if !sweep.firsts.is_empty() {
@@ -72,23 +80,17 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
             aftermath::examine(&sweep, part);
         }
         let part = results.scenarios.last().expect("it was just put there");
-        tell_people(json, &part.summary(arguments.shard, &folder))?;
+        let summary = part.summary(arguments.shard, &folder);
+        tell_people(json, &summary)?;
+        ended.push(sweep.ended(&summary)?);
     }
     let summaries = results.summaries(&folder);
-    let code = results::code(&summaries);
+    let code = results::code(ended);
     // Whatever cannot be written, the rest is.
     let written = write_all(&arguments.out, &results);
     write_json(json, summaries)?;
     written?;
     Ok(code)
-}
-
-/// Which seeds of this scenario are asked for.
-fn seeds_of(scenario: &Arc<dyn Scenario>, arguments: &StormArguments) -> RangeInclusive<u64> {
-    /// Of a storm of which nothing else is said.
-    const STORMS: RangeInclusive<u64> = 1..=200;
-    let own = || if scenario.plan().is_some() { SEED..=SEED } else { STORMS };
-    arguments.seeds.as_ref().map_or_else(own, |seeds| seeds.0.clone())
 }
 
 /// A shard that has nothing to do was cut too small.
@@ -146,11 +148,15 @@ pub(crate) fn processors() -> usize {
 pub(crate) struct Sweep<'a> {
     pub scenario: Arc<dyn Scenario>,
     plan: Option<Plan>,
+    /// The file that says what is run, if it is one.
+    file: Option<ScenarioFile>,
     defect: Option<Defect>,
     pub jobs: usize,
     pub arguments: &'a StormArguments,
-    /// The first run of each kind of violation, in the order of their seeds.
+    /// The first run of each kind of violation that nobody expects, in the order of their seeds.
     pub firsts: Vec<Run>,
+    /// How many runs were not as the file expects.
+    surprises: u64,
 }
 
 impl Sweep<'_> {
@@ -160,7 +166,7 @@ impl Sweep<'_> {
             .as_it_comes(self.is_as_it_comes())
             .guided(self.arguments.guided)
             .replayed_with(self.replay_options());
-        let (first, last) = seeds_of(&self.scenario, self.arguments).into_inner();
+        let (first, last) = self.seeds().into_inner();
         let shard = self.arguments.shard;
         let is_endless = self.arguments.time.is_some();
         let total = (!is_endless)
@@ -173,20 +179,30 @@ impl Sweep<'_> {
         let seeds = shard.seeds(first).take_while(|seed| *seed <= until);
         let specs = seeds.map(|seed| self.spec(seed));
         let mut failure = None;
-        let mut firsts = Vec::new();
+        let (mut firsts, mut surprises) = (Vec::new(), 0);
+        let expect = self.file.as_ref().and_then(|file| file.expect.as_ref());
         let mut runs_since_new = 0;
         let tell = |run: Run| {
             let is_new = tally.add(&run);
             runs_since_new = if is_new { 0 } else { runs_since_new + 1 };
             progress.step(&tally);
             if run.outcome.violations().next().is_some() {
-                if tally.is_first_of_its_kind(run.seed) {
+                if tally.is_first_of_its_kind(run.seed) && expect.is_none() {
                     let groups = tally.groups_mut().values_mut();
                     let its = groups.filter(|group| group.first_seed == run.seed);
                     its.for_each(|group| group.record = self.record(&run));
                     firsts.push(run.clone());
                 }
                 failure = self.note_violation(&run, &tally, &progress).err();
+            }
+            if let Some(missed) = expect.and_then(|expect| expect.missed_by(&run)) {
+                surprises += 1;
+                if surprises <= TOLD_AT_ONCE_MAX {
+                    let (name, seed) = (&run.scenario, run.seed);
+                    let again = format!("{name} --seed {seed}{}", self.replay_options());
+                    let told = format!("UNEXPECTED {name}  seed {seed}: {missed}");
+                    progress.say(&format!("{told}\n  replay   mailstorm replay {again}"));
+                }
             }
             if let Some(verifier) =
                 verifier.as_mut().filter(|_| failure.is_none() && is_verified(run.seed))
@@ -227,7 +243,7 @@ impl Sweep<'_> {
             mailstorm_world::storm(Asking { source: specs, orders, is_verified }, self.jobs, tell);
         }
         progress.finish();
-        self.firsts = firsts;
+        (self.firsts, self.surprises) = (firsts, surprises);
         if let Some(verified) = verifier.as_ref().and_then(Verifier::summary) {
             crate::tell(&verified);
         }
@@ -247,9 +263,37 @@ impl Sweep<'_> {
         }
     }
 
+    /// How it ended: by its verdicts, or by what its file expects of them, which is told then.
+    fn ended(&self, summary: &Summary) -> Result<Ended, Failure> {
+        let expected = self.file.as_ref().filter(|file| file.expect.is_some());
+        let Some(file) = expected.filter(|_| summary.ended() != Ended::NotDeterministic) else {
+            return Ok(summary.ended());
+        };
+        let (name, runs, surprises) = (&file.name, summary.seeds, self.surprises);
+        let about = file.about.as_ref().map(|about| format!(" ({about})")).unwrap_or_default();
+        let line = format!("{name}{about}: {} of {runs} runs as expected", runs - surprises);
+        if is_terminal(self.arguments.json.as_deref()) {
+            crate::tell(&line);
+        } else {
+            crate::print(&format!("{line}\n"))?;
+        }
+        Ok(if surprises == 0 { Ended::Pass } else { Ended::Violation })
+    }
+
+    /// Which seeds are asked for.
+    fn seeds(&self) -> RangeInclusive<u64> {
+        /// Of a storm of which nothing else is said.
+        const STORMS: RangeInclusive<u64> = 1..=200;
+        let asked = self.arguments.seeds.as_ref().map(|seeds| seeds.0.clone());
+        let written = || self.file.as_ref().and_then(|file| file.seed).map(|seed| seed..=seed);
+        let has_faults = self.plan.is_some() && self.file.is_some();
+        let own = || (has_faults || self.scenario.plan().is_some()).then_some(SEED..=SEED);
+        asked.or_else(written).or_else(own).unwrap_or(STORMS)
+    }
+
     /// What every shard of this sweep runs.
     fn terms(&self) -> Terms {
-        let seeds = seeds_of(&self.scenario, self.arguments);
+        let seeds = self.seeds();
         let plan = self.plan.as_ref();
         Terms {
             scenario: self.scenario.name().to_owned(),
@@ -322,7 +366,8 @@ impl Sweep<'_> {
     }
 
     fn replay_options(&self) -> String {
-        self.arguments.given.line()
+        let given = &self.arguments.given;
+        self.file.as_ref().map_or_else(|| given.line(), |file| file.replay_options(given))
     }
 
     pub(crate) fn folder(&self, run: &Run) -> PathBuf {
@@ -348,7 +393,16 @@ mod tests {
         let scenario = find("ensemble-3", None, &Settings::default()).expect("it exists");
         let mut run = mailstorm_world::run(&RunSpec::new(scenario.clone(), 7));
         let (plan, defect, jobs, firsts) = (None, None, 1, Vec::new());
-        let sweep = Sweep { scenario, plan, defect, jobs, arguments: &arguments, firsts };
+        let sweep = Sweep {
+            scenario,
+            plan,
+            file: None,
+            defect,
+            jobs,
+            arguments: &arguments,
+            firsts,
+            surprises: 0,
+        };
         assert_eq!(sweep.again(&run), "ensemble-3 --seed 7 --inbox 'in box'");
         run.plan.faults.clear();
         assert_eq!(sweep.again(&run), "there/ensemble-3/7/run.json --inbox 'in box'");

@@ -48,7 +48,8 @@ pub struct PlanError {
     pub problem: String,
 }
 
-/// A plan whose faults know where they stand in the file, which may be that of a [`Case`](crate::Case).
+/// A plan whose faults know where they stand in the file, which may be that of a [`Case`](crate::Case), or of a
+/// scenario without Rust.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SpannedPlan {
@@ -66,6 +67,14 @@ struct SpannedPlan {
     _inbox: IgnoredAny,
     #[serde(default, rename = "settings")]
     _settings: IgnoredAny,
+    #[serde(default, rename = "about")]
+    _about: IgnoredAny,
+    #[serde(default, rename = "workload")]
+    _workload: IgnoredAny,
+    #[serde(default, rename = "topology")]
+    _topology: IgnoredAny,
+    #[serde(default, rename = "expect")]
+    _expect: IgnoredAny,
     #[serde(default)]
     lifts_atlas: bool,
     #[serde(default)]

@@ -55,8 +55,8 @@ impl LaboratoryCommand {
 /// `mailstorm storm`.
 #[derive(Debug, Args)]
 pub(crate) struct StormArguments {
-    /// Which scenarios; all of them are listed by `mailstorm scenarios`.
-    #[arg(value_name = "SCENARIO", default_value = "mail-claims")]
+    /// Which scenarios: those that `mailstorm scenarios` lists, designs of lessons, files.
+    #[arg(value_name = "SCENARIO|FILE", default_value = "mail-claims")]
     pub(crate) scenarios: Vec<String>,
     /// How many seeds, from 1, or which: `200`, `7..7`, `1000..1999` [default: 1..200; of a lesson, which has
     /// its own faults, 1].
