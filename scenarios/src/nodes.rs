@@ -9,6 +9,7 @@ use mailstorm_checkers::{
 use mailstorm_client::ClientConfig;
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
+use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_coordination::storage::FileName;
 use mailstorm_host::Address;
 use mailstorm_host::coordination::{ServerProbe, ServerSettings, serve_coordination};
@@ -52,11 +53,28 @@ pub(crate) fn boot_server(
     ensemble: &Ensemble,
     sweep_every: Millis,
 ) -> Pin<Box<dyn Future<Output = ()>>> {
+    boot(process, ensemble, sweep_every, EPOCH_ENTRIES_MAX)
+}
+
+/// The same, for scenarios with thousands of writes that are not about epochs that are full.
+pub(crate) fn boot_server_in_long_epochs(
+    process: Process,
+    ensemble: &Ensemble,
+) -> Pin<Box<dyn Future<Output = ()>>> {
+    boot(process, ensemble, SWEEP_EVERY, u32::MAX)
+}
+
+fn boot(
+    process: Process,
+    ensemble: &Ensemble,
+    sweep_every: Millis,
+    epoch_entries_max: u32,
+) -> Pin<Box<dyn Future<Output = ()>>> {
     let me = server_of(&process.node.0).expect("server nodes are named by their id");
     let mut replica = ReplicaConfig::new(me, ensemble.clone());
     replica.snapshot_every_entries = SNAPSHOT_EVERY_ENTRIES;
     replica.sync_entries_kept = SYNC_ENTRIES_KEPT;
-    replica.epoch_entries_max = EPOCH_ENTRIES_MAX;
+    replica.epoch_entries_max = epoch_entries_max;
     replica.defects = process.defects;
     let address = |id: ServerId, port| Address::from(&*format!("{id}:{port}"));
     let peers = ensemble.servers().map(|id| (id, address(id, PEER_PORT))).collect();

@@ -1,0 +1,90 @@
+//! A client that writes one znode again and again, and tells what came of each write.
+
+use bytes::Bytes;
+use mailstorm_checkers::Goal;
+use mailstorm_client::{CallError, Client, ClientConfig};
+use mailstorm_host::Platform;
+use mailstorm_record::{Event, Happening};
+use mailstorm_shared::{Millis, Observation};
+use mailstorm_wire::client::ErrorCode;
+use mailstorm_world::SimPlatform;
+
+/// What it tells of a write that was acknowledged.
+const ACKNOWLEDGED: &str = "write_acknowledged";
+/// What it tells of a write that may have been done, or may yet be.
+pub(in crate::lessons) const IN_DOUBT: &str = "write_in_doubt";
+/// What it tells of a write that surely was not done.
+const REFUSED: &str = "write_refused";
+
+/// A client that writes one znode again and again.
+pub(in crate::lessons) struct Writer {
+    pub(in crate::lessons) platform: SimPlatform,
+    pub(in crate::lessons) config: ClientConfig,
+    pub(in crate::lessons) znode: &'static str,
+    pub(in crate::lessons) data: &'static str,
+    /// How often it writes, and how much later than the full period. A turn that comes while the write
+    /// before it is under way is left out.
+    pub(in crate::lessons) every: Millis,
+    pub(in crate::lessons) offset: Millis,
+    /// After how many acknowledged writes its work is done.
+    pub(in crate::lessons) wanted: u64,
+}
+
+impl Writer {
+    pub(in crate::lessons) async fn run(self) {
+        let Self { platform, config, znode, data, every, offset, wanted } = self;
+        let tell = |name: &str| platform.observe(Observation::Milestone { name: name.into() });
+        let mut client = Client::connect(platform.clone(), config.clone());
+        let begin = platform.now().monotonic + offset;
+        let mut acknowledged = 0;
+        while acknowledged < wanted {
+            let since = platform.now().monotonic.0.saturating_sub(begin.0);
+            let turn = begin + Millis((since / every.0 + 1) * every.0);
+            platform.sleep(Millis(turn.0.saturating_sub(platform.now().monotonic.0))).await;
+            if client.state().is_over() {
+                client = Client::connect(platform.clone(), config.clone());
+            }
+            match write(&client, znode, data).await {
+                Ok(()) => {
+                    acknowledged += 1;
+                    tell(ACKNOWLEDGED);
+                }
+                Err(error) if error.is_definite() => tell(REFUSED),
+                Err(_) => tell(IN_DOUBT),
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+async fn write(
+    client: &Client<SimPlatform>,
+    znode: &str,
+    data: &'static str,
+) -> Result<(), CallError> {
+    let set = || client.set_data(znode, Bytes::from_static(data.as_bytes()), -1);
+    match set().await {
+        Err(CallError::Refused(ErrorCode::NoNode)) => {
+            client.ensure_path(znode).await?;
+            set().await.map(drop)
+        }
+        set => set.map(drop),
+    }
+}
+
+/// Whether a writer tells here that its write was acknowledged.
+pub(in crate::lessons) fn is_acknowledged(event: &Event) -> bool {
+    matches!(&event.happening, Happening::Observed {
+        observation: Observation::Milestone { name },
+    } if **name == *ACKNOWLEDGED)
+}
+
+/// A writer has a write acknowledged.
+pub(in crate::lessons) fn acknowledged() -> Goal {
+    Goal::milestone(ACKNOWLEDGED, "a client's write was acknowledged")
+}
+
+/// A writer's write has no definite end.
+pub(in crate::lessons) fn in_doubt() -> Goal {
+    Goal::milestone(IN_DOUBT, "a client's write had no definite end")
+}

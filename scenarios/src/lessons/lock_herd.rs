@@ -1,0 +1,279 @@
+//! Lesson 14: two hundred wait for one lock.
+//!
+//! Topology: three servers; two hundred clients `c1` to `c200` that all want the same lock, hold it for
+//! 400 ms, enter their turn into the ledger under the lock's token, give it up, and want it again; and the
+//! ledger, which takes nothing from a holder older than one that it has seen. Twenty turns are looked at.
+//! Nothing goes wrong.
+//!
+//! - `herd`: the lock is one znode, `/lock`: who creates it holds the lock, and everybody else watches it.
+//!   When it goes, 199 are told, 199 try, and 198 are refused and leave their watches anew. It is safe, and
+//!   each release costs the ensemble some six hundred requests.
+//! - `right`: the recipe `Lock`. Each has a place in a line of sequential ephemerals, and watches the one
+//!   before it. When a place goes, one is told: the next in line (and its owner, who watched it, too).
+//!
+//! Both are safe, and drawn faults find nothing: the bound is one for a quiet day. When sessions end by the
+//! dozen, each of them is told of, in both designs.
+
+use super::designs::ledger::{Answer as Stored, Entry, LEDGER, is_stored, serve_ledger, to_ledger};
+use super::stage::{Act, Program, Staged, Work, patience};
+use super::{Answer, Design, Lesson, Question, Records};
+use crate::nodes::{boot_server_in_long_epochs, client_config, ensemble_of};
+use crate::scale::Scale;
+use mailstorm_checkers::{Bound, Goal, Interests, Live, Quorum, SplitBrain, Suite};
+use mailstorm_client::lock::Lock;
+use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
+use mailstorm_host::Platform;
+use mailstorm_record::{Event, Happening};
+use mailstorm_shared::observation::{CallKind, EventKind};
+use mailstorm_shared::{Ensemble, Millis, Observation};
+use mailstorm_wire::client::{CreateMode, ErrorCode};
+use mailstorm_world::{NodeSpec, Process, SimPlatform};
+use std::sync::Arc;
+
+const PLAN: &str = "lasts_ms = 10000\n";
+
+const SERVERS: u64 = 3;
+const CLIENTS: u64 = 200;
+const TURNS: u64 = 20;
+const HOLD: Millis = Millis(400);
+const TRY_AGAIN: Millis = Millis(200);
+/// The one znode of the herd, and the line of the recipe.
+const LOCK: &str = "/lock";
+/// The next in line is told, and who gives the lock up, since it watched its own place.
+const NOTIFICATIONS_MAX: u64 = 2;
+/// Two hundred sessions at once, before the first turn.
+const GAP_MAX: Millis = Millis(5_000);
+/// What the holder tells when it gives the lock up.
+const RELEASES: &str = "lock_released";
+
+/// The lesson.
+pub(super) fn lesson() -> Lesson {
+    let design = |name, scenario, is_right, breaks, is_herd| Design {
+        name,
+        is_right,
+        breaks,
+        scenario: Staged::scenario(
+            scenario,
+            "two hundred clients that wait for one lock",
+            PLAN,
+            Scale::of_ensemble(SERVERS),
+            OneLock { is_herd },
+        ),
+    };
+    Lesson {
+        number: 14,
+        name: "lock-herd",
+        title: "200 waiters, one lock.",
+        story: "Two hundred clients take turns at one lock. In one design all of them watch the one znode that is \
+                the lock; in the other each has a place in a line, and watches the place before its own.",
+        designs: vec![
+            design("herd", "lock-herd/herd", false, &["bound/exceeded"], true),
+            design("right", "lock-herd/right", true, &[], false),
+        ],
+        questions: vec![
+            Question {
+                key: "told-herd",
+                text: "All watch the one znode. How many clients are told when the lock is given up?",
+                answer: Answer::Number {
+                    unit: "notifications",
+                    tolerance: 5.0,
+                    truth: |records| most_told(records, "herd"),
+                },
+                why: "All that wait: 199 of 200. One of them gets the lock, and 198 have been woken for nothing, and \
+                      will be again.",
+            },
+            Question {
+                key: "told-line",
+                text: "Each watches the one before it. How many are told?",
+                answer: Answer::Number {
+                    unit: "notifications",
+                    tolerance: 1.0,
+                    truth: |records| most_told(records, "right"),
+                },
+                why: "The next in line, and nobody else has to know. (The former holder hears of it, too: it had \
+                      watched that nobody takes the lock from it.)",
+            },
+            Question {
+                key: "creates",
+                text: "All watch the one znode. How many creates does the ensemble carry out for each turn?",
+                answer: Answer::Number {
+                    unit: "creates",
+                    tolerance: 20.0,
+                    truth: |records| creates_per_turn(records, "herd"),
+                },
+                why: "Everybody who was told tries, and a create that is refused goes through the leader and the \
+                      disks like one that is not. That is work for nobody's good.",
+            },
+        ],
+    }
+}
+
+fn most_told(records: &Records, design: &str) -> Option<f64> {
+    Some(records.figure(design, "notifications_per_release_max")? as f64)
+}
+
+/// How many creates were asked for from the first release on, for each turn.
+fn creates_per_turn(records: &Records, design: &str) -> Option<f64> {
+    let (mut releases, mut creates) = (0_u64, 0_u64);
+    for event in records.events(design) {
+        releases += u64::from(is_release(event));
+        let is_create = matches!(&event.happening, Happening::Observed {
+            observation: Observation::Invoked { call, .. },
+        } if call.kind == CallKind::CreateEphemeral);
+        creates += u64::from(is_create && releases > 0);
+    }
+    (releases > 0).then(|| creates as f64 / releases as f64)
+}
+
+struct OneLock {
+    is_herd: bool,
+}
+
+impl OneLock {
+    fn ensemble(scale: &Scale) -> Ensemble {
+        ensemble_of(scale.get("servers"), 0)
+    }
+}
+
+impl Act for OneLock {
+    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
+        let ensemble = Self::ensemble(scale);
+        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let clients = (1..=CLIENTS).map(|number| NodeSpec::client(&format!("c{number}")));
+        servers.chain(clients).chain([NodeSpec::outside(LEDGER)]).collect()
+    }
+
+    fn boot(&self, scale: &Scale, process: Process) -> Program {
+        let ensemble = Self::ensemble(scale);
+        let name = process.node.0.clone();
+        if *name == *LEDGER {
+            return Box::pin(serve_ledger(process.platform, true));
+        }
+        if !name.starts_with('c') {
+            return boot_server_in_long_epochs(process, &ensemble);
+        }
+        let config = client_config(&ensemble, &process);
+        let contender = Contender { platform: process.platform, config, name };
+        Box::pin(contender.run(self.is_herd))
+    }
+
+    fn checkers(&self, scale: &Scale) -> Suite {
+        let gap = patience(scale, GAP_MAX);
+        Suite::new()
+            .with(Quorum::new(Self::ensemble(scale)))
+            .with(SplitBrain::new())
+            .with(Live::new("turn", TURNS, gap, Interests::MAIL, is_stored))
+            .with(Bound::new(
+                "notifications_per_release",
+                "how many were told of one release of the lock",
+                patience(scale, Millis(NOTIFICATIONS_MAX)).0,
+                Interests::MAIL | Interests::WATCH_EVENTS,
+                told_per_release(),
+            ))
+    }
+
+    fn goals(&self, _scale: &Scale) -> Vec<Goal> {
+        vec![Goal::milestone(RELEASES, "a holder gave the lock up")]
+    }
+
+    fn work(&self, _scale: &Scale) -> Work {
+        Work::new("turns", TURNS, is_stored)
+    }
+}
+
+fn is_release(event: &Event) -> bool {
+    matches!(&event.happening, Happening::Observed {
+        observation: Observation::Milestone { name },
+    } if **name == *RELEASES)
+}
+
+/// How many clients were told that a znode was deleted, from one release to the next.
+fn told_per_release() -> impl FnMut(&Event) -> Option<u64> {
+    let mut told = None;
+    move |event| {
+        if is_release(event) {
+            return told.replace(0);
+        }
+        let is_told = matches!(
+            event.happening,
+            Happening::Observed {
+                observation: Observation::EventDelivered { kind: EventKind::Deleted, .. },
+            }
+        );
+        if let Some(told) = &mut told {
+            *told += u64::from(is_told);
+        }
+        None
+    }
+}
+
+/// A client that wants the lock, again and again.
+struct Contender {
+    platform: SimPlatform,
+    config: ClientConfig,
+    name: Arc<str>,
+}
+
+impl Contender {
+    async fn run(self, is_herd: bool) {
+        loop {
+            let client = Client::connect(self.platform.clone(), self.config.clone());
+            let mut turn = 0;
+            while !client.state().is_over() {
+                let taken = if is_herd {
+                    self.turn_in_the_herd(&client, turn).await
+                } else {
+                    self.turn_in_line(&client, turn).await
+                };
+                turn += 1;
+                if taken.is_err() {
+                    self.platform.sleep(TRY_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn turn_in_the_herd(
+        &self,
+        client: &Client<SimPlatform>,
+        turn: u64,
+    ) -> Result<(), CallError> {
+        loop {
+            match client.create(LOCK, None, CreateMode::Ephemeral, open_acl()).await {
+                Ok((_, stat)) => {
+                    self.hold(client, turn, stat.czxid.0).await;
+                    return client.delete_surely(LOCK).await;
+                }
+                Err(CallError::Refused(ErrorCode::NodeExists)) => {}
+                Err(error) => return Err(error),
+            }
+            let (stat, watch) = client.exists_and_watch(LOCK).await?;
+            match stat {
+                // A create whose answer was lost: better given up than held by nobody.
+                Some(stat) if stat.ephemeral_owner == client.session() => {
+                    return client.delete_surely(LOCK).await;
+                }
+                Some(_) => drop(watch.await),
+                None => {}
+            }
+        }
+    }
+
+    async fn turn_in_line(&self, client: &Client<SimPlatform>, turn: u64) -> Result<(), CallError> {
+        client.ensure_path(LOCK).await?;
+        let held = Lock::new(client, LOCK).acquire(&b""[..]).await?;
+        self.hold(client, turn, held.token().0).await;
+        held.release().await
+    }
+
+    /// What there is to do while the lock is held.
+    async fn hold(&self, client: &Client<SimPlatform>, turn: u64, token: u64) {
+        self.platform.sleep(HOLD).await;
+        let id = format!("{}-{}-{turn}", self.name, client.session());
+        let entry = Entry { id, by: self.name.to_string(), token };
+        let entered = to_ledger(&self.platform).ask(entry).await;
+        if entered == Ok(Stored::Stored) {
+            self.platform.observe(Observation::Milestone { name: RELEASES.into() });
+        }
+    }
+}

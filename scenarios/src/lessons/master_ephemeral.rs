@@ -1,0 +1,251 @@
+//! Lesson 12: the master's address, in a znode that goes with its session.
+//!
+//! Topology: three servers; candidates `m1`, `m2`, `m3`, each of which puts its address into
+//! `/clusterx/master_ip` if there is none; and twenty applications `c1` to `c20` that follow that znode by
+//! watches and ask the master for something every half a second. `m1`, which begins first and is
+//! master, dies at 4.0 s, and is back at 30.0.
+//!
+//! If the znode stays when its creator dies (`wrong`), nobody takes over: the address of a dead machine
+//! stands there for 26 s, and everybody believes it. If it is an ephemeral (`right`), it goes with the
+//! session of 6 s, the watches tell the other candidates, and the fastest of them is master a few
+//! milliseconds later. The applications wait for as long as the session lasts after its last sign of life:
+//! a master is heard of every two seconds, so between 4 and 6 s, and a little. With a session of 4 s
+//! (`quick`, the shortest that the servers grant) they wait less; the price is that a master who is silent
+//! for as long loses its office though it lives.
+
+use super::designs::address::Lookup;
+use super::designs::application::{Application, NO_ANSWER, is_done, number_of};
+use super::designs::master::{CANDIDATES, Candidate, MASTER_IP, Manners, begins};
+use super::stage::{Act, Program, Staged, Work, patience};
+use super::{Answer, Design, Lesson, Question, Records};
+use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::scale::Scale;
+use mailstorm_checkers::{Goal, Interests, Live, Quorum, Sessions, SplitBrain, Suite, Watches};
+use mailstorm_coordination::server::config::SWEEP_EVERY;
+use mailstorm_record::{Event, Happening};
+use mailstorm_shared::observation::Change;
+use mailstorm_shared::{Ensemble, Millis, Observation};
+use mailstorm_world::{NodeSpec, Process};
+
+const PLAN: &str = r#"
+lasts_ms = 30000
+
+[[faults]]
+at_ms = 4000
+lasts_ms = 26000
+kind.crash = { nodes = ["m1"] }
+"#;
+
+const SERVERS: u64 = 3;
+const APPLICATIONS: u64 = 20;
+/// How often each application asks, and how much later than the one before it.
+const ASK_EVERY: Millis = Millis(500);
+const APART: Millis = Millis(25);
+/// What each application asks for, over the whole lesson.
+const REQUESTS: u64 = 55;
+/// A session, and two seconds for its expiry to be found and the next master to begin.
+const GAP_MAX: Millis = Millis(8_000);
+const SHORT_SESSION: Millis = Millis(4_000);
+
+/// The lesson.
+pub(super) fn lesson() -> Lesson {
+    let design = |name, scenario, is_right, breaks, act| Design {
+        name,
+        is_right,
+        breaks,
+        scenario: Staged::scenario(
+            scenario,
+            "three candidates for one znode, and twenty applications that follow it",
+            PLAN,
+            Scale::of_ensemble(SERVERS),
+            act,
+        ),
+    };
+    let ephemeral = |session| MasterIp { is_ephemeral: true, session };
+    let persistent = MasterIp { is_ephemeral: false, session: None };
+    Lesson {
+        number: 12,
+        name: "master-ephemeral",
+        title: "/clusterx/master_ip",
+        story: "Three candidates: whoever creates /clusterx/master_ip is master, and twenty applications follow \
+                that znode. The master dies at 4.0 s. In one design its znode stays, in the others it is an \
+                ephemeral and goes with the session, which lasts 6 or 4 s.",
+        designs: vec![
+            design("wrong", "master-ephemeral/wrong", false, &["live/gap"], persistent),
+            design("right", "master-ephemeral/right", true, &[], ephemeral(None)),
+            design("quick", "master-ephemeral/quick", true, &[], ephemeral(Some(SHORT_SESSION))),
+        ],
+        questions: vec![
+            Question {
+                key: "gap",
+                text: "The master dies at 4.0 s, and its session lasts 6 s. For how many seconds is no request \
+                       answered?",
+                answer: Answer::Number {
+                    unit: "s",
+                    tolerance: 1.5,
+                    truth: |records| gap_s(records, "right"),
+                },
+                why: "Nobody can tell a dead master from a silent one before the session is over. Its time counts \
+                      from the last sign of life, up to 2 s before the crash. The next master begins milliseconds \
+                      later.",
+            },
+            Question {
+                key: "gap-quick",
+                text: "And with a session of 4 s?",
+                answer: Answer::Number {
+                    unit: "s",
+                    tolerance: 1.0,
+                    truth: |records| gap_s(records, "quick"),
+                },
+                why: "The session is nearly all of the gap, so a shorter one shortens it. It cannot be as short as \
+                      one likes: a master that is merely slow would lose its office.",
+            },
+            Question {
+                key: "masters",
+                text: "How many times does /clusterx/master_ip come into being within 20 s?",
+                answer: Answer::Number {
+                    unit: "times",
+                    tolerance: 0.0,
+                    truth: |records| Some(masters(records, "right")),
+                },
+                why: "Once for each master. All candidates try at the same moment, and one of them succeeds: the \
+                      others are told that the znode exists.",
+            },
+        ],
+    }
+}
+
+fn gap_s(records: &Records, design: &str) -> Option<f64> {
+    Some(records.figure(design, "gap_ms_max")? as f64 / 1e3)
+}
+
+/// How many times the znode came into being, up to 20 s.
+fn masters(records: &Records, design: &str) -> f64 {
+    let observed = records.observed(design).take_while(|(at_s, ..)| *at_s <= 20.0);
+    let mut zxids: Vec<_> = observed
+        .filter_map(|(_, _, observation)| match observation {
+            Observation::Applied { zxid, changes, .. } => {
+                let is_created = |change: &Change| {
+                    matches!(change, Change::Created { path, .. } if **path == *MASTER_IP)
+                };
+                changes.iter().any(is_created).then_some(*zxid)
+            }
+            _ => None,
+        })
+        .collect();
+    // Every server tells of it.
+    zxids.sort_unstable();
+    zxids.dedup();
+    zxids.len() as f64
+}
+
+struct MasterIp {
+    /// Whether the znode goes with its session.
+    is_ephemeral: bool,
+    /// The session timeout of candidates, if it is not the usual one.
+    session: Option<Millis>,
+}
+
+impl MasterIp {
+    fn ensemble(scale: &Scale) -> Ensemble {
+        ensemble_of(scale.get("servers"), 0)
+    }
+}
+
+impl Act for MasterIp {
+    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
+        let ensemble = Self::ensemble(scale);
+        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name));
+        let applications = (1..=APPLICATIONS).map(|number| NodeSpec::client(&format!("c{number}")));
+        servers.chain(candidates).chain(applications).collect()
+    }
+
+    fn boot(&self, scale: &Scale, process: Process) -> Program {
+        let ensemble = Self::ensemble(scale);
+        let mut config = client_config(&ensemble, &process);
+        let name = process.node.0.clone();
+        if let Some(begins) = begins(&name) {
+            config.session_timeout = self.session.unwrap_or(config.session_timeout);
+            let manners = Manners { is_ephemeral: self.is_ephemeral, steps_down: true };
+            let (platform, name) = (process.platform, name.to_string());
+            return Box::pin(Candidate { platform, config, name, begins, manners }.run());
+        }
+        let Some(number) = number_of(&name) else {
+            return boot_server(process, &ensemble, SWEEP_EVERY);
+        };
+        let application = Application {
+            platform: process.platform,
+            config,
+            name,
+            lookup: Lookup::Follow,
+            begins: Millis(APART.0 * number),
+            every: ASK_EVERY,
+            wanted: REQUESTS,
+            writes: false,
+        };
+        Box::pin(application.run())
+    }
+
+    fn checkers(&self, scale: &Scale) -> Suite {
+        let requests = APPLICATIONS * REQUESTS;
+        let gap = patience(scale, GAP_MAX);
+        Suite::new()
+            .with(Quorum::new(Self::ensemble(scale)))
+            .with(SplitBrain::new())
+            .with(Sessions::new())
+            .with(Watches::new())
+            .with(Live::new("answered request", requests, gap, Interests::MAIL, is_done))
+    }
+
+    fn goals(&self, _scale: &Scale) -> Vec<Goal> {
+        let mut goals = vec![
+            master_died(),
+            Goal::milestone(NO_ANSWER, "a request to the dead master was not answered"),
+        ];
+        if self.is_ephemeral {
+            goals.push(another_master());
+        }
+        goals
+    }
+
+    fn work(&self, _scale: &Scale) -> Work {
+        Work::new("answered requests", APPLICATIONS * REQUESTS, is_done)
+    }
+}
+
+/// The process of a candidate that believed to be master dies.
+fn master_died() -> Goal {
+    let mut master = None;
+    Goal::new(
+        "master_died",
+        "the process of a master died",
+        Interests::MAIL | Interests::PROCESSES,
+        move |event: &Event| {
+            match &event.happening {
+                Happening::Observed { observation: Observation::MasterBelieves { .. } } => {
+                    master.clone_from(&event.node);
+                }
+                Happening::Crashed { .. } => return event.node.is_some() && event.node == master,
+                _ => {}
+            }
+            false
+        },
+    )
+}
+
+/// Another candidate becomes master than the one before.
+pub(super) fn another_master() -> Goal {
+    let mut last = None;
+    Goal::observed(
+        "another_master",
+        "another candidate became master than the one before",
+        Interests::MAIL,
+        move |observation| match observation {
+            Observation::MasterBelieves { candidate, .. } => {
+                last.replace(candidate.clone()).is_some_and(|before| before != *candidate)
+            }
+            _ => false,
+        },
+    )
+}

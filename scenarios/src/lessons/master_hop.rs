@@ -1,0 +1,247 @@
+//! Lesson 21: ask for the master each time, or be told when it changes?
+//!
+//! Topology: three servers; candidates `m1`, `m2`, `m3` for `/clusterx/master_ip`; twenty application
+//! servers `c1` to `c20` with fifty requests a second each, a thousand together. `m1`, which is master
+//! first, dies at 4.0 s and is back at 12.0; `m3`, which follows it under the lesson's seed, dies at 20.0 s.
+//!
+//! Both designs are safe, and both wait out the same two sessions. They differ in what they cost: who asks
+//! the ensemble where the master is before each request (`ask`) has it answer a thousand reads a second,
+//! nearly all of them with what was said before; who is told (`watch`) reads twice per application and
+//! change. A bound on the reads per second makes `ask` the wrong one here: the ensemble is shared by all
+//! that need it, and reads are what brings it down. Since that is about cost, drawn faults find nothing
+//! wrong with `ask` that they do not find with `watch`: the bound holds for a quiet day, and is not put up
+//! in storms.
+//!
+//! A request between two masters goes to the old address and gets no answer, until the session is over.
+
+use super::designs::address::Lookup;
+use super::designs::application::{
+    Application, DONE, NO_ANSWER, NO_MASTER, is_done, number_of, tells,
+};
+use super::designs::master::{CANDIDATES, Candidate, Manners, begins};
+use super::master_ephemeral::another_master;
+use super::stage::{Act, Program, Staged, Work, patience};
+use super::{Answer, Design, Lesson, Question, Records};
+use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::scale::Scale;
+use mailstorm_checkers::{Bound, Goal, Interests, Live, Quorum, SplitBrain, Suite};
+use mailstorm_coordination::server::config::SWEEP_EVERY;
+use mailstorm_record::{Event, Happening};
+use mailstorm_shared::observation::CallKind;
+use mailstorm_shared::{Ensemble, Millis, Observation};
+use mailstorm_world::{NodeSpec, Process};
+
+const PLAN: &str = r#"
+lasts_ms = 28000
+
+[[faults]]
+at_ms = 4000
+lasts_ms = 8000
+kind.crash = { nodes = ["m1"] }
+
+[[faults]]
+at_ms = 20000
+lasts_ms = 8000
+kind.crash = { nodes = ["m3"] }
+"#;
+
+const SERVERS: u64 = 3;
+const APPLICATIONS: u64 = 20;
+const ASK_EVERY: Millis = Millis(20);
+/// What each application asks for, over the whole lesson.
+const REQUESTS: u64 = 750;
+/// A session, and two seconds for its expiry to be found and the next master to begin.
+const GAP_MAX: Millis = Millis(8_000);
+/// Twenty applications that each look twice after a change, and three candidates.
+const READS_PER_SECOND_MAX: u64 = 100;
+const NS_PER_SECOND: u64 = 1_000_000_000;
+
+/// The lesson.
+pub(super) fn lesson() -> Lesson {
+    let design = |name, scenario, is_right, breaks, lookup| Design {
+        name,
+        is_right,
+        breaks,
+        scenario: Staged::scenario(
+            scenario,
+            "a thousand requests a second for a master that changes twice",
+            PLAN,
+            Scale::of_ensemble(SERVERS),
+            Hop { lookup },
+        ),
+    };
+    Lesson {
+        number: 21,
+        name: "master-hop",
+        title: "Ask, or be told?",
+        story: "Twenty application servers have a thousand requests a second for the master, which dies at 4.0 s; \
+                the next one dies at 20.0 s. In one design they ask the ensemble for its address before each \
+                request, in the other they keep it and are told when it changes.",
+        designs: vec![
+            design("ask", "master-hop/ask", false, &["bound/exceeded"], Lookup::EveryTime),
+            design("watch", "master-hop/watch", true, &[], Lookup::Follow),
+        ],
+        questions: vec![
+            Question {
+                key: "reads-asked",
+                text: "Who asks each time: how many reads a second has the ensemble to answer at the most?",
+                answer: Answer::Number {
+                    unit: "reads/s",
+                    tolerance: 100.0,
+                    truth: |records| reads_per_second(records, "ask"),
+                },
+                why: "One for each request, a thousand a second. Nearly every answer is the same as the one before.",
+            },
+            Question {
+                key: "reads-told",
+                text: "Who is told: how many reads in the busiest second?",
+                answer: Answer::Number {
+                    unit: "reads/s",
+                    tolerance: 20.0,
+                    truth: |records| reads_per_second(records, "watch"),
+                },
+                why: "Each application looks when its watch fires: once when the old znode goes and once when the new \
+                      one comes. Between two changes there is nothing to read.",
+            },
+            Question {
+                key: "between",
+                text: "The master dies. What do most requests get until there is another?",
+                answer: Answer::Choice {
+                    choices: &[
+                        ("no-answer", "no answer, from the old address"),
+                        ("no-master", "the word that there is no master"),
+                        ("answer", "an answer"),
+                    ],
+                    truth: |records| between_masters(records, "watch"),
+                },
+                why: "The znode stays until the dead master's session is over, so everybody is sent to a machine that \
+                      is not there. Only for the few milliseconds after that there is no master at all.",
+            },
+        ],
+    }
+}
+
+/// The reads of the busiest second.
+fn reads_per_second(records: &Records, design: &str) -> Option<f64> {
+    let most = records.events(design).filter_map(reads_in_a_second()).max()?;
+    Some(most as f64)
+}
+
+/// What most requests came to, from the first crash until it was five seconds ago.
+fn between_masters(records: &Records, design: &str) -> Option<&'static str> {
+    const BETWEEN: std::ops::Range<u64> = 4_100_000_000..9_000_000_000;
+    let events = || records.events(design).filter(|event| BETWEEN.contains(&event.at_ns));
+    let count = |told: &str| events().filter(|event| tells(event, told)).count();
+    let counts =
+        [(count(DONE), "answer"), (count(NO_MASTER), "no-master"), (count(NO_ANSWER), "no-answer")];
+    let (most, word) = counts.into_iter().max()?;
+    (most > 0).then_some(word)
+}
+
+struct Hop {
+    lookup: Lookup,
+}
+
+impl Hop {
+    fn ensemble(scale: &Scale) -> Ensemble {
+        ensemble_of(scale.get("servers"), 0)
+    }
+}
+
+impl Act for Hop {
+    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
+        let ensemble = Self::ensemble(scale);
+        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name));
+        let applications = (1..=APPLICATIONS).map(|number| NodeSpec::client(&format!("c{number}")));
+        servers.chain(candidates).chain(applications).collect()
+    }
+
+    fn boot(&self, scale: &Scale, process: Process) -> Program {
+        let ensemble = Self::ensemble(scale);
+        let config = client_config(&ensemble, &process);
+        let name = process.node.0.clone();
+        if let Some(begins) = begins(&name) {
+            let manners = Manners { is_ephemeral: true, steps_down: true };
+            let (platform, name) = (process.platform, name.to_string());
+            return Box::pin(Candidate { platform, config, name, begins, manners }.run());
+        }
+        let Some(number) = number_of(&name) else {
+            return boot_server(process, &ensemble, SWEEP_EVERY);
+        };
+        let application = Application {
+            platform: process.platform,
+            config,
+            name,
+            lookup: self.lookup,
+            begins: Millis(number),
+            every: ASK_EVERY,
+            wanted: REQUESTS,
+            writes: false,
+        };
+        Box::pin(application.run())
+    }
+
+    fn checkers(&self, scale: &Scale) -> Suite {
+        let requests = APPLICATIONS * REQUESTS;
+        let gap = patience(scale, GAP_MAX);
+        let bound = patience(scale, Millis(READS_PER_SECOND_MAX)).0;
+        Suite::new()
+            .with(Quorum::new(Self::ensemble(scale)))
+            .with(SplitBrain::new())
+            .with(Live::new("answered request", requests, gap, Interests::MAIL, is_done))
+            .with(Bound::new(
+                "reads_per_second",
+                "reads that the ensemble was asked for, in one second",
+                bound,
+                Interests::OPERATIONS,
+                reads_in_a_second(),
+            ))
+    }
+
+    fn goals(&self, _scale: &Scale) -> Vec<Goal> {
+        vec![
+            another_master(),
+            third_master(),
+            Goal::milestone(NO_ANSWER, "a request to the dead master was not answered"),
+        ]
+    }
+
+    fn work(&self, _scale: &Scale) -> Work {
+        Work::new("answered requests", APPLICATIONS * REQUESTS, is_done)
+    }
+}
+
+/// A third master serves, after two that are gone.
+fn third_master() -> Goal {
+    let mut masters = 0;
+    let mut another = another_master();
+    Goal::new(
+        "third_master",
+        "the office changed hands for the second time",
+        Interests::MAIL,
+        move |event| {
+            another.is_reached_by(event) && {
+                masters += 1;
+                masters == 2
+            }
+        },
+    )
+}
+
+/// How many reads were asked for in the last full second, told when the next one begins.
+fn reads_in_a_second() -> impl FnMut(&Event) -> Option<u64> {
+    let (mut second, mut reads) = (0, 0);
+    move |event| {
+        let is_read = matches!(&event.happening, Happening::Observed {
+            observation: Observation::Invoked { call, .. },
+        } if matches!(call.kind, CallKind::GetData | CallKind::Exists));
+        let now = event.at_ns / NS_PER_SECOND;
+        let full = (now > second).then_some(reads);
+        if full.is_some() {
+            (second, reads) = (now, 0);
+        }
+        reads += u64::from(is_read);
+        full
+    }
+}

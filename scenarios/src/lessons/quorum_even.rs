@@ -1,0 +1,290 @@
+//! Lesson 9: a fourth server does not make an ensemble survive more.
+//!
+//! Topology: three, four, five or six servers, and two clients, `a1` and `b1`, that each write a znode of
+//! their own every half a second. `s1` dies at 3.0, `s2` at 6.0, `s3` at 9.0 s; all are back at 15.0.
+//!
+//! The claim on trial is that an ensemble goes on while no more than half of its servers (rounded down) are
+//! gone: that three survive one, four and five two, six three. While no more are gone than that, no client
+//! may wait for longer than it takes to elect a leader. With three and five servers the claim is true. With
+//! four it breaks at 6.0 s, with six at 9.0 s: a majority of four is three, so the fourth server adds one
+//! to what a majority needs, and nothing to what may fail.
+//!
+//! Then the same four are cut in two halves from 5.0 to 20.0 s. By majority neither half writes (`split`).
+//! If half of them is enough, both halves do, and what one acknowledged is cut off when they meet again
+//! (`split-half`).
+//!
+//! Under faults that are drawn from a seed nobody is promised when they may write, so `four` and `six` hold
+//! there: they are as safe as all others. `split-half` breaks under the first of them that strikes a server.
+
+use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged};
+use super::stage::{Act, Program, Staged, Work, patience};
+use super::{Answer, Design, Lesson, Question, Records};
+use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::scale::Scale;
+use mailstorm_checkers::{Bound, Goal, Interests, Linearizable, Live, Quorum, SplitBrain, Suite};
+use mailstorm_coordination::server::config::SWEEP_EVERY;
+use mailstorm_record::{Event, Happening, NodeName};
+use mailstorm_shared::defect::Defect;
+use mailstorm_shared::{Defects, Ensemble, Millis};
+use mailstorm_world::{NodeSpec, Process};
+use std::collections::BTreeSet;
+
+/// One more server dies every three seconds.
+const CRASHES: &str = r#"
+lasts_ms = 20000
+
+[[faults]]
+at_ms = 3000
+lasts_ms = 12000
+kind.crash = { nodes = ["s1"] }
+
+[[faults]]
+at_ms = 6000
+lasts_ms = 9000
+kind.crash = { nodes = ["s2"] }
+
+[[faults]]
+at_ms = 9000
+lasts_ms = 6000
+kind.crash = { nodes = ["s3"] }
+"#;
+
+const HALVES: &str = r#"
+lasts_ms = 25000
+
+[[faults]]
+at_ms = 5000
+lasts_ms = 15000
+kind.partition = { sides = [["s1", "s2", "a1"], ["s3", "s4", "b1"]] }
+"#;
+
+/// Each client's znode, and how much later than the other it writes.
+const WRITERS: [(&str, &str, Millis); 2] =
+    [("a1", "/clusterx/a1", Millis(0)), ("b1", "/clusterx/b1", Millis(250))];
+const WRITE_EVERY: Millis = Millis(500);
+/// The acknowledged writes of one client, over the whole lesson.
+const WRITES: u64 = 30;
+/// An election, and the way to another server, while enough servers live.
+const WAIT_MAX: Millis = Millis(2_500);
+/// From the crash that leaves too few, or the cut, until the servers are back, and an election.
+const GAP_MAX: Millis = Millis(20_000);
+const NS_PER_MS: u64 = 1_000_000;
+
+/// The lesson.
+pub(super) fn lesson() -> Lesson {
+    let crashes = |name, scenario, servers, is_right, breaks| Design {
+        name,
+        is_right,
+        breaks,
+        scenario: Staged::scenario(
+            scenario,
+            "servers that die one after the other, until too few are left",
+            CRASHES,
+            Scale::of_ensemble(servers),
+            Servers { defects: Defects::NONE, is_split: false },
+        ),
+    };
+    let halves = |name, scenario, defects, is_right, breaks| Design {
+        name,
+        is_right,
+        breaks,
+        scenario: Staged::scenario(
+            scenario,
+            "four servers in two halves, and a client on either side",
+            HALVES,
+            Scale::of_ensemble(4),
+            Servers { defects, is_split: true },
+        ),
+    };
+    let half = Defects::from(Some(Defect::MinorityQuorum));
+    let (waits, two_brains) =
+        (&["bound/exceeded"], &["quorum/minority", "split-brain/late_commit"]);
+    Lesson {
+        number: 9,
+        name: "quorum-even",
+        title: "Four must be safer than three.",
+        story: "Servers die at 3.0, 6.0 and 9.0 s, and come back at 15.0 s. With three, four, five and six of \
+                them it is asked whether half of them (rounded down) may be gone. Then four are cut into two \
+                halves, once with a majority of them and once with half of them as a quorum.",
+        designs: vec![
+            crashes("four", "quorum-even/four", 4, false, waits),
+            crashes("six", "quorum-even/six", 6, false, waits),
+            halves("split-half", "quorum-even/split-half", half, false, two_brains),
+            crashes("three", "quorum-even/three", 3, true, &[]),
+            crashes("five", "quorum-even/five", 5, true, &[]),
+            halves("split", "quorum-even/split", Defects::NONE, true, &[]),
+        ],
+        questions: vec![
+            Question {
+                key: "four-survive",
+                text: "Four servers. How many of them can die before nobody can write any more?",
+                answer: Answer::Number {
+                    unit: "crashes",
+                    tolerance: 0.0,
+                    truth: |records| survived(records, "four"),
+                },
+                why: "A majority of four is three, so only one may be gone, as with three servers. The fourth \
+                      costs money and tolerates nothing.",
+            },
+            Question {
+                key: "six-survive",
+                text: "Six servers. How many can die?",
+                answer: Answer::Number {
+                    unit: "crashes",
+                    tolerance: 0.0,
+                    truth: |records| survived(records, "six"),
+                },
+                why: "A majority of six is four, so two may be gone, as with five servers. The table for three \
+                      to six is 1, 1, 2, 2: only odd sizes buy anything.",
+            },
+            Question {
+                key: "halves",
+                text: "Four servers, cut into two and two, decide by majority. Who can write during the cut?",
+                answer: Answer::Choice {
+                    choices: &[
+                        ("both", "both halves write"),
+                        ("one", "one half writes"),
+                        ("nobody", "no half writes"),
+                    ],
+                    truth: |records| who_wrote(records, "split"),
+                },
+                why: "Neither half has three servers. With half of them as a quorum both would write, and one of \
+                      the two histories would have to go: that is what the even number invites.",
+            },
+        ],
+    }
+}
+
+/// After how many crashes there was still somebody who could write.
+fn survived(records: &Records, design: &str) -> Option<f64> {
+    /// Writes that were acknowledged in the last of the time until the next crash count: those right after a
+    /// crash may have been on their way.
+    const LAST_NS: u64 = 1_000 * NS_PER_MS;
+    let (mut crashes, mut writes, mut healed) = (Vec::new(), Vec::new(), None);
+    for event in records.events(design) {
+        match &event.happening {
+            Happening::FaultBegan { .. } => crashes.push(event.at_ns),
+            Happening::FaultEnded { .. } => _ = healed.get_or_insert(event.at_ns),
+            _ if is_acknowledged(event) => writes.push(event.at_ns),
+            _ => {}
+        }
+    }
+    let ends = crashes.iter().skip(1).copied().chain(healed);
+    let is_survived = |end: &u64| writes.iter().any(|at| (end - LAST_NS..*end).contains(at));
+    Some(ends.take_while(is_survived).count() as f64)
+}
+
+/// Whose writes were acknowledged during the cut, later than a write that was on its way takes.
+fn who_wrote(records: &Records, design: &str) -> Option<&'static str> {
+    const CUT: std::ops::Range<u64> = 6_000 * NS_PER_MS..20_000 * NS_PER_MS;
+    let acknowledged = records.events(design).filter(|event| is_acknowledged(event));
+    let writers: BTreeSet<_> =
+        acknowledged.filter(|event| CUT.contains(&event.at_ns)).map(|event| &event.node).collect();
+    ["nobody", "one", "both"].get(writers.len()).copied()
+}
+
+struct Servers {
+    /// The size of a quorum, if it is not a majority.
+    defects: Defects,
+    /// Whether the plan cuts them into halves, instead of having them die.
+    is_split: bool,
+}
+
+impl Servers {
+    fn ensemble(scale: &Scale) -> Ensemble {
+        ensemble_of(scale.get("servers"), 0)
+    }
+}
+
+impl Act for Servers {
+    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
+        let ensemble = Self::ensemble(scale);
+        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        servers.chain(WRITERS.map(|(name, ..)| NodeSpec::client(name))).collect()
+    }
+
+    fn boot(&self, scale: &Scale, mut process: Process) -> Program {
+        if self.defects != Defects::NONE {
+            process.defects = self.defects;
+        }
+        let ensemble = Self::ensemble(scale);
+        let writer = WRITERS.into_iter().find(|(name, ..)| *name == &*process.node.0);
+        let Some((data, znode, offset)) = writer else {
+            return boot_server(process, &ensemble, SWEEP_EVERY);
+        };
+        let config = client_config(&ensemble, &process);
+        let (every, wanted) = (WRITE_EVERY, WRITES);
+        let platform = process.platform;
+        Box::pin(Writer { platform, config, znode, data, every, offset, wanted }.run())
+    }
+
+    fn checkers(&self, scale: &Scale) -> Suite {
+        let pieces = WRITERS.len() as u64 * WRITES;
+        let gap = patience(scale, GAP_MAX);
+        let live = Live::new("acknowledged write", pieces, gap, Interests::MAIL, is_acknowledged);
+        let suite = Suite::new()
+            .with(Quorum::new(Self::ensemble(scale)))
+            .with(SplitBrain::new())
+            .with(Linearizable::new())
+            .with(live);
+        if self.is_split {
+            return suite;
+        }
+        let claimed = scale.get("servers") as usize / 2;
+        suite.with(Bound::new(
+            "wait_ms",
+            "how long nobody could write while no more than half of the servers were gone",
+            patience(scale, WAIT_MAX).0,
+            Interests::MAIL | Interests::PROCESSES,
+            wait_ms(claimed),
+        ))
+    }
+
+    fn goals(&self, _scale: &Scale) -> Vec<Goal> {
+        let mut goals = vec![acknowledged()];
+        if self.is_split && self.defects == Defects::NONE {
+            goals.push(in_doubt());
+        }
+        goals
+    }
+
+    fn work(&self, _scale: &Scale) -> Work {
+        Work::new("acknowledged writes", WRITERS.len() as u64 * WRITES, is_acknowledged)
+    }
+}
+
+/// How long there has been no acknowledged write, in milliseconds, while at most so many servers were gone.
+fn wait_ms(claimed: usize) -> impl FnMut(&Event) -> Option<u64> {
+    let (mut gone, mut since_ns): (BTreeSet<NodeName>, _) = (BTreeSet::new(), 0);
+    let mut written = 0;
+    move |event| {
+        let was_promised = gone.len() <= claimed && written < WRITERS.len() as u64 * WRITES;
+        let waited_ms = event.at_ns.saturating_sub(since_ns) / NS_PER_MS;
+        let server = event.node.as_ref().filter(|node| node.0.starts_with('s'));
+        match (&event.happening, server) {
+            (Happening::Crashed { .. }, Some(server)) => _ = gone.insert(server.clone()),
+            (Happening::Started { .. }, Some(server)) => _ = gone.remove(server),
+            _ => {}
+        }
+        let is_written = is_acknowledged(event);
+        written += u64::from(is_written);
+        if !was_promised || is_written {
+            since_ns = event.at_ns;
+        }
+        was_promised.then_some(waited_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lessons::SEED;
+
+    #[test]
+    fn three_four_five_and_six_servers_survive_one_one_two_and_two_crashes() {
+        let records = Records::of(&lesson(), SEED);
+        let table = ["three", "four", "five", "six"].map(|design| survived(&records, design));
+        assert_eq!(table, [1.0, 1.0, 2.0, 2.0].map(Some));
+        assert_eq!(who_wrote(&records, "split-half"), Some("both"));
+    }
+}
