@@ -14,7 +14,7 @@
 //! (`split-half`).
 //!
 //! Under faults that are drawn from a seed nobody is promised when they may write, so `four` and `six` hold
-//! there: they are as safe as all others. `split-half` breaks under the first of them that strikes a server.
+//! there: they are as safe as all others. `split-half` breaks at the first seed, and under 193 of 200.
 
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged};
 use super::stage::{Act, Program, Staged, Work, patience};

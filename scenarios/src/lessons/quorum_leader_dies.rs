@@ -14,7 +14,7 @@
 //!
 //! In the wrong design `s5` trusts its longer log: it is told to cut it, agrees, and keeps what it has
 //! (the museum's `truncate-ignored`). While it runs nobody sees it. After its next start `/letters/one` can
-//! be read there, and nowhere else.
+//! be read there, and nowhere else. Drawn faults find it at the second seed, and under 54 of 200.
 
 use super::stage::{Act, Program, Staged, Work, patience};
 use super::{Answer, Design, Lesson, Question, Records};

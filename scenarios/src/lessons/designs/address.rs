@@ -66,7 +66,7 @@ impl AddressBook {
         let keeper = Keeper { client: client.clone(), known: Rc::clone(&known) };
         match lookup {
             Lookup::Once | Lookup::WatchOnce => {
-                platform.spawn(keeper.look_once(lookup == Lookup::WatchOnce));
+                platform.spawn(keeper.look_once(config.clone(), lookup == Lookup::WatchOnce));
             }
             Lookup::Follow => platform.spawn(keeper.follow(config.clone())),
             Lookup::EveryTime => {}
@@ -95,16 +95,15 @@ struct Keeper {
 
 impl Keeper {
     /// Looks until there is a master, and with a watch once more.
-    async fn look_once(self, watches: bool) {
-        let Self { client, known } = self;
+    async fn look_once(mut self, config: ClientConfig, watches: bool) {
         let watch = loop {
-            match client.get_data_and_watch(MASTER_IP).await {
+            match self.client.get_data_and_watch(MASTER_IP).await {
                 Ok((data, stat, watch)) => {
-                    known.replace(Master::of(data, &stat));
+                    self.known.replace(Master::of(data, &stat));
                     break watch;
                 }
-                Err(error) if error.is_final() => return,
-                Err(_) => client.platform().sleep(LOOK_AGAIN).await,
+                Err(error) if error.is_final() => self.begin_session(&config),
+                Err(_) => self.client.platform().sleep(LOOK_AGAIN).await,
             }
         };
         if !watches || watch.await.is_err() {
@@ -112,8 +111,8 @@ impl Keeper {
         }
         // The mistake: between the former master's end and the next one's beginning there is nothing to be
         // read, and nobody who would tell of what comes after.
-        if let Ok((data, stat)) = client.get_data(MASTER_IP).await {
-            known.replace(Master::of(data, &stat));
+        if let Ok((data, stat)) = self.client.get_data(MASTER_IP).await {
+            self.known.replace(Master::of(data, &stat));
         }
     }
 
@@ -122,9 +121,13 @@ impl Keeper {
         loop {
             // Only the end of the session comes out of it.
             let _ = self.follow_in_this_session().await;
-            let platform = self.client.platform().clone();
-            self.client = Client::connect(platform, config.clone());
+            self.begin_session(&config);
         }
+    }
+
+    fn begin_session(&mut self, config: &ClientConfig) {
+        let platform = self.client.platform().clone();
+        self.client = Client::connect(platform, config.clone());
     }
 
     async fn follow_in_this_session(&self) -> Result<(), CallError> {
