@@ -90,6 +90,7 @@ fn the_steps_of_a_pull_request_run_as_they_are_written() {
     assert_eq!(step("Build"), "cargo build --release --locked");
     runs(at, &step("Storms that once found something"), &[]);
     assert!(told(at).lines().all(|line| line.starts_with("mailstorm replay regressions/")));
+    runs(at, &step("Lessons show what they say"), &[]);
     runs(at, &step("Storms of fixed seeds"), &[]);
     runs(at, &step("Storms of fresh seeds"), &[("RUN_NUMBER", "7")]);
     assert!(told(at).contains("--seeds 1007000..1007007 --verify 20"), "{}", told(at));
