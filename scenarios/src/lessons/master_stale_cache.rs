@@ -20,7 +20,10 @@
 //! Can `m1` know at 4.0 s? No: it hears nothing, and waits. It can know that it does not know as soon as
 //! a heartbeat is not answered, which is long before its session is over: that is when it steps down.
 //!
-//! Drawn faults find `cached` and `watch-once` within a few seeds (whenever an office changes hands).
+//! Drawn faults find `watch-once` at the third seed and under 69 of 200, since somebody never comes to an end
+//! once the office has changed hands. They find `cached` for the same reason at the 11th and under 52 of
+//! 200. Two masters that both write need more bad luck: a master that is cut off from the servers alone, for
+//! longer than its session. That comes at the 41st seed, and four times in 200.
 
 use super::designs::address::Lookup;
 use super::designs::application::{Application, TURNED_AWAY, number_of};

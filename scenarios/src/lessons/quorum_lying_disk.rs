@@ -134,7 +134,7 @@ pub(super) fn lesson() -> Lesson {
     Lesson {
         number: 11,
         name: "quorum-lying-disk",
-        title: "The disk said yes.",
+        title: "fsync said yes.",
         story: "Three servers lose power at 5.0 s, and two of them are back at 6.0 s. From 2.0 s on the disks of \
                 two, one or none of them say that a sync is done when it is not. One of the others may lag, too.",
         designs: vec![
