@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is an answer")]
 #![allow(clippy::print_stdout, reason = "what a test prints is shown when it fails")]
 
+mod book;
 mod browser;
 mod ci;
 mod command;

@@ -35,6 +35,8 @@ const PROGRAM: [&str; 6] = [
 pub struct Shown<'a> {
     /// The record. One without events shows its verdicts and its faults.
     pub run: &'a Run,
+    /// What it shows, for a reader who has not seen its scenario.
+    pub about: Option<&'a str>,
     /// The command that runs it again.
     pub replay: &'a str,
     /// What of the record is missing, in a sentence for the reader.

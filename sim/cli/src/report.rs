@@ -50,8 +50,9 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     let shown: Vec<Shown<'_>> = runs
         .iter()
         .zip(&replays)
-        .map(|(Found { run, missing, .. }, replay)| Shown {
+        .map(|(Found { run, about, missing, .. }, replay)| Shown {
             run,
+            about: about.as_deref(),
             replay,
             missing: missing.as_deref(),
         })
@@ -73,6 +74,7 @@ struct Found {
     run: Run,
     /// What stands after `mailstorm replay`.
     again: String,
+    about: Option<String>,
     missing: Option<String>,
     /// Where its page belongs.
     place: PathBuf,
@@ -86,7 +88,7 @@ fn run_of(what: &str, arguments: &ReportArguments) -> Result<Found, Failure> {
         None => (mailstorm_world::run(&in_full(&asked.wanted()?)), None),
     };
     let place = asked.beside(&run.scenario, run.seed, FILE);
-    Ok(Found { run, again: asked.again(), missing, place })
+    Ok(Found { about: about(&run), again: asked.again(), run, missing, place })
 }
 
 fn in_full(wanted: &Wanted) -> mailstorm_world::RunSpec {
@@ -124,9 +126,15 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     Ok(Some((run, missing)))
 }
 
+/// What the scenario of a run says of itself.
+fn about(run: &Run) -> Option<String> {
+    mailstorm_scenarios::find(&run.scenario, None).map(|scenario| scenario.about().to_owned())
+}
+
 /// Writes the page of a run that is at hand. `again` is what stands after `mailstorm replay`.
 pub(crate) fn write_page(run: &Run, again: &str, file: &Path) -> Result<(), Failure> {
-    let shown = Shown { run, replay: &format!("mailstorm replay {again}"), missing: None };
+    let (about, replay) = (about(run), format!("mailstorm replay {again}"));
+    let shown = Shown { run, about: about.as_deref(), replay: &replay, missing: None };
     put(file, &page(&[shown]))
 }
 

@@ -34,6 +34,7 @@ function showHead(runs, goTo) {
   }
   const again = document.getElementById("again");
   for (const run of runs) {
+    if (run.about) again.append(run.about, element("br"));
     again.append(
       element("span", {}, `${runTitle(run)}, ${seconds(run.virtual_ns, 1)} s of virtual time, trace ${run.trace}. `),
       element("code", {}, run.replay),

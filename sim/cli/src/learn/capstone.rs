@@ -125,7 +125,10 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
     let name = format!("{NAME}-{hidden}");
     let file = folder.join(&name).join(report::FILE);
     let replay = format!("mailstorm learn {NAME} --hidden {hidden}");
-    write(&file, page(&[Shown { run: &run, replay: &replay, missing: None }]).as_bytes())?;
+    write(
+        &file,
+        page(&[Shown { run: &run, about: None, replay: &replay, missing: None }]).as_bytes(),
+    )?;
     let trace = run.outcome.trace_hash.to_string();
     for violation in run.outcome.violations() {
         // It is not replayed from here: that takes the name of what is hidden.

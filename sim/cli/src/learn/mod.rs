@@ -202,11 +202,20 @@ fn stacked(lesson: &Lesson, records: &Records) -> String {
     let replay =
         |design: &&Design| format!("mailstorm replay {} --seed {SEED}", design.scenario.name());
     let replays: Vec<String> = shown.iter().map(replay).collect();
-    let shown: Vec<Shown<'_>> = shown
+    let mut shown: Vec<Shown<'_>> = shown
         .iter()
         .zip(&replays)
-        .map(|(design, replay)| Shown { run: records.run(design.name), replay, missing: None })
+        .map(|(design, replay)| Shown {
+            run: records.run(design.name),
+            about: None,
+            replay,
+            missing: None,
+        })
         .collect();
+    // Once, on top.
+    if let Some(first) = shown.first_mut() {
+        first.about = Some(lesson.story);
+    }
     page(&shown)
 }
 
