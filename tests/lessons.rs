@@ -127,7 +127,7 @@ fn a_lesson_asks_first_then_shows_and_grades_and_remembers() {
     assert!(told.contains("you said 1; it is 2 leaders"), "{told}");
     assert!(told.contains("right: 0 leaders"), "{told}");
     assert!(told.contains("1 of 3 right"), "{told}");
-    assert!(told.contains("page     runs/learn/quorum-half/report.html#t=5."), "{told}");
+    assert!(told.contains("page     runs/learn/quorum-half/report.html#t=14."), "{told}");
     let page =
         fs::read_to_string(folder.path().join("runs/learn/quorum-half/report.html")).unwrap();
     assert!(page.contains("<title>quorum-half/wrong seed 1 and quorum-half/right seed 1"));

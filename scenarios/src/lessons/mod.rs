@@ -64,8 +64,8 @@ pub struct Design {
     pub name: &'static str,
     /// Whether it is one to build.
     pub is_right: bool,
-    /// The properties that it breaks under the lesson's seed and plan, each as `checker/kind`: exactly these.
-    /// A right design may have some: what it cannot have is told there.
+    /// The properties that it breaks under the lesson's seed and plan, each as `checker/kind`: exactly these,
+    /// the one that the lesson is about first. A right design may have some: what it cannot have is told there.
     pub breaks: &'static [&'static str],
     /// What runs.
     pub scenario: Arc<dyn Scenario>,

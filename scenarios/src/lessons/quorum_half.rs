@@ -76,7 +76,7 @@ pub(super) fn lesson() -> Lesson {
                 "wrong",
                 "quorum-half/wrong",
                 false,
-                &["quorum/minority", "split-brain/late_commit", "linearizable/not_linearizable"],
+                &["split-brain/late_commit", "quorum/minority", "linearizable/not_linearizable"],
                 half,
             ),
             design("right", "quorum-half/right", true, &[], Defects::NONE),

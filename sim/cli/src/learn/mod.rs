@@ -223,13 +223,14 @@ fn designs_shown(lesson: &Lesson) -> Vec<&Design> {
     ["wrong", "right"].into_iter().filter_map(|sort| lesson.design(sort)).collect()
 }
 
-/// The fragment of the page that shows the moment that decides: the first violation, or the first fault.
+/// The fragment of the page that shows the moment that decides: the violation that a design names first, or
+/// the first fault.
 fn moment(lesson: &Lesson, records: &Records) -> String {
     /// What is shown before and after it.
-    const AROUND_S: f64 = 0.5;
+    const AROUND_S: f64 = 1.0;
     let first = designs_shown(lesson).into_iter().find_map(|design| {
-        let run = records.run(design.name);
-        run.outcome.violations().map(|violation| violation.at_ns as f64 / 1e9).reduce(f64::min)
+        let named = records.violation(design.name, design.breaks.first()?);
+        named.map(|violation| violation.at_ns as f64 / 1e9)
     });
     let fault = || {
         let plan = &records.run(designs_shown(lesson).first()?.name).plan;
