@@ -69,7 +69,7 @@ async fn serve(
         platform.clone().spawn(async move {
             loop {
                 platform.sleep(span).await;
-                // It fails when there is nothing yet, and then there is nothing to lose.
+                // Nobody waits for it, so nobody would hear that it failed.
                 let _ = file.sync().await;
             }
         });

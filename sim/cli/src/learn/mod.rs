@@ -223,14 +223,19 @@ fn designs_shown(lesson: &Lesson) -> Vec<&Design> {
     ["wrong", "right"].into_iter().filter_map(|sort| lesson.design(sort)).collect()
 }
 
+/// Violations that are known when it is too late for anything. What never happened shows nowhere; the fault
+/// that kept it from happening does.
+const MISSING_AT_THE_END: [&str; 3] = ["lost", "stopped", "unfinished"];
+
 /// The fragment of the page that shows the moment that decides: the violation that a design names first, or
 /// the first fault.
 fn moment(lesson: &Lesson, records: &Records) -> String {
     /// What is shown before and after it.
     const AROUND_S: f64 = 1.0;
     let first = designs_shown(lesson).into_iter().find_map(|design| {
-        let named = records.violation(design.name, design.breaks.first()?);
-        named.map(|violation| violation.at_ns as f64 / 1e9)
+        let named = records.violation(design.name, design.breaks.first()?)?;
+        let shows = !MISSING_AT_THE_END.contains(&&*named.kind);
+        shows.then_some(named.at_ns as f64 / 1e9)
     });
     let fault = || {
         let plan = &records.run(designs_shown(lesson).first()?.name).plan;
