@@ -15,7 +15,7 @@
 //! fewer mails to do. How much of the last second is lost depends on what the disk's cache had written back
 //! by itself.
 //!
-//! Storms with drawn faults find both wrong designs at seed 1 (99 and 105 of 200 seeds): a worker that
+//! Storms with drawn faults find both wrong designs at seed 1 (93 and 95 of 200 seeds): a worker that
 //! crashes comes back to a claim of which nobody knows whether it was sent, and every crash of the database
 //! costs `wrong` rows.
 
