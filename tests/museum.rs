@@ -73,3 +73,23 @@ fn a_visit_that_cannot_be_made_is_refused_with_a_next_step() {
         check(folder.path(), arguments, words);
     }
 }
+
+#[test]
+fn guided_hunts_are_compared_with_plain_ones() {
+    let folder = folder_with(&[]);
+    let names = ["--defect", "ack-before-sync", "--defect", "diff-over-half-snap"];
+    let sizes = ["--repeats", "1", "--seeds", "30", "--markdown", "docs/guidance.md"];
+    let compare = [&["museum", "--compare-guidance"], &names[..], &sizes[..]].concat();
+    let ended = run(folder.path(), &compare);
+    assert_eq!(ended.code, PASS, "{ended:?}");
+    assert!(ended.out.contains("| `diff-over-half-snap` | "), "{ended:?}");
+    let page = std::fs::read_to_string(folder.path().join("docs/guidance.md")).unwrap();
+    assert!(page.contains("`ack-before-sync`"), "{page}");
+
+    let guided = ["museum", "--guided", "--repeats", "1", "--seeds", "60", "--json", "-"];
+    let ended = run(folder.path(), &[&guided[..], &["--defect", "diff-over-half-snap"]].concat());
+    let board: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(board["guided"], true);
+    let row = &board["defects"][0];
+    assert_eq!(row["found"].as_u64() == Some(1), row["first"]["plan"].is_string(), "{row}");
+}

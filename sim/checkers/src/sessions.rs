@@ -383,6 +383,13 @@ mod tests {
         assert_eq!(violation.nodes, ["s1".into(), "s2".into()]);
         // Its report may be on its way.
         ends(heard(4_000)).passes(Sessions::new());
+        // So may that of a client that was heard again when its time had passed, but not for ever, and what
+        // the leader heard itself it knows.
+        let late = |by, ms| one_session().after_ms(6_100).heard(by, 7).after_ms(ms);
+        ends(late(2, 900)).passes(Sessions::new());
+        ends(late(2, 2_900).heard(2, 7).after_ms(200))
+            .violates(Sessions::new(), "expired_though_heard");
+        ends(late(1, 900)).violates(Sessions::new(), "expired_though_heard");
         // It parted with the leader and came back.
         let parted = one_session().heard(2, 7).looking(2).follows(2, 1, 1).after_ms(1_000);
         ends(parted).passes(Sessions::new());
@@ -398,7 +405,10 @@ mod tests {
             let fault = |history: History| history.fault_began(0, &[struck, "w1"]);
             ends(fault(one_session()).heard(2, 7)).passes(Sessions::new());
             ends(fault(one_session().heard(2, 7)).fault_ended(0)).passes(Sessions::new());
-            let over = |ms| fault(one_session()).fault_ended(0).after_ms(ms).heard(2, 7);
+            let over = |ms: u64| {
+                let heard_on = fault(one_session()).fault_ended(0).after_ms(ms / 2).heard(2, 7);
+                heard_on.after_ms(ms / 2).heard(2, 7)
+            };
             ends(over(1_000)).passes(Sessions::new());
             ends(over(6_000)).violates(Sessions::new(), "expired_though_heard");
             let asleep = one_session().heard(2, 7).paused(struck).resumed(struck);

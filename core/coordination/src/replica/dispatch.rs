@@ -15,7 +15,7 @@ use super::log::{Log, Volume};
 use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Epoch, Millis, Now, Observation, ServerId, SessionId, Zxid};
+use mailstorm_shared::{Epoch, Millis, Now, Observation, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{
     Answer, Forwarded, LinkPurpose, Notification, PeerMessage, PeerState, Standing,
 };
@@ -170,7 +170,9 @@ impl Replica {
             }
             RoleState::Following(following) => {
                 following.end(out);
-                broken_off = following.is_receiving();
+                broken_off = following.is_receiving()
+                    || planted!(self.base.config.defects, EphemeralOfDeadSessionStays)
+                        && following.is_synchronising();
                 following.is_serving().then(|| following.epoch())
             }
             RoleState::Looking(_) | RoleState::Halted => None,

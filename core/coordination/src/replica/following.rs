@@ -120,6 +120,11 @@ impl Following {
         matches!(self.step, Step::Receiving(_))
     }
 
+    /// Whether the leader brings us to its history, and we do not serve yet.
+    pub(super) fn is_synchronising(&self) -> bool {
+        (Step::Synchronising..Step::Serving).contains(&self.step)
+    }
+
     // ---- links ---------------------------------------------------------------------------------
 
     /// A link that we asked for is up. Returns whether it is wanted.

@@ -246,7 +246,8 @@ impl Server {
     /// The role is lost: what clients wait for may or may not come to be, and nobody here can tell.
     fn end_serving(&mut self, out: &mut Outbox) {
         if planted!(self.config.replica.defects, EphemeralOfDeadSessionStays)
-            && self.leading.is_none()
+            && !self.serving
+            && self.loading.is_none()
         {
             self.installed = self.installed.max(self.replica.last_logged());
         }

@@ -72,8 +72,10 @@ impl Server {
     pub(super) fn begin_leading(&mut self, now: Now) {
         let (tick, defects) = (self.config.replica.tick, self.config.replica.defects);
         let in_snapshot = SessionId::created_at(self.installed);
-        let is_fed =
-            |id: &SessionId| !planted!(defects, SessionTrackerNotFed) || *id <= in_snapshot;
+        let has_snapshot = self.installed != Zxid::ZERO;
+        let is_fed = |id: &SessionId| {
+            !(planted!(defects, SessionTrackerNotFed) && has_snapshot && *id > in_snapshot)
+        };
         let sessions = self.database.sessions().map(|(id, record)| (id, record.timeout));
         let sessions = sessions.filter(|(id, _)| is_fed(id));
         self.leading = Some(Leading {

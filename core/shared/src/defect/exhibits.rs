@@ -92,9 +92,9 @@ pub enum Defect {
     /// A learner took the leader's zxid for its own as soon as a DIFF was announced. When the connection broke
     /// before the transactions came, it already counted as up to date, so the next DIFF began behind them and
     /// they were never applied: the end of a session was among them, and on that one server its ephemerals
-    /// stayed for ever. Wrong because "processed" must follow the processing. Here a server that loses its
-    /// leader counts all of its log as applied. A user sees a lock that is held by nobody, but only through
-    /// one server.
+    /// stayed for ever. Wrong because "processed" must follow the processing. Here a learner that loses
+    /// its leader in the middle of a DIFF counts all of its log as applied. A user sees a lock that is held by
+    /// nobody, but only through one server.
     /// Report: ZOOKEEPER-2355.
     EphemeralOfDeadSessionStays,
     /// A session that is closing can still create an ephemeral, which then belongs to nobody.
@@ -111,7 +111,8 @@ pub enum Defect {
     /// A server that came back read its snapshot, whose sessions it tracked, and then the log behind it, whose
     /// sessions it did not. When it led, nobody counted the days of those: they never expired, their
     /// ephemerals stayed, and their clients, when they returned, were told that they were unknown. Wrong
-    /// because there were two ways into the state and only one fed the tracker. A user sees locks that survive
+    /// because there were two ways into the state and only one fed the tracker. Here a server whose tree began
+    /// with a snapshot does not track, when it leads, whatever came after that. A user sees locks that survive
     /// their holders, and sessions that end for no reason.
     /// Report: ZOOKEEPER-1367.
     SessionTrackerNotFed,

@@ -46,6 +46,8 @@ struct Signs {
     opened_at_ns: u64,
     /// Who heard of it, and when for the last time.
     heard: Vec<(ServerId, u64)>,
+    /// When somebody heard of it after a silence that was long enough to end it.
+    resumed_ns: Option<u64>,
 }
 
 /// What is known of a server's role, and of its troubles.
@@ -69,6 +71,16 @@ struct Reign {
 }
 
 impl Signs {
+    /// After so much silence its time has passed on a clock that is fast by the drift.
+    fn real_ms_min(&self) -> u64 {
+        self.timeout.0 * 1_000 / (1_000 + DRIFT_PER_MILLE_MAX)
+    }
+
+    /// Whether a leader that knows only what is older than this lag may take it for silent.
+    fn may_seem_silent(&self, at: u64, lag_ms: u64) -> bool {
+        self.resumed_ns.is_some_and(|resumed_ns| at < resumed_ns + lag_ms * NS_PER_MS)
+    }
+
     fn last_ns(&self) -> u64 {
         self.heard.iter().map(|(_, at_ns)| *at_ns).fold(self.opened_at_ns, u64::max)
     }
@@ -85,7 +97,7 @@ impl Server {
 
 impl Expiry {
     pub(super) fn opened(&mut self, at: u64, session: SessionId, timeout: Millis) {
-        let signs = Signs { timeout, opened_at_ns: at, heard: Vec::new() };
+        let signs = Signs { timeout, opened_at_ns: at, heard: Vec::new(), resumed_ns: None };
         self.sessions.insert(session, signs);
     }
 
@@ -100,6 +112,9 @@ impl Expiry {
 
     pub(super) fn heard(&mut self, at: u64, server: ServerId, session: SessionId) {
         let Some(signs) = self.sessions.get_mut(&session) else { return };
+        if at.saturating_sub(signs.last_ns()) / NS_PER_MS >= signs.real_ms_min() {
+            signs.resumed_ns = Some(at);
+        }
         match signs.heard.iter_mut().find(|(by, _)| *by == server) {
             Some((_, at_ns)) => *at_ns = at,
             None => signs.heard.push((server, at)),
@@ -130,12 +145,13 @@ impl Expiry {
             );
             return Err(broken("expired_early", at, [node_of(server)], detail));
         }
-        // A clock that is fast by the drift sees the timeout pass when this much has really passed.
-        let real_ms_min = timeout.0 * 1_000 / (1_000 + DRIFT_PER_MILLE_MAX);
-        for (by, heard_at) in signs.into_iter().flat_map(|signs| &signs.heard) {
+        let heard = signs.into_iter().flat_map(|s| s.heard.iter().map(move |heard| (s, heard)));
+        for (signs, (by, heard_at)) in heard {
             let Some(lag_ms) = self.report_lag_ms(*by, server, *heard_at) else { continue };
             let silent_ms = at.saturating_sub(*heard_at) / NS_PER_MS;
-            if silent_ms + lag_ms < real_ms_min {
+            // What was heard after the time had passed may not have been reported yet.
+            let is_known = !signs.may_seem_silent(at, lag_ms);
+            if is_known && silent_ms + lag_ms < signs.real_ms_min() {
                 let detail = format!(
                     "{server} expired session {session} with a timeout of {timeout}, but {by} had heard of it {silent_ms} ms before"
                 );

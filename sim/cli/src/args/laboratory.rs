@@ -261,7 +261,7 @@ pub(crate) struct MuseumArguments {
     /// Hunt in guided storms: about half of the runs vary what earlier ones of the same hunt came to.
     #[arg(long, conflicts_with = "markdown")]
     pub guided: bool,
-    /// Compare guided hunts with plain ones instead: `docs/guidance.md` is made so, with `--markdown`.
+    /// Compare guided hunts with plain ones instead; with `--markdown`, as a page.
     #[arg(long, conflicts_with_all = ["guided", "all_faults", "shrink", "json"])]
     pub compare_guidance: bool,
     /// How many times each defect is hunted, each time with other seeds.

@@ -1,7 +1,8 @@
 //! Which scenarios a defect is hunted in, and which checkers are the right ones to find it.
 //!
 //! Right is a checker whose property the defect breaks. A checker of the world (`convergence`, `panic`) is
-//! right only where the report itself tells of a service that hangs or a server that dies.
+//! right only where the report itself tells of a service that hangs or a server that dies, or where a server
+//! asserts the very thing that the defect breaks.
 
 use mailstorm_shared::defect::Defect;
 
@@ -57,8 +58,9 @@ pub(super) fn right(defect: Defect) -> &'static [&'static str] {
         | Defect::RepeatedProposalSkipsAck
         | Defect::DiffOverHalfSnap
         | Defect::ZxidOverflow => HISTORY_OR_HANG,
-        // The ephemeral stays because one server leaves out the transaction that ends its session.
-        Defect::EphemeralOfDeadSessionStays => &["sessions", "quorum"],
+        // The ephemeral stays because one server leaves out the transaction that ends its session. It asserts
+        // of every transaction that the tree has what it builds on, where ZooKeeper passes over it.
+        Defect::EphemeralOfDeadSessionStays => &["sessions", "quorum", "panic"],
         Defect::EphemeralAfterSessionClosed
         | Defect::SessionExpiredEarly
         | Defect::TouchesNotReported => EPHEMERALS,
