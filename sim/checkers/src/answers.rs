@@ -24,7 +24,7 @@
 
 mod tree;
 
-use crate::clients::{FollowsClients, Wrong, tell};
+use crate::clients::{FollowsClients, NewestApplied, Wrong, tell};
 use crate::znodes::{BAD_VERSION, NO_NODE, NODE_EXISTS, NOT_EMPTY, parent_of};
 use crate::{Checker, Interests};
 use mailstorm_record::{Event, Verdict, Violation};
@@ -36,8 +36,7 @@ use tree::{State, Tree};
 /// Compares every reply with the tree of its moment.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
-    /// The last transaction that any server applied; zero when the record does not tell.
-    last_applied: Zxid,
+    applied: NewestApplied,
     tree: Tree,
     asked: BTreeMap<(u32, u64), Call>,
 }
@@ -182,10 +181,9 @@ fn expect_written(is_it: bool, call: &Call, zxid: Zxid) -> Result<(), Wrong> {
 
 impl FollowsClients for Answers {
     fn applied(&mut self, zxid: Zxid, changes: &[Change]) {
-        if zxid <= self.last_applied {
+        if !self.applied.is_moved_by(zxid) {
             return;
         }
-        self.last_applied = zxid;
         for change in changes {
             self.tree.change(zxid, change);
         }
@@ -198,7 +196,7 @@ impl FollowsClients for Answers {
     fn returned(&mut self, client: u32, operation: u64, outcome: &Outcome) -> Result<(), Wrong> {
         let Some(call) = self.asked.remove(&(client, operation)) else { return Ok(()) };
         let own = call.path.starts_with("/zookeeper");
-        if self.last_applied == Zxid::ZERO || own || call.path.is_empty() {
+        if !self.applied.is_told() || own || call.path.is_empty() {
             return Ok(());
         }
         match *outcome {

@@ -24,6 +24,25 @@ impl Wrong {
     }
 }
 
+/// The newest transaction that any server has applied. Every server applies each one, and a restarted
+/// server some of them once more: what it changed counts when it is told for the first time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NewestApplied(Zxid);
+
+impl NewestApplied {
+    /// Whether this one is told for the first time.
+    pub(crate) fn is_moved_by(&mut self, zxid: Zxid) -> bool {
+        let is_first = zxid > self.0;
+        self.0 = self.0.max(zxid);
+        is_first
+    }
+
+    /// Whether the record tells of transactions at all: that of real servers may not.
+    pub(crate) fn is_told(self) -> bool {
+        self.0 != Zxid::ZERO
+    }
+}
+
 /// Somebody who follows clients, and the transactions that are applied.
 pub(crate) trait FollowsClients {
     /// A transaction was applied, for the first time or once more.

@@ -20,7 +20,7 @@
 //! authentication, which the protocol answers out of line) take no part in it, nor do operations that
 //! ended without an answer.
 
-use crate::clients::{FollowsClients, Wrong, tell};
+use crate::clients::{FollowsClients, NewestApplied, Wrong, tell};
 use crate::znodes::{NO_NODE, parent_of};
 use crate::{Checker, Interests};
 use mailstorm_record::{Event, Verdict, Violation};
@@ -33,8 +33,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct SessionOrder {
     clients: BTreeMap<u32, Client>,
-    /// The last transaction that any server applied; zero when the record does not tell.
-    last_applied: Zxid,
+    applied: NewestApplied,
     /// When each znode was last deleted.
     deleted: BTreeMap<Arc<str>, Zxid>,
     /// By which transaction each session was closed.
@@ -245,10 +244,9 @@ impl SessionOrder {
 
 impl FollowsClients for SessionOrder {
     fn applied(&mut self, zxid: Zxid, changes: &[Change]) {
-        if zxid <= self.last_applied {
+        if !self.applied.is_moved_by(zxid) {
             return;
         }
-        self.last_applied = zxid;
         for change in changes {
             match change {
                 Change::Deleted { path } => match self.deleted.get_mut(path) {
@@ -298,7 +296,7 @@ impl FollowsClients for SessionOrder {
         match outcome {
             Outcome::Ok { zxid, modified, .. } => client.done(&call, *zxid, *modified),
             Outcome::Failed { code: NO_NODE, zxid } => {
-                let record_tells = self.last_applied != Zxid::ZERO;
+                let record_tells = self.applied.is_told();
                 let deleted = record_tells.then(|| self.deleted.get(&call.path).copied());
                 client.missed(&call, *zxid, deleted)
             }

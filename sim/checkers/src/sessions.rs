@@ -21,6 +21,7 @@
 mod expiry;
 
 use crate::checker::violation;
+use crate::clients::NewestApplied;
 use crate::servers::{node_of, server_on};
 use crate::{Checker, Interests};
 use expiry::Expiry;
@@ -33,8 +34,7 @@ use std::sync::Arc;
 /// Follows sessions through the transactions applied, and compares who was heard with who expired.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
-    /// The last transaction that any server applied.
-    last_applied: Zxid,
+    applied: NewestApplied,
     open: BTreeMap<SessionId, Open>,
     /// By which transaction each session was closed.
     closed: BTreeMap<SessionId, Zxid>,
@@ -66,10 +66,9 @@ impl Sessions {
         zxid: Zxid,
         changes: &[Change],
     ) -> Result<(), Violation> {
-        if zxid <= self.last_applied {
+        if !self.applied.is_moved_by(zxid) {
             return Ok(());
         }
-        self.last_applied = zxid;
         if !changes.is_empty() {
             self.effective.push(zxid);
         }

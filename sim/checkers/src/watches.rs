@@ -30,7 +30,7 @@
 
 mod armed;
 
-use crate::clients::{FollowsClients, Wrong, tell};
+use crate::clients::{FollowsClients, NewestApplied, Wrong, tell};
 use crate::znodes::{NO_NODE, parent_of};
 use crate::{Checker, Interests};
 use armed::{Armed, Client, Due, Lasting, LastingDue, On, Watch, What, Znode};
@@ -51,8 +51,7 @@ pub struct Watches {
     healed_at_ns: Option<u64>,
     clients: BTreeMap<u32, Client>,
     znodes: BTreeMap<Arc<str>, Znode>,
-    /// The last transaction that any server applied.
-    last_applied: Zxid,
+    applied: NewestApplied,
 }
 
 impl Watches {
@@ -236,10 +235,9 @@ impl Watches {
 
 impl FollowsClients for Watches {
     fn applied(&mut self, zxid: Zxid, changes: &[Change]) {
-        if zxid <= self.last_applied {
+        if !self.applied.is_moved_by(zxid) {
             return;
         }
-        self.last_applied = zxid;
         for change in changes {
             match change {
                 Change::Created { path, .. } => {

@@ -74,9 +74,7 @@ fn every_kind_of_fault_changes_something_and_everything_works_again_after_it() {
                 told(&run).last()
             );
         }
-        // All sectors here are alike, so that a misdirected write may change nothing.
-        let expected = if label == "misdirected_write" { 0..=3 } else { 2..=3 };
-        assert!(expected.contains(&effective), "{label}: effective in {effective} of 3 runs");
+        assert!(effective >= 2, "{label}: effective in {effective} of 3 runs");
     }
 }
 

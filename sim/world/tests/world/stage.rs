@@ -268,12 +268,13 @@ pub(crate) async fn logger(process: Process) {
 pub(crate) async fn asker(process: Process, servers: &'static [&'static str]) {
     let platform = process.platform;
     let endpoint = platform.endpoint();
-    let ask = vec![7; 700];
+    // Other content each time, so that a sector that is written over another one shows.
+    let ask = |answers: usize| vec![answers as u8; 700];
     let mut answers = 0;
     for turn in 0.. {
         let at = servers[turn % servers.len()];
         let connection = endpoint.connect(&address(at));
-        endpoint.send(connection, ask.clone().into());
+        endpoint.send(connection, ask(answers).into());
         endpoint.wake_at(Some(platform.now().monotonic + Millis(1_000)));
         loop {
             match endpoint.next().await {
@@ -287,7 +288,7 @@ pub(crate) async fn asker(process: Process, servers: &'static [&'static str]) {
                     if answers % 50 == 0 {
                         break;
                     }
-                    endpoint.send(connection, ask.clone().into());
+                    endpoint.send(connection, ask(answers).into());
                     endpoint.wake_at(Some(platform.now().monotonic + Millis(1_000)));
                 }
                 _ => {}
