@@ -1,7 +1,9 @@
 //! Lessons from the command line: designs and their verdicts, the check of what they show, cuts of one's own.
 
+use crate::browser::Browser;
 use crate::command::check;
 use crate::support::run;
+use mailstorm_scenarios::lessons;
 use serde_json::Value;
 use std::fs;
 use tempfile::TempDir;
@@ -247,4 +249,53 @@ fn a_scenario_in_a_file_exits_by_what_it_expects() {
     assert_eq!(run(folder.path(), &replay).code, VIOLATION, "{replay:?}");
     assert_eq!(storm("asks-nothing.toml").code, VIOLATION);
     check(folder.path(), &["storm", "absent.toml"], &["cannot read absent.toml", "check the path"]);
+}
+
+/// Skipped, with a line that says so, where no Chromium is installed.
+#[test]
+fn the_pages_of_lessons_open_wide_and_narrow_with_the_moment_that_decides_in_view() {
+    let names = [
+        "mail-flag",
+        "mail-pause-no-fence",
+        "quorum-half",
+        "quorum-leader-dies",
+        "master-stale-cache",
+    ];
+    let folder = scratch();
+    let pages = names.map(|name| {
+        let lesson = lessons::lesson(name).unwrap();
+        let answers = lesson.questions.iter().map(|question| format!("{}=?", question.key));
+        let answers: Vec<String> = answers.flat_map(|answer| ["--answer".into(), answer]).collect();
+        let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
+        let ended = run(folder.path(), &[&["learn", name], &answers[..]].concat());
+        assert_eq!(ended.code, PASS, "{ended:?}");
+        let page = ended.out.lines().find_map(|line| line.strip_prefix("page     ")).unwrap();
+        let (file, fragment) = page.split_once('#').unwrap();
+        (lesson, folder.path().join(file), format!("#{fragment}"))
+    });
+    for width in [1_280, 390] {
+        let Some(mut browser) = Browser::start(width, 1_000) else { return };
+        for (lesson, page, fragment) in &pages {
+            browser.open(page, fragment);
+            let name = lesson.name;
+            let text = |browser: &mut Browser, id: &str| {
+                browser.evaluate(&format!("document.getElementById('{id}').textContent"))
+            };
+            let head = text(&mut browser, "verdict");
+            assert!(head.as_str().unwrap().starts_with("Violation of"), "{name}: {head}");
+            let story = text(&mut browser, "again");
+            assert!(story.as_str().unwrap().contains(lesson.story), "{name}: {story}");
+            let view = browser.evaluate("window.mailstorm.view()");
+            let from_s = view["from"].as_f64().unwrap() / 1e9;
+            let asked: f64 = fragment[3..].split('-').next().unwrap().parse().unwrap();
+            assert!((from_s - asked).abs() < 0.01, "{name}: {view} for {fragment}");
+            let fits = "document.documentElement.scrollWidth <= window.innerWidth";
+            assert_eq!(browser.evaluate(fits), Value::Bool(true), "{name} at {width}");
+            let lanes = browser.evaluate("document.querySelectorAll('canvas').length");
+            assert!(lanes.as_u64() >= Some(2), "{name}: the designs are stacked: {lanes}");
+        }
+        assert_eq!(browser.complaints, Vec::<String>::new());
+        let own = |address: &&String| address.starts_with("file://") || *address == "about:blank";
+        assert_eq!(browser.requests.iter().filter(|address| !own(address)).count(), 0);
+    }
 }
