@@ -22,9 +22,9 @@ function showHead(runs, goTo) {
   const broken = runs.flatMap((run) => run.violations.map((violation) => ({ run, violation })));
   if (broken.length) {
     const { run, violation } = broken[0];
-    const names = violation.nodes.map((lane) => run.nameOf(lane)).join(", ");
+    const names = violation.nodes.map((lane) => `, ${run.nameOf(lane)}`).join("");
     title.className = "violation";
-    title.textContent = `Violation of ${violation.checker}: ${violation.kind.replaceAll("_", " ")}, at ${seconds(violation.at)} s, ${names}`;
+    title.textContent = `Violation of ${violation.checker}: ${violation.kind.replaceAll("_", " ")}, at ${seconds(violation.at)} s${names}`;
     what.textContent = violation.detail;
   } else {
     const unknown = runs.flatMap((run) => run.verdicts).find((v) => v.verdict === "unknown");
