@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const WORKFLOW: &str = include_str!("../.github/workflows/storm.yml");
 const PAGE: &str = include_str!("../docs/ci.md");
 
-/// Starts the program with eight seeds instead of those that are asked for.
+/// Starts the program with eight seeds, and one storm of each lesson, instead of those that are asked for.
 const FEW_SEEDS: &str = r#"#!/bin/bash
 set -euo pipefail
 words=()
@@ -23,6 +23,9 @@ for word in "$@"; do
   if [ "${words[*]: -1}" = --seeds ]; then
     [[ "$word" =~ ^([0-9]+)\.\.([0-9]+)$ ]] && [ "${BASH_REMATCH[1]}" -lt "${BASH_REMATCH[2]}" ]
     word="${BASH_REMATCH[1]}..$((BASH_REMATCH[1] + 7))"
+  fi
+  if [ "${words[*]: -1}" = --storms ]; then
+    word=1
   fi
   words+=("$word")
 done
@@ -111,6 +114,13 @@ fn a_step_whose_storm_finds_something_fails_and_still_leaves_its_summary() {
     runs(at, &failing, &[]);
     let summary = fs::read_to_string(at.join("step-summary.md")).unwrap();
     assert!(summary.contains("❌ mail-claims"), "{summary}");
+}
+
+#[test]
+fn the_lessons_of_a_night_are_stormed() {
+    let folder = clone();
+    runs(folder.path(), &step("Lessons in storms of their own"), &[]);
+    assert_eq!(told(folder.path()), "mailstorm scenarios --check --storms 1\n");
 }
 
 #[test]
