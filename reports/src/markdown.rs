@@ -87,6 +87,8 @@ fn head(s: &Summary) -> String {
             "**Not deterministic:** {} seeds were not the same in a second process.\n\n",
             grouped(s.not_deterministic)
         );
+    } else if s.verified > 0 {
+        out += &format!("{} seeds were the same in a second process.\n\n", grouped(s.verified));
     }
     for line in missed(s) {
         out += &format!("**{line}**\n\n");

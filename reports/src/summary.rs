@@ -69,7 +69,9 @@ pub struct Summary {
     pub slowest: Vec<Slow>,
     /// One hash over the seeds and traces of all runs.
     pub trace_hash: String,
-    /// Runs that were not the same in a second process.
+    /// Runs that were made in a second process, too.
+    pub verified: u64,
+    /// Those of them that were not the same there.
     pub not_deterministic: u64,
     /// Whether the sweep was long enough, and its storms such, that a goal that was never reached counts.
     pub goals_count: bool,
@@ -302,6 +304,7 @@ impl Totals {
             sum.wall_seconds += other.wall_seconds;
             sum.slowest.extend_from_slice(&other.slowest);
             sum.trace_hash = format!("{},{}", sum.trace_hash, other.trace_hash);
+            sum.verified += other.verified;
             sum.not_deterministic += other.not_deterministic;
             sum.goals_count |= other.goals_count;
         }

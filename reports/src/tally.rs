@@ -49,7 +49,10 @@ pub struct Tally {
     /// The sum of one hash for each run: it is the same in whatever order, and in however many parts, the
     /// runs are added.
     traces: TraceHash,
-    /// Runs that were not the same in a second process.
+    /// Runs that were made in a second process, too.
+    #[serde(default)]
+    verified: u64,
+    /// Those of them that were not the same there.
     not_deterministic: u64,
     replay_options: String,
     #[serde(default)]
@@ -107,6 +110,7 @@ impl Tally {
             slowest: Vec::new(),
             covered: Covered::default(),
             traces: TraceHash(0),
+            verified: 0,
             not_deterministic: 0,
             replay_options: String::new(),
             is_guided: false,
@@ -200,6 +204,7 @@ impl Tally {
             *first = (*first).min(*seed);
         }
         self.traces.0 = self.traces.0.wrapping_add(other.traces.0);
+        add(&mut self.verified, other.verified);
         add(&mut self.not_deterministic, other.not_deterministic);
     }
 
@@ -278,9 +283,10 @@ impl Tally {
         &mut self.groups
     }
 
-    /// A run was not the same in a second process.
-    pub fn note_not_deterministic(&mut self) {
-        self.not_deterministic += 1;
+    /// A run was made in a second process, too, and was the same there or was not.
+    pub fn note_verified(&mut self, is_same: bool) {
+        self.verified += 1;
+        self.not_deterministic += u64::from(!is_same);
     }
 
     /// How many runs have been added.
@@ -334,6 +340,7 @@ impl Tally {
             speedup: per_wall_second(virtual_seconds),
             slowest: self.slowest.clone(),
             trace_hash: self.traces.to_string(),
+            verified: self.verified,
             not_deterministic: self.not_deterministic,
             goals_count: self.is_as_it_comes && self.runs() >= GOALS_SEEDS_MIN,
             replay_options: self.replay_options.clone(),

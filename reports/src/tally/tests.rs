@@ -92,10 +92,11 @@ fn parts_that_are_joined_in_any_order_are_the_whole() {
 #[test]
 fn what_one_part_could_not_repeat_the_whole_could_not() {
     let (mut whole, mut part) = (sum(1..=3), sum(4..=6));
-    part.note_not_deterministic();
+    part.note_verified(false);
+    whole.note_verified(true);
     whole.join(&part);
     let summary = whole.summary(WallClock { wall_seconds: 1.0, jobs: 1 });
-    assert_eq!(summary.not_deterministic, 1);
+    assert_eq!((summary.verified, summary.not_deterministic), (2, 1));
     assert_eq!(summary.ended(), crate::Ended::NotDeterministic);
 }
 

@@ -209,10 +209,9 @@ impl Sweep<'_> {
             {
                 let spec = RunSpec { plan: Some(run.plan.clone()), ..self.spec(run.seed) };
                 match verifier.check(&spec, &run, &self.folder(&run)) {
-                    Ok(None) => {}
-                    Ok(Some(difference)) => {
-                        progress.say(&difference);
-                        tally.note_not_deterministic();
+                    Ok(difference) => {
+                        tally.note_verified(difference.is_none());
+                        difference.iter().for_each(|difference| progress.say(difference));
                     }
                     Err(error) => failure = Some(error),
                 }
