@@ -193,6 +193,8 @@ impl Checker for ExactlyOnce {
             _ => return Ok(()),
         };
         result.map_err(|Wrong { kind, other, detail }| {
+            // One and the same, where a worker sends again what it had sent.
+            let other = other.filter(|other| other != worker);
             let workers = [Some(Arc::clone(worker)), other].into_iter().flatten().map(NodeName);
             // A worker that tells of itself is named already.
             let teller = event.node.clone().filter(|node| node.0 != *worker);
@@ -269,6 +271,9 @@ mod tests {
             .accepted("m-1", "w2", 2)
             .violates(two_mails(), "doubled");
         assert_eq!(violation.nodes, ["w2".into(), "w1".into(), "sink".into()]);
+        let again = History::new().processed("m-1", "w1", 1).accepted("m-1", "w1", 2);
+        let violation = again.violates(two_mails(), "doubled");
+        assert_eq!(violation.nodes, ["w1".into(), "sink".into()]);
         assert_eq!(violation.fingerprint(), "exactly-once/doubled/sink+w");
     }
 
