@@ -4,7 +4,7 @@
 //! to `fault`; drawing a plan from a seed and carrying it out to `world`.
 //! Holds: `Plan::parse(plan.to_toml())` gives the same plan, and a plan that parsed names only nodes
 //! that exist and numbers that make sense.
-//! Start at [`Plan`]; every kind of fault is a variant of [`FaultKind`](crate::FaultKind).
+//! Start at [`Plan`]; every kind of fault is a variant of [`FaultKind`].
 //!
 //! ```toml
 //! lasts_ms = 60000

@@ -4,7 +4,7 @@
 //! from plans that were kept (`guide::vary`). A plan is kept when its run came to a state of the protocol, or
 //! to a goal, that no run before it had come to, and broke nothing.
 //! Holds: a run is `(scenario, seed, plan)` like any other, and its record has the plan. What is drawn for a
-//! run depends on its place in the sweep and on the runs before that place that [`needs_told`] says, so a
+//! run depends on its place in the sweep and on the runs before that place that `needs_told` says, so a
 //! sweep is the same on any number of threads. Memory has a bound.
 //! Start at [`Guided`].
 

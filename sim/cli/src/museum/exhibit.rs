@@ -99,6 +99,11 @@ pub(super) fn account(defect: Defect) -> Option<&'static str> {
             "It hides: the entries that NEWLEADER comes before follow it within milliseconds. It does harm \
              only if the leader is lost between the two, and the next one never had those entries.",
         ),
+        Defect::EphemeralAfterSessionClosed => Some(
+            "It takes a create that reaches the leader in the few milliseconds between the proposal of its \
+             session's end and the end itself, from a client that was silent for six seconds and speaks again \
+             just then.",
+        ),
         Defect::JoinerLeads => Some(
             "It hides: where nothing else is wrong a connection to a dead process breaks at once in this \
              world, so the others have noticed the end of a reign before the former leader asks. And it \
