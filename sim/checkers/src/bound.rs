@@ -18,6 +18,8 @@ pub struct Bound {
     interests: Interests,
     sample: Sample,
     samples: Figure,
+    /// What the event tells that is being looked at.
+    told: Option<u64>,
 }
 
 impl Bound {
@@ -29,7 +31,13 @@ impl Bound {
         interests: Interests,
         sample: impl FnMut(&Event) -> Option<u64> + 'static,
     ) -> Self {
-        Self { max, interests, sample: Box::new(sample), samples: Figure::new(name, about) }
+        Self {
+            max,
+            interests,
+            sample: Box::new(sample),
+            samples: Figure::new(name, about),
+            told: None,
+        }
     }
 
     /// A quantity that an application measures itself ([`Observation::Measured`]).
@@ -52,9 +60,13 @@ impl Checker for Bound {
         self.interests
     }
 
+    fn measure(&mut self, event: &Event) {
+        self.told = (self.sample)(event);
+        self.told.into_iter().for_each(|value| self.samples.add(value));
+    }
+
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
-        let Some(value) = (self.sample)(event) else { return Ok(()) };
-        self.samples.add(value);
+        let Some(value) = self.told else { return Ok(()) };
         if value <= self.max {
             return Ok(());
         }

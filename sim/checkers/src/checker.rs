@@ -1,7 +1,7 @@
 //! What a checker is, and which events it wants to see.
 
-use crate::Figure;
-use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
+use crate::{Figure, kinds};
+use mailstorm_record::{Event, Happening, NodeName, Plan, Verdict, Violation};
 use mailstorm_shared::Observation;
 use std::ops::BitOr;
 
@@ -10,11 +10,26 @@ pub trait Checker {
     /// Its name, as it stands in violations and in scenarios: `quorum`, `exactly-once`, ...
     fn name(&self) -> &'static str;
 
+    /// The kinds of violations that it can find.
+    fn kinds(&self) -> &'static [&'static str] {
+        kinds::of(self.name())
+    }
+
+    /// What will go wrong. Told once, before the first event; a history of real servers may have no plan.
+    fn plan(&mut self, _plan: &Plan) {}
+
+    /// Measures, before [`Checker::observe`] looks at the same event. A checker that has found something
+    /// goes on measuring: how long two masters believed in themselves matters most when it did harm.
+    fn measure(&mut self, _event: &Event) {}
+
+    /// The run ends at `at_ns`, whatever was found: what was being measured is over.
+    fn measured(&mut self, _at_ns: u64) {}
+
     /// Looks at the next event of the run.
     ///
     /// # Errors
-    /// A [`Violation`] as soon as the property is known to be broken. The checker is done then: it is
-    /// not fed again.
+    /// A [`Violation`] as soon as the property is known to be broken. The checker is done then: it judges
+    /// no more.
     fn observe(&mut self, event: &Event) -> Result<(), Violation>;
 
     /// Judges what can only be judged at the end of the run, at `at_ns`. Called once, and only if no
@@ -26,7 +41,7 @@ pub trait Checker {
         Interests::ALL
     }
 
-    /// What it measured. Complete after [`Checker::finish`].
+    /// What it measured. Complete after [`Checker::measured`] and, where it was called, [`Checker::finish`].
     fn figures(&self) -> Vec<Figure> {
         Vec::new()
     }
@@ -40,6 +55,7 @@ pub(crate) fn violation(
     nodes: impl IntoIterator<Item = NodeName>,
     detail: String,
 ) -> Violation {
+    kinds::expect_known(checker, kind);
     let nodes = nodes.into_iter().collect();
     Violation { checker: checker.to_owned(), kind: kind.to_owned(), at_ns, nodes, detail }
 }

@@ -55,10 +55,14 @@ impl History {
     pub(crate) fn feed(&self, checker: &mut impl Checker) -> Verdict {
         for event in &self.events {
             let wanted = checker.interests().overlaps(crate::Interests::of(event));
+            if wanted {
+                checker.measure(event);
+            }
             if wanted && let Err(violation) = checker.observe(event) {
                 return Verdict::Violation(violation);
             }
         }
+        checker.measured(self.now_ms * NANOS_PER_MILLI);
         checker.finish(self.now_ms * NANOS_PER_MILLI)
     }
 
@@ -109,6 +113,10 @@ impl History {
 
     // Processes and the run.
 
+    pub(crate) fn started(self, node: &str) -> Self {
+        self.push(Some(node.into()), Happening::Started { incarnation: 0 })
+    }
+
     pub(crate) fn crashed(self, node: &str) -> Self {
         self.push(Some(node.into()), Happening::Crashed { why: "test".into() })
     }
@@ -145,7 +153,7 @@ impl History {
     // Servers.
 
     pub(crate) fn server_started(self, server: u8, snapshot: Zxid, last_logged: Zxid) -> Self {
-        self.started(server, last_logged.epoch().0, [snapshot, last_logged], true)
+        self.server_started_with(server, last_logged.epoch().0, [snapshot, last_logged], true)
     }
 
     pub(crate) fn server_started_without_vote(
@@ -154,15 +162,15 @@ impl History {
         snapshot: Zxid,
         last_logged: Zxid,
     ) -> Self {
-        self.started(server, last_logged.epoch().0, [snapshot, last_logged], false)
+        self.server_started_with(server, last_logged.epoch().0, [snapshot, last_logged], false)
     }
 
     /// Without a snapshot, in an epoch of which it may have no transaction yet.
     pub(crate) fn server_started_in(self, server: u8, epoch: u32, last_logged: Zxid) -> Self {
-        self.started(server, epoch, [Zxid::ZERO, last_logged], true)
+        self.server_started_with(server, epoch, [Zxid::ZERO, last_logged], true)
     }
 
-    fn started(self, server: u8, epoch: u32, logged: [Zxid; 2], votes: bool) -> Self {
+    fn server_started_with(self, server: u8, epoch: u32, logged: [Zxid; 2], votes: bool) -> Self {
         let [snapshot, last_logged] = logged;
         let id = s(server);
         let epoch = Epoch(epoch);

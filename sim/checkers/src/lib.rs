@@ -11,7 +11,9 @@
 //! - what clients see: [`answers`], [`real_time`], [`linearizable`], [`session_order`],
 //!   [`watches`];
 //! - the mail: [`exactly_once`];
-//! - what a lesson bounds: [`live`], [`bound`];
+//! - what is promised to nobody, and measured: [`staleness`];
+//! - what a lesson bounds: [`live`], [`bound`]; whether any design could keep it: [`reach`], [`needs`],
+//!   [`possible`];
 //! - whether a sweep saw what it was made for: [`reached`].
 //!
 //! Panics, dead ends ("nothing can ever happen again") and blown bounds are not judged here: they are
@@ -19,6 +21,7 @@
 
 pub mod checker;
 pub mod figure;
+pub mod kinds;
 pub mod servers;
 pub mod suite;
 
@@ -32,12 +35,16 @@ pub mod convergence;
 pub mod exactly_once;
 pub mod linearizable;
 pub mod live;
+pub mod needs;
+pub mod possible;
 pub mod quorum;
+pub mod reach;
 pub mod reached;
 pub mod real_time;
 pub mod session_order;
 pub mod sessions;
 pub mod split_brain;
+pub mod staleness;
 pub mod watches;
 
 #[cfg(test)]
@@ -51,12 +58,16 @@ pub use exactly_once::ExactlyOnce;
 pub use figure::Figure;
 pub use linearizable::Linearizable;
 pub use live::Live;
+pub use needs::Needs;
+pub use possible::IfPossible;
 pub use quorum::Quorum;
+pub use reach::Reach;
 pub use reached::{Goal, Reached};
 pub use real_time::RealTime;
 pub use session_order::SessionOrder;
 pub use sessions::Sessions;
 pub use split_brain::SplitBrain;
+pub use staleness::Staleness;
 pub use suite::Suite;
 pub use watches::Watches;
 

@@ -9,7 +9,7 @@
 //! - only a leader expires sessions (`expired_by_follower`), and not before their timeout has passed on
 //!   its own clock (`expired_early`) since it last heard of them: that is checked against what the leader
 //!   says, and, on its own, against when it, or a follower that serves it well, was seen to hear of them
-//!   (`expired_though_heard`); a leader that is left in peace does expire whoever is silent (`outlived`);
+//!   (`expired_though_heard`), by its own clock as well, however fast the plan makes it; a leader that is left in peace does expire whoever is silent (`outlived`);
 //! - a client is told that its session expired only after a leader has decided so, or some transaction has
 //!   closed it (`told_too_early`). (As in ZooKeeper, the decision need not be committed: should the leader
 //!   fail, the session's ephemerals stay a little longer than the client thinks.)
@@ -25,7 +25,7 @@ use crate::clients::NewestApplied;
 use crate::servers::{node_of, server_on};
 use crate::{Checker, Interests};
 use expiry::Expiry;
-use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
+use mailstorm_record::{Event, Happening, NodeName, Plan, Verdict, Violation};
 use mailstorm_shared::observation::Change;
 use mailstorm_shared::{Millis, Observation, ServerId, SessionId, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -225,6 +225,10 @@ impl Checker for Sessions {
             | Interests::PLAN
     }
 
+    fn plan(&mut self, plan: &Plan) {
+        self.expiry.plan(plan);
+    }
+
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         let at = event.at_ns;
         let observation = match &event.happening {
@@ -290,6 +294,33 @@ mod tests {
             .changed(1, z(1, 1), vec![opened(7, 6_000)])
             .changed(1, z(1, 2), vec![created_by(7, "/lock/a")])
             .changed(2, z(1, 1), vec![opened(7, 6_000)])
+    }
+
+    #[test]
+    fn a_leader_whose_clock_is_fast_ends_sessions_by_that_clock() {
+        let drift = |node: &str, ppm: i32| {
+            let text = format!(
+                "[[faults]]\nat_ms = 1\nlasts_ms = 1\nkind.drift = {{ nodes = [\"{node}\"], ppm = {ppm} }}"
+            );
+            Plan::parse(&text, "p", &["s1".into(), "s2".into()]).expect("a plan")
+        };
+        // Session 7 is silent for so long in truth when s1 says that its six seconds are over.
+        let kind = |plan: &Plan, node: &str, silent_ms: u64| {
+            let history = one_session().fault_began(0, &[node]).heard(1, 7).after_ms(silent_ms);
+            let mut checker = Sessions::new();
+            checker.plan(plan);
+            match history.expired(1, 7, 6_000, 6_000).feed(&mut checker) {
+                Verdict::Violation(violation) => violation.kind,
+                _ => "passes".to_owned(),
+            }
+        };
+        assert_eq!(kind(&Plan::default(), "s1", 5_300), "expired_though_heard");
+        assert_eq!(kind(&drift("s1", 150_000), "s1", 5_300), "passes");
+        assert_eq!(kind(&drift("s1", 500_000), "s1", 4_010), "passes");
+        assert_eq!(kind(&drift("s1", 150_000), "s1", 5_100), "expired_though_heard");
+        // Neither a slow clock nor that of another server explains it.
+        assert_eq!(kind(&drift("s1", -150_000), "s1", 5_300), "expired_though_heard");
+        assert_eq!(kind(&drift("s2", 150_000), "s2", 5_300), "expired_though_heard");
     }
 
     #[test]

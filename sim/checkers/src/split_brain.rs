@@ -100,7 +100,6 @@ impl SplitBrain {
         epoch: Epoch,
         last_logged: Zxid,
     ) -> Result<(), Violation> {
-        self.believing_leaders.begins(at, server);
         match self.leaders.insert(epoch, (server, last_logged)) {
             None => Ok(()),
             Some((first, _)) => {
@@ -148,19 +147,6 @@ impl SplitBrain {
             return Err(violation("split-brain", "late_commit", at, nodes, detail));
         }
         Ok(())
-    }
-
-    fn believes(
-        &mut self,
-        event: &Event,
-        candidate: &Arc<str>,
-        token: u64,
-    ) -> Result<(), Violation> {
-        self.believing_masters.begins(event.at_ns, Arc::clone(candidate));
-        if let Some(node) = &event.node {
-            self.candidate_nodes.insert(Arc::clone(candidate), node.clone());
-        }
-        expect_own_token(&mut self.masters, event, candidate, token)
     }
 
     fn sink_accepted(
@@ -236,16 +222,44 @@ impl Checker for SplitBrain {
         Interests::LEADERSHIP | Interests::LOG | Interests::MAIL | Interests::PROCESSES
     }
 
-    fn observe(&mut self, event: &Event) -> Result<(), Violation> {
+    fn measure(&mut self, event: &Event) {
         let at = event.at_ns;
         let observation = match &event.happening {
             Happening::Observed { observation } => observation,
             Happening::Crashed { .. } | Happening::Started { .. } => {
-                self.process_ended(at, event.node.as_ref());
-                return Ok(());
+                return self.process_ended(at, event.node.as_ref());
             }
-            _ => return Ok(()),
+            _ => return,
         };
+        match observation {
+            Observation::Leads { server, .. } => self.believing_leaders.begins(at, *server),
+            Observation::SteppedDown { server, .. }
+            | Observation::Looking { server }
+            | Observation::Follows { server, .. }
+            | Observation::ServerStarted { server, .. } => {
+                self.believing_leaders.ends(at, |who| who == server);
+            }
+            Observation::MasterBelieves { candidate, .. } => {
+                self.believing_masters.begins(at, Arc::clone(candidate));
+                if let Some(node) = &event.node {
+                    self.candidate_nodes.insert(Arc::clone(candidate), node.clone());
+                }
+            }
+            Observation::MasterResigns { candidate, .. } => {
+                self.believing_masters.ends(at, |who| who == candidate);
+            }
+            _ => {}
+        }
+    }
+
+    fn measured(&mut self, at_ns: u64) {
+        self.believing_leaders.measure(at_ns);
+        self.believing_masters.measure(at_ns);
+    }
+
+    fn observe(&mut self, event: &Event) -> Result<(), Violation> {
+        let at = event.at_ns;
+        let Happening::Observed { observation } = &event.happening else { return Ok(()) };
         match observation {
             Observation::Leads { server, epoch, last_logged } => {
                 self.leads(at, *server, *epoch, *last_logged)
@@ -253,19 +267,8 @@ impl Checker for SplitBrain {
             Observation::QuorumCommitted { server, epoch, zxid } => {
                 self.committed(at, *server, *epoch, *zxid)
             }
-            Observation::SteppedDown { server, .. }
-            | Observation::Looking { server }
-            | Observation::Follows { server, .. }
-            | Observation::ServerStarted { server, .. } => {
-                self.believing_leaders.ends(at, |who| who == server);
-                Ok(())
-            }
             Observation::MasterBelieves { candidate, token } => {
-                self.believes(event, candidate, *token)
-            }
-            Observation::MasterResigns { candidate, .. } => {
-                self.believing_masters.ends(at, |who| who == candidate);
-                Ok(())
+                expect_own_token(&mut self.masters, event, candidate, *token)
             }
             Observation::MailAttempted { worker, token, .. } => {
                 expect_own_token(&mut self.holders, event, worker, *token)
@@ -277,9 +280,7 @@ impl Checker for SplitBrain {
         }
     }
 
-    fn finish(&mut self, at_ns: u64) -> Verdict {
-        self.believing_leaders.measure(at_ns);
-        self.believing_masters.measure(at_ns);
+    fn finish(&mut self, _at_ns: u64) -> Verdict {
         Verdict::Pass
     }
 
@@ -292,6 +293,25 @@ impl Checker for SplitBrain {
 mod tests {
     use super::*;
     use crate::history::{History, z};
+
+    #[test]
+    fn two_masters_are_measured_also_after_they_did_harm() {
+        let mut suite = crate::Suite::new().with(SplitBrain::new());
+        let history = History::new()
+            .believes("m1", 5)
+            .believes("m2", 6)
+            .accepted("e", "m2", 6)
+            .accepted("e", "m1", 5) // mutex
+            .after_ms(9_000)
+            .resigns("m1", 5);
+        for event in history.events() {
+            suite.observe(&event);
+        }
+        let (verdicts, figures) = suite.finish(0);
+        assert!(matches!(&verdicts[0].1, Verdict::Violation(v) if v.kind == "mutex"));
+        let masters = figures.iter().find(|f| f.name == "two_masters_believed_ms").unwrap();
+        assert_eq!((masters.count, masters.max), (1, 9_003));
+    }
 
     #[test]
     fn one_leader_after_the_other_passes() {

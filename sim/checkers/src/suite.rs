@@ -1,9 +1,9 @@
 //! Several checkers, fed together.
 //!
-//! Holds: a checker that has fired is never fed again, and its verdict is its first violation.
+//! Holds: a checker that has fired judges no more, and its verdict is its first violation; it goes on measuring.
 
 use crate::{Checker, Figure, Interests};
-use mailstorm_record::{Event, Verdict, Violation};
+use mailstorm_record::{Event, Plan, Verdict, Violation};
 
 /// The checkers of one run.
 #[derive(Default)]
@@ -40,13 +40,27 @@ impl Suite {
         self
     }
 
-    /// Feeds the next event to every checker that wants it and has not fired, and returns the first
-    /// violation that this event made known, if any. The run may go on: the others still want to see it.
+    /// Tells every checker what will go wrong.
+    pub fn plan(&mut self, plan: &Plan) {
+        self.members.iter_mut().for_each(|member| member.checker.plan(plan));
+    }
+
+    /// Every checker's name, with the kinds of violations that it can find.
+    pub fn kinds(&self) -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+        self.members.iter().map(|member| (member.checker.name(), member.checker.kinds()))
+    }
+
+    /// Feeds the next event to every checker that wants it, for its figures, and if it has not fired for its
+    /// judgement, and returns the first violation that this event made known, if any. The run may go on: the others still want to see it.
     pub fn observe(&mut self, event: &Event) -> Option<&Violation> {
         let kind = Interests::of(event);
         let mut first = None;
         for (index, member) in self.members.iter_mut().enumerate() {
-            if !member.interests.overlaps(kind) || member.fired.is_some() {
+            if !member.interests.overlaps(kind) {
+                continue;
+            }
+            member.checker.measure(event);
+            if member.fired.is_some() {
                 continue;
             }
             if let Err(violation) = member.checker.observe(event) {
@@ -70,6 +84,7 @@ impl Suite {
             .members
             .iter_mut()
             .map(|member| {
+                member.checker.measured(at_ns);
                 let verdict = match member.fired.take() {
                     Some(violation) => Verdict::Violation(violation),
                     None => member.checker.finish(at_ns),

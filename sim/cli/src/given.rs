@@ -7,6 +7,8 @@ use crate::failure::{Failure, nearest};
 use crate::museum::find_defect;
 use clap::{Args, ValueHint};
 use mailstorm_mail::inbox::Inbox;
+use mailstorm_record::cast::{WORDS, hears_everybody, on_no_side};
+use mailstorm_record::fault::FOREVER_MS;
 use mailstorm_record::{Fault, FaultKind, NodeName, Plan, SettingError, Settings};
 pub(crate) use mailstorm_reports::quoted;
 use mailstorm_scenarios::lessons;
@@ -34,7 +36,8 @@ pub(crate) struct Given {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
     /// Cut the network in these parts at this time, instead of the faults made from the seed or the lesson's
-    /// own: `"5.0-20.0 s1,s2 | s3,s4,s5"`, in virtual seconds. May be given several times.
+    /// own: `"5.0-20.0 s1,s2 | s3,s4,s5"`, in virtual seconds; `5.0-` is a cut that never ends. A node on no side
+    /// hears everybody. May be given several times.
     #[arg(long, value_name = "TIME PARTS", conflicts_with_all = ["plan", "all_faults"])]
     pub partition: Vec<Cut>,
     /// Give every storm every kind of fault, instead of the kinds that each seed draws.
@@ -83,7 +86,8 @@ impl Given {
         }
     }
 
-    /// The plan that is asked for; `None` for the scenario's own, or what the seed draws.
+    /// The plan that is asked for; `None` for the scenario's own, or what the seed draws. Says what nodes on no
+    /// side of a cut hear, since somebody may have forgotten them.
     pub(crate) fn plan_for(&self, scenario: &Arc<dyn Scenario>) -> Result<Option<Plan>, Failure> {
         if self.partition.is_empty() {
             return self.plan.as_deref().map(|file| read_plan(file, scenario)).transpose();
@@ -91,7 +95,7 @@ impl Given {
         /// What is left to be seen after the last cut.
         const AFTERWARDS_MS: u64 = 10_000;
         let faults: Vec<Fault> = self.partition.iter().map(|cut| cut.fault.clone()).collect();
-        let ends_ms = faults.iter().map(|fault| fault.at_ms + fault.lasts_ms).max().unwrap_or(0);
+        let ends_ms = faults.iter().map(Fault::ends_ms).max().unwrap_or(0);
         let own_ms = scenario.plan().map_or(0, |plan| plan.storm_ms());
         let plan =
             Plan { lasts_ms: Some(own_ms.max(ends_ms + AFTERWARDS_MS)), faults, ..Plan::default() };
@@ -99,7 +103,25 @@ impl Given {
             let cut = self.partition.get(index).map(|cut| &*cut.text).unwrap_or_default();
             Failure::new(format!("--partition '{cut}': {problem}"))
         })?;
+        for told in self.on_no_side(scenario) {
+            crate::tell(&format!("note: {told}"));
+        }
         Ok(Some(plan))
+    }
+
+    /// What nodes hear that are on no side of the cuts that are asked for, in a sentence for each such cut.
+    fn on_no_side(&self, scenario: &Arc<dyn Scenario>) -> Vec<String> {
+        let nodes = scenario.topology().names();
+        let told = self.partition.iter().filter_map(|cut| {
+            let kind = &cut.fault.kind;
+            let named: Vec<NodeName> = kind.node_lists().into_iter().flatten().cloned().collect();
+            // Whom a word means is known only when the cut begins: then the story of the run says it.
+            if named.iter().any(|node| WORDS.contains(&&*node.0)) {
+                return None;
+            }
+            hears_everybody(&on_no_side(kind, &named, &nodes))
+        });
+        told.collect()
     }
 
     pub(crate) fn planted(&self) -> Result<Option<Defect>, Failure> {
@@ -149,10 +171,13 @@ impl FromStr for Cut {
             let ms = seconds.map(|seconds| (seconds * 1e3).round() as u64);
             ms.ok_or_else(|| wrong(&format!("'{text}' is no time")))
         };
-        let (at_ms, ends_ms) = (ms(from)?, ms(to)?);
-        if ends_ms <= at_ms {
-            return Err(wrong("the end is not after the beginning"));
-        }
+        let at_ms = ms(from)?;
+        let lasts_ms = if to.is_empty() {
+            FOREVER_MS
+        } else {
+            let lasts_ms = ms(to)?.checked_sub(at_ms).filter(|lasts_ms| *lasts_ms > 0);
+            lasts_ms.ok_or_else(|| wrong("the end is not after the beginning"))?
+        };
         let side = |part: &str| -> Vec<NodeName> {
             part.split(',').map(str::trim).filter(|n| !n.is_empty()).map(NodeName::from).collect()
         };
@@ -161,7 +186,7 @@ impl FromStr for Cut {
             return Err(wrong("a cut has two parts or more, and somebody in each"));
         }
         let kind = FaultKind::Partition { sides };
-        let fault = Fault { at_ms, lasts_ms: ends_ms - at_ms, kind };
+        let fault = Fault { at_ms, lasts_ms, kind };
         Ok(Self { text: text.to_owned(), fault })
     }
 }
@@ -176,7 +201,7 @@ pub(crate) fn find(
     with_settings(&scenario, settings).map_err(|error| {
         let meant = match &error {
             SettingError::Unknown { name, known } => meant(name, known.iter().copied()),
-            SettingError::OutOfRange { .. } => String::new(),
+            SettingError::OutOfRange { .. } | SettingError::Together(_) => String::new(),
         };
         Failure::new(format!("{meant}{error} for the scenario '{name}'"))
     })
@@ -243,8 +268,11 @@ mod tests {
         let side = |names: &[&str]| names.iter().map(|name| NodeName::from(*name)).collect();
         let sides = vec![side(&["s1", "s2"]), side(&["s3", "s4"])];
         assert_eq!(cut.fault.kind, FaultKind::Partition { sides });
+        let open: Cut = "5- leader | others".parse().expect("well formed");
+        assert!(open.fault.is_forever());
         for wrong in [
             "",
+            "- s1 | s2",
             "5-20",
             "5 s1 | s2",
             "20-5 s1 | s2",

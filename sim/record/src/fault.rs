@@ -1,18 +1,16 @@
 //! Faults: what can go wrong, as data, and which numbers and nodes make sense in it.
 //!
-//! Owns: the vocabulary of faults. Leaves: lists of them, and their files, to `plan`; carrying them out to
-//! `world`.
+//! Owns: the vocabulary of faults. Leaves: lists of them, and their files, to `plan`; whom the words of a
+//! plan mean to `cast`; what each kind is called and which numbers it takes to `catalogue`; carrying them
+//! out to `world`.
 //! Holds: a fault that was checked names only nodes that exist and numbers that are bounded.
 //! Start at [`FaultKind`].
 
 use crate::NodeName;
+use crate::cast::{LEADER, OTHERS, WORDS};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-
-/// The name that stands, in a plan, for whichever server leads when the fault begins; while none does, for
-/// one that the fault's stream picks.
-pub const LEADER: &str = "leader";
 
 /// The latest virtual millisecond of a storm that a plan may come to: a day. Longer plans are typing errors.
 pub const PLAN_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
@@ -32,21 +30,80 @@ pub(crate) const SECTORS_MAX: u64 = 100_000;
 /// The most times as long that a slow disk may take.
 pub(crate) const FACTOR_MAX: u64 = 100_000;
 
+/// The length of a fault that has no end: it lasts until the run is over. Files spell it `lasts = "forever"`.
+pub const FOREVER_MS: u64 = u64::MAX;
+
 /// One fault, in virtual time since the storm began.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "WrittenFault", into = "WrittenFault")]
 pub struct Fault {
     /// When it begins.
     pub at_ms: u64,
-    /// For how long it lasts. Faults that happen at once ignore it.
-    #[serde(default)]
+    /// For how long it lasts; [`FOREVER_MS`] for a fault without an end.
     pub lasts_ms: u64,
     /// What happens.
     pub kind: FaultKind,
 }
 
-/// What a fault does. Wherever nodes are listed, `leader` stands for the server that leads when the
-/// fault begins.
+/// A fault as files spell it: its length is a number of milliseconds, or the word `forever`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenFault {
+    at_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lasts_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lasts: Option<Lasts>,
+    kind: FaultKind,
+}
+
+/// The word for a length that is no number.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Lasts {
+    Forever,
+}
+
+impl TryFrom<WrittenFault> for Fault {
+    type Error = String;
+
+    fn try_from(written: WrittenFault) -> Result<Self, String> {
+        let WrittenFault { at_ms, lasts_ms, lasts, kind } = written;
+        let name = kind.name();
+        let lasts_ms = match (lasts_ms, lasts, kind.lasts_unless_said()) {
+            (Some(FOREVER_MS), None, _) => {
+                return Err(format!("`{name}`: lasts_ms must be at most {PLAN_MS_MAX}, a day"));
+            }
+            (Some(ms), None, _) | (None, None, Some(ms)) => ms,
+            (None, Some(Lasts::Forever), _) => FOREVER_MS,
+            (Some(_), Some(Lasts::Forever), _) => {
+                return Err(format!(
+                    "`{name}` has two ends: expected either `lasts_ms = ...` or `lasts = \"forever\"`"
+                ));
+            }
+            (None, None, None) => {
+                return Err(format!(
+                    "`{name}` has no end: expected `lasts_ms = 15000` for 15 s, or `lasts = \"forever\"` \
+                     for the rest of the run"
+                ));
+            }
+        };
+        Ok(Self { at_ms, lasts_ms, kind })
+    }
+}
+
+impl From<Fault> for WrittenFault {
+    fn from(fault: Fault) -> Self {
+        let Fault { at_ms, lasts_ms, kind } = fault;
+        match lasts_ms {
+            FOREVER_MS => Self { at_ms, lasts_ms: None, lasts: Some(Lasts::Forever), kind },
+            ms => Self { at_ms, lasts_ms: Some(ms), lasts: None, kind },
+        }
+    }
+}
+
+/// What a fault does. Wherever nodes are listed, the words of [`cast`](crate::cast) may stand, too: `leader`
+/// for the server that leads when the fault begins, and so on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
@@ -160,7 +217,7 @@ pub enum FaultKind {
         /// How much faster, in parts per million; negative for slower.
         ppm: i32,
     },
-    /// The wall clock jumps, and jumps back at the end.
+    /// The wall clock jumps, and jumps back at the end, if there is one.
     Jump {
         /// Which nodes.
         nodes: Vec<NodeName>,
@@ -305,6 +362,20 @@ impl FaultKind {
         if aimed { format!("leader_{}", self.name()).into() } else { self.name().into() }
     }
 
+    /// How long it lasts if nothing is said of it; `None` for a kind of which it must be said. What happens
+    /// at a moment needs no length: connections break once, a process that lost something of its disk is
+    /// started again at once, a clock that has jumped stays where it is.
+    pub fn lasts_unless_said(&self) -> Option<u64> {
+        match self {
+            Self::Reset { every_ms: 0, .. }
+            | Self::BitRot { .. }
+            | Self::MisdirectedWrite { .. }
+            | Self::DiskLost { .. } => Some(0),
+            Self::Jump { .. } => Some(FOREVER_MS),
+            _ => None,
+        }
+    }
+
     /// Every list of nodes in it.
     pub fn node_lists(&self) -> Vec<&Vec<NodeName>> {
         node_lists!(self, iter)
@@ -317,10 +388,20 @@ impl FaultKind {
 }
 
 impl Fault {
+    /// Whether it lasts until the run is over.
+    pub fn is_forever(&self) -> bool {
+        self.lasts_ms == FOREVER_MS
+    }
+
+    /// When it ends; a fault without an end counts only with its beginning.
+    pub fn ends_ms(&self) -> u64 {
+        if self.is_forever() { self.at_ms } else { self.at_ms.saturating_add(self.lasts_ms) }
+    }
+
     /// What is wrong with the fault among these nodes, and what was expected.
     pub(crate) fn check(&self, nodes: &[NodeName], lifts_atlas: bool) -> Result<(), String> {
         let name = self.kind.name();
-        if self.at_ms.saturating_add(self.lasts_ms) > PLAN_MS_MAX {
+        if self.ends_ms() > PLAN_MS_MAX {
             return Err(format!(
                 "`{name}`: at_ms and lasts_ms together must be at most {PLAN_MS_MAX}, a day"
             ));
@@ -330,7 +411,7 @@ impl Fault {
                 return Err(format!("`{name}` needs at least one node in each of its lists"));
             }
             for node in list {
-                if &*node.0 != LEADER && !nodes.contains(node) {
+                if !WORDS.contains(&&*node.0) && !nodes.contains(node) {
                     let known: Vec<&str> = nodes.iter().map(|n| &*n.0).collect();
                     return Err(format!(
                         "`{name}` names node `{node}`, which does not exist; expected `{LEADER}` or one of {}",
@@ -338,6 +419,16 @@ impl Fault {
                     ));
                 }
             }
+        }
+        let lists = self.kind.node_lists();
+        let says_others = |list: &&&Vec<NodeName>| list.iter().any(|node| *node.0 == *OTHERS);
+        if lists.len() == 1 && lists.iter().any(|list| says_others(&list)) {
+            return Err(format!(
+                "`{name}` has only one list, so nobody is among the `{OTHERS}`; expected `followers`, or nodes by name"
+            ));
+        }
+        if lists.iter().filter(says_others).count() > 1 {
+            return Err(format!("`{name}` says `{OTHERS}` in two lists; expected it in one"));
         }
         let apart = |lists: &[&Vec<NodeName>]| {
             let mut seen = BTreeSet::new();

@@ -7,6 +7,8 @@
 //! Start at [`plan::Plan`], [`event::Event`] and [`verdict::Verdict`]; [`run::Run`] holds them together.
 
 pub mod case;
+pub mod cast;
+pub mod catalogue;
 mod cut;
 mod diff;
 pub mod event;
@@ -17,6 +19,7 @@ pub mod settings;
 pub mod verdict;
 
 pub use case::Case;
+pub use cast::Cast;
 pub use event::{Event, Happening, NodeName};
 pub use fault::{Fault, FaultKind};
 pub use plan::{Plan, PlanError};

@@ -15,7 +15,8 @@
 //! kind.crash = { nodes = ["leader"] }
 //! ```
 
-use crate::fault::{LEADER, PLAN_MS_MAX};
+use crate::cast::WORDS;
+use crate::fault::{FOREVER_MS, PLAN_MS_MAX};
 use crate::{Fault, FaultKind, NodeName};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,8 @@ pub struct Plan {
     /// True when disks may lie and lose more than a correct ensemble can survive: for lessons only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lifts_atlas: bool,
-    /// How long the storm lasts; without it, until the last fault has ended. A plan drawn from a seed
+    /// How long the storm lasts; without it, until the last fault has ended, which one that lasts for ever
+    /// never does: then it must be said. A plan drawn from a seed
     /// says it, so that the plan alone makes the same storm again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts_ms: Option<u64>,
@@ -126,7 +128,7 @@ impl Plan {
         let mut plan: Self = toml::from_str(text)?;
         for fault in &mut plan.faults {
             for list in fault.kind.node_lists_mut() {
-                list.retain(|node| nodes.contains(node) || *node.0 == *LEADER);
+                list.retain(|node| nodes.contains(node) || WORDS.contains(&&*node.0));
             }
             if let FaultKind::Partition { sides } = &mut fault.kind {
                 sides.retain(|side| !side.is_empty());
@@ -159,6 +161,11 @@ impl Plan {
                 "the storm lasts {lasts_ms} ms and its last fault ends at {ends_ms} ms; expected \
                  lasts_ms to be at least that, or left out"
             )),
+            (None, _) if self.needs_length() => Err(
+                "a fault lasts for ever, so the plan must say how long the storm lasts: expected \
+                     `lasts_ms = 30000` before the first fault"
+                    .to_owned(),
+            ),
             _ => Ok(()),
         }
     }
@@ -185,7 +192,11 @@ impl Plan {
                 .as_table()
                 .and_then(|table| table.iter().next())
                 .expect("a fault's kind is a table of one entry");
-            writeln!(text, "[[faults]]\nat_ms = {}\nlasts_ms = {}", fault.at_ms, fault.lasts_ms)
+            let lasts = match fault.lasts_ms {
+                FOREVER_MS => "lasts = \"forever\"".to_owned(),
+                ms => format!("lasts_ms = {ms}"),
+            };
+            writeln!(text, "[[faults]]\nat_ms = {}\n{lasts}", fault.at_ms)
                 .and_then(|()| writeln!(text, "kind.{name} = {body}"))
                 .expect("a String takes everything");
         }
@@ -200,15 +211,23 @@ impl Plan {
         self.lasts_ms.unwrap_or(0).max(self.ends_ms())
     }
 
+    /// Whether it must say how long its storm lasts: a fault that somebody has said to last for ever has no
+    /// end by which the storm could end.
+    pub fn needs_length(&self) -> bool {
+        let is_said = |fault: &Fault| fault.kind.lasts_unless_said() != Some(FOREVER_MS);
+        self.faults.iter().any(|fault| fault.is_forever() && is_said(fault))
+    }
+
     /// When the last fault ends, in virtual milliseconds of the storm.
     pub fn ends_ms(&self) -> u64 {
-        self.faults.iter().map(|f| f.at_ms.saturating_add(f.lasts_ms)).max().unwrap_or(0)
+        self.faults.iter().map(Fault::ends_ms).max().unwrap_or(0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cast::LEADER;
     use crate::fault::{
         CONNECTIONS_MAX, DRIFT_PPM_MAX, FACTOR_MAX, KIB_PER_SECOND_MAX, SECTORS_MAX,
     };
@@ -284,6 +303,40 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_whose_faults_have_no_end_says_how_long_its_storm_lasts() {
+        let forever =
+            "[[faults]]\nat_ms = 5000\nlasts = \"forever\"\nkind.crash = { nodes = [\"s1\"] }\n";
+        check(
+            forever,
+            "plan.toml:1: a fault lasts for ever, so the plan must say how long the storm lasts: expected \
+             `lasts_ms = 30000` before the first fault",
+        );
+        let plan = Plan::parse(&format!("lasts_ms = 30000\n\n{forever}"), "p", &nodes()).unwrap();
+        assert_eq!((plan.storm_ms(), plan.ends_ms()), (30_000, 5_000));
+        assert!(plan.faults[0].is_forever());
+        assert_eq!(plan.to_toml(), format!("lasts_ms = 30000\n\n{forever}"));
+        let never = forever.replace("forever", "never");
+        let error = Plan::parse(&never, "plan.toml", &nodes()).expect_err("no such length");
+        assert!(
+            error.to_string().contains("unknown variant `never`, expected `forever`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_others_stand_in_one_of_several_lists() {
+        check(
+            &format!("{HEAD}kind.crash = {{ nodes = [\"others\"] }}"),
+            "plan.toml:1: `crash` has only one list, so nobody is among the `others`; expected `followers`, or \
+             nodes by name",
+        );
+        check(
+            &format!("{HEAD}kind.bridge = {{ left = [\"others\"], right = [\"others\"] }}"),
+            "plan.toml:1: `bridge` says `others` in two lists; expected it in one",
+        );
+    }
+
+    #[test]
     fn an_empty_plan_is_a_plan() {
         assert_eq!(Plan::parse("", "p", &nodes()), Ok(Plan::default()));
         assert_eq!(Plan::parse(&Plan::default().to_toml(), "p", &nodes()), Ok(Plan::default()));
@@ -305,7 +358,7 @@ mod tests {
         );
         check(
             &format!("{HEAD}color = 1\nkind.crash = {{ nodes = [\"s1\"] }}"),
-            "plan.toml:4: unknown field `color`, expected one of `at_ms`, `lasts_ms`, `kind`",
+            "plan.toml:4: unknown field `color`, expected one of `at_ms`, `lasts_ms`, `lasts`, `kind`",
         );
         check(
             &format!(
@@ -375,6 +428,10 @@ mod tests {
         )
     }
 
+    fn some_length() -> impl Strategy<Value = u64> {
+        prop_oneof![9 => 0..=PLAN_MS_MAX / 2, 1 => Just(FOREVER_MS)]
+    }
+
     fn some_kind() -> impl Strategy<Value = FaultKind> {
         let sides =
             Just(vec![vec!["s1".into(), "w1".into()], vec!["s2".into()], vec!["s3".into()]]);
@@ -424,7 +481,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_plan_read_back_is_the_same_plan(
-            faults in vec((0..=PLAN_MS_MAX / 2, 0..=PLAN_MS_MAX / 2, some_kind()), 0..20),
+            faults in vec((0..=PLAN_MS_MAX / 2, some_length(), some_kind()), 0..20),
             has_length: bool,
         ) {
             let faults = faults
@@ -433,7 +490,7 @@ mod tests {
                 .collect();
             let mut plan = Plan { lifts_atlas: true, lasts_ms: None, faults };
             let storm_ms = plan.storm_ms();
-            plan.lasts_ms = (storm_ms <= PLAN_MS_MAX && has_length).then_some(storm_ms);
+            plan.lasts_ms = (plan.needs_length() || has_length).then_some(storm_ms);
             prop_assert_eq!(Plan::parse(&plan.to_toml(), "p", &nodes()), Ok(plan.clone()));
             let json = serde_json::to_string(&plan).expect("plain data");
             prop_assert_eq!(serde_json::from_str::<Plan>(&json).expect("our own words"), plan);

@@ -95,6 +95,9 @@ pub enum SettingError {
         /// The names there are.
         known: Vec<&'static str>,
     },
+    /// Each value makes sense, and they do not together.
+    #[error("{0}")]
+    Together(String),
     /// The value makes no sense.
     #[error("setting `{name}` cannot be {value}; expected {min} to {max}")]
     OutOfRange {

@@ -9,6 +9,7 @@
 
 use crate::simpler::simpler;
 use crate::weight::Weight;
+use mailstorm_record::cast::WORDS;
 use mailstorm_record::{Case, Fault, NodeName, Plan, Setting, Settings};
 
 /// What can be varied: the scenario's settings, and the nodes it has with them.
@@ -173,8 +174,7 @@ impl Search<'_> {
             case.settings.0.insert(setting.name.to_owned(), value);
         }
         let nodes = (self.field.nodes)(&case.settings);
-        let is_there =
-            |node: &NodeName| &*node.0 == mailstorm_record::fault::LEADER || nodes.contains(node);
+        let is_there = |node: &NodeName| WORDS.contains(&&*node.0) || nodes.contains(node);
         for fault in &mut case.plan.faults {
             fault.kind.node_lists_mut().into_iter().for_each(|list| list.retain(is_there));
         }
@@ -207,7 +207,9 @@ impl Search<'_> {
             };
             let between = [(now - least) / 4, (now - least) / 2].map(|more| least + more);
             let round = between.map(|ms| ms.div_ceil(1_000) * 1_000);
-            let candidates = [None, Some(round[0]), Some(round[1])].map(ending).into();
+            let mut candidates: Vec<Case> =
+                [None, Some(round[0]), Some(round[1])].map(ending).into();
+            candidates.retain(|case| case.plan.lasts_ms.is_some() || !case.plan.needs_length());
             if self.step(candidates).is_none() {
                 break;
             }

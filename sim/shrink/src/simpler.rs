@@ -2,6 +2,7 @@
 //!
 //! Leaves: which of them keep the violation, and whether they are lighter at all, to `search`.
 
+use mailstorm_record::fault::FOREVER_MS;
 use mailstorm_record::{Fault, FaultKind, NodeName};
 
 /// What this fault could be replaced by.
@@ -86,6 +87,9 @@ fn fewer_nodes(kind: &FaultKind) -> Vec<FaultKind> {
 
 /// Shorter lengths, down to nothing; round ones.
 fn lengths(ms: u64) -> Vec<u64> {
+    if ms == FOREVER_MS {
+        return vec![0];
+    }
     let mut all: Vec<u64> = [ms / 16, ms / 4, ms / 2, ms / 4 * 3].map(round).to_vec();
     all.insert(0, 0);
     all.extend(rounded(ms));

@@ -2,7 +2,8 @@
 //!
 //! Start at [`story`].
 
-use mailstorm_record::fault::LEADER;
+use mailstorm_record::cast::{FOLLOWERS, LEADER, OBSERVERS, OTHERS, hears_everybody, on_no_side};
+use mailstorm_record::fault::FOREVER_MS;
 use mailstorm_record::{Fault, FaultKind, Happening, NodeName, Run};
 use mailstorm_shared::Observation;
 
@@ -10,6 +11,7 @@ use mailstorm_shared::Observation;
 /// the run began.
 pub fn story(run: &Run) -> Vec<String> {
     let mut leader: Option<String> = None;
+    let mut started: Vec<NodeName> = Vec::new();
     let mut lines = Vec::new();
     for event in run.events.iter().flatten() {
         match &event.happening {
@@ -19,8 +21,13 @@ pub fn story(run: &Run) -> Vec<String> {
             Happening::FaultBegan { index, nodes, .. } => {
                 let Some(fault) = run.plan.faults.get(*index) else { continue };
                 let cast = Cast { leader: leader.as_deref(), struck: nodes };
-                lines.push(format!("at {} {}", seconds(event.at_ns / 1_000_000), cast.tell(fault)));
+                let mut told = cast.tell(fault);
+                if let Some(rest) = hears_everybody(&on_no_side(&fault.kind, nodes, &started)) {
+                    told = format!("{told}; {rest}");
+                }
+                lines.push(format!("at {} {told}", seconds(event.at_ns / 1_000_000)));
             }
+            Happening::Started { incarnation: 0 } => started.extend(event.node.clone()),
             _ => {}
         }
     }
@@ -52,6 +59,9 @@ impl Cast<'_> {
                 (Some(leader), _) => leader.to_owned(),
                 (None, _) => return "the leader".to_owned(),
             },
+            FOLLOWERS => return "the followers".to_owned(),
+            OBSERVERS => return "the observers".to_owned(),
+            OTHERS => return "the others".to_owned(),
             name => name.to_owned(),
         };
         if self.leader == Some(&*name) { format!("{name} (leader)") } else { name }
@@ -73,7 +83,14 @@ impl Cast<'_> {
 
     /// The fault in a sentence.
     fn tell(&self, fault: &Fault) -> String {
-        let lasting = format!("for {}", seconds(fault.lasts_ms));
+        let lasting = match fault.lasts_ms {
+            FOREVER_MS => "for good".to_owned(),
+            ms => format!("for {}", seconds(ms)),
+        };
+        let back = match fault.lasts_ms {
+            FOREVER_MS => ", for good".to_owned(),
+            ms => format!(" when it is back {} later", seconds(ms)),
+        };
         match &fault.kind {
             FaultKind::Partition { sides } => {
                 let sides: Vec<_> = sides.iter().map(|side| self.names(side)).collect();
@@ -164,26 +181,26 @@ impl Cast<'_> {
             }
             FaultKind::TornWrites { nodes } => {
                 format!(
-                    "{} in the middle of a write, down until {} later",
+                    "{} in the middle of a write, down {}",
                     self.each(nodes, "dies", "die"),
-                    seconds(fault.lasts_ms)
+                    if fault.is_forever() {
+                        lasting
+                    } else {
+                        format!("until {} later", seconds(fault.lasts_ms))
+                    }
                 )
             }
             FaultKind::BitRot { nodes, sectors } => format!(
-                "{} and {sectors} sectors of what the disk held have changed when it is back {} later",
-                self.each(nodes, "dies", "die"),
-                seconds(fault.lasts_ms)
+                "{} and {sectors} sectors of what the disk held have changed{back}",
+                self.each(nodes, "dies", "die")
             ),
             FaultKind::MisdirectedWrite { nodes } => format!(
-                "{} and a sector of the disk lies over another when it is back {} later",
-                self.each(nodes, "dies", "die"),
-                seconds(fault.lasts_ms)
+                "{} and a sector of the disk lies over another{back}",
+                self.each(nodes, "dies", "die")
             ),
-            FaultKind::DiskLost { nodes } => format!(
-                "{} and has an empty disk when it is back {} later",
-                self.each(nodes, "dies", "die"),
-                seconds(fault.lasts_ms)
-            ),
+            FaultKind::DiskLost { nodes } => {
+                format!("{} and has an empty disk{back}", self.each(nodes, "dies", "die"))
+            }
         }
     }
 }

@@ -86,7 +86,8 @@ fn digits(fault: &Fault) -> u32 {
         FaultKind::BitRot { sectors, .. } => [sectors.into(), 0],
         _ => [0, 0],
     };
-    [fault.at_ms, fault.lasts_ms].into_iter().chain(numbers).map(significant).sum()
+    let lasts_ms = if fault.is_forever() { 0 } else { fault.lasts_ms };
+    [fault.at_ms, lasts_ms].into_iter().chain(numbers).map(significant).sum()
 }
 
 /// How many digits a number has without the zeros at its end.

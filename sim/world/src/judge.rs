@@ -4,7 +4,7 @@
 use crate::coverage::CoverageMap;
 use crate::scenario::{Progress, Role};
 use mailstorm_checkers::{Goal, Reached, Suite};
-use mailstorm_record::{Coverage, Event, FaultCount, Happening, NodeName, Plan, Violation};
+use mailstorm_record::{Coverage, Event, Fault, FaultCount, Happening, NodeName, Plan, Violation};
 use mailstorm_shared::{Epoch, Observation, ServerId, StateHasher};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -155,6 +155,11 @@ impl FaultBook {
     pub(crate) fn new(plan: Plan) -> Self {
         let count = plan.faults.len();
         Self { plan, begun: vec![false; count], effective: vec![false; count] }
+    }
+
+    /// Whether some of them have no end.
+    pub(crate) fn last_for_ever(&self) -> bool {
+        self.plan.faults.iter().any(Fault::is_forever)
     }
 
     pub(crate) fn begun(&mut self, fault: usize) {

@@ -22,8 +22,7 @@ use crate::slab::Id;
 use crate::stream::Stream;
 use crate::world::{World, WorldRef};
 use madsim::runtime::Handle;
-use mailstorm_record::fault::LEADER;
-use mailstorm_record::{Fault, FaultKind, Happening, NodeName};
+use mailstorm_record::{Cast, Fault, FaultKind, Happening, NodeName, cast};
 use mailstorm_shared::StateHasher;
 use mailstorm_shared::quorum::tolerated_failures;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,11 +76,14 @@ impl Nemesis {
         }
     }
 
-    /// All faults end, and all processes are up.
-    pub(crate) fn heal(&mut self) {
+    /// All faults end, and all processes are up; but for faults that last for ever, if the run `keeps` them.
+    pub(crate) fn heal(&mut self, keeps: bool) {
         self.world.borrow_mut().healed = true;
         for fault in self.active.keys().copied().collect::<Vec<_>>() {
-            self.fault_ends(fault);
+            let is_kept = keeps && self.world.borrow().faults.plan.faults[fault].is_forever();
+            if !is_kept {
+                self.fault_ends(fault);
+            }
         }
         for node in 0..self.natural_ppm.len() {
             self.start(node);
@@ -97,19 +99,21 @@ impl Nemesis {
         ids.into_iter().for_each(|id| self.madsim.kill(id));
     }
 
-    /// Who is meant by a list of names.
-    fn resolve(&self, names: &[NodeName], leader: Option<usize>) -> Vec<usize> {
+    /// The nodes of each list of a fault, when this node leads.
+    fn resolve(&self, kind: &FaultKind, leader: Option<usize>) -> Vec<Vec<usize>> {
         let world = self.world.borrow();
-        let of = |name: &NodeName| {
-            if &*name.0 == LEADER { leader } else { world.node_named(&name.0) }
+        let names = |wanted: &dyn Fn(&Role) -> bool| -> Vec<NodeName> {
+            let specs = world.nodes.iter().map(|node| &node.spec);
+            specs.filter(|spec| wanted(&spec.role)).map(|spec| spec.name.clone()).collect()
         };
-        let mut nodes: Vec<usize> = Vec::new();
-        for node in names.iter().filter_map(of) {
-            if !nodes.contains(&node) {
-                nodes.push(node);
-            }
-        }
-        nodes
+        let cast = Cast {
+            nodes: names(&|_| true),
+            voters: names(&|role| matches!(role, Role::Server { votes: true, .. })),
+            observers: names(&|role| matches!(role, Role::Server { votes: false, .. })),
+            leader: leader.map(|node| world.nodes[node].spec.name.clone()),
+        };
+        let place = |name: &NodeName| world.node_named(&name.0);
+        cast.lists(kind).iter().map(|list| list.iter().filter_map(place).collect()).collect()
     }
 
     /// The node whose server leads, or, when nobody does, some server; `None` if there is no server.
@@ -135,9 +139,8 @@ impl Nemesis {
         // leaves its draws alone.
         let name = format!("fault {:016x}", StateHasher::of(&fault));
         let mut stream = Stream::new(seed, &name);
-        let is_aimed = kind.node_lists().iter().any(|list| list.iter().any(|n| &*n.0 == LEADER));
-        let leader = is_aimed.then(|| self.leader(&mut stream)).flatten();
-        let lists: Vec<_> = kind.node_lists().iter().map(|l| self.resolve(l, leader)).collect();
+        let leader = cast::speaks_of_leader(kind).then(|| self.leader(&mut stream)).flatten();
+        let lists = self.resolve(kind, leader);
         {
             let mut world = self.world.borrow_mut();
             world.faults.begun(index);
@@ -145,8 +148,10 @@ impl Nemesis {
             let struck: BTreeSet<usize> = lists.iter().flatten().copied().collect();
             let nodes = struck.iter().map(|node| world.nodes[*node].spec.name.clone()).collect();
             world.tell(None, Happening::FaultBegan { index, kind, nodes });
-            let at = world.now.saturating_add(lasts_ms.saturating_mul(NS_PER_MS));
-            world.queue.push(at, Due::Control(Control::FaultEnds(index)));
+            if !fault.is_forever() {
+                let at = world.now.saturating_add(lasts_ms.saturating_mul(NS_PER_MS));
+                world.queue.push(at, Due::Control(Control::FaultEnds(index)));
+            }
         }
         let kind = kind.clone();
         let since = self.world.borrow().now;

@@ -149,8 +149,10 @@ fn on_this_thread(spec: &RunSpec) -> Run {
     let runtime = madsim::runtime::Runtime::with_seed_and_config(scheduler, Default::default());
     let plan = spec.plan();
     let scenario = spec.scenario.clone();
+    let mut suite = scenario.checkers(spec.seed);
+    suite.plan(&plan);
     let judge = Judge::new(
-        scenario.checkers(spec.seed),
+        suite,
         scenario.progress(spec.seed),
         scenario.goals(),
         spec.recording == Recording::Full,
@@ -275,7 +277,8 @@ impl Driver {
             return false;
         }
         self.begin("heal");
-        self.nemesis.heal();
+        // Whatever is judged by whether all works again cannot have what never ends.
+        self.nemesis.heal(self.goes_on);
         self.begin("converge");
         let done = |world: &World| world.judge.progress.done();
         match self.wait(self.limits.converge, done).await {
@@ -320,6 +323,10 @@ impl Driver {
                     return Ended::Met;
                 }
                 if world.now >= until {
+                    return Ended::Late;
+                }
+                if is_dead && self.goes_on && world.faults.last_for_ever() {
+                    // Whoever could do something is gone for good, as the plan wants it.
                     return Ended::Late;
                 }
                 if is_dead {

@@ -46,6 +46,13 @@ pub trait Scenario: Send + Sync {
         let _ = settings;
         None
     }
+    /// What is wrong with its numbers together, each of which is in its range, and what was expected.
+    ///
+    /// # Errors
+    /// A sentence that says so.
+    fn check_settings(&self) -> Result<(), String> {
+        Ok(())
+    }
     /// The inbox, if there is one: a replay needs the same.
     fn inbox(&self) -> Option<InboxMark> {
         None
@@ -77,7 +84,8 @@ pub trait Scenario: Send + Sync {
 /// The scenario with these numbers, and its own for all others.
 ///
 /// # Errors
-/// [`SettingError`] for a setting that it does not have, or that cannot have this value.
+/// [`SettingError`] for a setting that it does not have, or that cannot have this value, alone or together
+/// with the others.
 pub fn with_settings(
     scenario: &Arc<dyn Scenario>,
     settings: &Settings,
@@ -86,7 +94,10 @@ pub fn with_settings(
     if *settings == Settings::of(&scenario.settings()) {
         return Ok(scenario.clone());
     }
-    Ok(scenario.with(settings).expect("a scenario that has settings can be made with others"))
+    let changed =
+        scenario.with(settings).expect("a scenario that has settings can be made with others");
+    changed.check_settings().map_err(SettingError::Together)?;
+    Ok(changed)
 }
 
 /// One process, as its program gets it at its start.

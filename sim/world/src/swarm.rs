@@ -10,7 +10,7 @@
 
 use crate::scenario::{Role, Topology};
 use crate::stream::Stream;
-use mailstorm_record::fault::LEADER;
+use mailstorm_record::cast::LEADER;
 use mailstorm_record::{Fault, FaultKind, NodeName, Plan};
 use mailstorm_shared::Millis;
 use mailstorm_shared::quorum::tolerated_failures;

@@ -40,6 +40,9 @@ pub struct ReplicaConfig {
     pub epoch_entries_max: u32,
     /// The defect that the laboratory planted in this server, if any.
     pub defects: Defects,
+    /// How many voters the defect `minority-quorum` takes for a majority; half of them unless it is said.
+    /// Without that defect it changes nothing.
+    pub minority_quorum: Option<usize>,
 }
 
 impl ReplicaConfig {
@@ -61,6 +64,7 @@ impl ReplicaConfig {
             outstanding_proposals_max: 1_000,
             epoch_entries_max: u32::MAX,
             defects: Defects::NONE,
+            minority_quorum: None,
         }
     }
 
@@ -82,7 +86,8 @@ impl ReplicaConfig {
     /// Whether so many voters may decide.
     pub(super) fn is_majority(&self, voters: usize) -> bool {
         if planted!(self.defects, MinorityQuorum) {
-            return voters >= self.ensemble.voters().len() / 2;
+            let half = self.ensemble.voters().len() / 2;
+            return voters >= self.minority_quorum.unwrap_or(half);
         }
         voters >= self.ensemble.majority()
     }

@@ -3,6 +3,9 @@
 //! Owns: reigns, what each server heard and when, which faults could excuse a late report. Leaves: what
 //! transactions do to sessions to the checker above.
 //!
+//! A leader decides by its own clock, so silence is measured by that: it may be off by so much as clocks that
+//! are not broken are, and a plan that lets it run faster still lets sessions end sooner.
+//!
 //! What a leader hears itself counts exactly, apart from its clock's drift. What a follower hears reaches
 //! the leader with the next pong, so it counts only in *calm*: while the follower served that leader all
 //! the time, and for a while no fault struck either of them. The same goes for the other direction: that a
@@ -10,12 +13,13 @@
 
 use super::broken;
 use crate::servers::{PerServer, node_of, server_on};
-use mailstorm_record::{NodeName, Violation};
+use mailstorm_record::{FaultKind, NodeName, Plan, Violation};
 use mailstorm_shared::{Millis, ServerId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How much a node's clock may be off: one part in ten, far beyond any clock that is not broken.
 const DRIFT_PER_MILLE_MAX: u64 = 100;
+const DRIFT_PPM_MAX: u64 = DRIFT_PER_MILLE_MAX * 1_000;
 /// How late the leader may know what a follower heard, in calm: three times the pause between two pings
 /// (half of ZooKeeper's customary tick of two seconds).
 const REPORT_LAG_MS_MAX: u64 = 3_000;
@@ -37,6 +41,19 @@ pub(super) struct Expiry {
     servers: PerServer<Server>,
     /// The servers that each fault under way strikes.
     faults: BTreeMap<usize, Vec<ServerId>>,
+    /// By how much each fault of the plan makes clocks faster, of those that do.
+    fast: BTreeMap<usize, u64>,
+    /// The clocks that have been fast.
+    drifts: Vec<Drift>,
+}
+
+/// A time during which a server's clock was fast.
+#[derive(Clone, Debug)]
+struct Drift {
+    index: usize,
+    server: ServerId,
+    ppm: u64,
+    until_ns: Option<u64>,
 }
 
 /// A session's signs of life.
@@ -71,9 +88,10 @@ struct Reign {
 }
 
 impl Signs {
-    /// After so much silence its time has passed on a clock that is fast by the drift.
-    fn real_ms_min(&self) -> u64 {
-        self.timeout.0 * 1_000 / (1_000 + DRIFT_PER_MILLE_MAX)
+    /// After so much silence its time has passed on a clock that is fast by so much.
+    fn real_ms_min(&self, fast_ppm: u64) -> u64 {
+        const MILLION: u64 = 1_000_000;
+        self.timeout.0 * MILLION / (MILLION + fast_ppm)
     }
 
     /// Whether a leader that knows only what is older than this lag may take it for silent.
@@ -96,6 +114,23 @@ impl Server {
 }
 
 impl Expiry {
+    /// What will go wrong.
+    pub(super) fn plan(&mut self, plan: &Plan) {
+        let faults = plan.faults.iter().enumerate();
+        let fast = faults.filter_map(|(index, fault)| match fault.kind {
+            FaultKind::Drift { ppm, .. } => u64::try_from(ppm).ok().map(|ppm| (index, ppm)),
+            _ => None,
+        });
+        self.fast = fast.collect();
+    }
+
+    /// By how much this server's clock was fast since then, at the most.
+    fn fast_ppm(&self, server: ServerId, since_ns: u64) -> u64 {
+        let drifts = self.drifts.iter().filter(|drift| drift.server == server);
+        let late = drifts.filter(|drift| drift.until_ns.is_none_or(|until| until >= since_ns));
+        late.map(|drift| drift.ppm).fold(DRIFT_PPM_MAX, u64::max)
+    }
+
     pub(super) fn opened(&mut self, at: u64, session: SessionId, timeout: Millis) {
         let signs = Signs { timeout, opened_at_ns: at, heard: Vec::new(), resumed_ns: None };
         self.sessions.insert(session, signs);
@@ -112,7 +147,7 @@ impl Expiry {
 
     pub(super) fn heard(&mut self, at: u64, server: ServerId, session: SessionId) {
         let Some(signs) = self.sessions.get_mut(&session) else { return };
-        if at.saturating_sub(signs.last_ns()) / NS_PER_MS >= signs.real_ms_min() {
+        if at.saturating_sub(signs.last_ns()) / NS_PER_MS >= signs.real_ms_min(DRIFT_PPM_MAX) {
             signs.resumed_ns = Some(at);
         }
         match signs.heard.iter_mut().find(|(by, _)| *by == server) {
@@ -151,7 +186,8 @@ impl Expiry {
             let silent_ms = at.saturating_sub(*heard_at) / NS_PER_MS;
             // What was heard after the time had passed may not have been reported yet.
             let is_known = !signs.may_seem_silent(at, lag_ms);
-            if is_known && silent_ms + lag_ms < signs.real_ms_min() {
+            let fast_ppm = self.fast_ppm(server, *heard_at);
+            if is_known && silent_ms + lag_ms < signs.real_ms_min(fast_ppm) {
                 let detail = format!(
                     "{server} expired session {session} with a timeout of {timeout}, but {by} had heard of it {silent_ms} ms before"
                 );
@@ -248,12 +284,18 @@ impl Expiry {
         for server in &struck {
             self.expect_silence_ended(at, *server)?;
             self.servers.get_mut(*server).struck_by += 1;
+            let fast = self.fast.get(&index);
+            let drift = |ppm: &u64| Drift { index, server: *server, ppm: *ppm, until_ns: None };
+            self.drifts.extend(fast.map(drift));
         }
         self.faults.insert(index, struck);
         Ok(())
     }
 
     pub(super) fn fault_ended(&mut self, at: u64, index: usize) {
+        for drift in self.drifts.iter_mut().filter(|drift| drift.index == index) {
+            drift.until_ns = Some(at);
+        }
         for server in self.faults.remove(&index).unwrap_or_default() {
             let state = self.servers.get_mut(server);
             state.struck_by -= 1;

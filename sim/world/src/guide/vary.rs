@@ -9,7 +9,7 @@ use super::Kept;
 use crate::scenario::{Role, Subject, Topology};
 use crate::stream::Stream;
 use crate::swarm::{Blow, Cast, LONG_MS, draw_one};
-use mailstorm_record::fault::LEADER;
+use mailstorm_record::cast::LEADER;
 use mailstorm_record::{Fault, NodeName, Plan};
 use mailstorm_shared::Millis;
 
