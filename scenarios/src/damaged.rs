@@ -2,6 +2,7 @@
 //! the end of a run demands.
 
 use crate::nodes::{client_config, ensemble_of};
+use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_client::Client;
 use mailstorm_record::{Plan, Settings};
@@ -72,7 +73,7 @@ impl Scenario for Damaged {
         if &*process.node.0 != SABOTEUR {
             return self.scenario.boot(process);
         }
-        let config = client_config(&ensemble_of(3, 0), &process);
+        let config = client_config(&Scale::of_ensemble(3), &ensemble_of(3, 0), &process);
         let client = Client::connect(process.platform, config);
         let harm = (self.harm)(client.clone());
         Box::pin(async move {

@@ -21,7 +21,7 @@ mod tourist;
 use self::auditor::Auditor;
 use self::served_again::ServedAgain;
 use self::tourist::Tourist;
-use crate::nodes::{self, CLIENT_PORT, boot_server, client_config, ensemble_of};
+use crate::nodes::{self, CLIENT_PORT, boot_server, client_config, ensemble_of, in_order};
 use crate::scale::Scale;
 use mailstorm_checkers::reached;
 use mailstorm_checkers::{Goal, Suite};
@@ -106,9 +106,11 @@ impl Scenario for EnsembleStorm {
 
     fn boot(&self, process: Process) -> Pin<Box<dyn Future<Output = ()>>> {
         if process.node.0.starts_with('s') {
-            return boot_server(process, &self.ensemble, SWEEP_EVERY);
+            let ensemble = self.ensemble.clone();
+            let boot = move |process| boot_server(process, &ensemble, SWEEP_EVERY);
+            return in_order(&self.scale, process, boot);
         }
-        let config = client_config(&self.ensemble, &process);
+        let config = client_config(&self.scale, &self.ensemble, &process);
         if &*process.node.0 == auditor::NAME {
             let address = |id| Address::from(&*format!("{id}:{CLIENT_PORT}"));
             let servers = self.ensemble.servers().map(|id| (id.to_string(), address(id)));
@@ -145,6 +147,10 @@ impl Scenario for EnsembleStorm {
 
     fn settings(&self) -> Vec<Setting> {
         self.scale.all().to_vec()
+    }
+
+    fn check_settings(&self) -> Result<(), String> {
+        self.scale.check()
     }
 
     fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {

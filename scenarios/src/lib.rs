@@ -9,6 +9,8 @@ pub mod lessons;
 mod mail_claims;
 mod nodes;
 mod scale;
+#[cfg(test)]
+mod skew;
 
 pub use ensemble::EnsembleStorm;
 pub use mail_claims::MailClaims;

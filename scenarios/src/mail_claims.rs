@@ -9,7 +9,7 @@
 //! An auditor, `a1`, comes when the storm is over, and waits until the claims add up: none is open, and
 //! the finished ones hold every mail of the inbox once.
 
-use crate::nodes::{self, boot_server, client_config, ensemble_of};
+use crate::nodes::{self, boot_server, client_config, ensemble_of, in_order};
 use crate::scale::Scale;
 use mailstorm_checkers::convergence::Service;
 use mailstorm_checkers::{ExactlyOnce, Goal, Suite, reached};
@@ -147,9 +147,11 @@ impl Scenario for MailClaims {
         let name = process.node.0.clone();
         let platform = process.platform.clone();
         if name.starts_with('s') && &*name != "sink" {
-            return boot_server(process, &self.ensemble, SWEEP_EVERY);
+            let ensemble = self.ensemble.clone();
+            let boot = move |process| boot_server(process, &ensemble, SWEEP_EVERY);
+            return in_order(&self.scale, process, boot);
         }
-        let config = client_config(&self.ensemble, &process);
+        let config = client_config(&self.scale, &self.ensemble, &process);
         let (seed, defects) = (process.seed, process.defects);
         if name.starts_with('w') {
             let worker = Worker {
@@ -227,6 +229,10 @@ impl Scenario for MailClaims {
 
     fn settings(&self) -> Vec<Setting> {
         self.scale.all().to_vec()
+    }
+
+    fn check_settings(&self) -> Result<(), String> {
+        self.scale.check()
     }
 
     fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {

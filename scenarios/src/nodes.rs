@@ -1,6 +1,7 @@
 //! What scenarios on the coordination service have in common: how a server and a client are set up, and
 //! what is checked of the ensemble.
 
+use crate::scale::{LEADER, Scale};
 use bytes::Bytes;
 use mailstorm_checkers::{
     Answers, Convergence, Linearizable, Quorum, RealTime, SessionOrder, Sessions, SplitBrain,
@@ -11,8 +12,9 @@ use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_coordination::storage::FileName;
-use mailstorm_host::Address;
 use mailstorm_host::coordination::{ServerProbe, ServerSettings, serve_coordination};
+use mailstorm_host::{Address, Platform};
+use mailstorm_shared::quorum::majority;
 use mailstorm_shared::{Ensemble, Millis, ServerId, StateHasher};
 use mailstorm_wire::client::decode_request;
 use mailstorm_wire::peer::PeerDecoder;
@@ -24,8 +26,8 @@ use std::pin::Pin;
 pub(crate) const CLIENT_PORT: u16 = 2181;
 /// Where servers listen for each other.
 pub(crate) const PEER_PORT: u16 = 2888;
-/// The session timeout of every client.
-const SESSION_TIMEOUT: Millis = Millis(6_000);
+/// The usual session timeout of a client.
+pub(crate) const SESSION_TIMEOUT: Millis = Millis(6_000);
 /// Small enough that a storm sees snapshots, and learners too far behind for anything else.
 const SNAPSHOT_EVERY_ENTRIES: usize = 150;
 const SYNC_ENTRIES_KEPT: usize = 40;
@@ -53,7 +55,16 @@ pub(crate) fn boot_server(
     ensemble: &Ensemble,
     sweep_every: Millis,
 ) -> Pin<Box<dyn Future<Output = ()>>> {
-    boot(process, ensemble, sweep_every, EPOCH_ENTRIES_MAX)
+    boot(process, ensemble, sweep_every, EPOCH_ENTRIES_MAX, None)
+}
+
+/// The same, in a design in which so many servers pass for a majority; `None` for half of them.
+pub(crate) fn boot_server_of_quorum(
+    process: Process,
+    ensemble: &Ensemble,
+    quorum: Option<usize>,
+) -> Pin<Box<dyn Future<Output = ()>>> {
+    boot(process, ensemble, SWEEP_EVERY, EPOCH_ENTRIES_MAX, quorum)
 }
 
 /// The same, for scenarios with thousands of writes that are not about epochs that are full.
@@ -61,7 +72,7 @@ pub(crate) fn boot_server_in_long_epochs(
     process: Process,
     ensemble: &Ensemble,
 ) -> Pin<Box<dyn Future<Output = ()>>> {
-    boot(process, ensemble, SWEEP_EVERY, u32::MAX)
+    boot(process, ensemble, SWEEP_EVERY, u32::MAX, None)
 }
 
 fn boot(
@@ -69,6 +80,7 @@ fn boot(
     ensemble: &Ensemble,
     sweep_every: Millis,
     epoch_entries_max: u32,
+    minority_quorum: Option<usize>,
 ) -> Pin<Box<dyn Future<Output = ()>>> {
     let me = server_of(&process.node.0).expect("server nodes are named by their id");
     let mut replica = ReplicaConfig::new(me, ensemble.clone());
@@ -76,6 +88,7 @@ fn boot(
     replica.sync_entries_kept = SYNC_ENTRIES_KEPT;
     replica.epoch_entries_max = epoch_entries_max;
     replica.defects = process.defects;
+    replica.minority_quorum = minority_quorum;
     let address = |id: ServerId, port| Address::from(&*format!("{id}:{port}"));
     let peers = ensemble.servers().map(|id| (id, address(id, PEER_PORT))).collect();
     let config = ServerConfig {
@@ -115,9 +128,35 @@ pub(crate) fn ends_torn(file: &str) -> bool {
     matches!(FileName::parse(file), Some(FileName::Log(_)))
 }
 
+/// The program of a node, which waits with its first start if another server than would be elected is to lead
+/// first. Of servers that know nothing yet an election prefers the one with the highest number, so a majority
+/// begins of which the wanted leader is that; the others come when it leads, and follow it.
+pub(crate) fn in_order(
+    scale: &Scale,
+    process: Process,
+    boot: impl FnOnce(Process) -> Pin<Box<dyn Future<Output = ()>>> + 'static,
+) -> Pin<Box<dyn Future<Output = ()>>> {
+    /// By then whoever began has elected a leader and follows it.
+    const LATER: Millis = Millis(2_000);
+    let leader = scale.find(LEADER).map_or(0, |setting| setting.value);
+    let server = server_of(&process.node.0).map_or(0, |id| u64::from(id.number()));
+    let is_late = leader > 0 && server > 0 && process.incarnation == 0 && {
+        let first = leader.saturating_sub(majority(scale.get("servers") as usize) as u64);
+        !(first + 1..=leader).contains(&server)
+    };
+    if !is_late {
+        return boot(process);
+    }
+    let platform = process.platform.clone();
+    Box::pin(async move {
+        platform.sleep(LATER).await;
+        boot(process).await;
+    })
+}
+
 /// The session of a client process, with every server of the ensemble. A process that was started again is
 /// another client: its operations are numbered from the beginning.
-pub(crate) fn client_config(ensemble: &Ensemble, process: &Process) -> ClientConfig {
+pub(crate) fn client_config(scale: &Scale, ensemble: &Ensemble, process: &Process) -> ClientConfig {
     /// Keeps the numbers of workers, supervisors and clients apart.
     const PER_LETTER: u32 = 10;
     /// Keeps the numbers of one node's incarnations apart.
@@ -125,7 +164,7 @@ pub(crate) fn client_config(ensemble: &Ensemble, process: &Process) -> ClientCon
     let node = &*process.node.0;
     let servers = ensemble.servers().map(|id| Address::from(&*format!("{id}:{CLIENT_PORT}")));
     let mut config = ClientConfig::new(servers);
-    config.session_timeout = SESSION_TIMEOUT;
+    config.session_timeout = scale.session_timeout();
     config.defects = process.defects;
     let letter = u32::from(node.bytes().next().unwrap_or_default());
     config.client_number =

@@ -15,11 +15,11 @@
 //! dozen, each of them is told of, in both designs.
 
 use super::designs::ledger::{Answer as Stored, Entry, LEDGER, is_stored, serve_ledger, to_ledger};
-use super::stage::{Act, Program, Staged, Work, patience};
+use super::stage::{Act, Program, Staged, Work, patience, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records};
 use crate::nodes::{boot_server_in_long_epochs, client_config, ensemble_of};
 use crate::scale::Scale;
-use mailstorm_checkers::{Bound, Goal, Interests, Live, Quorum, SplitBrain, Suite};
+use mailstorm_checkers::{Bound, Goal, Interests, Live, Needs, Quorum, SplitBrain, Suite};
 use mailstorm_client::lock::Lock;
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_host::Platform;
@@ -56,7 +56,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "two hundred clients that wait for one lock",
             PLAN,
-            Scale::of_ensemble(SERVERS),
+            Scale::of_lesson(SERVERS),
             OneLock { is_herd },
         ),
     };
@@ -152,17 +152,22 @@ impl Act for OneLock {
         if !name.starts_with('c') {
             return boot_server_in_long_epochs(process, &ensemble);
         }
-        let config = client_config(&ensemble, &process);
+        let config = client_config(scale, &ensemble, &process);
         let contender = Contender { platform: process.platform, config, name };
         Box::pin(contender.run(self.is_herd))
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
-        let gap = patience(scale, GAP_MAX);
+        let gap = patience_with_sessions(scale, GAP_MAX);
+        let contenders: Vec<String> = (1..=CLIENTS).map(|number| format!("c{number}")).collect();
+        let needs = Needs::of(&Self::ensemble(scale), contenders.iter().map(String::as_str));
         Suite::new()
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())
-            .with(Live::new("turn", TURNS, gap, Interests::MAIL, is_stored))
+            .with(
+                Live::new("turn", TURNS, gap, Interests::MAIL, is_stored)
+                    .needing(needs.outside([LEDGER])),
+            )
             .with(Bound::new(
                 "notifications_per_release",
                 "how many were told of one release of the lock",

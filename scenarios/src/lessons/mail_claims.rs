@@ -15,7 +15,9 @@
 //! Storms with drawn faults find `sticky` at seed 1 (77 of 200 seeds): any worker that crashes in the middle
 //! of a mail is enough.
 
-use super::designs::claims::{ClaimsOfAnEnsemble, session_expired, taken_over_at, workers};
+use super::designs::claims::{
+    ClaimsOfAnEnsemble, session_expired, taken_over_at, through_ensemble, workers,
+};
 use super::designs::mails::{Mails, Shelf};
 use super::designs::outbox::{Outbox, Sink};
 use super::stage::{Act, Program, Staged, Work};
@@ -23,7 +25,7 @@ use super::{Answer, Design, Lesson, Question, Records};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use bytes::Bytes;
-use mailstorm_checkers::{Goal, Suite, reached};
+use mailstorm_checkers::{Goal, IfPossible, Suite, reached};
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_host::Platform;
@@ -162,7 +164,7 @@ impl Act for StickyClaims {
         }
         let mails = self.shelf.mails();
         let worker = StickyWorker {
-            config: client_config(&ensemble, &process),
+            config: client_config(scale, &ensemble, &process),
             outbox: Outbox::new(&process, mails.clone()),
             name: process.node.0,
             platform: process.platform,
@@ -172,9 +174,11 @@ impl Act for StickyClaims {
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
+        let needs = through_ensemble(scale, scale.get("workers"));
+        let once = self.shelf.exactly_once_at_the_sink();
         Suite::new()
-            .with(self.shelf.exactly_once_at_the_sink())
-            .with(self.shelf.live(scale, GAP_MAX))
+            .with(IfPossible::new(once, needs.clone()))
+            .with(self.shelf.live(scale, GAP_MAX).needing(needs))
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {

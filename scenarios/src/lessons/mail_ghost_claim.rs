@@ -14,12 +14,13 @@
 //! Storms with drawn faults find `wrong` at seed 7 (34 of 200 seeds): a connection has to break between a
 //! create and its reply.
 
+use super::designs::claims::through_ensemble;
 use super::designs::lock_workers::{Guard, LOCK, LockWorkers, SERVERS};
 use super::designs::mails::Shelf;
 use super::stage::{Act, Program, Staged, Work};
 use super::{Answer, Design, Lesson, Question, Records};
 use crate::scale::Scale;
-use mailstorm_checkers::{Goal, Interests, SplitBrain, Suite};
+use mailstorm_checkers::{Goal, IfPossible, Interests, SplitBrain, Suite};
 use mailstorm_record::NodeName;
 use mailstorm_shared::defect::Defect;
 use mailstorm_shared::observation::Change;
@@ -57,7 +58,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "four workers who share a lock, and one that never heard that it stands in line",
             PLAN,
-            Scale::of_ensemble(SERVERS),
+            Scale::of_lesson(SERVERS),
             Ghost(LockWorkers {
                 shelf: Shelf::of(MAILS),
                 workers: WORKERS,
@@ -199,10 +200,12 @@ impl Act for Ghost {
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
+        let needs = through_ensemble(scale, self.0.workers);
+        let once = self.0.shelf.exactly_once_at_the_sink();
         Suite::new()
-            .with(self.0.shelf.exactly_once_at_the_sink())
+            .with(IfPossible::new(once, needs.clone()))
             .with(SplitBrain::new())
-            .with(self.0.shelf.live(scale, GAP_MAX))
+            .with(self.0.shelf.live(scale, GAP_MAX).needing(needs))
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {

@@ -19,13 +19,13 @@
 //! The same five steps, with the same end: fpj.systems, "Note on fencing and distributed locks" (2016);
 //! Kleppmann, "How to do distributed locking" (2016).
 
-use super::designs::claims::session_expired;
+use super::designs::claims::{session_expired, through_ensemble};
 use super::designs::lock_workers::{Guard, LOCK, LockWorkers, SERVERS};
 use super::designs::mails::Shelf;
 use super::stage::{Act, Program, Staged, Work};
 use super::{Answer, Design, Lesson, Question, Records};
 use crate::scale::Scale;
-use mailstorm_checkers::{Goal, Interests, SplitBrain, Suite, reached};
+use mailstorm_checkers::{Goal, IfPossible, Interests, SplitBrain, Suite, reached};
 use mailstorm_record::Happening;
 use mailstorm_shared::observation::Change;
 use mailstorm_shared::{Defects, Millis, Observation};
@@ -59,7 +59,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "four workers who share a lock, and a holder that sleeps for longer than its session lives",
             PLAN,
-            Scale::of_ensemble(SERVERS),
+            Scale::of_lesson(SERVERS),
             Sleeper(LockWorkers {
                 shelf: Shelf::of(MAILS),
                 workers: WORKERS,
@@ -178,10 +178,12 @@ impl Act for Sleeper {
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
+        let needs = through_ensemble(scale, self.0.workers);
+        let once = self.0.shelf.exactly_once_at_the_sink();
         Suite::new()
-            .with(self.0.shelf.exactly_once_at_the_sink())
+            .with(IfPossible::new(once, needs.clone()))
             .with(SplitBrain::new())
-            .with(self.0.shelf.live(scale, GAP_MAX))
+            .with(self.0.shelf.live(scale, GAP_MAX).needing(needs))
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {

@@ -18,11 +18,13 @@
 //! goes on. Its harm is that everybody waits for one machine, which the bound on the wait tells.
 
 use super::designs::address::Lookup;
-use super::designs::application::{Application, NO_ANSWER, is_done, number_of};
+use super::designs::application::{
+    Application, NO_ANSWER, number_of, through_a_master, whose_request,
+};
 use super::designs::master::{CANDIDATES, Candidate, MASTER_IP, Manners, begins};
-use super::stage::{Act, Program, Staged, Work, patience};
+use super::stage::{Act, Program, Staged, Work, first_of_each, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records};
-use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::nodes::{SESSION_TIMEOUT, boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, Sessions, SplitBrain, Suite, Watches};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
@@ -61,7 +63,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "three candidates for one znode, and twenty applications that follow it",
             PLAN,
-            Scale::of_ensemble(SERVERS),
+            Scale::of_lesson(SERVERS),
             act,
         ),
     };
@@ -146,7 +148,7 @@ fn masters(records: &Records, design: &str) -> f64 {
 struct MasterIp {
     /// Whether the znode goes with its session.
     is_ephemeral: bool,
-    /// The session timeout of candidates, if it is not the usual one.
+    /// The session timeout of candidates, if it is not the usual one, and nothing is said of it.
     session: Option<Millis>,
 }
 
@@ -167,10 +169,12 @@ impl Act for MasterIp {
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
         let ensemble = Self::ensemble(scale);
-        let mut config = client_config(&ensemble, &process);
-        let name = process.node.0.clone();
+        let mut config = client_config(scale, &ensemble, &process);
+        let (name, incarnation) = (process.node.0.clone(), process.incarnation);
         if let Some(begins) = begins(&name) {
-            config.session_timeout = self.session.unwrap_or(config.session_timeout);
+            if config.session_timeout == SESSION_TIMEOUT {
+                config.session_timeout = self.session.unwrap_or(SESSION_TIMEOUT);
+            }
             let manners = Manners { is_ephemeral: self.is_ephemeral, steps_down: true };
             let (platform, name) = (process.platform, name.to_string());
             return Box::pin(Candidate { platform, config, name, begins, manners }.run());
@@ -182,24 +186,28 @@ impl Act for MasterIp {
             platform: process.platform,
             config,
             name,
+            incarnation,
             lookup: Lookup::Follow,
             begins: Millis(APART.0 * number),
             every: ASK_EVERY,
-            wanted: REQUESTS,
             writes: false,
         };
         Box::pin(application.run())
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
-        let requests = APPLICATIONS * REQUESTS;
-        let gap = patience(scale, GAP_MAX);
+        let shares = (APPLICATIONS, REQUESTS);
+        let gap = patience_with_sessions(scale, GAP_MAX);
+        let needs = through_a_master(&Self::ensemble(scale), APPLICATIONS);
         Suite::new()
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())
             .with(Sessions::new())
             .with(Watches::new())
-            .with(Live::new("answered request", requests, gap, Interests::MAIL, is_done))
+            .with(
+                Live::shared("answered request", shares, gap, Interests::MAIL, whose_request)
+                    .needing(needs),
+            )
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {
@@ -214,7 +222,8 @@ impl Act for MasterIp {
     }
 
     fn work(&self, _scale: &Scale) -> Work {
-        Work::new("answered requests", APPLICATIONS * REQUESTS, is_done)
+        let requests = first_of_each(REQUESTS, whose_request);
+        Work::new("answered requests", APPLICATIONS * REQUESTS, requests)
     }
 }
 

@@ -16,11 +16,11 @@
 
 use super::designs::address::Lookup;
 use super::designs::application::{
-    Application, DONE, NO_ANSWER, NO_MASTER, is_done, number_of, tells,
+    Application, DONE, NO_ANSWER, NO_MASTER, number_of, tells, through_a_master, whose_request,
 };
 use super::designs::master::{CANDIDATES, Candidate, Manners, begins};
 use super::master_ephemeral::another_master;
-use super::stage::{Act, Program, Staged, Work, patience};
+use super::stage::{Act, Program, Staged, Work, first_of_each, patience, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
@@ -66,7 +66,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "a thousand requests a second for a master that changes twice",
             PLAN,
-            Scale::of_ensemble(SERVERS),
+            Scale::of_lesson(SERVERS),
             Hop { lookup },
         ),
     };
@@ -159,8 +159,8 @@ impl Act for Hop {
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
         let ensemble = Self::ensemble(scale);
-        let config = client_config(&ensemble, &process);
-        let name = process.node.0.clone();
+        let config = client_config(scale, &ensemble, &process);
+        let (name, incarnation) = (process.node.0.clone(), process.incarnation);
         if let Some(begins) = begins(&name) {
             let manners = Manners { is_ephemeral: true, steps_down: true };
             let (platform, name) = (process.platform, name.to_string());
@@ -173,23 +173,27 @@ impl Act for Hop {
             platform: process.platform,
             config,
             name,
+            incarnation,
             lookup: self.lookup,
             begins: Millis(number),
             every: ASK_EVERY,
-            wanted: REQUESTS,
             writes: false,
         };
         Box::pin(application.run())
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
-        let requests = APPLICATIONS * REQUESTS;
-        let gap = patience(scale, GAP_MAX);
+        let shares = (APPLICATIONS, REQUESTS);
+        let gap = patience_with_sessions(scale, GAP_MAX);
+        let needs = through_a_master(&Self::ensemble(scale), APPLICATIONS);
         let bound = patience(scale, Millis(READS_PER_SECOND_MAX)).0;
         Suite::new()
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())
-            .with(Live::new("answered request", requests, gap, Interests::MAIL, is_done))
+            .with(
+                Live::shared("answered request", shares, gap, Interests::MAIL, whose_request)
+                    .needing(needs),
+            )
             .with(Bound::new(
                 "reads_per_second",
                 "reads that the ensemble was asked for, in one second",
@@ -208,7 +212,8 @@ impl Act for Hop {
     }
 
     fn work(&self, _scale: &Scale) -> Work {
-        Work::new("answered requests", APPLICATIONS * REQUESTS, is_done)
+        let requests = first_of_each(REQUESTS, whose_request);
+        Work::new("answered requests", APPLICATIONS * REQUESTS, requests)
     }
 }
 

@@ -26,16 +26,17 @@
 //! longer than its session. That comes at the 41st seed, and four times in 200.
 
 use super::designs::address::Lookup;
-use super::designs::application::{Application, TURNED_AWAY, number_of};
-use super::designs::ledger::{LEDGER, is_stored, serve_ledger};
+use super::designs::application::{Application, TURNED_AWAY, number_of, through_a_master};
+use super::designs::ledger::{LEDGER, serve_ledger};
 use super::designs::master::{CANDIDATES, Candidate, Manners, begins};
 use super::master_ephemeral::another_master;
-use super::stage::{Act, Program, Staged, Work, patience};
+use super::stage::{Act, Program, Staged, Work, first_of_each, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, SplitBrain, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
+use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::{NodeSpec, Process};
 use std::collections::BTreeSet;
@@ -71,7 +72,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "a master that is cut off from the servers, but not from those who ask it",
             PLAN,
-            Scale::of_ensemble(SERVERS),
+            Scale::of_lesson(SERVERS),
             act,
         ),
     };
@@ -218,11 +219,11 @@ impl Act for StaleCache {
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
         let ensemble = Self::ensemble(scale);
-        let name = process.node.0.clone();
+        let (name, incarnation) = (process.node.0.clone(), process.incarnation);
         if *name == *LEDGER {
             return Box::pin(serve_ledger(process.platform, self.is_careful));
         }
-        let config = client_config(&ensemble, &process);
+        let config = client_config(scale, &ensemble, &process);
         if let Some(begins) = begins(&name) {
             let manners = Manners { is_ephemeral: true, steps_down: self.is_careful };
             let (platform, name) = (process.platform, name.to_string());
@@ -236,22 +237,22 @@ impl Act for StaleCache {
             platform: process.platform,
             config,
             name,
+            incarnation,
             lookup: self.lookup,
             begins: late + Millis(APART.0 * number),
             every: ASK_EVERY,
-            wanted: ENTRIES,
             writes: true,
         };
         Box::pin(application.run())
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
-        let entries = APPLICATIONS * ENTRIES;
-        let gap = patience(scale, GAP_MAX);
-        Suite::new()
-            .with(Quorum::new(Self::ensemble(scale)))
-            .with(SplitBrain::new())
-            .with(Live::new("stored entry", entries, gap, Interests::MAIL, is_stored))
+        let shares = (APPLICATIONS, ENTRIES);
+        let gap = patience_with_sessions(scale, GAP_MAX);
+        let needs = through_a_master(&Self::ensemble(scale), APPLICATIONS).outside([LEDGER]);
+        Suite::new().with(Quorum::new(Self::ensemble(scale))).with(SplitBrain::new()).with(
+            Live::shared("stored entry", shares, gap, Interests::MAIL, whose_entry).needing(needs),
+        )
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {
@@ -264,6 +265,17 @@ impl Act for StaleCache {
     }
 
     fn work(&self, _scale: &Scale) -> Work {
-        Work::new("stored entries", APPLICATIONS * ENTRIES, is_stored)
+        let entries = first_of_each(ENTRIES, whose_entry);
+        Work::new("stored entries", APPLICATIONS * ENTRIES, entries)
     }
+}
+
+/// Whose entry is stored here, if one is.
+fn whose_entry(event: &Event) -> Option<NodeName> {
+    let Happening::Observed { observation: Observation::SinkAccepted { mail, .. } } =
+        &event.happening
+    else {
+        return None;
+    };
+    mail.split('-').next().map(NodeName::from)
 }

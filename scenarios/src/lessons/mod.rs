@@ -11,6 +11,8 @@
 //! Start at [`Lesson`]; a short one to read is `quorum_half`.
 
 mod designs;
+#[cfg(test)]
+mod fairness;
 mod lock_herd;
 mod mail_central_store;
 mod mail_claims;
@@ -29,6 +31,8 @@ mod quorum_half;
 mod quorum_leader_dies;
 mod quorum_lying_disk;
 mod records;
+#[cfg(test)]
+mod sayable;
 mod stage;
 mod talk;
 

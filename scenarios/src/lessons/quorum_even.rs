@@ -16,12 +16,14 @@
 //! Under faults that are drawn from a seed nobody is promised when they may write, so `four` and `six` hold
 //! there: they are as safe as all others. `split-half` breaks at the first seed, and under 193 of 200.
 
-use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged};
-use super::stage::{Act, Program, Staged, Work, patience};
+use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged, whose_write};
+use super::stage::{Act, Program, Staged, Work, first_of_each, patience, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
-use mailstorm_checkers::{Bound, Goal, Interests, Linearizable, Live, Quorum, SplitBrain, Suite};
+use mailstorm_checkers::{
+    Bound, Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite,
+};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::defect::Defect;
@@ -66,8 +68,8 @@ const WRITE_EVERY: Millis = Millis(500);
 const WRITES: u64 = 30;
 /// An election, and the way to another server, while enough servers live.
 const WAIT_MAX: Millis = Millis(2_500);
-/// From the crash that leaves too few, or the cut, until the servers are back, and an election.
-const GAP_MAX: Millis = Millis(20_000);
+/// Two turns of a client, and an election, while a majority hears itself.
+const GAP_MAX: Millis = Millis(5_000);
 const NS_PER_MS: u64 = 1_000_000;
 
 /// The lesson.
@@ -80,7 +82,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "servers that die one after the other, until too few are left",
             CRASHES,
-            Scale::of_ensemble(servers),
+            Scale::of_lesson(servers),
             Servers { defects: Defects::NONE, is_split: false },
         ),
     };
@@ -92,7 +94,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "four servers in two halves, and a client on either side",
             HALVES,
-            Scale::of_ensemble(4),
+            Scale::of_lesson(4),
             Servers { defects, is_split: true },
         ),
     };
@@ -212,16 +214,17 @@ impl Act for Servers {
         let Some((data, znode, offset)) = writer else {
             return boot_server(process, &ensemble, SWEEP_EVERY);
         };
-        let config = client_config(&ensemble, &process);
-        let (every, wanted) = (WRITE_EVERY, WRITES);
+        let config = client_config(scale, &ensemble, &process);
         let platform = process.platform;
-        Box::pin(Writer { platform, config, znode, data, every, offset, wanted }.run())
+        Box::pin(Writer { platform, config, znode, data, every: WRITE_EVERY, offset }.run())
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
-        let pieces = WRITERS.len() as u64 * WRITES;
-        let gap = patience(scale, GAP_MAX);
-        let live = Live::new("acknowledged write", pieces, gap, Interests::MAIL, is_acknowledged);
+        let shares = (WRITERS.len() as u64, WRITES);
+        let gap = patience_with_sessions(scale, GAP_MAX);
+        let needs = Needs::of(&Self::ensemble(scale), WRITERS.map(|(name, ..)| name));
+        let live = Live::shared("acknowledged write", shares, gap, Interests::MAIL, whose_write)
+            .needing(needs);
         let suite = Suite::new()
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())
@@ -235,7 +238,7 @@ impl Act for Servers {
             "wait_ms",
             "how long nobody could write while no more than half of the servers were gone",
             patience(scale, WAIT_MAX).0,
-            Interests::MAIL | Interests::PROCESSES,
+            Interests::MAIL | Interests::PROCESSES | Interests::PLAN,
             wait_ms(claimed),
         ))
     }
@@ -249,16 +252,22 @@ impl Act for Servers {
     }
 
     fn work(&self, _scale: &Scale) -> Work {
-        Work::new("acknowledged writes", WRITERS.len() as u64 * WRITES, is_acknowledged)
+        let writes = first_of_each(WRITES, whose_write);
+        Work::new("acknowledged writes", WRITERS.len() as u64 * WRITES, writes)
     }
 }
 
-/// How long there has been no acknowledged write, in milliseconds, while at most so many servers were gone.
+/// How long there has been no acknowledged write, in milliseconds, while at most so many servers were gone. The
+/// claim is about servers that die: from the first fault of another kind on it says nothing.
 fn wait_ms(claimed: usize) -> impl FnMut(&Event) -> Option<u64> {
     let (mut gone, mut since_ns): (BTreeSet<NodeName>, _) = (BTreeSet::new(), 0);
-    let mut written = 0;
+    let (mut written, mut is_about_crashes) = (0, true);
     move |event| {
-        let was_promised = gone.len() <= claimed && written < WRITERS.len() as u64 * WRITES;
+        if let Happening::FaultBegan { kind, nodes, .. } = &event.happening {
+            is_about_crashes &= **kind == *"crash" && nodes.iter().all(|n| n.0.starts_with('s'));
+        }
+        let was_promised =
+            is_about_crashes && gone.len() <= claimed && written < WRITERS.len() as u64 * WRITES;
         let waited_ms = event.at_ns.saturating_sub(since_ns) / NS_PER_MS;
         let server = event.node.as_ref().filter(|node| node.0.starts_with('s'));
         match (&event.happening, server) {

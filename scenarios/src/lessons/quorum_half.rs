@@ -12,21 +12,21 @@
 //! A follower believes in its silent leader for ten seconds (ZooKeeper's `syncLimit`), so the second leader of
 //! the wrong design comes at about 14.8 s, not at once: until then one side cannot write.
 
-use super::stage::{Act, Program, Staged, Work, patience};
+use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records};
-use crate::nodes::{boot_server, client_config, ensemble_of};
-use crate::scale::Scale;
+use crate::nodes::{SECOND_SESSION, boot_server_of_quorum, client_config, ensemble_of};
+use crate::scale::{QUORUM, SERVERS_MAX, Scale};
 use bytes::Bytes;
-use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Quorum, SplitBrain, Suite};
+use mailstorm_checkers::{
+    Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Staleness, Suite,
+};
 use mailstorm_client::{Client, ClientConfig};
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_host::Platform;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::defect::Defect;
 use mailstorm_shared::{Defects, Ensemble, Millis, Observation, ServerId};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 const PLAN: &str = r#"
 lasts_ms = 30000
@@ -38,15 +38,15 @@ kind.partition = { sides = [["s1", "s2", "a1"], ["s3"], ["s4", "s5", "b1"]] }
 "#;
 
 const SERVERS: u64 = 5;
+const OBSERVERS_MAX: u64 = 3;
 const ZNODE: &str = "/clusterx/master_ip";
 /// Each client's address, and when in each second it writes it.
 const WRITERS: [(&str, &str, Millis); 2] =
     [("a1", "10.1.0.1", Millis(0)), ("b1", "10.2.0.1", Millis(500))];
 const WRITE_EVERY: Millis = Millis(1_000);
-/// The writes of one client, over the whole lesson.
-const WRITES: u64 = 29;
-/// The cut, an election, and the clients' way back.
-const GAP_MAX: Millis = Millis(20_000);
+const READ_EVERY: Millis = Millis(200);
+/// A few turns of the clients, while a majority hears itself.
+const GAP_MAX: Millis = Millis(5_000);
 const ACKNOWLEDGED: &str = "write_acknowledged";
 
 /// The lesson.
@@ -59,7 +59,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "five servers in three parts, and a client on either side that writes the same znode",
             PLAN,
-            Scale::of_ensemble(SERVERS),
+            scale(quorum),
             HalfTheServers { defects: quorum },
         ),
     };
@@ -119,6 +119,22 @@ pub(super) fn lesson() -> Lesson {
     }
 }
 
+/// The lesson's numbers; the wrong design's are one more.
+fn scale(defects: Defects) -> Scale {
+    let scale = Scale::of_lesson(SERVERS)
+        .and("observers", "servers that only observe", 0, 0..=OBSERVERS_MAX)
+        .and(
+            "reads",
+            "1: the clients read, too, a1 through s1 and b1 through the last server",
+            0,
+            0..=1,
+        );
+    if defects == Defects::NONE {
+        return scale;
+    }
+    scale.and(QUORUM, "how many servers decide; 0: half of them", 0, 0..=SERVERS_MAX)
+}
+
 /// How many servers lead at this moment.
 fn leaders_at(records: &Records, design: &str, at_s: f64) -> Option<f64> {
     let mut leading: BTreeSet<ServerId> = BTreeSet::new();
@@ -141,15 +157,23 @@ struct HalfTheServers {
 
 impl HalfTheServers {
     fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), 0)
+        ensemble_of(scale.get("servers"), scale.get("observers"))
+    }
+
+    /// How many servers decide in the wrong design, if that is not half of them.
+    fn quorum(&self, scale: &Scale) -> Option<usize> {
+        let quorum = scale.find(QUORUM).map_or(0, |setting| setting.value);
+        usize::try_from(quorum).ok().filter(|quorum| *quorum > 0)
     }
 }
 
 impl Act for HalfTheServers {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
-        servers.chain(WRITERS.map(|(name, ..)| NodeSpec::client(name))).collect()
+        let voters = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let observers = ensemble.observers().iter().map(|id| NodeSpec::observer(*id));
+        let writers = WRITERS.map(|(name, ..)| NodeSpec::client(name));
+        voters.chain(observers).chain(writers).collect()
     }
 
     fn boot(&self, scale: &Scale, mut process: Process) -> Program {
@@ -159,17 +183,38 @@ impl Act for HalfTheServers {
         let ensemble = Self::ensemble(scale);
         let writer = WRITERS.into_iter().find(|(name, ..)| *name == &*process.node.0);
         let Some((_, address, offset)) = writer else {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
+            return boot_server_of_quorum(process, &ensemble, self.quorum(scale));
         };
-        let config = client_config(&ensemble, &process);
-        Box::pin(write(process.platform, config, address, offset))
+        let config = client_config(scale, &ensemble, &process);
+        let platform = process.platform;
+        if scale.get("reads") == 1 {
+            let mut config = config.clone();
+            config.client_number += SECOND_SESSION;
+            // Each through the server beside it: what that has not applied cannot be read there.
+            let beside =
+                if *process.node.0 == *WRITERS[0].0 { 0 } else { config.servers.len() - 1 };
+            config.servers = vec![config.servers.swap_remove(beside)];
+            platform.spawn(read(platform.clone(), config));
+        }
+        Box::pin(write(platform, config, address, offset))
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
-        let gap = patience(scale, GAP_MAX);
-        let work = Live::new("acknowledged write", None, gap, Interests::MAIL, is_acknowledged);
+        let gap = patience_with_sessions(scale, GAP_MAX);
+        let writers = WRITERS.map(|(name, ..)| name);
+        let mut needs = Needs::of(&Self::ensemble(scale), writers);
+        if let Some(quorum) = self.quorum(scale) {
+            needs = needs.quorum(quorum);
+        }
+        let work = Live::new("acknowledged write", None, gap, Interests::MAIL, is_acknowledged)
+            .needing(needs);
         // All others break, too, once these do: two histories with the same numbers please nobody.
-        Suite::new()
+        let suite = if scale.get("reads") == 1 {
+            Suite::new().with(Staleness::new())
+        } else {
+            Suite::new()
+        };
+        suite
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())
             .with(Linearizable::new())
@@ -224,7 +269,8 @@ async fn write(platform: SimPlatform, config: ClientConfig, address: &'static st
     let tell = |name: &str| platform.observe(Observation::Milestone { name: name.into() });
     let mut client = Client::connect(platform.clone(), config.clone());
     let begin = platform.now().monotonic;
-    for second in 1..=WRITES {
+    // Until the run is over: a cut that comes late is to meet somebody who writes.
+    for second in 1.. {
         let at = begin + Millis(second * WRITE_EVERY.0) + offset;
         let now = platform.now().monotonic;
         platform.sleep(Millis(at.0.saturating_sub(now.0))).await;
@@ -243,5 +289,17 @@ async fn write(platform: SimPlatform, config: ClientConfig, address: &'static st
             Err(_) => tell("write_in_doubt"),
         }
     }
-    std::future::pending::<Arc<()>>().await;
+}
+
+/// Reads the address again and again, in a session of its own, with no `sync` before it.
+async fn read(platform: SimPlatform, config: ClientConfig) {
+    let mut client = Client::connect(platform.clone(), config.clone());
+    loop {
+        platform.sleep(READ_EVERY).await;
+        if client.state().is_over() {
+            client = Client::connect(platform.clone(), config.clone());
+        }
+        // Whatever it is: the checker sees what was read, and how old it was.
+        let _ = client.get_data(ZNODE).await;
+    }
 }

@@ -16,11 +16,13 @@
 //! (the museum's `truncate-ignored`). While it runs nobody sees it. After its next start `/letters/one` can
 //! be read there, and nowhere else. Drawn faults find it at the second seed, and under 54 of 200.
 
-use super::stage::{Act, Program, Staged, Work, patience};
+use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
-use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Quorum, SplitBrain, Suite, reached};
+use mailstorm_checkers::{
+    Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite, reached,
+};
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_host::{Address, Platform};
@@ -117,7 +119,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "five servers, whose leader dies with writes on three, two, one and half a disk",
             PLAN,
-            Scale::of_ensemble(SERVERS),
+            Scale::of_lesson(SERVERS),
             LeaderDies { defects },
         ),
     };
@@ -217,13 +219,15 @@ impl Act for LeaderDies {
         if *process.node.0 != *CLIENT {
             return boot_server(process, &ensemble, SWEEP_EVERY);
         }
-        let config = client_config(&ensemble, &process);
+        let config = client_config(scale, &ensemble, &process);
         Box::pin(Writer { platform: process.platform, config }.run())
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
-        let gap = patience(scale, GAP_MAX);
-        let live = Live::new("letter", PIECES, gap, Interests::MAIL, is_piece);
+        let gap = patience_with_sessions(scale, GAP_MAX);
+        let live = Live::new("letter", PIECES, gap, Interests::MAIL, is_piece)
+            // At the end the letters are looked at once more through the server that led first.
+            .needing(Needs::of(&Self::ensemble(scale), [CLIENT]).outside(["s5"]));
         Suite::new()
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())

@@ -20,12 +20,12 @@
 //! Faults that are drawn from a seed keep to what a correct ensemble must survive: they have no lying disks,
 //! and find neither of the first two.
 
-use super::designs::writer::{Writer, acknowledged, is_acknowledged};
-use super::stage::{Act, Program, Staged, Work, patience};
+use super::designs::writer::{Writer, acknowledged, is_acknowledged, whose_write};
+use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
-use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Suite};
+use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Needs, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::Happening;
 use mailstorm_shared::{Ensemble, Millis, Observation, Zxid};
@@ -127,7 +127,7 @@ pub(super) fn lesson() -> Lesson {
             scenario,
             "three servers that lose power, and disks that said their syncs were done",
             plan,
-            Scale::of_ensemble(SERVERS),
+            Scale::of_lesson(SERVERS),
             PowerCut,
         ),
     };
@@ -231,7 +231,7 @@ impl Act for PowerCut {
         if *process.node.0 != *WRITER {
             return boot_server(process, &ensemble, SWEEP_EVERY);
         }
-        let config = client_config(&ensemble, &process);
+        let config = client_config(scale, &ensemble, &process);
         let writer = Writer {
             platform: process.platform,
             config,
@@ -239,7 +239,6 @@ impl Act for PowerCut {
             data: WRITER,
             every: WRITE_EVERY,
             offset: Millis(0),
-            wanted: WRITES,
         };
         Box::pin(writer.run())
     }
@@ -247,8 +246,10 @@ impl Act for PowerCut {
     fn checkers(&self, scale: &Scale) -> Suite {
         // What clients see: a checker that looks at disks would tell the lie in any case, and hide whether
         // it did harm.
-        let gap = patience(scale, GAP_MAX);
-        let live = Live::new("acknowledged write", WRITES, gap, Interests::MAIL, is_acknowledged);
+        let gap = patience_with_sessions(scale, GAP_MAX);
+        let shares = (1, WRITES);
+        let live = Live::shared("acknowledged write", shares, gap, Interests::MAIL, whose_write)
+            .needing(Needs::of(&Self::ensemble(scale), [WRITER]));
         Suite::new().with(Linearizable::new()).with(live)
     }
 

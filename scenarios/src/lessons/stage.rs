@@ -4,13 +4,14 @@
 //! Holds: the storm begins at once, so the times of a lesson's plan are those of its run.
 //! Start at [`Act`].
 
-use crate::nodes;
+use crate::nodes::{self, SESSION_TIMEOUT};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Suite};
-use mailstorm_record::{Event, InboxMark, Plan, Setting, Settings};
+use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, Settings};
 use mailstorm_shared::{Millis, ServerId};
 use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
 use mailstorm_world::{Limits, NodeSpec, Process, Progress, Scenario, Topology};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -70,6 +71,12 @@ pub(super) fn patience(scale: &Scale, bound: Millis) -> Millis {
     if scale.get(DRAWN_FAULTS) == 1 { A_DAY } else { bound }
 }
 
+/// The same for the time that work may stand still, of which the end of a session is a part.
+pub(super) fn patience_with_sessions(scale: &Scale, bound: Millis) -> Millis {
+    let longer = scale.session_timeout().0.saturating_sub(SESSION_TIMEOUT.0);
+    patience(scale, bound + Millis(longer))
+}
+
 /// A design as a scenario.
 pub(super) struct Staged {
     name: &'static str,
@@ -113,7 +120,8 @@ impl Scenario for Staged {
     }
 
     fn boot(&self, process: Process) -> Program {
-        self.act.boot(&self.scale, process)
+        let (act, scale) = (self.act.clone(), self.scale.clone());
+        nodes::in_order(&self.scale, process, move |process| act.boot(&scale, process))
     }
 
     fn checkers(&self, _seed: u64) -> Suite {
@@ -138,6 +146,10 @@ impl Scenario for Staged {
 
     fn settings(&self) -> Vec<Setting> {
         self.scale.all().to_vec()
+    }
+
+    fn check_settings(&self) -> Result<(), String> {
+        self.scale.check()
     }
 
     fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {
@@ -173,6 +185,20 @@ pub(super) struct Work {
     wanted: u64,
     done: u64,
     is_piece: Box<dyn FnMut(&Event) -> bool>,
+}
+
+/// The first so many pieces of each of those who work, and none that they do beyond that.
+pub(super) fn first_of_each(
+    each: u64,
+    mut whose: impl FnMut(&Event) -> Option<NodeName> + 'static,
+) -> impl FnMut(&Event) -> bool {
+    let mut done: BTreeMap<NodeName, u64> = BTreeMap::new();
+    move |event| {
+        let Some(worker) = whose(event) else { return false };
+        let done = done.entry(worker).or_default();
+        *done += 1;
+        *done <= each
+    }
 }
 
 impl Work {

@@ -1,12 +1,13 @@
-//! An application that asks the master for something again and again, until it has been done so many times.
+//! An application that asks the master for something again and again.
 
 use super::address::{AddressBook, Lookup};
-use super::master::{Question, Reply};
+use super::master::{CANDIDATES, Question, Reply};
 use crate::lessons::talk::Caller;
+use mailstorm_checkers::Needs;
 use mailstorm_client::ClientConfig;
 use mailstorm_host::{Address, Platform};
-use mailstorm_record::{Event, Happening};
-use mailstorm_shared::{Millis, Observation};
+use mailstorm_record::{Event, Happening, NodeName};
+use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::SimPlatform;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,26 +28,31 @@ pub(in crate::lessons) struct Application {
     pub(in crate::lessons) platform: SimPlatform,
     pub(in crate::lessons) config: ClientConfig,
     pub(in crate::lessons) name: Arc<str>,
+    /// How many times it was started before: what it asks for then is not what it asked for before.
+    pub(in crate::lessons) incarnation: u32,
     pub(in crate::lessons) lookup: Lookup,
     /// When it begins, and how often it asks. A turn that comes while the request before it is under way
     /// is left out.
     pub(in crate::lessons) begins: Millis,
     pub(in crate::lessons) every: Millis,
-    /// After how many requests its work is done.
-    pub(in crate::lessons) wanted: u64,
     /// Whether each request is an entry for the ledger.
     pub(in crate::lessons) writes: bool,
 }
 
 impl Application {
     pub(in crate::lessons) async fn run(self) {
-        let Self { platform, config, name, lookup, begins, every, wanted, writes } = self;
+        let Self { platform, config, name, incarnation, lookup, begins, every, writes } = self;
+        let own = match incarnation {
+            0 => name.to_string(),
+            incarnation => format!("{name}-{incarnation}"),
+        };
         platform.sleep(begins).await;
         let begin = platform.now().monotonic;
         let mut book = AddressBook::open(&platform, config, lookup);
         let mut masters: BTreeMap<Arc<str>, Caller<SimPlatform, Question, Reply>> = BTreeMap::new();
         let mut done = 0;
-        while done < wanted {
+        // Until the run is over: a fault that comes late is to meet somebody who asks.
+        loop {
             let since = platform.now().monotonic.0.saturating_sub(begin.0);
             platform.sleep(Millis(every.0 - since % every.0)).await;
             let told = match book.master().await {
@@ -57,7 +63,7 @@ impl Application {
                         .entry(master.address)
                         .or_insert_with(|| Caller::new(&platform, address, PATIENCE));
                     let question = if writes {
-                        Question::Write { id: format!("{name}-{done}"), epoch: master.epoch }
+                        Question::Write { id: format!("{own}-{done}"), epoch: master.epoch }
                     } else {
                         Question::Read
                     };
@@ -71,7 +77,6 @@ impl Application {
             done += u64::from(told == DONE);
             platform.observe(Observation::Milestone { name: told.into() });
         }
-        std::future::pending().await
     }
 }
 
@@ -80,9 +85,15 @@ pub(in crate::lessons) fn number_of(node: &str) -> Option<u64> {
     node.strip_prefix('c')?.parse().ok()
 }
 
-/// Whether an application tells here that a request of its was done.
-pub(in crate::lessons) fn is_done(event: &Event) -> bool {
-    tells(event, DONE)
+/// Whose request was done, if an application tells here that one was.
+pub(in crate::lessons) fn whose_request(event: &Event) -> Option<NodeName> {
+    event.node.clone().filter(|_| tells(event, DONE))
+}
+
+/// What the requests of so many applications need, which go to whoever is master.
+pub(in crate::lessons) fn through_a_master(ensemble: &Ensemble, applications: u64) -> Needs {
+    let names: Vec<String> = (1..=applications).map(|number| format!("c{number}")).collect();
+    Needs::of(ensemble, names.iter().map(String::as_str)).through(CANDIDATES.map(|(name, _)| name))
 }
 
 /// Whether somebody tells this here.

@@ -8,7 +8,7 @@ use crate::lessons::Records;
 use crate::lessons::stage::{Act, Program, Work};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
-use mailstorm_checkers::{Goal, Interests, SplitBrain, Suite};
+use mailstorm_checkers::{Goal, IfPossible, Interests, Needs, SplitBrain, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_host::Platform;
 use mailstorm_mail::inbox::Mail;
@@ -37,7 +37,7 @@ impl ClaimsOfAnEnsemble {
     /// Its settings, with so many workers.
     pub(crate) fn scale(workers: u64) -> Scale {
         const WORKERS_MAX: u64 = 32;
-        Scale::of_ensemble(SERVERS).and(
+        Scale::of_lesson(SERVERS).and(
             "workers",
             "workers that share the inbox",
             workers,
@@ -61,7 +61,7 @@ impl Act for ClaimsOfAnEnsemble {
         if process.node.0.starts_with('s') {
             return boot_server(process, &ensemble, SWEEP_EVERY);
         }
-        let config = client_config(&ensemble, &process);
+        let config = client_config(scale, &ensemble, &process);
         let mails = self.shelf.mails();
         let platform = process.platform;
         let worker = Worker {
@@ -80,10 +80,12 @@ impl Act for ClaimsOfAnEnsemble {
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
+        let needs = through_ensemble(scale, scale.get("workers"));
+        let once = self.shelf.exactly_once();
         Suite::new()
-            .with(self.shelf.exactly_once())
+            .with(IfPossible::new(once, needs.clone()))
             .with(SplitBrain::new())
-            .with(self.shelf.live(scale, self.gap_max))
+            .with(self.shelf.live(scale, self.gap_max).needing(needs))
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {
@@ -93,6 +95,13 @@ impl Act for ClaimsOfAnEnsemble {
     fn work(&self, _scale: &Scale) -> Work {
         self.shelf.work()
     }
+}
+
+/// What mails need that so many workers process through an ensemble, for the sink.
+pub(crate) fn through_ensemble(scale: &Scale, workers: u64) -> Needs {
+    let names: Vec<String> = (1..=workers).map(|number| format!("w{number}")).collect();
+    let ensemble = ensemble_of(scale.get("servers"), 0);
+    Needs::of(&ensemble, names.iter().map(String::as_str)).outside(["sink"])
 }
 
 /// The machines of so many workers, `w1` and so on.

@@ -81,7 +81,7 @@ impl LockWorkers {
         let number: u64 = process.node.0.trim_start_matches('w').parse().unwrap_or(1);
         let comes_at = Millis(self.first_comes_at.0 + (number - 1) * self.next_comes_after.0);
         let worker = LockWorker {
-            config: client_config(&ensemble, &process),
+            config: client_config(scale, &ensemble, &process),
             outbox: Outbox::new(&process, mails.clone()),
             name: process.node.0,
             platform: process.platform,

@@ -9,7 +9,7 @@ use mailstorm_shared::{Millis, Observation};
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use crate::lessons::stage::{Work, patience};
+use crate::lessons::stage::{Work, patience_with_sessions};
 use crate::scale::Scale;
 
 /// The seed of the generated mails: they are the same in every run.
@@ -52,8 +52,8 @@ impl Shelf {
     }
 
     /// Mail after mail gets its first result, with no longer than `gap` in between.
-    pub(crate) fn live(&self, scale: &Scale, gap: Millis) -> impl Checker + use<> {
-        let gap = patience(scale, gap);
+    pub(crate) fn live(&self, scale: &Scale, gap: Millis) -> Live {
+        let gap = patience_with_sessions(scale, gap);
         Live::new("mail", self.count as u64, gap, Interests::MAIL, first_result())
     }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mailstorm_checkers::Goal;
 use mailstorm_client::{CallError, Client, ClientConfig};
 use mailstorm_host::Platform;
-use mailstorm_record::{Event, Happening};
+use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::ErrorCode;
 use mailstorm_world::SimPlatform;
@@ -26,18 +26,16 @@ pub(in crate::lessons) struct Writer {
     /// before it is under way is left out.
     pub(in crate::lessons) every: Millis,
     pub(in crate::lessons) offset: Millis,
-    /// After how many acknowledged writes its work is done.
-    pub(in crate::lessons) wanted: u64,
 }
 
 impl Writer {
     pub(in crate::lessons) async fn run(self) {
-        let Self { platform, config, znode, data, every, offset, wanted } = self;
+        let Self { platform, config, znode, data, every, offset } = self;
         let tell = |name: &str| platform.observe(Observation::Milestone { name: name.into() });
         let mut client = Client::connect(platform.clone(), config.clone());
         let begin = platform.now().monotonic + offset;
-        let mut acknowledged = 0;
-        while acknowledged < wanted {
+        // Until the run is over: a fault that comes late is to meet somebody who writes.
+        loop {
             let since = platform.now().monotonic.0.saturating_sub(begin.0);
             let turn = begin + Millis((since / every.0 + 1) * every.0);
             platform.sleep(Millis(turn.0.saturating_sub(platform.now().monotonic.0))).await;
@@ -45,15 +43,11 @@ impl Writer {
                 client = Client::connect(platform.clone(), config.clone());
             }
             match write(&client, znode, data).await {
-                Ok(()) => {
-                    acknowledged += 1;
-                    tell(ACKNOWLEDGED);
-                }
+                Ok(()) => tell(ACKNOWLEDGED),
                 Err(error) if error.is_definite() => tell(REFUSED),
                 Err(_) => tell(IN_DOUBT),
             }
         }
-        std::future::pending().await
     }
 }
 
@@ -77,6 +71,11 @@ pub(in crate::lessons) fn is_acknowledged(event: &Event) -> bool {
     matches!(&event.happening, Happening::Observed {
         observation: Observation::Milestone { name },
     } if **name == *ACKNOWLEDGED)
+}
+
+/// Whose write is acknowledged here, if one is.
+pub(in crate::lessons) fn whose_write(event: &Event) -> Option<NodeName> {
+    event.node.clone().filter(|_| is_acknowledged(event))
 }
 
 /// A writer has a write acknowledged.
