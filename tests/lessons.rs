@@ -74,6 +74,54 @@ fn a_cut_of_ones_own_takes_the_place_of_the_lessons_faults() {
 }
 
 #[test]
+fn a_right_design_passes_under_cuts_that_no_design_could_bear() {
+    let folder = scratch();
+    for (lesson, cuts) in [
+        // After what clients once had to do; longer than any bound; with nobody on the larger side but one client.
+        ("quorum-half", &["40-43 s1 | s2"][..]),
+        ("quorum-half", &["5-26 s1,s2,a1 | s3 | s4,s5,b1"]),
+        ("quorum-half", &["5-60 s1,s2,a1 | s3,s4,s5,b1"]),
+        ("quorum-half", &["5- leader | others"]),
+        ("quorum-even/five", &["5-35 s1,s2,a1 | s3 | s4,s5,b1", "40- a1,b1 | others"]),
+        ("master-stale-cache", &["4-60 m1 | s1,s2,s3,m2,m3", "20-30 leader | followers"]),
+        ("mail-claims/right", &["2-50 s1,w1,w2 | s2,w3 | s3,w4,sink"]),
+    ] {
+        let cuts: Vec<&str> = cuts.iter().flat_map(|cut| ["--partition", cut]).collect();
+        let ended = run(folder.path(), &[&["storm", lesson, "--no-shrink"], &cuts[..]].concat());
+        assert_eq!(ended.code, PASS, "{lesson} {cuts:?}: {ended:?}");
+    }
+}
+
+#[test]
+fn a_cut_says_what_nodes_on_no_side_hear() {
+    let folder = scratch();
+    let told = |cut| {
+        let storm = ["storm", "quorum-half", "--no-shrink", "--partition", cut];
+        run(folder.path(), &storm).err
+    };
+    let rest = "note: s3, s4, s5, a1 and b1 are on no side and hear everybody\n";
+    assert!(told("5-9 s1 | s2").contains(rest));
+    assert!(
+        told("5-9 s1,s2,s3,a1 | s4,b1").contains("note: s5 is on no side and hears everybody\n")
+    );
+    assert!(!told("5-9 s1,s2,s3,a1 | s4,s5,b1").contains("no side"));
+    assert!(!told("5-9 leader | others").contains("no side"));
+}
+
+#[test]
+fn how_long_two_masters_believed_in_themselves_is_shown_though_they_did_harm() {
+    let folder = scratch();
+    let cut = "4-20 m1 | s1,s2,s3,m2,m3";
+    let arguments = ["storm", "master-stale-cache/cached", "--partition", cut, "--no-shrink"];
+    let ended = run(folder.path(), &[&arguments[..], &["--json", "-"]].concat());
+    let json: Value = serde_json::from_str(&ended.out).unwrap();
+    let most_ms = &json["figures"]["two_masters_believed_ms_max"];
+    assert!((8_000..16_000).contains(&most_ms.as_u64().unwrap()), "{most_ms}");
+    let told = run(folder.path(), &arguments).out;
+    assert!(told.contains("two_masters_believed_ms  mean "), "{told}");
+}
+
+#[test]
 fn what_a_lesson_does_not_have_is_refused_with_a_next_step() {
     let folder = scratch();
     let cases: &[(&[&str], &[&str])] = &[
@@ -91,6 +139,15 @@ fn what_a_lesson_does_not_have_is_refused_with_a_next_step() {
             &["`s7`", "does not exist", "s1, s2"],
         ),
         (&["storm", "quorum-half", "--partition", "5-20 s1 | s1"], &["`s1` twice"]),
+        (
+            &["storm", "quorum-half", "--set", "leader=2"],
+            &["s2 cannot be made to lead first", "3 to 5"],
+        ),
+        (
+            &["storm", "quorum-half/wrong", "--set", "quorum=7"],
+            &["`quorum` is 7, and there are 5 servers"],
+        ),
+        (&["scenarios", "--faults", "--check"], &["cannot be used with"]),
         (
             &["storm", "quorum-half", "--partition", "5-20 s1 | s2", "--all-faults"],
             &["cannot be used with"],

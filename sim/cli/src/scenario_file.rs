@@ -30,6 +30,7 @@
 
 use crate::failure::Failure;
 use crate::given::{Given, find, meant, quoted};
+use mailstorm_checkers::kinds;
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_scenarios::lessons::SEED;
@@ -82,10 +83,32 @@ struct Written {
     #[serde(default, rename = "lifts_atlas")]
     _lifts_atlas: IgnoredAny,
     #[serde(default)]
-    topology: BTreeMap<Spanned<String>, Spanned<u64>>,
+    topology: BTreeMap<Spanned<String>, Spanned<Number>>,
     #[serde(default)]
     faults: Option<IgnoredAny>,
     expect: Option<WrittenExpect>,
+}
+
+/// A number of the workload, or the server that is to lead, by its node.
+#[derive(Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a number, or for `leader` a server, as `leader = \"s3\"`")]
+enum Number {
+    Plain(u64),
+    Server(String),
+}
+
+impl Number {
+    /// The number for a setting of this name.
+    fn of(&self, name: &str) -> Result<u64, String> {
+        match self {
+            Self::Plain(number) => Ok(*number),
+            Self::Server(node) if name == "leader" => {
+                let number = node.strip_prefix('s').and_then(|number| number.parse().ok());
+                number.ok_or_else(|| format!("'{node}' is no server: expected `leader = \"s3\"`"))
+            }
+            Self::Server(text) => Err(format!("'{text}' is no number")),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -140,7 +163,8 @@ impl ScenarioFile {
         let mut settings = Settings::default();
         for (key, value) in &written.topology {
             let mut one = usual.settings();
-            let (name, value, place) = (key.get_ref(), *value.get_ref(), key.span().start);
+            let (name, place) = (key.get_ref(), key.span().start);
+            let value = value.get_ref().of(name).map_err(|problem| at(place, &problem))?;
             let this = Settings([(name.clone(), value)].into());
             this.apply(&mut one).map_err(|error| {
                 let meant = if known.contains(&&**name) {
@@ -153,7 +177,9 @@ impl ScenarioFile {
             settings.0.extend(this.0);
         }
         settings.0.extend(given.settings().0);
-        let workload = find(&workload, inbox, &settings)?;
+        let topology_at = written.topology.keys().next().map_or(0, |key| key.span().start);
+        let workload = find(&workload, inbox, &settings)
+            .map_err(|failure| at(topology_at, &failure.to_string()))?;
         let plan = match given.plan_for(&workload)? {
             Some(plan) => Some(plan),
             None if written.faults.is_some() || written.lasts_ms.is_some() => {
@@ -189,21 +215,31 @@ fn expectation(
     /// What the world itself finds.
     const WORLD: [&str; 4] = ["convergence", "dead-end", "bound", "panic"];
     let suite = workload.checkers(SEED);
-    let checkers: Vec<&str> =
-        suite.finish(0).0.into_iter().map(|(name, _)| name).chain(WORLD).collect();
+    let world = WORLD.map(|checker| (checker, kinds::of(checker)));
+    let known: BTreeMap<&str, &[&str]> = suite.kinds().chain(world).collect();
+    let known: BTreeMap<&str, &[&str]> =
+        known.into_iter().filter(|(_, kinds)| !kinds.is_empty()).collect();
     let goals: Vec<&str> = workload.goals().iter().map(|goal| goal.name).collect();
     let mut violations = BTreeSet::new();
     for violation in written.violations {
         let (place, name) = (violation.span().start, violation.into_inner());
-        let Some((checker, _)) = name.split_once('/') else {
+        let Some((checker, kind)) = name.split_once('/') else {
             return Err(at(
                 place,
                 &format!("'{name}' is no violation: expected CHECKER/KIND, as 'quorum/lost'"),
             ));
         };
-        if !checkers.contains(&checker) {
+        let Some(kinds) = known.get(checker) else {
+            let checkers: Vec<&str> = known.keys().copied().collect();
             let (meant, all) = (meant(checker, checkers.iter().copied()), checkers.join(", "));
             return Err(at(place, &format!("no checker '{checker}': {meant}there is {all}")));
+        };
+        if !kinds.contains(&kind) {
+            let (meant, all) = (meant(kind, kinds.iter().copied()), kinds.join(", "));
+            return Err(at(
+                place,
+                &format!("'{checker}' finds no '{kind}': {meant}it finds {all}"),
+            ));
         }
         violations.insert(name);
     }
@@ -266,6 +302,7 @@ servers = 9
 
 [[faults]]
 at_ms = 1000
+lasts_ms = 500
 kind.crash = { nodes = ["s9"] }
 
 [expect]
@@ -288,6 +325,9 @@ reached = ["write_in_doubt"]
         assert_eq!(options, " --set servers=9 --plan nine.toml");
         assert!(ScenarioFile::is_one(WHOLE));
         assert!(!ScenarioFile::is_one("scenario = 'a'\nseed = 1\n"));
+        let leads = WHOLE.replace("servers = 9", "servers = 9\nleader = \"s7\"");
+        let options = read(&leads).unwrap().replay_options(&Given::default());
+        assert_eq!(options, " --set leader=7 --set servers=9 --plan nine.toml");
         let short = read("scenario = 'a'\nworkload = 'quorum-half'\n").unwrap();
         assert_eq!((short.plan, short.expect, short.seed), (None, None, None));
     }
@@ -313,7 +353,7 @@ reached = ["write_in_doubt"]
                 "lasts_ms = 9000",
                 "lasts_ms = 90",
                 "nine.toml:5: ",
-                &["its last fault ends at 1000 ms"],
+                &["its last fault ends at 1500 ms"],
             ),
             ("[topology]", "[topologie]", "nine.toml:7: ", &["did you mean 'topology'?"]),
             ("servers = 9", "server = 9", "nine.toml:8: ", &["did you mean 'servers'?"]),
@@ -325,18 +365,35 @@ reached = ["write_in_doubt"]
                 "nine.toml:11: ",
                 &["unknown field `at_m`", "did you mean 'at_ms'?"],
             ),
-            ("kind.crash", "kind.crush", "nine.toml:12: ", &["did you mean 'crash'?"]),
+            (
+                "lasts_ms = 500\n",
+                "",
+                "nine.toml:10: ",
+                &["`crash` has no end", "lasts = \"forever\""],
+            ),
+            ("lasts_ms = 500", "lasts = \"never\"", "nine.toml:12: ", &["did you mean 'forever'?"]),
+            ("servers = 9", "leader = 2", "nine.toml:8: ", &["expected `leader` to be 3 to 5"]),
+            ("servers = 9", "leader = \"b1\"", "nine.toml:8: ", &["'b1' is no server"]),
+            ("quorum/lost", "quorum/lots", "nine.toml:16: ", &["did you mean 'lost'?", "minority"]),
+            (
+                "quorum/lost",
+                "live/unavailable",
+                "nine.toml:16: ",
+                &["it finds gap, stopped, unfinished"],
+            ),
+            ("quorum/lost", "bound/evnts", "nine.toml:16: ", &["did you mean 'events'?"]),
+            ("kind.crash", "kind.crush", "nine.toml:13: ", &["did you mean 'crash'?"]),
             ("\"s9\"", "\"s10\"", "nine.toml:10: ", &["`s10`, which does not exist", "s9"]),
-            ("violations =", "violation =", "nine.toml:15: ", &["did you mean 'violations'?"]),
-            ("quorum/lost", "qourum/lost", "nine.toml:15: ", &["did you mean 'quorum'?"]),
-            ("quorum/lost", "quorum", "nine.toml:15: ", &["expected CHECKER/KIND"]),
+            ("violations =", "violation =", "nine.toml:16: ", &["did you mean 'violations'?"]),
+            ("quorum/lost", "qourum/lost", "nine.toml:16: ", &["did you mean 'quorum'?"]),
+            ("quorum/lost", "quorum", "nine.toml:16: ", &["expected CHECKER/KIND"]),
             (
                 "write_in_doubt",
                 "write_in_dobt",
-                "nine.toml:16: ",
+                "nine.toml:17: ",
                 &["did you mean 'write_in_doubt'?"],
             ),
-            ("[expect]", "[expect", "nine.toml:14: ", &[]),
+            ("[expect]", "[expect", "nine.toml:15: ", &[]),
         ];
         for (right, wrong, place, words) in cases {
             let text = WHOLE.replacen(right, wrong, 1);

@@ -6,6 +6,8 @@
 //! changes nothing all fail the check.
 //! Start at [`scenarios`].
 
+mod faults;
+
 use crate::args::ScenariosArguments;
 use crate::failure::{ExitCode, Failure};
 use crate::given::{find, unknown};
@@ -19,6 +21,10 @@ use std::sync::Arc;
 /// Lists, or checks.
 pub(crate) fn scenarios(arguments: &ScenariosArguments) -> Result<ExitCode, Failure> {
     let name = arguments.name.as_deref();
+    if arguments.faults {
+        crate::print(&faults::list())?;
+        return Ok(ExitCode::Pass);
+    }
     if arguments.check {
         let lessons: Vec<Lesson> = match name {
             None => lessons::all(),

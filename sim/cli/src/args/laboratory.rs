@@ -119,6 +119,9 @@ pub(crate) struct ScenariosArguments {
     /// The storm, lesson or design of which everything is told.
     #[arg(value_name = "SCENARIO")]
     pub name: Option<String>,
+    /// List every kind of fault that a plan can have, with its fields, their units and bounds, and a line to copy.
+    #[arg(long, conflicts_with_all = ["name", "check"])]
+    pub faults: bool,
     /// Run every design of the lesson, or of all lessons, and compare with what it must break and reach.
     #[arg(long)]
     pub check: bool,

@@ -1,0 +1,96 @@
+//! `mailstorm scenarios --faults`: what a plan can say.
+//!
+//! Leaves: the words to the catalogue in `record`. Start at [`list`].
+
+use mailstorm_record::catalogue::{Field, KINDS, Kind, Values, unless_said};
+use mailstorm_record::{Fault, Plan};
+
+/// How wide a line may become: it is read in a terminal, and in the book.
+const COLUMNS: usize = 80;
+
+const HEAD: &str = "\
+[[faults]]
+at_ms = 5000           # when it begins, in virtual ms since the storm began
+lasts_ms = 15000       # for how long; lasts = \"forever\" for the rest of the run
+kind.crash = { nodes = [\"leader\"] }
+
+Nodes are named as the scenario names them, or by a word: 'leader' leads when the
+fault begins, 'followers' are the other servers that vote, 'observers' those that do
+not, 'others' all nodes that are in no other list of the fault.
+";
+
+/// Every kind of fault, with all that it takes.
+pub(super) fn list() -> String {
+    let kinds: String = KINDS.iter().map(|kind| format!("\n{}", told(kind))).collect();
+    format!("{HEAD}{kinds}")
+}
+
+fn told(kind: &Kind) -> String {
+    let mut out = format!("{}\n", kind.name);
+    out += &wrapped(kind.about);
+    if let Some(length) = unless_said(lasts_unless_said(kind)) {
+        out += &wrapped(&format!("It {length}."));
+    }
+    for field in kind.fields {
+        out += &line(field);
+    }
+    out + &format!("  kind.{}\n", kind.example)
+}
+
+/// How long the fault of the example lasts if nothing is said of it.
+fn lasts_unless_said(kind: &Kind) -> Option<u64> {
+    let text =
+        format!("lifts_atlas = true\n[[faults]]\nat_ms = 0\nlasts_ms = 1\nkind.{}\n", kind.example);
+    let plan: Plan = toml::from_str(&text).expect("every example is a fault");
+    plan.faults.first().and_then(|fault: &Fault| fault.kind.lasts_unless_said())
+}
+
+fn line(field: &Field) -> String {
+    let Field { name, about, values } = field;
+    let values = match *values {
+        Values::Nodes => "a list of nodes".to_owned(),
+        Values::Sides => "lists of nodes".to_owned(),
+        Values::Number { unit, min, max, default } => {
+            let unless = default.map(|value| format!(", {value} if not said")).unwrap_or_default();
+            format!("{min} to {max} {unit}{unless}")
+        }
+    };
+    format!("    {name:15} {about} ({values})\n")
+}
+
+/// A sentence in lines of their own, each indented.
+fn wrapped(text: &str) -> String {
+    let mut out = String::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && line.len() + 1 + word.len() > COLUMNS - 2 {
+            out += &format!("  {line}\n");
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+    }
+    out + &format!("  {line}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mailstorm_record::FaultKind;
+
+    #[test]
+    fn every_kind_is_listed_with_its_line_and_its_fields() {
+        let list = list();
+        for kind in KINDS {
+            assert!(list.contains(&format!("\n\n{}\n", kind.name)), "{}", kind.name);
+            assert!(list.contains(&format!("\n  kind.{}\n", kind.example)), "{}", kind.name);
+        }
+        assert_eq!(list.matches("\n  kind.").count(), FaultKind::NAMES.len());
+        for line in ["up_ms", "kib_per_second", "0 if not said", "-500000 to 500000 ppm"] {
+            assert!(list.contains(line), "{line}");
+        }
+        assert!(list.lines().all(|line| line.chars().count() <= 120), "{list}");
+    }
+}
