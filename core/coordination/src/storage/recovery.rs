@@ -18,7 +18,7 @@ use crate::io::{DurableState, Recovered};
 use bytes::Bytes;
 use mailstorm_shared::{Defects, Epoch, ServerId, Zxid, planted};
 use mailstorm_wire::txn::Entry;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a folder is not even looked at further: starting on it would be a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +137,10 @@ pub struct Recovery {
 pub(super) struct Resume {
     /// The promises are not on the disk as they are now.
     pub save_state: bool,
+    /// What was read of the log's end, to be written again as it is. The process before this one may have
+    /// died before it synced it, or of a sync that failed: then the page cache still gives what the disk
+    /// does not have, and takes it for clean, so that another sync alone would change nothing.
+    pub rewrite: Vec<(FileName, Bytes)>,
     /// Leftovers and what cannot be read.
     pub remove: Vec<FileName>,
     /// The last entry believed.
@@ -177,7 +181,7 @@ pub fn recover(
         return Ok(empty(files, options));
     }
     let mut findings = Vec::new();
-    let (promises, rewrite) = read_state(files, identity, options, &mut findings)?;
+    let (promises, outdated) = read_state(files, identity, options, &mut findings)?;
     let mut walk = walk_logs(files, identity.server, options.defects)?;
     let snapshots = read_snapshots(files, unread, identity.server, &mut findings)?;
 
@@ -195,6 +199,7 @@ pub fn recover(
     }
     findings.append(&mut walk.findings);
     let snapshot = base.and_then(|zxid| snapshots.good.get(&zxid));
+    let last_file = chain.as_ref().map(|chain| chain.last_file);
     let log = chain.map(|chain| chain.entries).unwrap_or_default();
     let last = log.last().map(|entry| entry.zxid).max(base).unwrap_or(Zxid::ZERO);
     let kept_from = log
@@ -224,6 +229,7 @@ pub fn recover(
             .keys()
             .filter(|name| matches!(name, FileName::Snapshot(zxid) if !stay.contains(zxid))),
     );
+    let rewrite = end_of_log(files, &walk, last_file);
     let resume_log = match (whole, walk.newest) {
         (true, Some(newest)) if newest.blank => ResumeLog::Reuse(newest.header),
         (true, Some(newest)) => ResumeLog::Follow(newest.ending),
@@ -238,7 +244,8 @@ pub fn recover(
         },
         condition,
         resume: Resume {
-            save_state: rewrite || promises != Some(state),
+            save_state: outdated || promises != Some(state),
+            rewrite,
             remove,
             last,
             log: resume_log,
@@ -278,6 +285,7 @@ fn empty(files: &BTreeMap<FileName, Bytes>, options: &RecoverOptions) -> Recover
         condition: Condition::Empty,
         resume: Resume {
             save_state: true,
+            rewrite: Vec::new(),
             remove: files.keys().copied().collect(),
             last: Zxid::ZERO,
             log: ResumeLog::First,
@@ -285,6 +293,28 @@ fn empty(files: &BTreeMap<FileName, Bytes>, options: &RecoverOptions) -> Recover
             snapshots: Vec::new(),
         },
     }
+}
+
+/// The files that the last process may have written without a sync that worked: the newest and, as long as
+/// that has no record, the one before it, whose seal may be as new; in a damaged folder also the one with
+/// the last entry that is believed.
+fn end_of_log(
+    files: &BTreeMap<FileName, Bytes>,
+    walk: &Walk,
+    last_file: Option<u64>,
+) -> Vec<(FileName, Bytes)> {
+    let newest = walk.newest.iter().flat_map(|newest| {
+        let sequence = newest.header.sequence;
+        sequence.saturating_sub(newest.blank.into())..=sequence
+    });
+    let sequences: BTreeSet<u64> = last_file.into_iter().chain(newest).collect();
+    let names = sequences.into_iter().map(FileName::Log);
+    let written = |name: FileName| {
+        let file = files.get(&name)?;
+        let end = file.iter().rposition(|byte| *byte != 0)? + 1;
+        Some((name, file.slice(..end)))
+    };
+    names.filter_map(written).collect()
 }
 
 fn leftovers(files: &BTreeMap<FileName, Bytes>) -> Vec<FileName> {

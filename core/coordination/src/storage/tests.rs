@@ -37,11 +37,15 @@ impl Dice {
     }
 }
 
-/// One file's content as it is on the platters, and what was done since its last sync.
+/// One file: as it is on the platters, as the page cache gives it, and what a sync would write. A sync
+/// that fails writes nothing and takes the cache for clean all the same.
 #[derive(Clone, Default)]
 struct File {
     durable: Vec<u8>,
+    cached: Vec<u8>,
     unsynced: Vec<FileOp>,
+    /// What failed syncs have dropped.
+    dropped: Vec<FileOp>,
 }
 
 fn apply_to(content: &mut Vec<u8>, op: &FileOp, dice: Option<&mut Dice>) {
@@ -93,7 +97,9 @@ impl Folder {
                     self.files.push(File::default());
                     self.files.len() - 1
                 });
-                self.files[number].unsynced.push(op.clone());
+                let file = &mut self.files[number];
+                apply_to(&mut file.cached, op, None);
+                file.unsynced.push(op.clone());
             }
             FileOp::Sync { name } => {
                 let number = self.names[&**name];
@@ -128,12 +134,23 @@ impl Folder {
         }
     }
 
+    /// An operation that fails. Only syncs leave something behind.
+    fn fail(&mut self, op: &FileOp) {
+        if let FileOp::Sync { name } = op {
+            let file = &mut self.files[self.names[&**name]];
+            let unsynced = std::mem::take(&mut file.unsynced);
+            file.dropped.extend(unsynced);
+        }
+    }
+
     /// The power fails.
     fn crash(&mut self, dice: &mut Dice) {
         for file in &mut self.files {
+            file.dropped.clear();
             for op in std::mem::take(&mut file.unsynced) {
                 apply_to(&mut file.durable, &op, Some(dice));
             }
+            file.cached = file.durable.clone();
         }
         // Each name that differs between the tables is as before or as after.
         let all: BTreeSet<String> =
@@ -156,28 +173,29 @@ impl Folder {
             for op in std::mem::take(&mut file.unsynced) {
                 apply_to(&mut file.durable, &op, None);
             }
+            file.cached = file.durable.clone();
         }
         self.durable_names = self.names.clone();
     }
 
     fn read(&self) -> BTreeMap<FileName, Bytes> {
-        let content = |number: &usize| {
-            let file = &self.files[*number];
-            let mut content = file.durable.clone();
-            for op in &file.unsynced {
-                apply_to(&mut content, op, None);
-            }
-            Bytes::from(content)
-        };
+        let content = |number: &usize| Bytes::from(self.files[*number].cached.clone());
         self.names
             .iter()
             .map(|(name, number)| (FileName::parse(name).unwrap(), content(number)))
             .collect()
     }
 
-    fn content_mut(&mut self, name: FileName) -> &mut Vec<u8> {
+    fn content(&self, name: FileName) -> &Vec<u8> {
+        &self.files[self.names[&name.to_string()]].cached
+    }
+
+    /// Changes what a file holds on the platters, while nothing of it is cached.
+    fn change(&mut self, name: FileName, change: impl FnOnce(&mut Vec<u8>)) {
         let number = self.names[&name.to_string()];
-        &mut self.files[number].durable
+        let file = &mut self.files[number];
+        change(&mut file.durable);
+        file.cached = file.durable.clone();
     }
 }
 
@@ -200,6 +218,8 @@ struct Model {
     batches: BTreeMap<String, (u64, u64)>,
     /// Stops after so many more operations: a crash in the middle.
     operations_left: u64,
+    /// The operation at which it stops has failed, and was not merely left out.
+    fails: bool,
 }
 
 impl Model {
@@ -217,6 +237,7 @@ impl Model {
             epoch: 1,
             batches: BTreeMap::new(),
             operations_left: u64::MAX,
+            fails: false,
         };
         let recovery = model.recover(true);
         assert_eq!(recovery.condition, Condition::Empty);
@@ -241,6 +262,9 @@ impl Model {
     fn carry_out(&mut self, ops: &[FileOp]) -> bool {
         for op in ops {
             if self.operations_left == 0 {
+                if std::mem::take(&mut self.fails) {
+                    self.folder.fail(op);
+                }
                 return false;
             }
             self.operations_left -= 1;
@@ -349,8 +373,14 @@ impl Model {
     }
 
     fn crash(&mut self) {
-        self.operations_left = u64::MAX;
         self.folder.crash(&mut self.dice);
+        self.die();
+    }
+
+    /// The process dies; the machine goes on, and what was written stays in the page cache.
+    fn die(&mut self) {
+        self.operations_left = u64::MAX;
+        self.fails = false;
         self.writer = None;
         self.snapshot_under_way = false;
     }
@@ -417,35 +447,36 @@ impl Model {
             return;
         }
         let (a, b) = (self.dice.roll(1 << 30) as usize, self.dice.roll(1 << 30) as usize);
-        let content = self.folder.content_mut(name);
-        if content.is_empty() {
-            return;
-        }
-        let near = (written as usize).clamp(1, content.len());
-        // The last batch is the evidence that all before it was synced, and has none itself: one flip
-        // there is noticed, more damage than that may not be.
-        let flip_below = if alone { near } else { last_batch as usize };
-        let flipped = &mut content[a % flip_below.clamp(1, near)];
-        match kind {
-            1 => content.truncate(a % content.len()),
-            // A flip that leaves nothing of a byte cannot be told from the loss of the byte.
-            2 => {
-                *flipped ^= match *flipped {
-                    1 => 2,
-                    byte if byte.count_ones() == 1 => 1,
-                    _ => 1 << (b % 8),
-                };
+        self.folder.change(name, |content| {
+            if content.is_empty() {
+                return;
             }
-            _ => {
-                let bound =
-                    if matches!(name, FileName::Log(_)) { last_batch as usize } else { near };
-                let bound = bound.min(content.len());
-                let start = a % bound.max(1);
-                let end = bound.min(start + 1 + b % 100);
-                let fill = if kind == 3 { 0 } else { b as u8 };
-                content[start..end].fill(fill);
+            let near = (written as usize).clamp(1, content.len());
+            // The last batch is the evidence that all before it was synced, and has none itself: one
+            // flip there is noticed, more damage than that may not be.
+            let flip_below = if alone { near } else { last_batch as usize };
+            let flipped = &mut content[a % flip_below.clamp(1, near)];
+            match kind {
+                1 => content.truncate(a % content.len()),
+                // A flip that leaves nothing of a byte cannot be told from the loss of the byte.
+                2 => {
+                    *flipped ^= match *flipped {
+                        1 => 2,
+                        byte if byte.count_ones() == 1 => 1,
+                        _ => 1 << (b % 8),
+                    };
+                }
+                _ => {
+                    let bound =
+                        if matches!(name, FileName::Log(_)) { last_batch as usize } else { near };
+                    let bound = bound.min(content.len());
+                    let start = a % bound.max(1);
+                    let end = bound.min(start + 1 + b % 100);
+                    let fill = if kind == 3 { 0 } else { b as u8 };
+                    content[start..end].fill(fill);
+                }
             }
-        }
+        });
     }
 }
 
@@ -490,6 +521,31 @@ proptest! {
                 model.open(&recovery);
             }
             model.operations_left = u64::MAX;
+        }
+    }
+
+    #[test]
+    fn what_a_dead_process_left_in_the_page_cache_is_durable_before_it_is_relied_on(
+        seed in any::<u64>(), lives in 1..5u32, actions in 0..80u32, fails in any::<bool>(),
+    ) {
+        let mut model = Model::new(seed);
+        for _ in 0..lives {
+            for _ in 0..actions {
+                model.act();
+            }
+            (model.operations_left, model.fails) = (model.dice.roll(12), fails);
+            for _ in 0..20 {
+                model.act();
+            }
+            // The next process reads the cache, and goes on from there once its repairs are done.
+            model.die();
+            let recovery = model.recover(false);
+            model.assert_whole(&recovery);
+            model.open(&recovery);
+            model.crash();
+            let again = model.recover(false);
+            model.assert_whole(&again);
+            model.open(&again);
         }
     }
 
@@ -595,7 +651,7 @@ const LOST: &str = "without a vote until a leader admits this server";
 
 /// Offsets of the records of log 0.
 fn record_offsets(folder: &mut Folder) -> Vec<usize> {
-    let content = folder.content_mut(LOG_0).clone();
+    let content = folder.content(LOG_0).clone();
     (0..content.len() - 3).filter(|at| &content[*at..*at + 3] == b"MSr").collect()
 }
 
@@ -611,7 +667,7 @@ fn what_stands_in_the_log_comes_back() {
 fn a_torn_last_batch_is_cut() {
     let tear = |folder: &mut Folder| {
         let at = record_offsets(folder)[1];
-        folder.content_mut(LOG_0)[at + 20..].fill(0);
+        folder.change(LOG_0, |content| content[at + 20..].fill(0));
     };
     let found = " | votes | log.0000000000000000: torn by a crash at offset";
     check("append commit append commit", tear, &format!("1:1{found} 176, where it is cut"));
@@ -621,7 +677,7 @@ fn a_torn_last_batch_is_cut() {
 fn one_rotten_bit_is_no_torn_write_even_in_the_last_record() {
     let rot = |folder: &mut Folder| {
         let at = record_offsets(folder)[1];
-        folder.content_mut(LOG_0)[at + 9] ^= 4;
+        folder.change(LOG_0, |content| content[at + 9] ^= 4);
     };
     let found = "log.0000000000000000: damaged at offset 176";
     check(
@@ -635,7 +691,7 @@ fn one_rotten_bit_is_no_torn_write_even_in_the_last_record() {
 fn a_record_that_was_synced_once_is_damage_and_what_follows_is_refused() {
     let garble = |folder: &mut Folder| {
         let at = record_offsets(folder)[1];
-        folder.content_mut(LOG_0)[at..at + 40].fill(0xEE);
+        folder.change(LOG_0, |content| content[at..at + 40].fill(0xEE));
     };
     let found = "log.0000000000000000: damaged at offset 176";
     check(
@@ -682,7 +738,7 @@ fn a_lost_file_is_noticed_whichever_it_is() {
 
 #[test]
 fn damage_before_a_sound_snapshot_costs_nothing() {
-    let garble = |folder: &mut Folder| folder.content_mut(LOG_0)[0..40].fill(0xEE);
+    let garble = |folder: &mut Folder| folder.change(LOG_0, |content| content[0..40].fill(0xEE));
     let found = "log.0000000000000000: damaged at offset 0";
     check(
         "append append snapshot append commit",
@@ -698,7 +754,7 @@ fn one_rotten_copy_of_the_promises_is_replaced_before_the_other_rots() {
     model.commit();
     let written = model.folder.read()[&FileName::State].clone();
     for offset in [24, 512 + 24] {
-        model.folder.content_mut(FileName::State)[offset] ^= 1;
+        model.folder.change(FileName::State, |content| content[offset] ^= 1);
         let recovery = model.recover(false);
         assert_eq!(recovery.condition, Condition::Whole);
         assert_eq!(recovery.recovered.findings.len(), 1, "{:?}", recovery.recovered.findings);
@@ -763,9 +819,10 @@ fn a_snapshot_of_our_own_proves_that_the_log_lost_what_it_contains() {
     let before_the_roll = |folder: &mut Folder| {
         folder.names.remove(&FileName::Log(1).to_string()).unwrap();
         let at = record_offsets(folder)[1];
-        let content = folder.content_mut(LOG_0);
-        content[at..].fill(0);
-        content.resize(1024, 0);
+        folder.change(LOG_0, |content| {
+            content[at..].fill(0);
+            content.resize(1024, 0);
+        });
     };
     check(
         "append commit append commit snapshot",

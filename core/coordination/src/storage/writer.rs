@@ -149,8 +149,14 @@ impl Writer {
         if resume.save_state && !first_start {
             writer.save_state(state, ops);
         }
-        if !resume.remove.is_empty() {
-            ops.extend(resume.remove.iter().map(|file| FileOp::Remove { name: name(*file) }));
+        for (file, bytes) in &resume.rewrite {
+            let (name, bytes) = (name(*file), bytes.clone());
+            ops.push(FileOp::Write { name: name.clone(), offset: 0, bytes });
+            ops.push(FileOp::Sync { name });
+        }
+        ops.extend(resume.remove.iter().map(|file| FileOp::Remove { name: name(*file) }));
+        if !first_start || !resume.remove.is_empty() {
+            // The names that recovery believed may be no more than cached: a promise among them.
             ops.push(FileOp::SyncFolder);
         }
         match resume.log {
