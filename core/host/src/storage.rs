@@ -5,21 +5,30 @@
 //! should have made durable, and a second one would succeed without it (the "fsyncgate" of
 //! PostgreSQL, 2018): the process has to end and to look at what is really there.
 
-use crate::{Disk, HostError};
+use crate::{Disk, HostError, Platform};
 use bytes::Bytes;
 use mailstorm_coordination::storage::recovery::RecoverOptions;
 use mailstorm_coordination::storage::{
     Condition, FileName, FileOp, Identity, Recovery, StorageOptions, Writer, recover,
 };
+use mailstorm_shared::Millis;
 use std::collections::BTreeMap;
 use std::io;
 
-/// Reads a folder and says what it amounts to; changes nothing.
+/// How often a file is read that the disk does not give, before it counts as damaged. What passes by
+/// itself must not cost a server its vote, and what does not must not keep it from starting.
+const READ_ATTEMPTS_MAX: u32 = 10;
+/// How long to wait between two attempts.
+const READ_AGAIN_AFTER: Millis = Millis(500);
+
+/// Reads a folder and says what it amounts to; changes nothing. A file that cannot be read counts as
+/// damaged.
 ///
 /// # Errors
-/// When the folder is another server's, or the disk fails.
-pub async fn look(
-    disk: &impl Disk,
+/// When the folder is another server's, or cannot be listed.
+pub async fn look<P: Platform>(
+    platform: &P,
+    disk: &P::Disk,
     identity: Identity,
     options: &RecoverOptions,
 ) -> Result<Recovery, HostError> {
@@ -30,7 +39,7 @@ pub async fn look(
         match name {
             FileName::Snapshot(zxid) => snapshots.push(zxid),
             _ => {
-                files.insert(name, read(disk, name).await?);
+                files.insert(name, read(platform, disk, name).await);
             }
         }
     }
@@ -39,7 +48,7 @@ pub async fn look(
         // Snapshots are large: an older one is read only if those that were read do not suffice.
         if let Some(newest) = snapshots.pop() {
             let name = FileName::Snapshot(newest);
-            files.insert(name, read(disk, name).await?);
+            files.insert(name, read(platform, disk, name).await);
         }
         let recovery = recover(&files, &snapshots, identity, options)?;
         if recovery.condition != Condition::Damaged || snapshots.is_empty() {
@@ -64,9 +73,23 @@ pub async fn repair(
     Ok(writer)
 }
 
-async fn read(disk: &impl Disk, name: FileName) -> Result<Bytes, HostError> {
+/// A file's content; none of it, which is damage, when the disk does not give it even after some time.
+async fn read<P: Platform>(platform: &P, disk: &P::Disk, name: FileName) -> Bytes {
     let name = name.to_string();
-    disk.read(&name).await.map_err(|source| failed("read", &name, source))
+    for attempt in 1..=READ_ATTEMPTS_MAX {
+        match disk.read(&name).await {
+            Ok(content) => return content,
+            Err(error) => tracing::warn!(
+                file = name,
+                %error,
+                "attempt {attempt} of {READ_ATTEMPTS_MAX} to read a file failed"
+            ),
+        }
+        if attempt < READ_ATTEMPTS_MAX {
+            platform.sleep(READ_AGAIN_AFTER).await;
+        }
+    }
+    Bytes::new()
 }
 
 /// Does these operations, in order, and leaves the list empty.

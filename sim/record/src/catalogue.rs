@@ -194,21 +194,30 @@ pub const KINDS: &[Kind] = &[
         r#"kill_sessions = { nodes = ["a1"] }"#,
     ),
     kind(
+        "kill",
+        "The processes die, and are started again at the end; peers see their connections break. The machines \
+         go on: what was written can be read by the next process, and is lost if the machine crashes before a \
+         sync.",
+        &[NODES],
+        r#"kill = { nodes = ["leader"] }"#,
+    ),
+    kind(
         "crash",
-        "The processes die, and are started again at the end. Their peers are told, since the machines stay up. \
-         What was not synced is kept, lost or torn.",
+        "The machines crash, and are up again at the end; peers see their connections break. What was not \
+         synced is kept, lost or torn.",
         &[NODES],
         r#"crash = { nodes = ["leader"] }"#,
     ),
     kind(
         "crash_loop",
-        "The processes die again and again.",
+        "The machines crash again and again.",
         &[NODES, UP_MS, DOWN_MS],
         r#"crash_loop = { nodes = ["s1"], up_ms = 3000, down_ms = 500 }"#,
     ),
     kind(
         "power_cut",
-        "The machines lose power, and have it again at the end. Nobody is told.",
+        "The machines lose power, and have it again at the end. Peers see nothing but silence. What was not \
+         synced is kept, lost or torn.",
         &[NODES],
         r#"power_cut = { nodes = ["s1", "s2"] }"#,
     ),
@@ -268,6 +277,18 @@ pub const KINDS: &[Kind] = &[
     ),
     kind("sync_fails", "Syncs fail.", &[NODES], r#"sync_fails = { nodes = ["s1"] }"#),
     kind(
+        "read_fails",
+        "Reads fail with an I/O error. Servers read when they start.",
+        &[NODES],
+        r#"read_fails = { nodes = ["s1"] }"#,
+    ),
+    kind(
+        "write_fails",
+        "Writes fail with an I/O error, half done.",
+        &[NODES],
+        r#"write_fails = { nodes = ["s1"] }"#,
+    ),
+    kind(
         "sync_lies",
         "Syncs say that they are done and are not. The plan must say `lifts_atlas = true`, since no ensemble \
          survives it.",
@@ -295,6 +316,13 @@ pub const KINDS: &[Kind] = &[
          end.",
         &[NODES],
         r#"misdirected_write = { nodes = ["s1"] }"#,
+    ),
+    kind(
+        "unreadable_sectors",
+        "The machines crash, and sectors of what their disks held cannot be read when they are up again: an I/O \
+         error, until they are written again.",
+        &[NODES, number("sectors", "how many", "sectors", (1, SECTORS_MAX as i64), None)],
+        r#"unreadable_sectors = { nodes = ["s1"], sectors = 1 }"#,
     ),
     kind(
         "disk_lost",
@@ -379,11 +407,12 @@ mod tests {
 
     #[test]
     fn a_fault_says_its_end_unless_it_happens_at_a_moment() {
-        const MOMENTARY: [(&str, u64); 5] = [
+        const MOMENTARY: [(&str, u64); 6] = [
             ("reset", 0),
             ("jump", FOREVER_MS),
             ("bit_rot", 0),
             ("misdirected_write", 0),
+            ("unreadable_sectors", 0),
             ("disk_lost", 0),
         ];
         for kind in KINDS {

@@ -185,13 +185,20 @@ pub enum FaultKind {
         /// Which; workers and clients.
         nodes: Vec<NodeName>,
     },
-    /// The processes die at the beginning and are started again at the end. Their machines stay up, so
-    /// that peers are told. What was not synced is kept, lost or torn, as the disk's stream decides.
+    /// The processes die at the beginning and are started again at the end; peers see their connections
+    /// break. Their machines go on: what was written stays in the page cache, where the next process reads
+    /// it, though it is lost if the machine crashes before a sync.
+    Kill {
+        /// Which.
+        nodes: Vec<NodeName>,
+    },
+    /// The machines crash at the beginning and are up again at the end; peers see their connections break.
+    /// What was not synced is kept, lost or torn, as the disk's stream decides.
     Crash {
         /// Which.
         nodes: Vec<NodeName>,
     },
-    /// The processes die again and again.
+    /// The machines crash again and again.
     CrashLoop {
         /// Which.
         nodes: Vec<NodeName>,
@@ -200,7 +207,8 @@ pub enum FaultKind {
         /// For how long they are down each time.
         down_ms: u64,
     },
-    /// The machines lose power at the beginning, silently, and have it again at the end.
+    /// The machines lose power at the beginning, and have it again at the end. Peers see nothing but
+    /// silence; what was not synced is kept, lost or torn.
     PowerCut {
         /// Which.
         nodes: Vec<NodeName>,
@@ -246,6 +254,16 @@ pub enum FaultKind {
         /// Which nodes.
         nodes: Vec<NodeName>,
     },
+    /// Reads fail with an I/O error.
+    ReadFails {
+        /// Which nodes.
+        nodes: Vec<NodeName>,
+    },
+    /// Writes fail with an I/O error, half done.
+    WriteFails {
+        /// Which nodes.
+        nodes: Vec<NodeName>,
+    },
     /// Syncs say they are done and are not. Only a plan that lifts the atlas may ask for it.
     SyncLies {
         /// Which nodes.
@@ -269,6 +287,14 @@ pub enum FaultKind {
     MisdirectedWrite {
         /// Which nodes.
         nodes: Vec<NodeName>,
+    },
+    /// The machines crash, and sectors that their disks held for some time cannot be read when they are up
+    /// again at the end: whoever reads one gets an I/O error, until it is written again.
+    UnreadableSectors {
+        /// Which nodes.
+        nodes: Vec<NodeName>,
+        /// How many sectors.
+        sectors: u32,
     },
     /// The machines die, and have new, empty disks when they are started again at the end.
     DiskLost {
@@ -307,6 +333,7 @@ macro_rules! node_lists {
             | FaultKind::Reset { nodes, .. }
             | FaultKind::Flood { nodes, .. }
             | FaultKind::KillSessions { nodes }
+            | FaultKind::Kill { nodes }
             | FaultKind::Crash { nodes }
             | FaultKind::CrashLoop { nodes, .. }
             | FaultKind::PowerCut { nodes }
@@ -317,8 +344,11 @@ macro_rules! node_lists {
             | FaultKind::DiskSlow { nodes, .. }
             | FaultKind::DiskFull { nodes }
             | FaultKind::SyncFails { nodes }
+            | FaultKind::ReadFails { nodes }
+            | FaultKind::WriteFails { nodes }
             | FaultKind::SyncLies { nodes }
             | FaultKind::TornWrites { nodes }
+            | FaultKind::UnreadableSectors { nodes, .. }
             | FaultKind::BitRot { nodes, .. }
             | FaultKind::MisdirectedWrite { nodes }
             | FaultKind::DiskLost { nodes } => vec![nodes],
@@ -339,6 +369,7 @@ impl FaultKind {
         Reset "reset",
         Flood "flood",
         KillSessions "kill_sessions",
+        Kill "kill",
         Crash "crash",
         CrashLoop "crash_loop",
         PowerCut "power_cut",
@@ -349,10 +380,13 @@ impl FaultKind {
         DiskSlow "disk_slow",
         DiskFull "disk_full",
         SyncFails "sync_fails",
+        ReadFails "read_fails",
+        WriteFails "write_fails",
         SyncLies "sync_lies",
         TornWrites "torn_writes",
         BitRot "bit_rot",
         MisdirectedWrite "misdirected_write",
+        UnreadableSectors "unreadable_sectors",
         DiskLost "disk_lost",
     }
 
@@ -370,6 +404,7 @@ impl FaultKind {
             Self::Reset { every_ms: 0, .. }
             | Self::BitRot { .. }
             | Self::MisdirectedWrite { .. }
+            | Self::UnreadableSectors { .. }
             | Self::DiskLost { .. } => Some(0),
             Self::Jump { .. } => Some(FOREVER_MS),
             _ => None,
@@ -476,7 +511,7 @@ impl Fault {
                 "`{name}`: by_ms must lie within -{PLAN_MS_MAX} and {PLAN_MS_MAX}, a day"
             )),
             FaultKind::DiskSlow { factor, .. } => within("factor", (*factor).into(), 1, FACTOR_MAX),
-            FaultKind::BitRot { sectors, .. } => {
+            FaultKind::BitRot { sectors, .. } | FaultKind::UnreadableSectors { sectors, .. } => {
                 within("sectors", (*sectors).into(), 1, SECTORS_MAX)
             }
             FaultKind::SyncLies { .. } if !lifts_atlas => Err(format!(

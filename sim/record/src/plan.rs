@@ -455,6 +455,7 @@ mod tests {
             (some_nodes(), 1..=CONNECTIONS_MAX as u32)
                 .prop_map(|(nodes, connections)| FaultKind::Flood { nodes, connections }),
             some_nodes().prop_map(|nodes| FaultKind::KillSessions { nodes }),
+            some_nodes().prop_map(|nodes| FaultKind::Kill { nodes }),
             some_nodes().prop_map(|nodes| FaultKind::Crash { nodes }),
             (some_nodes(), 1..9_999u64, 1..9_999u64)
                 .prop_map(|(nodes, up_ms, down_ms)| FaultKind::CrashLoop { nodes, up_ms, down_ms }),
@@ -469,6 +470,8 @@ mod tests {
                 .prop_map(|(nodes, factor)| FaultKind::DiskSlow { nodes, factor }),
             some_nodes().prop_map(|nodes| FaultKind::DiskFull { nodes }),
             some_nodes().prop_map(|nodes| FaultKind::SyncFails { nodes }),
+            some_nodes().prop_map(|nodes| FaultKind::ReadFails { nodes }),
+            some_nodes().prop_map(|nodes| FaultKind::WriteFails { nodes }),
             some_nodes().prop_map(|nodes| FaultKind::SyncLies { nodes }),
             some_nodes().prop_map(|nodes| FaultKind::TornWrites { nodes }),
             (some_nodes(), 1..=SECTORS_MAX as u32)

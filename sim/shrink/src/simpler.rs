@@ -19,20 +19,28 @@ pub(crate) fn simpler(fault: &Fault) -> Vec<Fault> {
 
 /// Kinds that are easier to think through and may do the same harm.
 fn kinds(kind: &FaultKind) -> Vec<FaultKind> {
+    let kill = |nodes: &[NodeName]| FaultKind::Kill { nodes: nodes.to_vec() };
     let crash = |nodes: &[NodeName]| FaultKind::Crash { nodes: nodes.to_vec() };
     let isolate = |nodes: &[NodeName]| FaultKind::Isolate { nodes: nodes.to_vec() };
     match kind {
+        // Whether the violation needs the loss of unsynced writes at all.
+        FaultKind::Crash { nodes } => vec![kill(nodes)],
         FaultKind::PowerCut { nodes }
         | FaultKind::CrashLoop { nodes, .. }
         | FaultKind::MisdirectedWrite { nodes }
-        | FaultKind::DiskLost { nodes } => vec![crash(nodes)],
+        | FaultKind::DiskLost { nodes } => vec![kill(nodes), crash(nodes)],
         FaultKind::TornWrites { nodes } => {
-            vec![crash(nodes), FaultKind::PowerCut { nodes: nodes.clone() }]
+            vec![kill(nodes), crash(nodes), FaultKind::PowerCut { nodes: nodes.clone() }]
         }
         FaultKind::BitRot { nodes, sectors } => {
             let one =
                 (*sectors > 1).then(|| FaultKind::BitRot { nodes: nodes.clone(), sectors: 1 });
-            [Some(crash(nodes)), one].into_iter().flatten().collect()
+            [Some(kill(nodes)), Some(crash(nodes)), one].into_iter().flatten().collect()
+        }
+        FaultKind::UnreadableSectors { nodes, sectors } => {
+            let one = (*sectors > 1)
+                .then(|| FaultKind::UnreadableSectors { nodes: nodes.clone(), sectors: 1 });
+            [Some(kill(nodes)), Some(crash(nodes)), one].into_iter().flatten().collect()
         }
         FaultKind::Flap { nodes, .. }
         | FaultKind::KillSessions { nodes }
@@ -149,8 +157,9 @@ mod tests {
         let kind =
             FaultKind::CrashLoop { nodes: nodes(&["s1", "leader"]), up_ms: 123, down_ms: 45 };
         let all = simpler(&fault(kind));
+        let kill = fault(FaultKind::Kill { nodes: nodes(&["s1", "leader"]) });
         let crash = fault(FaultKind::Crash { nodes: nodes(&["s1", "leader"]) });
-        assert_eq!(all[0], crash);
+        assert_eq!(all[..2], [kill, crash]);
         let lengths: Vec<u64> = all.iter().map(|f| f.lasts_ms).collect();
         assert!(lengths.contains(&0) && lengths.contains(&2_000), "{lengths:?}");
         assert!(all.iter().any(|f| f.at_ms == 4_000));

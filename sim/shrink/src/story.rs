@@ -142,6 +142,11 @@ impl Cast<'_> {
             FaultKind::KillSessions { nodes } => {
                 format!("{} cut off from all servers {lasting}", self.each(nodes, "is", "are"))
             }
+            FaultKind::Kill { nodes } => {
+                let processes = if nodes.len() == 1 { "process" } else { "processes" };
+                let are = if nodes.len() == 1 { "is" } else { "are" };
+                format!("the {processes} of {} {are} killed, down {lasting}", self.names(nodes))
+            }
             FaultKind::Crash { nodes } => {
                 format!("{}, down {lasting}", self.each(nodes, "crashes", "crash"))
             }
@@ -176,6 +181,12 @@ impl Cast<'_> {
             FaultKind::SyncFails { nodes } => {
                 format!("syncs of {} fail {lasting}", self.names(nodes))
             }
+            FaultKind::ReadFails { nodes } => {
+                format!("reads of the disk of {} fail {lasting}", self.names(nodes))
+            }
+            FaultKind::WriteFails { nodes } => {
+                format!("writes to the disk of {} fail {lasting}", self.names(nodes))
+            }
             FaultKind::SyncLies { nodes } => {
                 format!("syncs of {} say they are done and are not {lasting}", self.names(nodes))
             }
@@ -197,6 +208,10 @@ impl Cast<'_> {
             FaultKind::MisdirectedWrite { nodes } => format!(
                 "{} and a sector of the disk lies over another{back}",
                 self.each(nodes, "dies", "die")
+            ),
+            FaultKind::UnreadableSectors { nodes, sectors } => format!(
+                "{} and {sectors} sectors of the disk cannot be read{back}",
+                self.each(nodes, "crashes", "crash")
             ),
             FaultKind::DiskLost { nodes } => {
                 format!("{} and has an empty disk{back}", self.each(nodes, "dies", "die"))

@@ -42,16 +42,19 @@ impl Weight {
 /// How hard a kind is to think through.
 fn rank(kind: &FaultKind) -> u64 {
     match kind {
-        FaultKind::Crash { .. } | FaultKind::Isolate { .. } | FaultKind::Pause { .. } => 1,
+        FaultKind::Kill { .. } | FaultKind::Isolate { .. } | FaultKind::Pause { .. } => 1,
+        FaultKind::Crash { .. } => 2,
         FaultKind::PowerCut { .. }
         | FaultKind::Partition { .. }
         | FaultKind::KillSessions { .. }
         | FaultKind::DiskStall { .. }
         | FaultKind::DiskFull { .. }
         | FaultKind::SyncFails { .. }
+        | FaultKind::ReadFails { .. }
+        | FaultKind::WriteFails { .. }
         | FaultKind::SyncLies { .. }
         | FaultKind::DiskLost { .. }
-        | FaultKind::Jump { .. } => 2,
+        | FaultKind::Jump { .. } => 3,
         FaultKind::OneWay { .. }
         | FaultKind::Slow { kib_per_second: 0, .. }
         | FaultKind::Reset { every_ms: 0, .. }
@@ -59,15 +62,16 @@ fn rank(kind: &FaultKind) -> u64 {
         | FaultKind::DiskSlow { .. }
         | FaultKind::TornWrites { .. }
         | FaultKind::BitRot { .. }
+        | FaultKind::UnreadableSectors { .. }
         | FaultKind::MisdirectedWrite { .. }
-        | FaultKind::Flood { .. } => 3,
+        | FaultKind::Flood { .. } => 4,
         FaultKind::Bridge { .. }
         | FaultKind::Ring { .. }
         | FaultKind::Flap { .. }
         | FaultKind::Slow { .. }
         | FaultKind::Corrupt { .. }
         | FaultKind::Reset { .. }
-        | FaultKind::CrashLoop { .. } => 4,
+        | FaultKind::CrashLoop { .. } => 5,
     }
 }
 

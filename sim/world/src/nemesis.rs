@@ -251,12 +251,13 @@ impl Nemesis {
             FaultKind::Reset { .. } if begins => self.reset(index, nodes),
             FaultKind::Reset { .. } => {}
             FaultKind::Flood { connections, .. } => self.flood(index, nodes, connections, begins),
+            FaultKind::Kill { .. } => self.stop(index, nodes, begins, true, Death::OfProcess),
             FaultKind::Crash { .. } | FaultKind::CrashLoop { .. } => {
-                self.stop(index, nodes, begins, true, Fate::Drawn);
+                self.stop(index, nodes, begins, true, Death::OfMachine(Fate::Drawn));
             }
             FaultKind::PowerCut { .. } => {
                 self.power(index, nodes, begins);
-                self.stop(index, nodes, begins, false, Fate::Drawn);
+                self.stop(index, nodes, begins, false, Death::OfMachine(Fate::Drawn));
             }
             FaultKind::TornWrites { .. } => {
                 let mut world = self.world.borrow_mut();
@@ -270,6 +271,7 @@ impl Nemesis {
             }
             FaultKind::BitRot { .. }
             | FaultKind::MisdirectedWrite { .. }
+            | FaultKind::UnreadableSectors { .. }
             | FaultKind::DiskLost { .. } => self.damage(index, &kind, nodes, begins),
             FaultKind::Pause { .. } => {
                 nodes.iter().for_each(|node| self.pause(index, *node, begins))
@@ -309,6 +311,8 @@ impl Nemesis {
             }
             FaultKind::DiskFull { .. }
             | FaultKind::SyncFails { .. }
+            | FaultKind::ReadFails { .. }
+            | FaultKind::WriteFails { .. }
             | FaultKind::SyncLies { .. } => {
                 let mut world = self.world.borrow_mut();
                 for node in nodes {
@@ -316,6 +320,8 @@ impl Nemesis {
                     let list = match kind {
                         FaultKind::DiskFull { .. } => &mut faults.full,
                         FaultKind::SyncFails { .. } => &mut faults.sync_fails,
+                        FaultKind::ReadFails { .. } => &mut faults.read_fails,
+                        FaultKind::WriteFails { .. } => &mut faults.write_fails,
                         _ => &mut faults.sync_lies,
                     };
                     switch(list, index, begins);
@@ -389,14 +395,14 @@ impl Nemesis {
     }
 
     /// Stops the processes of nodes, or lets them be started.
-    fn stop(&mut self, index: usize, nodes: &[usize], begins: bool, told: bool, fate: Fate) {
+    fn stop(&mut self, index: usize, nodes: &[usize], begins: bool, told: bool, death: Death) {
         if !begins {
             return self.release(index, nodes);
         }
         for node in nodes {
             self.world.borrow_mut().nodes[*node].down_by.push(index);
             let why = self.active[&index].kind.name();
-            if self.kill(*node, why, told, fate).is_some() {
+            if self.kill(*node, why, told, death).is_some() {
                 self.world.borrow_mut().faults.effective(index);
             }
         }
@@ -439,7 +445,8 @@ impl Nemesis {
                 switch(&mut world.nodes[node].disk.faults.tears, index, false);
                 world.nodes[node].down_by.push(index);
             }
-            if self.kill(node, "torn_writes", true, Fate::Torn).is_some_and(|l| l.torn > 0) {
+            let death = Death::OfMachine(Fate::Torn);
+            if self.kill(node, "torn_writes", true, death).is_some_and(|l| l.torn > 0) {
                 self.world.borrow_mut().faults.effective(index);
             }
         }
@@ -456,7 +463,7 @@ impl Nemesis {
             }
             self.world.borrow_mut().nodes[*node].down_by.push(index);
             let told = !matches!(kind, FaultKind::DiskLost { .. });
-            self.kill(*node, kind.name(), told, Fate::Drawn);
+            self.kill(*node, kind.name(), told, Death::OfMachine(Fate::Drawn));
             let mut world = self.world.borrow_mut();
             let World { nodes, scenario, .. } = &mut *world;
             let files = &mut nodes[*node].disk.files;
@@ -465,6 +472,9 @@ impl Nemesis {
                 FaultKind::DiskLost { .. } => files.lose(),
                 FaultKind::BitRot { sectors, .. } => {
                     (0..*sectors).filter(|_| files.rot(&ends_torn)).count() > 0
+                }
+                FaultKind::UnreadableSectors { sectors, .. } => {
+                    (0..*sectors).filter(|_| files.make_unreadable()).count() > 0
                 }
                 _ => files.misdirect(&ends_torn),
             };
@@ -590,7 +600,7 @@ impl Nemesis {
         };
         if !returns {
             let why = why.unwrap_or_else(|| "ended by itself".to_owned());
-            self.kill(node, &why, true, Fate::Drawn);
+            self.kill(node, &why, true, Death::OfProcess);
             return true;
         }
         let mut world = self.world.borrow_mut();
@@ -599,29 +609,50 @@ impl Nemesis {
         false
     }
 
-    /// Ends a node's process at once. What it lost, if there was one.
-    fn kill(&self, node: usize, why: &str, told: bool, fate: Fate) -> Option<Losses> {
+    /// Ends a node's process at once, if there is one, and with its machine also what only the page cache
+    /// holds. What was lost; `None` if there was neither a process nor anything in the cache.
+    fn kill(&self, node: usize, why: &str, told: bool, death: Death) -> Option<Losses> {
         let (id, losses) = {
             let mut world = self.world.borrow_mut();
-            if !world.nodes[node].is_up() {
+            let machine = &mut world.nodes[node];
+            let was_up = machine.is_up();
+            // A process that died before left its writes in the cache: they go with the machine.
+            let is_settled = death == Death::OfProcess || machine.disk.files.is_settled();
+            if !was_up && is_settled {
                 return None;
             }
-            // From here on every handle of the process is dead; destructors run later.
-            world.nodes[node].life = Life::Down;
-            world.forget_process(node, told);
-            let losses = world.nodes[node].disk.files.crash(fate);
-            world.tell(Some(node), Happening::Crashed { why: why.into() });
+            if was_up {
+                // From here on every handle of the process is dead; destructors run later.
+                machine.life = Life::Down;
+                world.forget_process(node, told);
+            }
+            let losses = match death {
+                Death::OfProcess => Losses::default(),
+                Death::OfMachine(fate) => world.nodes[node].disk.files.crash(fate),
+            };
+            if was_up {
+                world.tell(Some(node), Happening::Crashed { why: why.into() });
+            }
             let Losses { lost: sectors, torn, .. } = losses;
             if sectors + torn > 0 {
                 world.tell(Some(node), Happening::WritesLost { sectors, torn });
             }
-            (world.nodes[node].madsim, losses)
+            (world.nodes[node].madsim.filter(|_| was_up), losses)
         };
         if let Some(id) = id {
             self.madsim.kill(id);
         }
         Some(losses)
     }
+}
+
+/// What dies with a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Death {
+    /// Nothing: its machine goes on, and keeps what the process wrote in the page cache.
+    OfProcess,
+    /// Its machine, and with it the page cache.
+    OfMachine(Fate),
 }
 
 /// A node's program, in its madsim node.

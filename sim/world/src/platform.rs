@@ -277,16 +277,11 @@ impl Disk for SimDisk {
             })
             .await;
         self.done(Some(work)).await?;
-        self.command(|world, node| world.nodes[node].disk.files.read(name)).await
+        self.command(|world, node| world.disk_content(node, name)).await
     }
 
     async fn write(&self, name: &str, offset: u64, bytes: Bytes) -> io::Result<()> {
-        let end = offset.saturating_add(bytes.len() as u64);
-        self.command(|world, node| {
-            world.disk_room(node, name, end)?;
-            world.nodes[node].disk.files.write(name, offset, &bytes)
-        })
-        .await
+        self.command(|world, node| world.disk_write(node, name, offset, &bytes)).await
     }
 
     async fn truncate(&self, name: &str, bytes: u64) -> io::Result<()> {

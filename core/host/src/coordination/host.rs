@@ -64,7 +64,7 @@ async fn start<P: Platform>(
         entries_before_snapshot: replica.sync_entries_kept,
         defects: replica.defects,
     };
-    let recovery = storage::look(&disk, identity, &options).await?;
+    let recovery = storage::look(&platform, &disk, identity, &options).await?;
     if replica.ensemble.is_voter(me) && replica.ensemble.voters().len() == 1 {
         expect_vote(&recovery)?;
     }

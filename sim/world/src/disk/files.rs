@@ -1,10 +1,11 @@
-//! What is on a disk, what is only in its cache, and what a crash makes of the difference.
+//! What is on a disk, what is only in the page cache, and what a crash of the machine makes of the difference.
 //!
 //! Owns: contents, the folder, what a sync has made durable, crashes, damage. Leaves: time and faults to
 //! the module above.
 //! Holds: what a sync has covered survives every crash, unless it is damaged on purpose; what it has not
-//! covered is kept, lost or torn, sector by sector; a rename or removal that was not synced happened or
-//! did not.
+//! covered stays in the page cache, where the next process reads it, until the machine crashes or loses
+//! power: then it is kept, lost or torn, sector by sector, and a rename or removal that was not synced
+//! happened or did not.
 //!
 //! A file keeps its newest content whole. What it would be without the writes that no sync has covered
 //! stands in its *layers*: for every sector touched since, what it held before. A sync freezes the newest
@@ -75,6 +76,8 @@ struct Body {
     doomed: BTreeMap<usize, Vec<u8>>,
     /// What the last sync covered: the newest batch.
     newest: BTreeSet<usize>,
+    /// Sectors that cannot be read until they are written again.
+    unreadable: BTreeSet<usize>,
 }
 
 #[derive(Debug)]
@@ -119,6 +122,9 @@ impl Body {
 
     /// Notes what the sectors from byte `from` to byte `to` held, before they change.
     fn remember(&mut self, from: usize, to: usize, numbered: &mut u64) {
+        if !self.unreadable.is_empty() {
+            sectors(from, to).for_each(|sector| _ = self.unreadable.remove(&sector));
+        }
         if self.layers.is_empty() {
             *numbered += 1;
             let length_before = self.content.len();
@@ -220,7 +226,7 @@ fn torn(old: &[u8], new: &[u8], stream: &mut Stream) -> Option<Vec<u8>> {
 /// How a crash deals with everything that was not synced.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// The machine had written it all: what a mere death of the process leaves.
+    /// The machine had written it all.
     KeepAll,
     LoseAll,
     /// Written in order up to some sector, which is torn.
@@ -263,7 +269,11 @@ impl Files {
 
     pub(crate) fn read(&self, name: &str) -> io::Result<Bytes> {
         let body = self.names.get(name).ok_or_else(missing)?;
-        Ok(Bytes::copy_from_slice(&self.bodies[body].content))
+        let body = &self.bodies[body];
+        if !body.unreadable.is_empty() {
+            return Err(super::io_error());
+        }
+        Ok(Bytes::copy_from_slice(&body.content))
     }
 
     /// Whether this write needs room that the disk has not given yet.
@@ -311,6 +321,12 @@ impl Files {
         if let Some(body) = self.names.remove(name) {
             self.note(Change::Removed { name: name.to_owned(), body });
         }
+    }
+
+    /// Whether the loss of power would change nothing at all: what the cache holds is what the disk holds.
+    pub(crate) fn is_settled(&self) -> bool {
+        let clean = |body: &Body| body.layers.is_empty() && body.doomed.is_empty();
+        self.journal.is_empty() && self.bodies.values().all(clean)
     }
 
     /// Whether anything was written that no sync has covered.
@@ -414,7 +430,7 @@ impl Files {
         any
     }
 
-    /// The power is gone.
+    /// The machine crashes or its power is gone, and the page cache with it.
     pub(crate) fn crash(&mut self, fate: Fate) -> Losses {
         let mut losses = Losses::default();
         let mode = match (fate, self.stream.below(4)) {
@@ -484,6 +500,15 @@ impl Files {
         bytes[..length].copy_from_slice(&stray[..length]);
         body.replace_sector(sector, &bytes);
         true
+    }
+
+    /// Lets a sector that has been durable for some time fail to be read. To be used between a crash and the
+    /// next start. Returns whether there was one that could be read so far.
+    pub(crate) fn make_unreadable(&mut self) -> bool {
+        // An error is no torn write, wherever it is.
+        let Some((id, sector)) = self.old_sector(&|_| false) else { return false };
+        let body = self.bodies.get_mut(&id).expect("every name has its body");
+        body.unreadable.insert(sector)
     }
 
     /// Some sector with a content, outside the newest batch of its file.

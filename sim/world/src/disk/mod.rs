@@ -12,6 +12,7 @@ use crate::scenario::DiskSpeed;
 use crate::slab::Id;
 use crate::stream::Stream;
 use crate::world::World;
+use bytes::Bytes;
 use files::{Files, SyncMark};
 use std::collections::VecDeque;
 use std::io;
@@ -38,6 +39,8 @@ pub(crate) struct DiskFaults {
     pub(crate) slow: Vec<(usize, u32)>,
     pub(crate) full: Vec<usize>,
     pub(crate) sync_fails: Vec<usize>,
+    pub(crate) read_fails: Vec<usize>,
+    pub(crate) write_fails: Vec<usize>,
     pub(crate) sync_lies: Vec<usize>,
     pub(crate) tears: Vec<usize>,
 }
@@ -58,6 +61,11 @@ pub(crate) enum DiskTask {
     Sync(SyncMark),
     /// Anything else: a read, or a command to a disk that does not answer.
     Wait,
+}
+
+/// What a disk answers that cannot do what it was asked for.
+pub(crate) fn io_error() -> io::Error {
+    io::Error::other("I/O error")
 }
 
 impl Device {
@@ -121,6 +129,33 @@ impl World {
         }
         device.faults.full.iter().for_each(|fault| faults.effective(*fault));
         Err(io::ErrorKind::StorageFull.into())
+    }
+
+    /// A file's whole content, unless reads fail at the moment.
+    pub(crate) fn disk_content(&mut self, node: usize, name: &str) -> io::Result<Bytes> {
+        let Self { nodes, faults, .. } = self;
+        let device = &nodes[node].disk;
+        device.faults.read_fails.iter().for_each(|fault| faults.effective(*fault));
+        if device.faults.read_fails.is_empty() { device.files.read(name) } else { Err(io_error()) }
+    }
+
+    /// Writes to the page cache; half of it and an error where writes fail at the moment.
+    pub(crate) fn disk_write(
+        &mut self,
+        node: usize,
+        name: &str,
+        offset: u64,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        self.disk_room(node, name, offset.saturating_add(bytes.len() as u64))?;
+        let Self { nodes, faults, .. } = self;
+        let device = &mut nodes[node].disk;
+        if device.faults.write_fails.is_empty() {
+            return device.files.write(name, offset, bytes);
+        }
+        device.faults.write_fails.iter().for_each(|fault| faults.effective(*fault));
+        device.files.write(name, offset, &bytes[..bytes.len() / 2])?;
+        Err(io_error())
     }
 
     /// Begins an operation that takes `healthy_ns` on a healthy disk.
@@ -201,7 +236,7 @@ impl World {
                     if is_endangered {
                         lies.iter().for_each(|fault| faults.effective(*fault));
                     }
-                    if fails.is_empty() { Ok(()) } else { Err(io::Error::other("I/O error")) }
+                    if fails.is_empty() { Ok(()) } else { Err(io_error()) }
                 }
             }
         };

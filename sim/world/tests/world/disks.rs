@@ -73,6 +73,73 @@ fn what_was_synced_survives_and_the_rest_is_kept_lost_or_torn() {
     }
 }
 
+#[test]
+fn a_killed_process_leaves_what_it_wrote_to_be_read_by_the_next_one() {
+    let kill = FaultKind::Kill { nodes: nodes(&["c1"]) };
+    let stage = Stage::new().client("c1", writer).fault(1_000, 500, kill);
+    let counts = tally(&stage, &["kept", "lost", "torn", "f", "f g", "f h"]);
+    assert_eq!(counts, [60 * SECTORS, 0, 0, 0, 0, 60]);
+}
+
+#[test]
+fn what_a_killed_process_left_in_the_page_cache_goes_with_its_machine() {
+    for kind in
+        [FaultKind::Crash { nodes: nodes(&["c1"]) }, FaultKind::PowerCut { nodes: nodes(&["c1"]) }]
+    {
+        let kill = FaultKind::Kill { nodes: nodes(&["c1"]) };
+        // The power goes while nothing runs: what the dead process wrote is settled all the same.
+        let stage =
+            Stage::new().client("c1", writer).fault(1_000, 500, kill).fault(1_200, 600, kind);
+        let counts = tally(&stage, &["kept", "lost", "torn", "f", "f g", "f h"]);
+        assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    }
+}
+
+/// Reads what its predecessor left, and syncs it before it says so.
+async fn reader_that_syncs(process: Process) {
+    let (platform, disk) = (process.platform.clone(), process.platform.disk());
+    match process.incarnation {
+        0 => {
+            disk.write("f", 0, vec![UNSYNCED; 512].into()).await.expect("the disk is well");
+            disk.rename("f", "g").await.expect("f is there");
+        }
+        1 => {
+            disk.sync("g").await.expect("g was left in the cache");
+            disk.sync_folder().await.expect("the disk is well");
+        }
+        _ => {
+            assert_eq!(disk.read("g").await.expect("g was synced")[..], [UNSYNCED; 512]);
+            tell(&platform, "done");
+        }
+    }
+    idle(process).await;
+}
+
+#[test]
+fn a_sync_makes_durable_what_a_dead_process_wrote() {
+    let kill = FaultKind::Kill { nodes: nodes(&["c1"]) };
+    let dark = FaultKind::PowerCut { nodes: nodes(&["c1"]) };
+    let stage = Stage::new().client("c1", reader_that_syncs);
+    stage.fault(1_000, 500, kill).fault(3_000, 500, dark).check(|run| {
+        assert_eq!(run.outcome.faults["power_cut"].effective, 1);
+    });
+}
+
+#[test]
+fn a_process_that_ends_by_itself_leaves_its_writes_to_the_next_one() {
+    let ends = |process: Process| async move {
+        let disk = process.platform.disk();
+        if process.incarnation == 0 {
+            disk.write("f", 0, vec![UNSYNCED; 512].into()).await.expect("the disk is well");
+            return;
+        }
+        assert_eq!(disk.read("f").await.expect("it was written")[..], [UNSYNCED; 512]);
+        tell(&process.platform, "done");
+        idle(process).await;
+    };
+    Stage::new().client("c1", ends).check(|_| ());
+}
+
 /// Appends a record every 10 ms, syncs, and tells of it; after a death, of how many it finds.
 async fn journal(process: Process) {
     let platform = process.platform.clone();
@@ -178,6 +245,76 @@ fn a_full_disk_and_a_failing_sync_say_so() {
     let fails = FaultKind::SyncFails { nodes: nodes(&["c1"]) };
     Stage::new().client("c1", journal).fault(1_000, 1_000, fails).check(|run| {
         assert!((1_000..1_100).contains(&when(run, "Other")));
+    });
+}
+
+#[test]
+fn a_failing_write_is_half_done_and_says_so() {
+    let write = |process: Process| async move {
+        let (platform, disk) = (process.platform.clone(), process.platform.disk());
+        platform.sleep(Millis(1_500)).await;
+        let failed = disk.write("f", 0, vec![UNSYNCED; 100].into()).await;
+        assert_eq!(failed.expect_err("writes fail").kind(), io::ErrorKind::Other);
+        assert_eq!(disk.read("f").await.expect("half of it was written").len(), 50);
+        tell(&platform, "done");
+        idle(process).await;
+    };
+    let fails = FaultKind::WriteFails { nodes: nodes(&["c1"]) };
+    Stage::new().client("c1", write).fault(1_000, 1_000, fails).check(|run| {
+        assert_eq!(run.outcome.faults["write_fails"].effective, 1);
+    });
+}
+
+#[test]
+fn a_failing_read_is_an_error_for_as_long_as_the_fault_lasts() {
+    let read = |process: Process| async move {
+        let (platform, disk) = (process.platform.clone(), process.platform.disk());
+        disk.write("f", 0, vec![SYNCED; 100].into()).await.expect("the disk is well");
+        platform.sleep(Millis(1_500)).await;
+        assert!(disk.read("f").await.is_err());
+        platform.sleep(Millis(1_000)).await;
+        assert_eq!(disk.read("f").await.expect("the disk is well again").len(), 100);
+        tell(&platform, "done");
+        idle(process).await;
+    };
+    let fails = FaultKind::ReadFails { nodes: nodes(&["c1"]) };
+    Stage::new().client("c1", read).fault(1_000, 1_000, fails).check(|run| {
+        assert_eq!(run.outcome.faults["read_fails"].effective, 1);
+    });
+}
+
+#[test]
+fn a_sector_that_cannot_be_read_is_found_by_who_reads_it_and_mended_by_who_writes_it() {
+    let latent = |process: Process| async move {
+        let (platform, disk) = (process.platform.clone(), process.platform.disk());
+        if process.incarnation == 0 {
+            for file in ["old", "new"] {
+                disk.write(file, 0, vec![SYNCED; 2048].into()).await.expect("the disk is well");
+                disk.sync(file).await.expect("the disk is well");
+                // Only what was durable before the last sync is damaged.
+                disk.write(file, 2048, vec![SYNCED; 512].into()).await.expect("the disk is well");
+                disk.sync(file).await.expect("the disk is well");
+            }
+        } else {
+            let mut failed = 0;
+            for file in ["old", "new"] {
+                if disk.read(file).await.is_err() {
+                    failed += 1;
+                    // The error stays until the sector is written.
+                    assert!(disk.read(file).await.is_err());
+                    let all = vec![UNSYNCED; 2560];
+                    disk.write(file, 0, all.into()).await.expect("the disk is well");
+                    disk.read(file).await.expect("every sector was written again");
+                }
+            }
+            tell(&platform, &format!("{failed} failed"));
+            tell(&platform, "done");
+        }
+        idle(process).await;
+    };
+    let sectors = FaultKind::UnreadableSectors { nodes: nodes(&["c1"]), sectors: 1 };
+    Stage::new().client("c1", latent).fault(1_000, 500, sectors).check(|run| {
+        assert_eq!(told(run).iter().filter(|t| t.2 == "1 failed").count(), 1, "{:?}", told(run));
     });
 }
 

@@ -75,6 +75,8 @@ struct DiskState {
     /// The next sync fails, with this.
     failure: Option<io::ErrorKind>,
     syncs: usize,
+    /// So many reads of each file still fail.
+    failing_reads: BTreeMap<String, u32>,
 }
 
 impl Machines {
@@ -133,6 +135,13 @@ impl Machines {
 
     pub(super) fn fail_next_sync(&self, machine: usize, failure: io::ErrorKind) {
         self.disk(machine, |disk| disk.failure = Some(failure));
+    }
+
+    /// The next so many reads of each file that is there fail.
+    pub(super) fn fail_reads(&self, machine: usize, count: u32) {
+        self.disk(machine, |disk| {
+            disk.failing_reads = disk.files.keys().map(|name| (name.clone(), count)).collect();
+        });
     }
 
     pub(super) fn syncs(&self, machine: usize) -> usize {
@@ -393,7 +402,14 @@ impl Disk for MachineDisk {
     }
 
     async fn read(&self, name: &str) -> io::Result<Bytes> {
-        self.act(|disk| Ok(Bytes::copy_from_slice(content(disk, name)?))).await
+        self.act(|disk| {
+            if let Some(left) = disk.failing_reads.get_mut(name).filter(|left| **left > 0) {
+                *left -= 1;
+                return Err(io::Error::other("I/O error"));
+            }
+            Ok(Bytes::copy_from_slice(content(disk, name)?))
+        })
+        .await
     }
 
     async fn write(&self, name: &str, offset: u64, bytes: Bytes) -> io::Result<()> {

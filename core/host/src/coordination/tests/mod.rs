@@ -260,6 +260,53 @@ fn a_server_that_lost_its_disk_is_brought_up_to_date_and_votes_again() {
     assert_eq!(client.answers(), [(1, None), (2, None)]);
 }
 
+/// Starts a server of three again on a disk of which so many reads of each file fail. Its vote is needed
+/// then: the third server is gone. Whether there is a majority after so long.
+fn starts_on_failing_reads(count: u32, span: u64) -> bool {
+    let mut servers = Servers::established(3);
+    let leader = servers.leader();
+    let [first, second] = [1, 2, 3].into_iter().filter(|n| *n != leader).collect::<Vec<_>>()[..]
+    else {
+        panic!("three servers");
+    };
+    for server in [first, second, leader] {
+        servers.machines.kill(server.into());
+    }
+    servers.machines.fail_reads(first.into(), count);
+    servers.start(first, false);
+    servers.start(second, false);
+    servers.machines.pass(span);
+    servers.serves(first) && servers.serves(second)
+}
+
+#[test]
+fn a_disk_that_fails_to_read_for_a_moment_costs_no_vote() {
+    assert!(starts_on_failing_reads(3, 10_000));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_at_all_counts_as_damaged() {
+    assert!(
+        !starts_on_failing_reads(u32::MAX, 60_000),
+        "a server votes that cannot know what it had"
+    );
+
+    let mut servers = Servers::established(3);
+    let mut client = servers.session(1);
+    client.ask(1, &create("/a"));
+    servers.machines.pass(50);
+    assert_eq!(client.answers(), [(1, None)]);
+    let follower = (1..=3).find(|server| *server != servers.leader()).expect("three servers");
+    servers.machines.kill(follower.into());
+    servers.machines.fail_reads(follower.into(), u32::MAX);
+    servers.start(follower, false);
+    servers.machines.pass(60_000);
+    assert!(servers.serves(follower), "the leader admits it");
+    let mut client = servers.session(follower);
+    client.ask(1, &get("/a"));
+    assert_eq!(client.answers(), [(1, None)]);
+}
+
 #[test]
 fn the_lower_of_two_servers_calls_when_it_was_not_called_for_a_while() {
     let mut servers = Servers::new(2);
