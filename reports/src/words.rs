@@ -68,6 +68,7 @@ fn observed_kind(observation: &Observation) -> &'static str {
         Observation::Truncated { .. } => "truncated",
         Observation::SnapshotInstalled { .. } => "snapshot_installed",
         Observation::Durable { .. } => "durable",
+        Observation::DiskHolds { .. } => "disk_holds",
         Observation::QuorumCommitted { .. } => "quorum_committed",
         Observation::Applied { .. } => "applied",
         Observation::Acknowledged { .. } => "acknowledged",
@@ -107,6 +108,9 @@ fn observed(observation: &Observation) -> String {
         Observation::Appended { zxid, .. } => format!("appends {zxid}"),
         Observation::Truncated { after, .. } => format!("truncates its log after {after}"),
         Observation::SnapshotInstalled { zxid, .. } => format!("installs a snapshot of {zxid}"),
+        Observation::DiskHolds { last_logged, accepted_epoch, current_epoch, .. } => format!(
+            "has a log up to {last_logged}, the promise of epoch {accepted_epoch} and current epoch {current_epoch} on disk"
+        ),
         Observation::Durable { zxid, .. } => format!("has everything to {zxid} on disk"),
         Observation::QuorumCommitted { epoch, zxid, .. } => {
             format!("counts a majority for {zxid} in epoch {epoch}")

@@ -26,10 +26,11 @@ use crate::scale::Scale;
 use mailstorm_checkers::reached;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_host::Address;
-use mailstorm_record::{Setting, Settings};
-use mailstorm_shared::{Ensemble, Millis};
-use mailstorm_world::{NodeSpec, Process, Progress, Scenario, Subject, Topology};
+use mailstorm_record::{NodeName, Setting, Settings};
+use mailstorm_shared::{Ensemble, Millis, Observation};
+use mailstorm_world::{NodeSpec, Platters, Process, Progress, Scenario, Subject, Topology};
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -161,6 +162,14 @@ impl Scenario for EnsembleStorm {
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
         nodes::label(listener, caller, bytes)
+    }
+
+    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
+        nodes::rests_on_disk(observation)
+    }
+
+    fn read_disk(&self, node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
+        nodes::read_disk(node, disk)
     }
 
     fn ends_torn(&self, file: &str) -> bool {

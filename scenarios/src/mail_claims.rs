@@ -24,14 +24,15 @@ use mailstorm_mail::pipeline::{
 use mailstorm_mail::processing::{Judgement, Processed, process};
 use mailstorm_mail::samples;
 use mailstorm_mail::sink::serve_sink;
-use mailstorm_record::{Event, Happening, InboxMark, Setting, Settings, TraceHash};
+use mailstorm_record::{Event, Happening, InboxMark, NodeName, Setting, Settings, TraceHash};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::stream::Stream;
 use mailstorm_world::{
-    Limits, NodeSpec, Process, Progress, Scenario, SimPlatform, Subject, Topology,
+    Limits, NodeSpec, Platters, Process, Progress, Scenario, SimPlatform, Subject, Topology,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -246,6 +247,14 @@ impl Scenario for MailClaims {
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
         nodes::label(listener, caller, bytes)
+    }
+
+    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
+        nodes::rests_on_disk(observation)
+    }
+
+    fn read_disk(&self, node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
+        nodes::read_disk(node, disk)
     }
 
     fn ends_torn(&self, file: &str) -> bool {

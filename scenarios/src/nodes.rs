@@ -11,15 +11,17 @@ use mailstorm_client::ClientConfig;
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_coordination::storage::FileName;
+use mailstorm_coordination::storage::{FileName, OnDisk, inspect};
 use mailstorm_host::coordination::{ServerProbe, ServerSettings, serve_coordination};
 use mailstorm_host::{Address, Platform};
+use mailstorm_record::NodeName;
 use mailstorm_shared::quorum::majority;
-use mailstorm_shared::{Ensemble, Millis, ServerId, StateHasher};
+use mailstorm_shared::{Ensemble, Millis, Observation, ServerId, StateHasher};
 use mailstorm_wire::client::decode_request;
 use mailstorm_wire::peer::PeerDecoder;
-use mailstorm_world::{Limits, Process, Window};
+use mailstorm_world::{Limits, Platters, Process, Window};
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 
 /// Where servers listen for clients.
@@ -152,6 +154,25 @@ pub(crate) fn in_order(
         platform.sleep(LATER).await;
         boot(process).await;
     })
+}
+
+/// Whether a fact rests on its server's disk, and how often that is to be read then.
+pub(crate) fn rests_on_disk(observation: &Observation) -> Option<NonZeroU32> {
+    match observation {
+        Observation::ServerStarted { .. } => NonZeroU32::new(1),
+        Observation::EpochAccepted { .. } | Observation::Follows { .. } => NonZeroU32::new(8),
+        Observation::Durable { .. } => NonZeroU32::new(256),
+        _ => None,
+    }
+}
+
+/// What a server's disk says on its own.
+pub(crate) fn read_disk(node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
+    let server = server_of(&node.0)?;
+    let names = disk.names().filter_map(FileName::parse);
+    let OnDisk { last_logged, accepted_epoch, current_epoch } =
+        inspect(server, names, |name| disk.read(&name.to_string()))?;
+    Some(Observation::DiskHolds { server, last_logged, accepted_epoch, current_epoch })
 }
 
 /// The session of a client process, with every server of the ensemble. A process that was started again is

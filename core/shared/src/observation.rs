@@ -95,6 +95,17 @@ pub enum Observation {
         /// The last durable transaction.
         zxid: Zxid,
     },
+    /// An onlooker read the server's disk, as it would be if the power went now. Told by the laboratory.
+    DiskHolds {
+        /// Whose.
+        server: ServerId,
+        /// The last transaction of the log.
+        last_logged: Zxid,
+        /// The promise to take part in no earlier epoch.
+        accepted_epoch: Epoch,
+        /// The last epoch whose history the server took part in.
+        current_epoch: Epoch,
+    },
     /// A leader counted a majority for every transaction up to here.
     QuorumCommitted {
         /// The leader.

@@ -8,11 +8,12 @@ use crate::nodes::{self, SESSION_TIMEOUT};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, Settings};
-use mailstorm_shared::{Millis, ServerId};
+use mailstorm_shared::{Millis, Observation, ServerId};
 use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
-use mailstorm_world::{Limits, NodeSpec, Process, Progress, Scenario, Topology};
+use mailstorm_world::{Limits, NodeSpec, Platters, Process, Progress, Scenario, Topology};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -171,6 +172,14 @@ impl Scenario for Staged {
 
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
         nodes::label(listener, caller, bytes).or_else(|| super::talk::label(bytes))
+    }
+
+    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
+        nodes::rests_on_disk(observation)
+    }
+
+    fn read_disk(&self, node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
+        nodes::read_disk(node, disk)
     }
 
     fn ends_torn(&self, file: &str) -> bool {

@@ -125,6 +125,7 @@ impl Interests {
             | Observation::Truncated { .. }
             | Observation::SnapshotInstalled { .. }
             | Observation::Durable { .. }
+            | Observation::DiskHolds { .. }
             | Observation::QuorumCommitted { .. } => Self::LOG,
             Observation::Applied { .. } => Self::APPLIED,
             Observation::Acknowledged { .. } => Self::ACKNOWLEDGED,

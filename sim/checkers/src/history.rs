@@ -231,6 +231,19 @@ impl History {
         })
     }
 
+    pub(crate) fn disk_holds(self, server: u8, last_logged: Zxid, epochs: [u32; 2]) -> Self {
+        let [accepted_epoch, current_epoch] = epochs.map(Epoch);
+        self.server(
+            server,
+            Observation::DiskHolds {
+                server: s(server),
+                last_logged,
+                accepted_epoch,
+                current_epoch,
+            },
+        )
+    }
+
     pub(crate) fn truncated(self, server: u8, after: Zxid) -> Self {
         self.server(server, Observation::Truncated { server: s(server), after })
     }

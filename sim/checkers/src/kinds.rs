@@ -51,6 +51,7 @@ const KINDS: &[(&str, &[&str])] = &[
             "hole",
             "lost",
             "minority",
+            "not_on_disk",
             "promise_broken",
             "recovery_lost",
             "rewritten",

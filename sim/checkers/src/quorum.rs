@@ -19,6 +19,8 @@
 //!   established only in an epoch that a majority has promised (`unpromised`); a restart remembers the
 //!   last epoch that the server followed in (`epoch_forgotten`), and has the history that the epoch it
 //!   names began with (`epoch_without_history`);
+//! - what a server says to have on its disk is there, whoever reads it: its log, its promise and its epoch
+//!   (`not_on_disk`), as long as the disk was not damaged;
 //! - a restart finds everything that was durable (`recovery_lost`), unless the disk was damaged: then the
 //!   server does not vote (`voted_after_loss`), until it was synchronised and admitted; the servers that
 //!   vote and miss a committed transaction never are a majority (`endangered`).
@@ -246,6 +248,32 @@ impl Quorum {
             state.voteless = false;
         }
         if replaced { self.expect_not_endangered(at, server) } else { Ok(()) }
+    }
+
+    /// Somebody else has read the disk: is there what the server relies on?
+    fn disk_holds(
+        &self,
+        at: u64,
+        server: ServerId,
+        last_logged: Zxid,
+        [accepted, current]: [Epoch; 2],
+    ) -> Result<(), Violation> {
+        let Some(state) = self.servers.get(server).filter(|state| !state.damaged) else {
+            return Ok(());
+        };
+        let said = state.log.reaches();
+        let missing = if last_logged < said {
+            format!("everything up to {said} is on its disk, where the log ends at {last_logged}")
+        } else if accepted < state.promised {
+            let promised = state.promised;
+            format!("its promise of epoch {promised} is on its disk, where that of {accepted} is")
+        } else if current < state.followed {
+            let followed = state.followed;
+            format!("epoch {followed} is its current one, and its disk names {current}")
+        } else {
+            return Ok(());
+        };
+        Err(broken("not_on_disk", at, [server], format!("{server} relies on it that {missing}")))
     }
 
     fn server_started(
@@ -661,6 +689,9 @@ impl Checker for Quorum {
                 self.appended(at, server, Logged { zxid, digest: Some(digest) })
             }
             Observation::Durable { server, zxid } => self.durable(at, server, zxid),
+            Observation::DiskHolds { server, last_logged, accepted_epoch, current_epoch } => {
+                self.disk_holds(at, server, last_logged, [accepted_epoch, current_epoch])
+            }
             Observation::Applied { server, zxid, digest, ref changes } => {
                 self.applied(at, server, zxid, digest, changes)
             }

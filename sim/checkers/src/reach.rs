@@ -216,12 +216,14 @@ fn hampers(kind: &FaultKind) -> bool {
         | FaultKind::OneWay { .. }
         | FaultKind::Isolate { .. }
         | FaultKind::KillSessions { .. }
+        | FaultKind::Kill { .. }
         | FaultKind::Crash { .. }
         | FaultKind::PowerCut { .. }
         | FaultKind::Pause { .. }
         | FaultKind::Jump { .. }
         | FaultKind::BitRot { .. }
         | FaultKind::MisdirectedWrite { .. }
+        | FaultKind::UnreadableSectors { .. }
         | FaultKind::DiskLost { .. } => false,
         FaultKind::Flap { .. }
         | FaultKind::Slow { .. }
@@ -234,6 +236,8 @@ fn hampers(kind: &FaultKind) -> bool {
         | FaultKind::DiskSlow { .. }
         | FaultKind::DiskFull { .. }
         | FaultKind::SyncFails { .. }
+        | FaultKind::ReadFails { .. }
+        | FaultKind::WriteFails { .. }
         | FaultKind::SyncLies { .. }
         | FaultKind::TornWrites { .. } => true,
     }
@@ -242,7 +246,9 @@ fn hampers(kind: &FaultKind) -> bool {
 /// What such a fault changes when it begins and when it ends, apart from what its victims' processes tell.
 fn changed_by(kind: &FaultKind) -> Changed {
     match kind {
-        FaultKind::Crash { .. } | FaultKind::Pause { .. } => Changed::Client,
+        FaultKind::Kill { .. } | FaultKind::Crash { .. } | FaultKind::Pause { .. } => {
+            Changed::Client
+        }
         _ => Changed::Service,
     }
 }

@@ -132,6 +132,11 @@ impl ServerLog {
         }
     }
 
+    /// Up to where the log on its disk reaches at the least: a cut that is under way may be done.
+    pub(crate) fn reaches(&self) -> Zxid {
+        self.pending.iter().map(|step| step.end()).fold(self.disk_last(), Zxid::min)
+    }
+
     /// Whether its disk had this transaction, committed or not, when it last could speak for it. What a
     /// damaged disk lost since counts: the acknowledgement may have left before.
     pub(crate) fn held_durably(&self, wanted: Logged) -> bool {

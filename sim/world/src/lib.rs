@@ -67,7 +67,7 @@ pub use platform::SimPlatform;
 pub use run::{Recording, RunSpec, run};
 #[cfg(madsim)]
 pub use scenario::{
-    Limits, NodeSpec, Process, Progress, Role, Scenario, Subject, Topology, with_settings,
+    Limits, NodeSpec, Platters, Process, Progress, Role, Scenario, Subject, Topology, with_settings,
 };
 #[cfg(madsim)]
 pub use storm::storm;

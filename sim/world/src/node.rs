@@ -32,6 +32,8 @@ pub(crate) struct Node {
     pub(crate) listeners: Vec<(u16, Id, Address)>,
     /// madsim's name for it, once it ran.
     pub(crate) madsim: Option<madsim::task::NodeId>,
+    /// How many facts its processes told that rest on its disk.
+    pub(crate) said: u64,
     /// What its process said before it ended by itself.
     pub(crate) last_words: Option<String>,
     /// What its process shows of itself, if it does.
@@ -80,6 +82,7 @@ impl Node {
             paused_by: Vec::new(),
             listeners: Vec::new(),
             madsim: None,
+            said: 0,
             last_words: None,
             window: None,
             spec,

@@ -3,12 +3,14 @@
 //!
 //! Start at [`Scenario`].
 
+pub use crate::disk::files::Platters;
 use crate::platform::SimPlatform;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, SettingError, Settings};
-use mailstorm_shared::{Defects, Millis, ServerId};
+use mailstorm_shared::{Defects, Millis, Observation, ServerId};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -71,6 +73,18 @@ pub trait Scenario: Send + Sync {
     /// connection was made to, `caller` whether the message comes from the one who called it.
     fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
         let _ = (listener, caller, bytes);
+        None
+    }
+    /// Whether a fact rests on the disk of the node that tells it, so that the disk is to be read then: once
+    /// in so many times, since that takes longer than most of what happens in a run.
+    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
+        let _ = observation;
+        None
+    }
+    /// What the files say that are on the disk of a node, as they would be if the power went now; `None` if
+    /// they say nothing.
+    fn read_disk(&self, node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
+        let _ = (node, disk);
         None
     }
     /// Whether a lawful crash can cut off the end of this file, so that damage to its newest batch cannot

@@ -17,6 +17,7 @@ use mailstorm_shared::{Defects, Millis, Observation, StateHasher};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hash::Hasher;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -213,7 +214,25 @@ impl World {
     /// A process tells of itself.
     pub(crate) fn observe(&mut self, node: usize, observation: Observation) {
         self.leadership.observe(&observation);
+        let rests = self.scenario.rests_on_disk(&observation);
         self.tell(Some(node), Happening::Observed { observation });
+        if let Some(one_in) = rests {
+            self.read_disk(node, one_in);
+        }
+    }
+
+    /// Holds what a process said against its disk.
+    fn read_disk(&mut self, node: usize, one_in: NonZeroU32) {
+        let machine = &mut self.nodes[node];
+        machine.said += 1;
+        if machine.said % u64::from(one_in.get()) != 0 {
+            return;
+        }
+        let Some(platters) = machine.disk.files.platters() else { return };
+        let found = self.scenario.read_disk(&machine.spec.name, &platters);
+        if let Some(observation) = found {
+            self.tell(Some(node), Happening::Observed { observation });
+        }
     }
 
     /// Whether this incarnation of a node's process is the one that is there.

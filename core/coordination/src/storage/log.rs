@@ -233,6 +233,12 @@ impl Contents {
         self.end != End::Sealed && self.stretches.iter().all(|stretch| stretch.records.is_empty())
     }
 
+    /// Where the log ends after the last record; `None` without one.
+    pub fn last_logged(&self) -> Option<Zxid> {
+        let last = self.stretches.iter().rev().find_map(|stretch| stretch.records.last());
+        last.map(|record| record.zxid)
+    }
+
     /// Where the last record ends: there the file can be sealed.
     pub fn end_offset(&self) -> u64 {
         self.stretches.last().expect("there is always one").end_offset

@@ -15,6 +15,7 @@
 //! Start at [`log`] for the one file that matters, then [`recovery::recover`] and [`writer::Writer`].
 
 mod bits;
+pub mod inspect;
 pub mod log;
 pub mod names;
 pub mod recovery;
@@ -24,6 +25,7 @@ pub mod state;
 mod tests;
 pub mod writer;
 
+pub use inspect::{OnDisk, inspect};
 pub use names::FileName;
 pub use recovery::{Condition, RecoverError, Recovery, recover};
 pub use writer::{FileOp, StorageOptions, Writer};

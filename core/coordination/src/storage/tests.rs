@@ -252,6 +252,16 @@ impl Model {
         recover(&self.folder.read(), &[], identity(), &options).unwrap()
     }
 
+    /// What the disk says without the page cache.
+    fn on_disk(&self) -> Option<OnDisk> {
+        let Folder { files, durable_names, .. } = &self.folder;
+        let names = durable_names.keys().filter_map(|name| FileName::parse(name));
+        let read = |name: FileName| {
+            Some(files[*durable_names.get(&name.to_string())?].durable.clone().into())
+        };
+        inspect(identity().server, names, read)
+    }
+
     fn open(&mut self, recovery: &Recovery) {
         let mut ops = Vec::new();
         self.writer = Some(Writer::open(identity(), options(), recovery, &mut ops));
@@ -542,6 +552,10 @@ proptest! {
             let recovery = model.recover(false);
             model.assert_whole(&recovery);
             model.open(&recovery);
+            let last = model.history().last().map_or(Zxid::ZERO, |entry| entry.zxid);
+            let DurableState { accepted_epoch, current_epoch, .. } = recovery.recovered.state;
+            let on_disk = OnDisk { last_logged: last, accepted_epoch, current_epoch };
+            prop_assert_eq!(model.on_disk(), Some(on_disk));
             model.crash();
             let again = model.recover(false);
             model.assert_whole(&again);

@@ -205,6 +205,20 @@ fn a_restart_that_finds_less_than_was_durable_is_told() {
 }
 
 #[test]
+fn what_a_server_says_to_have_on_its_disk_must_be_there() {
+    one_write().disk_holds(2, z(1, 1), [1, 1]).passes(three());
+    one_write().disk_holds(2, Zxid::ZERO, [1, 1]).violates(three(), "not_on_disk");
+    one_write().disk_holds(2, z(1, 1), [0, 1]).violates(three(), "not_on_disk");
+    one_write().disk_holds(2, z(1, 1), [1, 0]).violates(three(), "not_on_disk");
+    // A cut that is under way may be done already.
+    let uncommitted = || one_write().appended(&[2], z(1, 2)).durable(&[2], z(1, 2));
+    uncommitted().disk_holds(2, z(1, 1), [1, 1]).violates(three(), "not_on_disk");
+    uncommitted().truncated(2, z(1, 1)).disk_holds(2, z(1, 1), [1, 1]).passes(three());
+    // What was damaged is not there, and a restart tells.
+    one_write().damaged("s2").disk_holds(2, Zxid::ZERO, [0, 0]).passes(three());
+}
+
+#[test]
 fn a_damaged_disk_costs_the_vote() {
     one_write()
         .damaged("s2")

@@ -56,6 +56,8 @@ pub(crate) struct Files {
     next_body: u32,
     /// The last number given to a layer, or to a change of the folder.
     numbered: u64,
+    /// A sync has lied since the machine was last started.
+    lied: bool,
     stream: Stream,
 }
 
@@ -138,6 +140,21 @@ impl Body {
                 open.before.insert(sector, before);
             }
         }
+    }
+
+    /// What it would be without everything that no sync has covered.
+    fn durable(&self) -> Vec<u8> {
+        let mut content = self.content.clone();
+        let layers = self.layers.iter().rev().flat_map(|layer| &layer.before);
+        for (sector, before) in layers.chain(&self.doomed) {
+            let start = sector * SECTOR_BYTES;
+            content.resize(content.len().max(start + SECTOR_BYTES), 0);
+            content[start..start + SECTOR_BYTES].fill(0);
+            content[start..start + before.len()].copy_from_slice(before);
+        }
+        let length = self.layers.first().map_or(self.content.len(), |layer| layer.length_before);
+        content.resize(length, 0);
+        content
     }
 
     /// Settles everything no sync has covered, as a crash does.
@@ -223,6 +240,23 @@ fn torn(old: &[u8], new: &[u8], stream: &mut Stream) -> Option<Vec<u8>> {
     Some(old)
 }
 
+/// What a disk holds without its page cache: what would be left if the power went now and took all that no
+/// sync has covered.
+pub struct Platters<'a>(&'a Files);
+
+impl Platters<'_> {
+    /// The names of all files.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.durable_names.keys().map(String::as_str)
+    }
+
+    /// A file's whole content; `None` if there is no such file, or some of it cannot be read.
+    pub fn read(&self, name: &str) -> Option<Bytes> {
+        let body = &self.0.bodies[self.0.durable_names.get(name)?];
+        body.unreadable.is_empty().then(|| body.durable().into())
+    }
+}
+
 /// How a crash deals with everything that was not synced.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -250,6 +284,7 @@ impl Files {
             journal: Vec::new(),
             next_body: 0,
             numbered: 0,
+            lied: false,
             stream,
         }
     }
@@ -321,6 +356,17 @@ impl Files {
         if let Some(body) = self.names.remove(name) {
             self.note(Change::Removed { name: name.to_owned(), body });
         }
+    }
+
+    /// What is on the disk itself; `None` if a sync has lied about it, which is nobody's fault but the
+    /// disk's.
+    pub(crate) fn platters(&self) -> Option<Platters<'_>> {
+        (!self.lied).then_some(Platters(self))
+    }
+
+    /// A sync said that it is done and was not.
+    pub(crate) fn note_lie(&mut self) {
+        self.lied = true;
     }
 
     /// Whether the loss of power would change nothing at all: what the cache holds is what the disk holds.
@@ -432,6 +478,7 @@ impl Files {
 
     /// The machine crashes or its power is gone, and the page cache with it.
     pub(crate) fn crash(&mut self, fate: Fate) -> Losses {
+        self.lied = false;
         let mut losses = Losses::default();
         let mode = match (fate, self.stream.below(4)) {
             (Fate::Torn, _) => Mode::TearAll,

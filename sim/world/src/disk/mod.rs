@@ -236,7 +236,12 @@ impl World {
                     if is_endangered {
                         lies.iter().for_each(|fault| faults.effective(*fault));
                     }
-                    if fails.is_empty() { Ok(()) } else { Err(io_error()) }
+                    if fails.is_empty() {
+                        device.files.note_lie();
+                        Ok(())
+                    } else {
+                        Err(io_error())
+                    }
                 }
             }
         };

@@ -38,6 +38,49 @@ fn a_file_that_replaces_another_is_the_old_or_the_new_one_after_a_crash() {
 }
 
 #[test]
+fn the_platters_hold_what_syncs_have_covered_and_nothing_else() {
+    let mut files = files(1);
+    let on_platters = |files: &Files, name: &str| {
+        files.platters().expect("no sync lied").read(name).map(|bytes| bytes.to_vec())
+    };
+    files.write("log", 0, &[1; 1_000]).expect("there is room");
+    assert_eq!(on_platters(&files, "log"), None);
+    sync(&mut files, "log");
+    files.write("log", 500, &[2; 1_500]).expect("there is room");
+    let mark = files.sync_begins("log").expect("it is there");
+    files.write("log", 0, &[3; 10]).expect("there is room");
+    assert_eq!(on_platters(&files, "log"), Some(vec![1; 1_000]), "a sync under way covers nothing");
+    // A sync that fails leaves the cache clean and the disk as it was, and so does another one.
+    files.sync_failed(&mark);
+    sync(&mut files, "log");
+    let disk = on_platters(&files, "log").expect("it is there");
+    assert_eq!(
+        (&disk[..10], disk[10], disk[999]),
+        (&[3; 10][..], 1, 1),
+        "the first sector is synced"
+    );
+    assert_eq!(content(&files, "log").expect("it is there")[1_999], 2, "the cache gives all of it");
+    // Who writes it again makes it durable.
+    let all = content(&files, "log").expect("it is there");
+    files.write("log", 0, &all).expect("there is room");
+    sync(&mut files, "log");
+    assert_eq!(on_platters(&files, "log"), Some(all));
+    files.rename("log", "old").expect("it is there");
+    assert!(files.platters().expect("no sync lied").names().eq(["log"]));
+    sync_folder(&mut files);
+    assert!(files.platters().expect("no sync lied").names().eq(["old"]));
+}
+
+#[test]
+fn what_a_sync_has_lied_about_is_held_against_nobody_until_the_machine_starts_again() {
+    let mut files = files(1);
+    files.note_lie();
+    assert!(files.platters().is_none());
+    files.crash(Fate::Drawn);
+    assert!(files.platters().is_some());
+}
+
+#[test]
 fn a_late_rename_does_not_take_away_a_file_that_was_synced_under_the_old_name() {
     for seed in 0..50 {
         let mut files = files(seed);
