@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};
 use mailstorm_wire::peer::{LinkPurpose, PeerMessage};
 use mailstorm_wire::txn::Entry;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 /// A client's connection, numbered by the host, never reused within an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,8 +31,8 @@ pub enum Input {
     ClientOpened {
         /// The connection.
         client: ClientId,
-        /// Where from, for `ip` access lists.
-        address: IpAddr,
+        /// Where from: the machine for `ip` access lists, the port for whoever asks who is connected.
+        address: SocketAddr,
         /// Fresh random bytes, from which a new session gets its password.
         entropy: [u8; 16],
     },

@@ -9,7 +9,7 @@ use mailstorm_shared::{Millis, Now, Observation};
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A machine, as one process sees it. Clones are handles to the same.
@@ -105,8 +105,8 @@ pub enum NetworkEvent {
         connection: ConnectionId,
         /// Our address that was called.
         listener: Address,
-        /// The caller's machine.
-        from: IpAddr,
+        /// The caller's machine, and its port there.
+        from: SocketAddr,
     },
     /// A connection that we asked for is open.
     Connected {

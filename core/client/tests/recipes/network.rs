@@ -19,7 +19,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
@@ -205,7 +205,7 @@ impl World {
         if let Some(line) = self.0.network.lines.borrow_mut().get_mut(&number) {
             line.open = true;
         }
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 2_000));
         let mut entropy = [0; 16];
         entropy[..8].copy_from_slice(&self.number().to_be_bytes());
         let client = ClientId(number);

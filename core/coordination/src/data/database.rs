@@ -13,7 +13,7 @@ use mailstorm_shared::checksum::value_digest;
 use mailstorm_shared::observation::Change;
 use mailstorm_shared::{Millis, SessionId, Zxid};
 use mailstorm_wire::txn::{Txn, TxnBody};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What every server knows of a session.
@@ -100,6 +100,11 @@ impl Database {
 
     pub(super) fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// Every session that owns ephemeral znodes, with their paths, in order.
+    pub fn ephemerals(&self) -> impl Iterator<Item = (SessionId, &BTreeSet<Arc<str>>)> {
+        self.tree.ephemerals_from(SessionId(i64::MIN))
     }
 
     /// Containers whose children are all gone, and znodes that nobody touched for their time-to-live,

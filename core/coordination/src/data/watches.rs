@@ -265,6 +265,16 @@ impl Watches {
         self.load
     }
 
+    /// How many clients watch anything.
+    pub fn client_count(&self) -> usize {
+        self.by_client.len()
+    }
+
+    /// How many paths are watched.
+    pub fn path_count(&self) -> usize {
+        self.by_path.len()
+    }
+
     /// The events of a change that the transaction at `zxid` made: in the order of clients, and for
     /// each client the znode before its parent.
     pub fn trigger(&mut self, zxid: Zxid, change: &Change) -> Vec<(ClientId, WatchEvent)> {

@@ -2,8 +2,10 @@
 
 use crate::data::{DataOptions, WatchBounds};
 use crate::replica::ReplicaConfig;
-use mailstorm_shared::Millis;
+use mailstorm_shared::{Millis, ServerId};
+use mailstorm_wire::client::FourLetterWord;
 use mailstorm_wire::frame::REQUEST_BYTES_MAX;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The shortest session timeout a client can get, in ticks. As ZooKeeper's `minSessionTimeout`: a
@@ -101,6 +103,26 @@ pub struct ServerConfig {
     pub sweep_count_max: usize,
     /// See [`SNAPSHOT_CHUNK_BYTES`].
     pub snapshot_chunk_bytes: usize,
+    /// The four-letter words that are answered; all by default. As ZooKeeper's
+    /// `4lw.commands.whitelist`.
+    pub words: BTreeSet<FourLetterWord>,
+    /// What the words show of the host.
+    pub host: HostFacts,
+}
+
+/// What only the host knows, and `conf` and `envi` show. It has no effect on anything else.
+#[derive(Clone, Debug, Default, Hash)]
+pub struct HostFacts {
+    /// Where clients connect.
+    pub client_port: u16,
+    /// Where the files are.
+    pub data_folder: Arc<str>,
+    /// How many connections one address may have.
+    pub clients_per_address_max: usize,
+    /// Where the peers reach each server, as `host:port`.
+    pub peers: BTreeMap<ServerId, Arc<str>>,
+    /// Keys and values, in the order in which they are shown.
+    pub environment: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl ServerConfig {
@@ -125,6 +147,8 @@ impl ServerConfig {
             sweep_every: SWEEP_EVERY,
             sweep_count_max: SWEEP_COUNT_MAX,
             snapshot_chunk_bytes: SNAPSHOT_CHUNK_BYTES,
+            words: FourLetterWord::ALL.into_iter().collect(),
+            host: HostFacts::default(),
             replica,
         }
     }

@@ -13,6 +13,7 @@ use super::config::{
     HANDSHAKE_BYTES_MAX, IDENTITIES_PER_CLIENT_MAX, IDENTITY_BYTES_PER_CLIENT_MAX,
 };
 use super::pipeline::{Backlog, Spent};
+use super::stats::{Account, Served};
 use crate::data::{Identity, auth};
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
@@ -25,13 +26,13 @@ use mailstorm_wire::client::{
 use mailstorm_wire::frame::REPLY_BYTES_MAX;
 use mailstorm_wire::peer::{Answer, Wish};
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// One connection.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Client {
-    pub(super) address: IpAddr,
+    pub(super) address: SocketAddr,
     entropy: [u8; 16],
     pub(super) phase: Phase,
     /// Whom the client has proved to be: (scheme, id).
@@ -46,6 +47,8 @@ pub(super) struct Client {
     pub(super) bytes_under_way: usize,
     /// Set when no more requests are taken: how it ends once the backlog is answered.
     pub(super) ending: Option<Ending>,
+    /// For `cons`.
+    pub(super) account: Account,
 }
 
 /// How far a connection has come.
@@ -96,8 +99,13 @@ pub(super) struct Encoded {
 impl Client {
     /// The session attached, if one is.
     pub(super) fn session(&self) -> Option<SessionId> {
+        self.attached().map(|(session, _)| session)
+    }
+
+    /// The session attached, and its timeout.
+    pub(super) fn attached(&self) -> Option<(SessionId, Millis)> {
         match self.phase {
-            Phase::Attached { session, .. } => Some(session),
+            Phase::Attached { session, timeout, .. } => Some((session, timeout)),
             _ => None,
         }
     }
@@ -109,7 +117,7 @@ impl Server {
         &mut self,
         now: Now,
         id: ClientId,
-        address: IpAddr,
+        address: SocketAddr,
         entropy: [u8; 16],
         out: &mut Outbox,
     ) {
@@ -121,12 +129,13 @@ impl Server {
             address,
             entropy,
             phase: Phase::Fresh,
-            identities: vec![auth::address_identity(address)],
+            identities: vec![auth::address_identity(address.ip())],
             heard: now.monotonic,
             held: false,
             backlog: Backlog::default(),
             bytes_under_way: 0,
             ending: None,
+            account: Account::opened(now.wall),
         };
         let before = self.clients.insert(id, client);
         assert!(before.is_none(), "the host never uses a client's number twice");
@@ -137,6 +146,7 @@ impl Server {
         let has_too_many_waiting = self.has_too_many_bytes_waiting();
         let Some(client) = self.clients.get_mut(&id) else { return }; // Closed in the meantime.
         self.traffic.received += 1;
+        client.account.traffic.received += 1;
         client.heard = now.monotonic;
         if frame.len() > self.config.frame_bytes_max {
             self.hang_up(id, out);
@@ -157,13 +167,18 @@ impl Server {
     }
 
     /// A four-letter word instead of a handshake: it is answered and that is all.
-    pub(super) fn client_word(&mut self, id: ClientId, word: FourLetterWord, out: &mut Outbox) {
-        if !self.clients.contains_key(&id) {
-            return;
-        }
+    pub(super) fn client_word(
+        &mut self,
+        now: Now,
+        id: ClientId,
+        word: FourLetterWord,
+        out: &mut Outbox,
+    ) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.account.traffic.received += 1;
         self.traffic.received += 1;
+        let text = self.word(now, id, word);
         self.traffic.sent += 1;
-        let text = self.word(word);
         self.clients.remove(&id);
         out.outputs.push(Output::RespondText { client: id, text });
     }
@@ -333,7 +348,9 @@ impl Server {
             std::mem::replace(&mut client.phase, Phase::Attached { session, timeout, read_only });
         // What came behind the handshake counts again if it has to wait.
         self.waiting_bytes -= std::mem::take(&mut client.bytes_under_way);
+        let took = now.monotonic.since(client.heard);
         self.respond(id, encode_connect_response(response), out);
+        self.served(now, id, Served { operation: "SESS", xid: 0, took });
         if let Phase::Connecting { early, .. } = before {
             let mut spent = Spent::default();
             for frame in early {
@@ -366,7 +383,7 @@ impl Server {
     ) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let super_digest = self.config.super_digest.as_deref();
-        match auth::authenticate(scheme, credentials, client.address, super_digest) {
+        match auth::authenticate(scheme, credentials, client.address.ip(), super_digest) {
             Ok(mut proved) => {
                 proved.retain(|identity| !client.identities.contains(identity));
                 client.identities.append(&mut proved);
@@ -416,7 +433,19 @@ impl Server {
     /// One frame to a client.
     pub(super) fn respond(&mut self, client: ClientId, frame: Bytes, out: &mut Outbox) {
         self.traffic.sent += 1;
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.account.traffic.sent += 1;
+        }
         out.outputs.push(Output::Respond { client, frame });
+    }
+
+    /// Notes that an answer left.
+    pub(super) fn served(&mut self, now: Now, id: ClientId, served: Served) {
+        self.traffic.served(served.took);
+        let zxid = self.database.last_applied();
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.account.served(served, zxid, now.monotonic);
+        }
     }
 
     /// Closes a connection from our side, after what was sent.
@@ -443,17 +472,22 @@ impl Server {
     pub(super) fn hang_up_silent(&mut self, now: Now, out: &mut Outbox) {
         let mut silent: Vec<ClientId> = Vec::new();
         for (id, client) in &self.clients {
-            let patience = match client.phase {
-                Phase::Attached { timeout, .. } => timeout,
-                Phase::Fresh | Phase::Connecting { .. } => self.config.handshake_timeout,
-            };
-            if now.monotonic.since(client.heard) > patience {
+            if now.monotonic > self.silent_until(client) {
                 silent.push(*id);
             }
         }
         for id in silent {
             self.hang_up(id, out);
         }
+    }
+
+    /// When a connection is closed that sends nothing more.
+    pub(super) fn silent_until(&self, client: &Client) -> Millis {
+        client.heard
+            + match client.phase {
+                Phase::Attached { timeout, .. } => timeout,
+                Phase::Fresh | Phase::Connecting { .. } => self.config.handshake_timeout,
+            }
     }
 
     /// A held client cannot be heard, and that is our doing: it counts as heard of all the same.

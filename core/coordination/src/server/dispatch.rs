@@ -6,6 +6,7 @@ use super::connections::Client;
 use super::leader::Leading;
 use super::sessions::Asker;
 use super::snapshots::{self, Loading, OwnSnapshot};
+use super::stats::Traffic;
 use crate::data::snapshot::{CorruptSnapshot, SnapshotCursor};
 use crate::data::{Database, Watches};
 use crate::io::{ClientId, Input, LinkId, Output, Recovered};
@@ -48,19 +49,14 @@ pub struct Server {
     /// The last transaction contained in the snapshot that our tree began with.
     pub(super) installed: Zxid,
     pub(super) traffic: Traffic,
+    /// When this life of the server began, on the monotonic clock.
+    pub(super) began: Millis,
     /// When to look after silent connections.
     upkeep_at: Millis,
     /// The last wish to be woken.
     wake_at: Option<Millis>,
     /// Set when the host was told to end the process: nothing is done any more.
     halted: bool,
-}
-
-/// Frames from and to clients, for `srvr`.
-#[derive(Clone, Copy, Debug, Default, Hash)]
-pub(super) struct Traffic {
-    pub(super) received: u64,
-    pub(super) sent: u64,
 }
 
 impl Server {
@@ -110,6 +106,7 @@ impl Server {
             own_snapshot: None,
             loading: None,
             traffic: Traffic::default(),
+            began: now.monotonic,
             wake_at: None,
             halted: false,
         };
@@ -143,7 +140,7 @@ impl Server {
                 self.client_opened(now, client, address, entropy, out);
             }
             Input::ClientFrame { client, frame } => self.client_frame(now, client, frame, out),
-            Input::ClientWord { client, word } => self.client_word(client, word, out),
+            Input::ClientWord { client, word } => self.client_word(now, client, word, out),
             Input::ClientClosed { client } => self.client_closed(client),
             Input::LinkUp { link, peer, purpose, opened_by_us } => {
                 self.replica.link_up(now, link, peer, purpose, opened_by_us, out);

@@ -21,13 +21,15 @@ pub mod config;
 mod connections;
 mod dispatch;
 mod leader;
+mod listing;
 mod pipeline;
 mod sessions;
 mod snapshots;
+mod stats;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::ServerConfig;
+pub use config::{HostFacts, ServerConfig};
 pub use dispatch::Server;

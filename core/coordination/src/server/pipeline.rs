@@ -15,6 +15,7 @@
 use super::Server;
 use super::asked::Wanting;
 use super::connections::{Client, Encoded, Ending, Phase};
+use super::stats::{Served, operation};
 use crate::data::{TxnResult, WatchKind, auth};
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
@@ -44,6 +45,10 @@ struct Item {
     /// How many of the client's identities were proved when the request came: only they speak for it.
     known: usize,
     progress: Progress,
+    /// What `cons` calls it.
+    operation: &'static str,
+    /// When it came, on the monotonic clock.
+    came: Millis,
 }
 
 /// A request as it came.
@@ -92,9 +97,14 @@ impl Backlog {
 }
 
 impl Client {
-    fn put(&mut self, xid: i32, bytes: usize, progress: Progress) {
+    fn put(&mut self, now: Now, xid: i32, bytes: usize, progress: Progress) {
         self.bytes_under_way += bytes;
-        self.backlog.items.push_back(Item { xid, bytes, known: self.identities.len(), progress });
+        let operation = match &progress {
+            Progress::Waits(request) | Progress::Asked { request, .. } => operation(request),
+            Progress::Known { .. } => "NA",
+        };
+        let (known, came) = (self.identities.len(), now.monotonic);
+        self.backlog.items.push_back(Item { xid, bytes, known, progress, operation, came });
     }
 }
 
@@ -129,9 +139,11 @@ impl Server {
         match request {
             Request::Ping => {
                 self.reply(id, xid::PING, Ok(Reply::Empty), out);
+                self.served_at_once(now, id, xid::PING, &Request::Ping);
             }
-            Request::Auth { scheme, credentials } => {
-                self.authenticate(id, xid, &scheme, &credentials, out);
+            Request::Auth { ref scheme, ref credentials } => {
+                self.authenticate(id, xid, scheme, credentials, out);
+                self.served_at_once(now, id, xid, &request);
             }
             request if read_only && is_for_the_leader(&request) => {
                 self.refuse_read_only(id, xid, &request, out);
@@ -139,9 +151,15 @@ impl Server {
             request if self.may_be_read_now(id) && !is_for_the_leader(&request) => {
                 let known = self.known(id);
                 self.answer_read(id, xid, &request, known, spent, out);
+                self.served_at_once(now, id, xid, &request);
             }
             request => self.enqueue(now, id, session, Arrived { xid, bytes, request }, out),
         }
+    }
+
+    fn served_at_once(&mut self, now: Now, id: ClientId, xid: i32, request: &Request) {
+        let served = Served { operation: operation(request), xid, took: Millis::ZERO };
+        self.served(now, id, served);
     }
 
     /// The session of a client here was heard of: the leader must know, now or with the next pong.
@@ -178,7 +196,7 @@ impl Server {
         };
         let wish = if at_once { Wish::of(&request, &client.identities) } else { None };
         let Some(wish) = wish else {
-            client.put(xid, bytes, Progress::Waits(request));
+            client.put(now, xid, bytes, Progress::Waits(request));
             self.hold_if_crowded(id, out);
             return;
         };
@@ -191,7 +209,7 @@ impl Server {
         let ticket = next_ticket(&mut self.tickets);
         client.backlog.open_syncs += usize::from(matches!(request, Request::Sync { .. }));
         let progress = Progress::Asked { ticket, request };
-        client.put(xid, bytes, progress);
+        client.put(now, xid, bytes, progress);
         self.asked.insert(ticket, Wanting { client: id, bytes, resumes: None });
         self.ask(now, ticket, session, wish, out);
         self.hold_if_crowded(id, out);
@@ -225,7 +243,7 @@ impl Server {
     ) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let progress = Progress::Known { result: Err(error), written: None };
-        client.put(xid, 0, progress);
+        client.put(now, xid, 0, progress);
         self.advance(now, id, out);
         self.hold_if_crowded(id, out);
     }
@@ -354,10 +372,8 @@ impl Server {
                 }
                 Some(Progress::Waits(_) | Progress::Known { .. }) => {}
             }
-            let Some(Item { xid, bytes, known, progress }) = client.backlog.items.pop_front()
-            else {
-                break;
-            };
+            let Some(item) = client.backlog.items.pop_front() else { break };
+            let Item { xid, bytes, known, progress, operation, came } = item;
             client.bytes_under_way -= bytes;
             self.waiting_bytes -= bytes;
             match progress {
@@ -368,6 +384,8 @@ impl Server {
                     self.answer_read(id, xid, &request, known, &mut spent, out);
                 }
             }
+            let took = now.monotonic.since(came);
+            self.served(now, id, Served { operation, xid, took });
         }
         self.release(id, out);
         self.end_if_answered(id, out);

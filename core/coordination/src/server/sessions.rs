@@ -196,6 +196,11 @@ impl SessionTracker {
         self.deadlines.first_key_value().map(|(deadline, _)| *deadline)
     }
 
+    /// The sessions that expire at each deadline if nothing more is heard of them, in order.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (Millis, &BTreeSet<SessionId>)> {
+        self.deadlines.iter().map(|(deadline, sessions)| (*deadline, sessions))
+    }
+
     /// How many sessions are alive or closing.
     pub(super) fn count(&self) -> usize {
         self.sessions.len()

@@ -17,7 +17,7 @@ use mailstorm_wire::frame;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -45,7 +45,7 @@ pub async fn serve_coordination<P: Platform>(
 /// touched.
 async fn start<P: Platform>(
     platform: P,
-    settings: ServerSettings,
+    mut settings: ServerSettings,
 ) -> Result<(Rc<Host<P>>, Writer), HostError> {
     let endpoint = platform.endpoint();
     let replica = &settings.server.replica;
@@ -76,6 +76,10 @@ async fn start<P: Platform>(
     let incarnation = platform.entropy() as u32;
     let mut outputs = Vec::new();
     let frame_bytes_max = settings.server.frame_bytes_max;
+    let facts = &mut settings.server.host;
+    facts.client_port = port_of(&clients);
+    facts.clients_per_address_max = settings.limits.clients_per_address_max;
+    facts.peers = settings.peers.iter().map(|(server, at)| (*server, at.0.clone())).collect();
     let server = Server::new(settings.server, recovery.recovered, incarnation, now, &mut outputs)?;
     let server = Rc::new(RefCell::new(server));
     settings.probe.show(server.clone());
@@ -118,6 +122,12 @@ async fn start<P: Platform>(
         on_listening(&Listening { clients, peers });
     }
     Ok((host, writer))
+}
+
+/// The port of an address, for whoever asks how the server is configured.
+fn port_of(address: &Address) -> u16 {
+    let port = address.0.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    port.unwrap_or_default()
 }
 
 /// A voter that is alone is admitted by nobody: without a vote it would wait for ever.
@@ -443,8 +453,9 @@ impl<P: Platform> Turn<'_, P> {
         }
     }
 
-    fn accept_client(&mut self, connection: ConnectionId, from: IpAddr) {
+    fn accept_client(&mut self, connection: ConnectionId, address: SocketAddr) {
         let core = &mut *self.core;
+        let from = address.ip();
         if !core.origins.admit(from, core.limits.clients_per_address_max) {
             tracing::debug!(server = %core.me, %from, "too many clients from this address");
             self.host.endpoint.close(connection);
@@ -455,7 +466,7 @@ impl<P: Platform> Turn<'_, P> {
         let mut entropy = [0; 16];
         entropy[..8].copy_from_slice(&self.host.platform.entropy().to_le_bytes());
         entropy[8..].copy_from_slice(&self.host.platform.entropy().to_le_bytes());
-        self.step(Input::ClientOpened { client: ClientId(connection.0), address: from, entropy });
+        self.step(Input::ClientOpened { client: ClientId(connection.0), address, entropy });
     }
 
     /// Gives the core every whole frame of a client that is not held.

@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -271,7 +272,7 @@ async fn accept(mailbox: Rc<Mailbox>, listener: TcpListener, address: Address) {
                 mailbox.put(NetworkEvent::Accepted {
                     connection: id,
                     listener: address.clone(),
-                    from: from.ip().to_canonical(),
+                    from: SocketAddr::new(from.ip().to_canonical(), from.port()),
                 });
                 mailbox.pump(id, &connection, stream);
             }

@@ -2,9 +2,11 @@
 
 use super::RealPlatform;
 use crate::{HostError, ServerSettings, serve_coordination};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a server may take to end once it was asked to: longer than any disk that works.
@@ -23,12 +25,15 @@ pub struct RealServer {
 ///
 /// # Errors
 /// Why it had to end before. The reason fits on one line and says what to do.
-pub fn run_real_server(server: RealServer) -> Result<(), HostError> {
+pub fn run_real_server(mut server: RealServer) -> Result<(), HostError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(HostError::Runtime)?;
     let platform = RealPlatform::with_folder(&server.data)?;
+    let facts = &mut server.settings.server.host;
+    facts.data_folder = server.data.display().to_string().into();
+    facts.environment = environment();
     let ended = tokio::task::LocalSet::new().block_on(&runtime, async {
         let stop = server.settings.stop.clone();
         let mut asked = pin!(asked_to_end().map_err(HostError::Runtime)?);
@@ -51,6 +56,19 @@ pub fn run_real_server(server: RealServer) -> Result<(), HostError> {
     // Dropping it would wait for a disk that is stuck.
     runtime.shutdown_background();
     ended
+}
+
+/// What `envi` shows, under the keys that ZooKeeper has for it.
+fn environment() -> Vec<(Arc<str>, Arc<str>)> {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let folder = std::env::current_dir().unwrap_or_default();
+    let rows = [
+        ("host.name", host.trim().to_owned()),
+        ("os.name", std::env::consts::OS.to_owned()),
+        ("os.arch", std::env::consts::ARCH.to_owned()),
+        ("user.dir", folder.display().to_string()),
+    ];
+    rows.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
 }
 
 /// Resolves when somebody wants this process to end.

@@ -90,16 +90,24 @@ fn read_read_only(reader: &mut Reader<'_>) -> Result<Option<bool>, Malformed> {
 }
 
 impl FourLetterWord {
+    /// All that are answered.
+    pub const ALL: [Self; 10] = [
+        Self::Ruok,
+        Self::Srvr,
+        Self::Isro,
+        Self::Mntr,
+        Self::Stat,
+        Self::Conf,
+        Self::Cons,
+        Self::Envi,
+        Self::Dump,
+        Self::Wchs,
+    ];
+
     /// The word that these first bytes of a connection are, if it is one that is answered. As a
     /// frame's length each word lies far above every limit, so the two cannot be confused.
     pub fn parse(bytes: &[u8; 4]) -> Option<Self> {
-        Some(match bytes {
-            b"ruok" => Self::Ruok,
-            b"srvr" => Self::Srvr,
-            b"isro" => Self::Isro,
-            b"mntr" => Self::Mntr,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|word| word.as_bytes() == bytes)
     }
 
     /// The four bytes that travel.
@@ -109,6 +117,12 @@ impl FourLetterWord {
             Self::Srvr => b"srvr",
             Self::Isro => b"isro",
             Self::Mntr => b"mntr",
+            Self::Stat => b"stat",
+            Self::Conf => b"conf",
+            Self::Cons => b"cons",
+            Self::Envi => b"envi",
+            Self::Dump => b"dump",
+            Self::Wchs => b"wchs",
         }
     }
 }

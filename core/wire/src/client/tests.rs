@@ -107,9 +107,7 @@ fn watches_of_a_client_that_has_seen_less_than_nothing_are_told_of_everything() 
 
 #[test]
 fn four_letter_words_are_known_or_not() {
-    for word in
-        [FourLetterWord::Ruok, FourLetterWord::Srvr, FourLetterWord::Isro, FourLetterWord::Mntr]
-    {
+    for word in FourLetterWord::ALL {
         assert_eq!(FourLetterWord::parse(word.as_bytes()), Some(word));
         let as_length = u32::from_be_bytes(*word.as_bytes()) as usize;
         assert!(as_length > crate::frame::REPLY_BYTES_MAX, "a word is no frame's length");

@@ -539,4 +539,16 @@ pub enum FourLetterWord {
     Isro,
     /// `mntr`: key and value, one a line.
     Mntr,
+    /// `stat`: as `srvr`, with a line for each connection.
+    Stat,
+    /// `conf`: how the server is configured.
+    Conf,
+    /// `cons`: everything that is known of each connection.
+    Cons,
+    /// `envi`: version and environment; where clients look for the version.
+    Envi,
+    /// `dump`: sessions with their deadlines and their ephemeral znodes.
+    Dump,
+    /// `wchs`: how much is watched.
+    Wchs,
 }

@@ -9,11 +9,13 @@ use mailstorm_host::{Address, CloseReason, NetworkEvent};
 use mailstorm_shared::Millis;
 use std::collections::VecDeque;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::task::{Poll, Waker};
 
 /// Where strangers seem to come from.
 const STRANGERS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
+/// Where the numbers of a caller's ports begin.
+const EPHEMERAL_PORTS: u16 = 0xc000;
 
 /// One endpoint's mailbox and timer.
 pub(crate) struct Mailbox {
@@ -121,11 +123,13 @@ impl World {
             }
             Item::Accepted { half: id } => {
                 let Some(half) = self.seen(id) else { return Poll::Pending };
-                let from = match self.nodes.get(half.to) {
+                let ip = match self.nodes.get(half.to) {
                     Some(machine) => machine.ip,
                     None => STRANGERS.into(),
                 };
                 let (connection, listener) = (Self::connection(id), half.listener.clone());
+                // Machines of the world have no ports of their own for calls: any number will do.
+                let from = SocketAddr::new(ip, EPHEMERAL_PORTS | connection.0 as u16);
                 Poll::Ready(NetworkEvent::Accepted { connection, listener, from })
             }
             Item::Connected { half: id } => {

@@ -4,5 +4,6 @@ mod bounds;
 mod ensemble;
 mod standalone;
 mod storm;
+mod words;
 mod world;
 mod zookeeper;

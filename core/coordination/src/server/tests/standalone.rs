@@ -380,21 +380,6 @@ fn only_so_many_connections_are_taken() {
 }
 
 #[test]
-fn four_letter_words_tell_how_the_server_is() {
-    let (mut world, client) = with_client();
-    world.call(client, &create("/e", CreateMode::Ephemeral)).unwrap();
-    assert_eq!(world.word(s(1), FourLetterWord::Ruok), "imok");
-    assert_eq!(world.word(s(1), FourLetterWord::Isro), "rw");
-    let srvr = world.word(s(1), FourLetterWord::Srvr);
-    assert!(srvr.starts_with("Zookeeper version: mailstorm-"), "{srvr}");
-    assert!(srvr.contains("\nMode: standalone\n") && srvr.contains("\nZxid: 0x"), "{srvr}");
-    let mntr = world.word(s(1), FourLetterWord::Mntr);
-    for line in ["zk_server_state\tstandalone", "zk_ephemerals_count\t1", "zk_global_sessions\t1"] {
-        assert!(mntr.lines().any(|l| l == line), "{line} is not in {mntr}");
-    }
-}
-
-#[test]
 fn containers_are_swept_after_their_last_child_went() {
     let (mut world, client) = with_client();
     world.call(client, &create("/c", CreateMode::Container)).unwrap();
@@ -514,11 +499,4 @@ fn nobody_waits_for_a_znode_that_can_never_be() {
     let kind = WatcherType::Any;
     let check = Request::CheckWatches { path: "/a\0b".into(), kind };
     assert_eq!(world.call(client, &check), Err(ErrorCode::NoWatcher));
-}
-
-#[test]
-fn the_connection_that_asks_how_many_there_are_is_one_of_them() {
-    let (mut world, _) = with_client();
-    let text = world.word(s(1), FourLetterWord::Srvr);
-    assert!(text.contains("\nConnections: 2\n"), "{text}");
 }

@@ -11,7 +11,7 @@ use mailstorm_wire::client::*;
 use mailstorm_wire::peer::{LinkPurpose, encode_message};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 pub(super) const TICK: u64 = 2_000;
@@ -504,7 +504,7 @@ impl World {
             frames: None,
         };
         self.clients.insert(id, client);
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000 + number as u16));
         let entropy = [number as u8; 16];
         self.queue.push_back((server, Input::ClientOpened { client: id, address, entropy }));
         id

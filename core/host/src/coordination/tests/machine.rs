@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -327,7 +327,7 @@ impl Endpoint for MachineEndpoint {
             let machine = state.mailboxes[self.mailbox].machine as u8;
             state.put(self.mailbox, NetworkEvent::Connected { connection });
             let listener = address.clone();
-            let from = IpAddr::V4(Ipv4Addr::new(10, 0, 0, machine));
+            let from = SocketAddr::from(([10, 0, 0, machine], here as u16));
             let connection = ConnectionId(there);
             state.put(listening, NetworkEvent::Accepted { connection, listener, from });
             ConnectionId(here)
