@@ -51,6 +51,10 @@ pub const WAITING_BYTES_MAX: usize = 256 << 20;
 /// Connections of clients that a server keeps. The next one is closed as soon as it is accepted.
 pub const CLIENTS_MAX: usize = 10_000;
 
+/// How long a connection may say nothing at its beginning, unless the longest session timeout is
+/// shorter. As ZooKeeper's `nio.sessionlessCnxnTimeout`: clients speak first, and at once.
+pub const SILENCE_MAX: Millis = Millis(10_000);
+
 /// How often the leader looks for containers and znodes whose time-to-live is over. As ZooKeeper's
 /// `znode.container.checkIntervalMs`.
 pub const SWEEP_EVERY: Millis = Millis(60_000);
@@ -73,8 +77,10 @@ pub struct ServerConfig {
     pub session_timeout_min: Millis,
     /// The longest session timeout granted.
     pub session_timeout_max: Millis,
-    /// How long a connection may stay without a handshake, or wait for its session.
+    /// How long a connection may wait for its session.
     pub handshake_timeout: Millis,
+    /// How long a connection may say nothing at its beginning. See [`SILENCE_MAX`].
+    pub silence_max: Millis,
     /// See [`CLIENTS_MAX`].
     pub clients_max: usize,
     /// See [`OUTSTANDING_PER_CLIENT_MAX`].
@@ -134,6 +140,7 @@ impl ServerConfig {
             session_timeout_min: Millis(tick * SESSION_TIMEOUT_TICKS_MIN),
             session_timeout_max: Millis(tick * SESSION_TIMEOUT_TICKS_MAX),
             handshake_timeout: Millis(tick * SESSION_TIMEOUT_TICKS_MAX),
+            silence_max: SILENCE_MAX.min(Millis(tick * SESSION_TIMEOUT_TICKS_MAX)),
             clients_max: CLIENTS_MAX,
             outstanding_per_client_max: OUTSTANDING_PER_CLIENT_MAX,
             outstanding_max: OUTSTANDING_MAX,

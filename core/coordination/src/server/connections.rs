@@ -486,7 +486,8 @@ impl Server {
         client.heard
             + match client.phase {
                 Phase::Attached { timeout, .. } => timeout,
-                Phase::Fresh | Phase::Connecting { .. } => self.config.handshake_timeout,
+                Phase::Fresh => self.config.silence_max,
+                Phase::Connecting { .. } => self.config.handshake_timeout,
             }
     }
 

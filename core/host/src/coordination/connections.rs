@@ -1,5 +1,6 @@
 //! What a server's host knows of each connection.
 
+use super::origins::Place;
 use crate::ConnectionId;
 use mailstorm_shared::ServerId;
 use mailstorm_wire::frame::FrameDecoder;
@@ -38,8 +39,9 @@ pub(super) enum Connection {
 pub(super) struct Client {
     pub(super) from: IpAddr,
     pub(super) decoder: FrameDecoder,
-    /// Nothing came yet: the first bytes may be a four-letter word.
-    pub(super) silent: bool,
+    /// Its place among the silent, until its first frame. Before that its first bytes may be a
+    /// four-letter word.
+    pub(super) silent: Option<Place>,
     /// The core wants no more of it for now.
     pub(super) held_by_core: bool,
     /// It does not take what it asked for.
@@ -48,11 +50,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(from: IpAddr, frame_bytes_max: usize) -> Self {
+    pub(super) fn new(from: IpAddr, place: Place, frame_bytes_max: usize) -> Self {
         Self {
             from,
             decoder: FrameDecoder::new(frame_bytes_max),
-            silent: true,
+            silent: Some(place),
             held_by_core: false,
             held_for_backlog: false,
             sent: Sent::default(),
@@ -88,30 +90,6 @@ impl Sent {
             self.since_look = 0;
         }
         look
-    }
-}
-
-/// How many clients are connected from where.
-#[derive(Debug, Default)]
-pub(super) struct Origins(BTreeMap<IpAddr, usize>);
-
-impl Origins {
-    /// Counts one more, unless there are as many as may be.
-    pub(super) fn admit(&mut self, from: IpAddr, max: usize) -> bool {
-        let count = self.0.entry(from).or_default();
-        let admitted = *count < max;
-        *count += usize::from(admitted);
-        admitted
-    }
-
-    /// One of them is gone.
-    pub(super) fn leave(&mut self, from: IpAddr) {
-        if let Some(count) = self.0.get_mut(&from) {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(&from);
-            }
-        }
     }
 }
 

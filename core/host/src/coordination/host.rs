@@ -1,7 +1,8 @@
 //! The driver: events in, steps, outputs carried out.
 
-use super::connections::{Client, Connection, Connections, Origins};
+use super::connections::{Client, Connection, Connections};
 use super::links::Elections;
+use super::origins::{Full, Origins, Room};
 use super::settings::{HostLimits, LinkTiming, Listening, ServerSettings};
 use crate::signal::Signal;
 use crate::storage;
@@ -17,7 +18,7 @@ use mailstorm_wire::frame;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -76,6 +77,7 @@ async fn start<P: Platform>(
     let incarnation = platform.entropy() as u32;
     let mut outputs = Vec::new();
     let frame_bytes_max = settings.server.frame_bytes_max;
+    let clients_max = settings.server.clients_max;
     let facts = &mut settings.server.host;
     facts.client_port = port_of(&clients);
     facts.clients_per_address_max = settings.limits.clients_per_address_max;
@@ -88,6 +90,7 @@ async fn start<P: Platform>(
         ensemble,
         peer_address,
         frame_bytes_max,
+        clients_max,
         limits: settings.limits,
         timing: settings.links,
         addresses: settings.peers,
@@ -283,6 +286,7 @@ pub(super) struct Core {
     pub(super) ensemble: u64,
     peer_address: Option<Address>,
     frame_bytes_max: usize,
+    clients_max: usize,
     pub(super) limits: HostLimits,
     pub(super) timing: LinkTiming,
     pub(super) addresses: BTreeMap<ServerId, Address>,
@@ -437,7 +441,7 @@ impl<P: Platform> Turn<'_, P> {
     fn closed(&mut self, connection: ConnectionId, reason: CloseReason) {
         match self.core.connections.remove(&connection) {
             Some(Connection::Client(client)) => {
-                self.core.origins.leave(client.from);
+                self.core.origins.leave(client.from, client.silent);
                 self.step(Input::ClientClosed { client: ClientId(connection.0) });
             }
             Some(Connection::Stranger { .. }) => self.core.strangers -= 1,
@@ -454,19 +458,42 @@ impl<P: Platform> Turn<'_, P> {
     }
 
     fn accept_client(&mut self, connection: ConnectionId, address: SocketAddr) {
-        let core = &mut *self.core;
         let from = address.ip();
-        if !core.origins.admit(from, core.limits.clients_per_address_max) {
-            tracing::debug!(server = %core.me, %from, "too many clients from this address");
+        if !self.make_room(from) {
+            tracing::debug!(server = %self.core.me, %from, "refused a client: there are too many");
             self.host.endpoint.close(connection);
             return;
         }
-        let client = Client::new(from, core.frame_bytes_max);
+        let core = &mut *self.core;
+        let place = core.origins.enter(from, connection);
+        let client = Client::new(from, place, core.frame_bytes_max);
         core.connections.insert(connection, Connection::Client(client));
         let mut entropy = [0; 16];
         entropy[..8].copy_from_slice(&self.host.platform.entropy().to_le_bytes());
         entropy[8..].copy_from_slice(&self.host.platform.entropy().to_le_bytes());
         self.step(Input::ClientOpened { client: ClientId(connection.0), address, entropy });
+    }
+
+    /// Closes the oldest silent client where there are too many; whether one more can come from there.
+    fn make_room(&mut self, from: IpAddr) -> bool {
+        let limits = self.core.limits;
+        let room = Room {
+            each_address: limits.clients_per_address_max,
+            silent: limits.silent_clients_max,
+            all: self.core.clients_max,
+        };
+        // At most one of its own address, and then one of all.
+        for _ in 0..2 {
+            match self.core.origins.who_makes_room(from, room) {
+                Ok(None) => return true,
+                Ok(Some(silent)) => {
+                    self.close_client(silent);
+                    self.step(Input::ClientClosed { client: ClientId(silent.0) });
+                }
+                Err(Full) => return false,
+            }
+        }
+        self.core.origins.who_makes_room(from, room) == Ok(None)
     }
 
     /// Gives the core every whole frame of a client that is not held.
@@ -476,16 +503,21 @@ impl<P: Platform> Turn<'_, P> {
             if client.is_held() {
                 return;
             }
-            if client.silent {
+            if client.silent.is_some() {
                 let Some(prefix) = client.decoder.prefix() else { return };
-                client.silent = false;
                 if let Some(word) = FourLetterWord::parse(&prefix) {
                     self.step(Input::ClientWord { client: id, word });
                     return;
                 }
             }
             match client.decoder.next_frame() {
-                Ok(Some(frame)) => self.step(Input::ClientFrame { client: id, frame }),
+                Ok(Some(frame)) => {
+                    if let Some(place) = client.silent.take() {
+                        let from = client.from;
+                        self.core.origins.spoke(from, place);
+                    }
+                    self.step(Input::ClientFrame { client: id, frame });
+                }
                 Ok(None) => return,
                 Err(error) => {
                     tracing::debug!(server = %self.core.me, from = %client.from, %error, "client dropped");
@@ -564,7 +596,7 @@ impl<P: Platform> Turn<'_, P> {
 
     fn close_client(&mut self, connection: ConnectionId) {
         if let Some(Connection::Client(client)) = self.core.connections.remove(&connection) {
-            self.core.origins.leave(client.from);
+            self.core.origins.leave(client.from, client.silent);
             self.host.endpoint.close(connection);
         }
     }

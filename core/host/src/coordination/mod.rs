@@ -17,6 +17,7 @@
 mod connections;
 mod host;
 mod links;
+mod origins;
 mod probe;
 mod settings;
 #[cfg(test)]

@@ -90,9 +90,12 @@ pub struct Listening {
 /// Bounds on what connections may cost a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostLimits {
-    /// Connections of clients from one address; more are closed at once. As ZooKeeper's
-    /// `maxClientCnxns`. The bound on all of them is the core's.
+    /// Connections of clients from one address. For one more the oldest from there that has said
+    /// nothing is closed, or, if all have, the newcomer. As ZooKeeper's `maxClientCnxns`. The bound
+    /// on all of them is the core's.
     pub clients_per_address_max: usize,
+    /// Connections of clients, from wherever, that have said nothing. For one more the oldest goes.
+    pub silent_clients_max: usize,
     /// Connections to the peers' address whose other end has not said who it is.
     pub strangers_max: usize,
     /// Unsent replies at which no more requests are taken from a client.
@@ -107,6 +110,7 @@ impl Default for HostLimits {
     fn default() -> Self {
         Self {
             clients_per_address_max: 60,
+            silent_clients_max: 1_000,
             strangers_max: 64,
             client_backlog_bytes_held: 1 << 20,
             client_backlog_bytes_max: 128 << 20,

@@ -12,14 +12,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
@@ -32,6 +32,9 @@ const READ_BYTES: usize = 16 << 10;
 const WRITE_BYTES: usize = 64 << 10;
 /// How long a closed connection may take to send what is queued.
 const LINGER: Duration = Duration::from_secs(5);
+/// Connections that the system completes before they are accepted. Where more come at once, the system
+/// drops them, and each tries again after one second, then two, then four.
+const LISTEN_BACKLOG: u32 = 4_096;
 /// How long to wait when the system has no more connections to give (too many files open).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -99,10 +102,8 @@ impl Drop for RealEndpoint {
 
 impl Endpoint for RealEndpoint {
     fn listen(&self, address: &Address) -> io::Result<()> {
-        let listener = std::net::TcpListener::bind(&*address.0)?;
-        listener.set_nonblocking(true)?;
+        let listener = bind(&address.0)?;
         let bound = Address(listener.local_addr()?.to_string().into());
-        let listener = TcpListener::from_std(listener)?;
         self.0.bound.borrow_mut().insert(address.clone(), bound);
         let accepting = tokio::task::spawn_local(accept(self.0.clone(), listener, address.clone()));
         self.0.listeners.borrow_mut().push(accepting.abort_handle());
@@ -262,6 +263,24 @@ impl Connection {
             task.abort();
         }
     }
+}
+
+/// Listens on the first address of this name that can be had.
+fn bind(address: &str) -> io::Result<TcpListener> {
+    let mut failure = io::ErrorKind::AddrNotAvailable.into();
+    for address in address.to_socket_addrs()? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A server that is started again must not wait for the connections of its former life. Elsewhere
+        // the option means that two processes may share an address.
+        if cfg!(unix) {
+            socket.set_reuseaddr(true)?;
+        }
+        match socket.bind(address).and_then(|()| socket.listen(LISTEN_BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 async fn accept(mailbox: Rc<Mailbox>, listener: TcpListener, address: Address) {

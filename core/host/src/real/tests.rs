@@ -304,6 +304,27 @@ fn a_four_letter_word_is_answered_in_plain_text() {
 }
 
 #[test]
+fn two_thousand_silent_sockets_keep_out_nobody() {
+    let folder = TempDir::new().unwrap();
+    let server = Running::start(folder.path(), true).unwrap();
+    let mut served = Client::connect(&server.address);
+    assert_eq!(served.create(1, "/a", "before"), 0);
+    let mut flood = Vec::new();
+    for _ in 0..2_000 {
+        // The flooder has only so many files itself; those that the server has closed are enough.
+        match TcpStream::connect(&server.address) {
+            Ok(stream) => flood.push(stream),
+            Err(error) => panic!("the system takes connections all the time: {error}"),
+        }
+    }
+    for number in 0..20 {
+        let mut newcomer = Client::connect(&server.address);
+        assert_eq!(newcomer.get(1, "/a").as_deref(), Ok("before"), "newcomer {number}");
+    }
+    assert_eq!(served.create(2, "/b", "after"), 0, "who was served before still is");
+}
+
+#[test]
 fn an_oversized_frame_costs_its_sender_the_connection_and_nobody_else() {
     let folder = TempDir::new().unwrap();
     let server = Running::start(folder.path(), true).unwrap();

@@ -554,3 +554,58 @@ fn an_address_in_use_ends_the_start() {
     let reason = servers.ended(1).expect("it cannot listen");
     assert!(reason.starts_with("cannot listen on s1:2181: it is in use"), "{reason}");
 }
+
+#[test]
+fn two_thousand_silent_connections_from_one_address_keep_out_nobody_not_even_from_there() {
+    let mut servers = Servers::new(1);
+    servers.start(1, true);
+    servers.machines.pass(1_000);
+    let served = servers.session(1);
+    let floods: Vec<_> = (0..2_000)
+        .map(|number| {
+            let endpoint = servers.machines.machine(0).endpoint();
+            let connection = endpoint.connect(&client_address(1));
+            // Some begin a frame and never end it.
+            if number % 2 == 0 {
+                endpoint.send(connection, Bytes::from_static(&[0, 0, 0]));
+            }
+            servers.machines.run();
+            (endpoint, connection)
+        })
+        .collect();
+    // All of these machines have one address. Its newcomers are served at once.
+    for _ in 0..50 {
+        servers.session(1);
+    }
+    let open = floods.iter().filter(|(endpoint, _)| !was_closed(endpoint)).count();
+    assert!(open <= 59, "{open}");
+    servers.machines.pass(3_000);
+    let closed = floods.iter().filter(|(endpoint, _)| was_closed(endpoint)).count();
+    assert_eq!(closed, open, "the last are given up for their silence");
+    drop(served);
+}
+
+#[test]
+fn silent_connections_from_many_addresses_are_bounded_together() {
+    let mut servers = Servers::new(1);
+    let mut settings = servers.settings(1);
+    settings.initialise = true;
+    settings.limits.silent_clients_max = 10;
+    servers.start_with(1, settings);
+    servers.machines.pass(1_000);
+    let floods: Vec<_> = (0..200_usize)
+        .map(|number| {
+            let endpoint = servers.machines.machine(10 + number).endpoint();
+            endpoint.connect(&client_address(1));
+            servers.machines.run();
+            endpoint
+        })
+        .collect();
+    servers.session(1);
+    assert_eq!(floods.iter().filter(|endpoint| !was_closed(endpoint)).count(), 9);
+}
+
+/// Whether the other side has closed a connection of this endpoint since it was asked last.
+fn was_closed(endpoint: &MachineEndpoint) -> bool {
+    std::iter::from_fn(|| endpoint.poll()).any(|event| matches!(event, NetworkEvent::Closed { .. }))
+}
