@@ -1,7 +1,10 @@
-//! The configuration file of a real server.
+//! The configuration file of a real server: its own, in TOML, or ZooKeeper's.
 //!
-//! Holds: what is not known is refused by name, and every error says file, line, and what was expected.
-//! Start at [`load`].
+//! Holds: what is not known is named, and every error says file, line, and what was expected.
+//! Start at [`load`]; ZooKeeper's files are read in `zoo`.
+
+mod properties;
+mod zoo;
 
 use crate::real::RealServer;
 use crate::{Address, ServerSettings};
@@ -38,7 +41,17 @@ pub enum ConfigError {
     },
 }
 
-/// Reads a configuration file.
+/// What a file says.
+#[derive(Clone, Debug)]
+pub struct Configured {
+    /// The server.
+    pub server: RealServer,
+    /// What its author should know: keys of ZooKeeper's that have no meaning here.
+    pub remarks: Vec<String>,
+}
+
+/// Reads a configuration file. One that ends in `.cfg` or has ZooKeeper's keys is read as ZooKeeper's
+/// `zoo.cfg`, with the file `myid` in its `dataDir`; any other is TOML:
 ///
 /// ```toml
 /// id = 1                              # of this server, 1 to 255
@@ -78,37 +91,52 @@ pub enum ConfigError {
 ///
 /// # Errors
 /// [`ConfigError`], on one line, with the place.
-pub fn load(file: &Path) -> Result<RealServer, ConfigError> {
+pub fn load(file: &Path) -> Result<Configured, ConfigError> {
     let text = fs::read_to_string(file)
         .map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })?;
     parse(file, &text)
 }
 
 /// As [`load`], of a file's content.
-fn parse(file: &Path, text: &str) -> Result<RealServer, ConfigError> {
-    let wrong = |Complaint { offset, message }| {
+fn parse(file: &Path, text: &str) -> Result<Configured, ConfigError> {
+    let configured = if zoo::is_one(file, text) { zoo::read(text) } else { read_toml(file, text) };
+    configured.map_err(|Complaint { line, message }| {
         // Errors may span lines; the place is where they begin.
-        let line = 1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
         let message = message.lines().collect::<Vec<_>>().join(" ");
         ConfigError::Wrong { file: file.to_owned(), line, message }
-    };
-    let parsed: ConfigFile = toml::from_str(text).map_err(|error| {
-        let offset = error.span().map_or(0, |span| span.start);
-        wrong(Complaint { offset, message: error.message().to_owned() })
-    })?;
-    let folder = file.parent().unwrap_or(Path::new(""));
-    parsed.check(folder).map_err(wrong)
+    })
 }
 
-/// What is wrong, and where.
+fn read_toml(file: &Path, text: &str) -> Result<Configured, Complaint> {
+    let complaint = |at: usize, message| {
+        let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        Complaint { line, message }
+    };
+    let parsed: ConfigFile = toml::from_str(text).map_err(|error| {
+        complaint(error.span().map_or(0, |span| span.start), error.message().to_owned())
+    })?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let server =
+        parsed.check(folder).map_err(|Misplaced { at, message }| complaint(at, message))?;
+    Ok(Configured { server, remarks: Vec::new() })
+}
+
+/// What is wrong, and in which line.
+#[derive(Debug)]
 struct Complaint {
-    offset: usize,
+    line: usize,
     message: String,
 }
 
-impl Complaint {
+/// What is wrong, and at which byte.
+struct Misplaced {
+    at: usize,
+    message: String,
+}
+
+impl Misplaced {
     fn about<T>(value: &Spanned<T>, message: impl Into<String>) -> Self {
-        Self { offset: value.span().start, message: message.into() }
+        Self { at: value.span().start, message: message.into() }
     }
 }
 
@@ -180,11 +208,11 @@ struct Options {
 }
 
 impl ConfigFile {
-    fn check(self, folder: &Path) -> Result<RealServer, Complaint> {
+    fn check(self, folder: &Path) -> Result<RealServer, Misplaced> {
         let me = *self.id.get_ref();
         let client_address = address(&self.client_address)?;
         if self.data.get_ref().as_os_str().is_empty() {
-            return Err(Complaint::about(&self.data, "`data` is empty, expected a folder"));
+            return Err(Misplaced::about(&self.data, "`data` is empty, expected a folder"));
         }
         let (ensemble, peers) = ensemble(&self.id, &self.peers)?;
         let server = self.timing.apply(ReplicaConfig::new(me, ensemble))?;
@@ -199,7 +227,7 @@ impl ConfigFile {
 fn ensemble(
     id: &Spanned<ServerId>,
     peers: &BTreeMap<String, Spanned<Peer>>,
-) -> Result<(Ensemble, BTreeMap<ServerId, Address>), Complaint> {
+) -> Result<(Ensemble, BTreeMap<ServerId, Address>), Misplaced> {
     let me = *id.get_ref();
     let mut addresses = BTreeMap::new();
     let (mut voters, mut observers) = (Vec::new(), Vec::new());
@@ -207,13 +235,13 @@ fn ensemble(
         let number = name.parse().ok().and_then(ServerId::new);
         let Some(peer) = number else {
             let message = format!("`peers.{name}`: expected the id of a server, 1 to 255");
-            return Err(Complaint::about(spanned, message));
+            return Err(Misplaced::about(spanned, message));
         };
         let entry = spanned.get_ref();
         let where_it_is = address(&entry.address)?;
         if let Some((other, _)) = addresses.iter().find(|(_, taken)| **taken == where_it_is) {
             let message = format!("peers {other} and {peer} have one address, expected two");
-            return Err(Complaint::about(&entry.address, message));
+            return Err(Misplaced::about(&entry.address, message));
         }
         addresses.insert(peer, where_it_is);
         match entry.role {
@@ -226,21 +254,26 @@ fn ensemble(
     } else if !addresses.contains_key(&me) {
         let number = me.number();
         let message = format!("`id` is {number}, expected one of the peers: add [peers.{number}]");
-        return Err(Complaint::about(id, message));
+        return Err(Misplaced::about(id, message));
     }
     let ensemble = Ensemble::new(voters, observers)
-        .map_err(|error| Complaint::about(id, format!("the peers are no ensemble: {error}")))?;
+        .map_err(|error| Misplaced::about(id, format!("the peers are no ensemble: {error}")))?;
     Ok((ensemble, addresses))
 }
 
 /// An address as `host:port`.
-fn address(text: &Spanned<String>) -> Result<Address, Complaint> {
+fn address(text: &Spanned<String>) -> Result<Address, Misplaced> {
     let value = text.get_ref();
     let port = value.rsplit_once(':').filter(|(host, _)| !host.is_empty());
     match port.and_then(|(_, port)| port.parse::<u16>().ok()) {
         Some(_) => Ok(Address::from(value.as_str())),
-        None => Err(Complaint::about(text, format!("`{value}`: expected host:port"))),
+        None => Err(Misplaced::about(text, format!("`{value}`: expected host:port"))),
     }
+}
+
+/// Whether this may be `user:base64(sha1(user:password))`.
+fn is_digest(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(user, hash)| !user.is_empty() && !hash.is_empty())
 }
 
 /// A number that must be in a range.
@@ -249,12 +282,12 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(
     value: &Option<Spanned<T>>,
     min: T,
     max: T,
-) -> Result<Option<T>, Complaint> {
+) -> Result<Option<T>, Misplaced> {
     let Some(spanned) = value else { return Ok(None) };
     let number = *spanned.get_ref();
     if number < min || number > max {
         let message = format!("`{name}` is {number}, expected {min} to {max}");
-        return Err(Complaint::about(spanned, message));
+        return Err(Misplaced::about(spanned, message));
     }
     Ok(Some(number))
 }
@@ -267,7 +300,7 @@ const LOG_FILE_BYTES: u64 = 4 << 20;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl Timing {
-    fn apply(&self, mut replica: ReplicaConfig) -> Result<ServerConfig, Complaint> {
+    fn apply(&self, mut replica: ReplicaConfig) -> Result<ServerConfig, Misplaced> {
         if let Some(tick) = within("tick_ms", &self.tick_ms, 10, DAY_MS)? {
             replica.tick = Millis(tick);
         }
@@ -286,23 +319,23 @@ impl Timing {
         let set = self.session_timeout_ms_max.as_ref().or(self.session_timeout_ms_min.as_ref());
         if let Some(set) = set.filter(|_| min > max) {
             let message = format!("sessions last {min} to {max}, expected the longest last");
-            return Err(Complaint::about(set, message));
+            return Err(Misplaced::about(set, message));
         }
         Ok(server)
     }
 }
 
 impl Options {
-    fn apply(&self, settings: &mut ServerSettings) -> Result<(), Complaint> {
+    fn apply(&self, settings: &mut ServerSettings) -> Result<(), Misplaced> {
         let server = &mut settings.server;
         server.data.ephemeral_writes_by_owner_only =
             matches!(self.ephemeral_writes, EphemeralWrites::Owner);
         server.read_only_mode = self.read_only_mode;
         if let Some(digest) = &self.super_digest {
             let text = digest.get_ref();
-            if text.split_once(':').is_none_or(|(user, hash)| user.is_empty() || hash.is_empty()) {
+            if !is_digest(text) {
                 let message = "`super_digest`: expected user:base64(sha1(user:password))";
-                return Err(Complaint::about(digest, message));
+                return Err(Misplaced::about(digest, message));
             }
             server.super_digest = Some(text.as_str().into());
         }
@@ -338,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_alone_needs_three_lines() {
-        let server = parse(Path::new("etc/server.toml"), ALONE).unwrap();
+        let server = parse(Path::new("etc/server.toml"), ALONE).unwrap().server;
         assert_eq!(server.data, Path::new("etc/d"));
         assert_eq!(server.settings.client_address, Address::from("127.0.0.1:2181"));
         assert!(!server.settings.initialise);
@@ -353,7 +386,7 @@ mod tests {
             source.split("/// ```toml\n").nth(1).unwrap().split("/// ```").next().unwrap();
         let text: String =
             example.lines().map(|line| line.trim_start_matches("///").to_owned() + "\n").collect();
-        let server = parse(Path::new("server.toml"), &text).unwrap();
+        let server = parse(Path::new("server.toml"), &text).unwrap().server;
         let settings = server.settings;
         assert!(settings.initialise);
         assert_eq!(settings.peers.len(), 4);

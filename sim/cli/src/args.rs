@@ -59,7 +59,7 @@ pub(crate) enum Command {
 pub(crate) enum Service {
     /// One server of a coordination ensemble; speaks ZooKeeper's client protocol.
     Coordination {
-        /// Its configuration, TOML.
+        /// Its configuration: TOML, or ZooKeeper's zoo.cfg.
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         config: PathBuf,
         /// The data folder is new: begin a new history. Without it, a server with an empty folder

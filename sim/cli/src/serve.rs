@@ -19,8 +19,12 @@ pub(crate) fn serve(service: &Service) -> Result<ExitCode, Failure> {
         // With nobody there to read the log, a complaint about that would end the server.
         .log_internal_errors(false)
         .init();
-    let mut server =
+    let configured =
         mailstorm_host::config::load(config).map_err(|error| Failure::new(error.to_string()))?;
+    for remark in &configured.remarks {
+        tracing::warn!("{}: {remark}", config.display());
+    }
+    let mut server = configured.server;
     server.settings.initialise |= initialise;
     server.settings.on_listening = Some(Rc::new(|listening: &Listening| {
         let peers = listening.peers.as_ref().map_or("none", |address| &address.0);

@@ -139,9 +139,9 @@ fn expect_vote(recovery: &Recovery) -> Result<(), HostError> {
         return Ok(());
     }
     let advice = match recovery.condition {
-        Condition::Empty => "set `initialise = true` for its first start",
+        Condition::Empty => "start it with --initialise the first time",
         Condition::Whole | Condition::Damaged => {
-            "restore the folder from a copy, or empty it and set `initialise = true` to begin anew"
+            "restore the folder from a copy, or empty it and start with --initialise to begin anew"
         }
     };
     let finding = recovery.recovered.findings.join("; ");

@@ -253,7 +253,7 @@ fn a_damaged_folder_of_a_server_that_is_alone_is_refused_in_one_line() {
 fn an_empty_folder_is_no_new_ensemble_unless_it_is_said_to_be() {
     let folder = TempDir::new().unwrap();
     let error = Running::start(folder.path(), false).err().expect("nobody can admit it");
-    let advice = "set `initialise = true` for its first start";
+    let advice = "start it with --initialise the first time";
     assert!(error.to_string().ends_with(advice), "{error}");
     Running::start(folder.path(), true).map(Running::kill).expect("nothing has begun there yet");
 }
