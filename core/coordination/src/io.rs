@@ -82,9 +82,14 @@ pub enum Input {
         /// The message.
         message: PeerMessage,
     },
-    /// The disk holds everything up to this command; of a snapshot that has not ended, only that its
-    /// pieces were written.
+    /// The disk holds everything up to this command of [`Output::Disk`]; of a snapshot that has not
+    /// ended, only that its pieces were written.
     DiskDone {
+        /// The last command done.
+        ticket: DiskTicket,
+    },
+    /// As [`Input::DiskDone`], of [`Output::DiskAside`].
+    AsideDone {
         /// The last command done.
         ticket: DiskTicket,
     },
@@ -96,6 +101,15 @@ pub enum Output {
     /// Write. Commands are carried out in order and synced together where several wait.
     Disk {
         /// The number that [`Input::DiskDone`] will name.
+        ticket: DiskTicket,
+        /// The command.
+        command: DiskCommand,
+    },
+    /// Write a part of our own snapshot, for which no acknowledgement waits: beside what
+    /// [`Output::Disk`] asks for, and not before what that asked for earlier is on disk. A leader's
+    /// snapshot that begins voids one of ours that has not ended; its commands may be dropped then.
+    DiskAside {
+        /// The number that [`Input::AsideDone`] will name.
         ticket: DiskTicket,
         /// The command.
         command: DiskCommand,

@@ -92,6 +92,11 @@ impl World {
                     assert!(!matches!(command, DiskCommand::Truncate { .. }), "nobody to follow");
                     written = Some(ticket);
                 }
+                Output::DiskAside { ticket, .. } => {
+                    self.after(Millis(0), move |world| {
+                        world.step_server(Input::AsideDone { ticket });
+                    });
+                }
                 Output::Respond { client, frame } => {
                     let bytes = frame::framed(&frame);
                     self.after(LATENCY, move |world| world.deliver(client.0, bytes));

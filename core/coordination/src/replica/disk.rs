@@ -1,8 +1,9 @@
 //! Disk commands under way, and what waits for each.
 //!
-//! Owns: the numbers of all disk commands of a server (its own snapshots' included), in the one order in
-//! which they are carried out. Leaves: what follows from a command being done to the roles.
-//! Holds: commands are done in the order of their numbers, so every prefix of them is a state that the
+//! Owns: the numbers of all disk commands of a server (its own snapshots' included), in the order in
+//! which they are issued. Leaves: what follows from a command being done to the roles.
+//! Holds: commands are done in the order of their numbers (those of our own snapshots in an order of
+//! their own, each after all that was issued before it), so every prefix of them is a state that the
 //! server may find after a crash; whoever issues commands keeps to an order in which every prefix is
 //! one it can live with.
 
@@ -56,6 +57,13 @@ impl DiskQueue {
         self.last.0 += 1;
         self.waiting.push_back((self.last, when));
         out.outputs.push(Output::Disk { ticket: self.last, command });
+        self.last
+    }
+
+    /// Hands a command to the host for which nothing waits, to be done beside the others.
+    pub(super) fn issue_aside(&mut self, command: DiskCommand, out: &mut Outbox) -> DiskTicket {
+        self.last.0 += 1;
+        out.outputs.push(Output::DiskAside { ticket: self.last, command });
         self.last
     }
 

@@ -543,7 +543,7 @@ impl Replica {
         if matches!(command, DiskCommand::SnapshotBegin { .. }) {
             self.base.snapshots.under_way = true;
         }
-        self.base.disk.issue(command, WhenDurable::Nothing, out)
+        self.base.disk.issue_aside(command, out)
     }
 
     /// Our own snapshot with this zxid is complete and on disk: what it contains need not stay in

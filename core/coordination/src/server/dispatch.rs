@@ -147,11 +147,8 @@ impl Server {
             }
             Input::LinkDown { link, peer } => self.replica.link_down(now, link, peer, out),
             Input::PeerMessage { link, message } => self.replica.received(now, link, message, out),
-            Input::DiskDone { ticket } => {
-                self.replica.disk_done(now, ticket, out);
-                self.drain(now, out);
-                self.snapshot_goes_on(ticket, out);
-            }
+            Input::DiskDone { ticket } => self.replica.disk_done(now, ticket, out),
+            Input::AsideDone { ticket } => self.snapshot_goes_on(ticket, out),
         }
     }
 

@@ -50,7 +50,7 @@ impl Server {
         self.own_snapshot = Some(OwnSnapshot { cursor, ticket, complete: false });
     }
 
-    /// The disk has done everything up to here: the next piece, if it had our last one.
+    /// The disk has done this piece: the next one, if it was our last.
     pub(super) fn snapshot_goes_on(&mut self, done: DiskTicket, out: &mut Outbox) {
         let Some(own) = &mut self.own_snapshot else { return };
         if done < own.ticket {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mailstorm_shared::{Epoch, Zxid};
 use mailstorm_wire::txn::Entry;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const SECTOR: usize = 64;
 
@@ -220,6 +220,8 @@ struct Model {
     operations_left: u64,
     /// The operation at which it stops has failed, and was not merely left out.
     fails: bool,
+    /// What may be done at any time beside the rest, in this order.
+    aside: VecDeque<FileOp>,
 }
 
 impl Model {
@@ -238,6 +240,7 @@ impl Model {
             batches: BTreeMap::new(),
             operations_left: u64::MAX,
             fails: false,
+            aside: VecDeque::new(),
         };
         let recovery = model.recover(true);
         assert_eq!(recovery.condition, Condition::Empty);
@@ -263,6 +266,7 @@ impl Model {
     }
 
     fn open(&mut self, recovery: &Recovery) {
+        self.aside.clear();
         let mut ops = Vec::new();
         self.writer = Some(Writer::open(identity(), options(), recovery, &mut ops));
         self.carry_out(&ops);
@@ -290,6 +294,23 @@ impl Model {
         let mut ops = Vec::new();
         self.writer.as_mut().unwrap().command(&command, &mut ops);
         self.carry_out(&ops);
+    }
+
+    /// A command of our own snapshot: what is to be done beside the rest waits until that is durable.
+    fn command_aside(&mut self, command: DiskCommand) {
+        let (mut ops, mut aside) = (Vec::new(), Vec::new());
+        self.writer.as_mut().unwrap().aside(&command, &mut ops, &mut aside);
+        self.carry_out(&ops);
+        self.commit();
+        self.aside.extend(aside);
+    }
+
+    /// Some of what waits beside the rest is done.
+    fn go_on_aside(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(op) = self.aside.pop_front() else { return };
+            self.carry_out(&[op]);
+        }
     }
 
     fn commit(&mut self) {
@@ -343,19 +364,20 @@ impl Model {
         let floor = self.floor.max(1);
         self.floor = floor + self.dice.roll((length - floor + 1) as u64) as usize;
         let zxid = self.history()[self.floor - 1].zxid;
-        self.command(DiskCommand::SnapshotBegin { zxid });
+        self.command_aside(DiskCommand::SnapshotBegin { zxid });
         self.snapshot_under_way = true;
     }
 
     fn end_snapshot(&mut self) {
         if std::mem::take(&mut self.snapshot_under_way) {
-            self.command(DiskCommand::SnapshotChunk { bytes: Bytes::from_static(b"a tree") });
-            self.command(DiskCommand::SnapshotEnd { replaces_log: false });
+            self.command_aside(DiskCommand::SnapshotChunk { bytes: Bytes::from_static(b"a tree") });
+            self.command_aside(DiskCommand::SnapshotEnd { replaces_log: false });
         }
     }
 
     /// A leader's snapshot replaces everything: the history is one that was never ours.
     fn install(&mut self) {
+        self.go_on_aside(usize::MAX);
         self.snapshot_under_way = false;
         self.epoch += 1;
         let counter = 1 + self.dice.roll(5) as u32;
@@ -370,6 +392,8 @@ impl Model {
     }
 
     fn act(&mut self) {
+        let count = self.dice.roll(4) as usize;
+        self.go_on_aside(count);
         match self.dice.roll(24) {
             0..10 => self.append(),
             10..15 => self.commit(),
@@ -577,6 +601,7 @@ proptest! {
         if crash {
             model.crash();
         } else {
+            model.go_on_aside(usize::MAX);
             model.folder.settle();
         }
         for _ in 0..damages {
@@ -648,6 +673,7 @@ fn check(actions: &str, damage: impl FnOnce(&mut Folder), expected: &str) {
             other => panic!("no action {other}"),
         }
     }
+    model.go_on_aside(usize::MAX);
     model.folder.settle();
     damage(&mut model.folder);
     let recovery = model.recover(false);
@@ -808,6 +834,7 @@ fn an_older_snapshot_helps_where_the_newest_is_damaged_and_only_as_far_as_it_is_
         model.floor = model.history().len();
         model.begin_snapshot();
         model.end_snapshot();
+        model.go_on_aside(usize::MAX);
     }
     model.append();
     model.commit();

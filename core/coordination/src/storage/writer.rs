@@ -4,6 +4,13 @@
 //! when to sync, to the host. Holds: when the operations up to a [`Writer::commit`] are done, everything
 //! commanded before it is durable (a snapshot at its end, and as a whole); the order on disk is the order
 //! of the commands.
+//! Our own snapshots go on a lane of their own ([`Writer::aside`]), since no acknowledgement waits for
+//! them: neither for their pages nor for the removal of what they replace. Three rules keep a crash
+//! harmless there, too:
+//! 1. What a command on that lane asks for is begun when all that was commanded before it is durable: a
+//!    snapshot may contain entries that are then in the log.
+//! 2. A snapshot and its name are durable before the first file is removed that it replaces.
+//! 3. A leader's snapshot, on the log's lane, begins when the other lane is idle: both write one file.
 
 use super::log::{self, HEADER_BYTES, Header, Place, RECORD_BYTES, record_bytes};
 use super::recovery::{LogFile, Recovery, ResumeLog};
@@ -94,12 +101,19 @@ pub struct Writer {
     names: Names,
 }
 
+/// How much of our own snapshot is written between two syncs. All of it in one sync would make the disk's
+/// queue so long that the log's next sync waits in it.
+const ASIDE_SYNC_BYTES: u64 = 1 << 20;
+
 /// The snapshot being written.
 #[derive(Clone, Copy, Debug)]
 struct OpenSnapshot {
     zxid: Zxid,
     chunks: u64,
     offset: u64,
+    /// It is our own.
+    is_aside: bool,
+    synced: u64,
 }
 
 /// Names that never change.
@@ -191,9 +205,43 @@ impl Writer {
                 self.flush(ops);
                 self.save_state(*state, ops);
             }
-            DiskCommand::SnapshotBegin { zxid } => self.begin_snapshot(*zxid, ops),
-            DiskCommand::SnapshotChunk { bytes } => self.add_chunk(bytes, ops),
-            DiskCommand::SnapshotEnd { replaces_log } => self.end_snapshot(*replaces_log, ops),
+            DiskCommand::SnapshotBegin { .. }
+            | DiskCommand::SnapshotChunk { .. }
+            | DiskCommand::SnapshotEnd { .. } => {
+                let mut behind = Vec::new();
+                self.snapshot(command, false, ops, &mut behind);
+                ops.append(&mut behind);
+            }
+        }
+    }
+
+    /// Adds the operations that carry out a command of our own snapshot: to `ops` what belongs to the
+    /// log, to `aside` what may be done beside that, once all of `ops` is done and synced.
+    pub fn aside(&mut self, command: &DiskCommand, ops: &mut Vec<FileOp>, aside: &mut Vec<FileOp>) {
+        self.snapshot(command, true, ops, aside);
+    }
+
+    fn snapshot(
+        &mut self,
+        command: &DiskCommand,
+        is_aside: bool,
+        ops: &mut Vec<FileOp>,
+        files: &mut Vec<FileOp>,
+    ) {
+        let is_open = self.snapshot.is_some_and(|open| open.is_aside == is_aside);
+        let begins = matches!(command, DiskCommand::SnapshotBegin { .. });
+        assert!(begins || is_open, "a snapshot goes on where it began");
+        match command {
+            DiskCommand::SnapshotBegin { zxid } => {
+                self.begin_snapshot(*zxid, is_aside, ops, files);
+            }
+            DiskCommand::SnapshotChunk { bytes } => self.add_chunk(bytes, files),
+            DiskCommand::SnapshotEnd { replaces_log } => {
+                // Ours is believed only together with the entries it may already contain.
+                self.flush(ops);
+                self.end_snapshot(*replaces_log, files);
+            }
+            _ => unreachable!("only snapshots have a lane of their own"),
         }
     }
 
@@ -313,15 +361,22 @@ impl Writer {
     }
 
     /// A snapshot that was begun before and not ended is forgotten.
-    fn begin_snapshot(&mut self, zxid: Zxid, ops: &mut Vec<FileOp>) {
+    fn begin_snapshot(
+        &mut self,
+        zxid: Zxid,
+        is_aside: bool,
+        ops: &mut Vec<FileOp>,
+        files: &mut Vec<FileOp>,
+    ) {
         if self.end() > HEADER_BYTES {
             self.roll(0, ops);
         }
         let name = self.names.snapshot_new.clone();
         let bytes = snapshot::header(self.identity.server, zxid);
-        self.snapshot = Some(OpenSnapshot { zxid, chunks: 0, offset: bytes.len() as u64 });
-        ops.push(FileOp::Truncate { name: name.clone(), bytes: 0 });
-        ops.push(FileOp::Write { name, offset: 0, bytes });
+        let offset = bytes.len() as u64;
+        self.snapshot = Some(OpenSnapshot { zxid, chunks: 0, offset, is_aside, synced: 0 });
+        files.push(FileOp::Truncate { name: name.clone(), bytes: 0 });
+        files.push(FileOp::Write { name, offset: 0, bytes });
     }
 
     fn add_chunk(&mut self, bytes: &[u8], ops: &mut Vec<FileOp>) {
@@ -330,12 +385,16 @@ impl Writer {
         let offset = open.offset;
         open.chunks += 1;
         open.offset += bytes.len() as u64;
-        ops.push(FileOp::Write { name: self.names.snapshot_new.clone(), offset, bytes });
+        let name = &self.names.snapshot_new;
+        ops.push(FileOp::Write { name: name.clone(), offset, bytes });
+        if open.is_aside && open.offset - open.synced >= ASIDE_SYNC_BYTES {
+            open.synced = open.offset;
+            ops.push(FileOp::Sync { name: name.clone() });
+        }
     }
 
     fn end_snapshot(&mut self, replaces_log: bool, ops: &mut Vec<FileOp>) {
-        // Ours is believed only together with the entries it may already contain.
-        self.flush(ops);
+        assert!(self.buffer.is_empty(), "the log is written before a snapshot of it ends");
         let open = self.snapshot.take().expect("SnapshotEnd comes after SnapshotBegin");
         let (new, complete) = (self.names.snapshot_new.clone(), FileName::Snapshot(open.zxid));
         let bytes = snapshot::trailer(open.zxid, open.chunks, replaces_log);
@@ -375,6 +434,8 @@ impl Writer {
     /// Removes all but the newest snapshots, and the log files before the one from which the oldest of
     /// them is continued: the newest that begins no later than the snapshot.
     fn purge(&mut self, ops: &mut Vec<FileOp>) {
+        let is_durable = matches!(ops.last(), Some(FileOp::SyncFolder));
+        assert!(is_durable, "a snapshot is durable before what it replaces is removed");
         let begun = ops.len();
         while self.snapshots.len() > self.options.snapshots_kept.max(1) {
             let oldest = self.snapshots.remove(0);

@@ -1,6 +1,7 @@
 //! The driver: events in, steps, outputs carried out.
 
 use super::connections::{Client, Connection, Connections};
+use super::lanes::{self, Aside, DiskWork, Lane};
 use super::links::Elections;
 use super::origins::{Full, Origins, Room};
 use super::settings::{HostLimits, LinkTiming, Listening, ServerSettings};
@@ -8,11 +9,11 @@ use crate::signal::Signal;
 use crate::storage;
 use crate::{Address, CloseReason, ConnectionId, Endpoint, HostError, NetworkEvent, Platform};
 use bytes::Bytes;
-use mailstorm_coordination::io::{ClientId, DiskCommand, DiskTicket, Input, LinkId, Output};
+use mailstorm_coordination::io::{ClientId, Input, LinkId, Output};
 use mailstorm_coordination::server::Server;
 use mailstorm_coordination::storage::recovery::RecoverOptions;
 use mailstorm_coordination::storage::{Condition, Identity, Recovery, Writer};
-use mailstorm_shared::{Millis, Now, Observation, ServerId, StateHasher};
+use mailstorm_shared::{Millis, Now, ServerId, StateHasher};
 use mailstorm_wire::client::FourLetterWord;
 use mailstorm_wire::frame;
 use std::cell::{Cell, RefCell};
@@ -115,6 +116,7 @@ async fn start<P: Platform>(
         disk,
         core: RefCell::new(core),
         disk_work: Signal::default(),
+        aside: Aside::default(),
         ended: settings.stop.0,
         stopping: Cell::new(false),
         stopped: Cell::new(false),
@@ -155,11 +157,12 @@ fn listen(endpoint: &impl Endpoint, address: &Address) -> Result<Address, HostEr
     Ok(endpoint.bound_address(address))
 }
 
-/// Both tasks, until one of them ends the server.
+/// All tasks, until one of them ends the server.
 async fn run<P: Platform>(host: &Rc<Host<P>>, writer: Writer) -> Result<(), HostError> {
-    // The disk task must not outlive this future, whether it ends or is dropped.
+    // The disk tasks must not outlive this future, whether it ends or is dropped.
     let _stop = StopDisk(host);
-    host.platform.spawn(write_disk(host.clone(), writer));
+    host.platform.spawn(lanes::write_log(host.clone(), writer));
+    host.platform.spawn(lanes::write_aside(host.clone()));
     loop {
         let mut next = pin!(host.endpoint.next());
         let event = poll_fn(|context| match host.ended.poll(context) {
@@ -206,66 +209,32 @@ impl<P: Platform> Drop for StopDisk<'_, P> {
     fn drop(&mut self) {
         self.0.stopped.set(true);
         self.0.disk_work.raise();
+        self.0.aside.work.raise();
+        self.0.aside.idle.raise();
     }
 }
 
-/// The disk task: all commands that wait, one sync for them together, then the answer.
-async fn write_disk<P: Platform>(host: Rc<Host<P>>, mut writer: Writer) {
-    let mut batch = Vec::new();
-    let mut ops = Vec::new();
-    let server = host.core.borrow().me;
-    loop {
-        std::mem::swap(&mut batch, &mut host.core.borrow_mut().disk_queue);
-        let Some((last, _)) = batch.last() else {
-            if host.stopping.get() {
-                host.ended.raise();
-                return;
-            }
-            host.disk_work.wait().await;
-            if host.stopped.get() {
-                return;
-            }
-            continue;
-        };
-        let last: DiskTicket = *last;
-        for (_, command) in batch.drain(..) {
-            writer.command(&command, &mut ops);
-        }
-        let durable = writer.commit(&mut ops);
-        if let Err(reason) = storage::carry_out(&host.disk, &mut ops).await {
-            host.end(reason);
-            return;
-        }
-        if host.stopped.get() {
-            return;
-        }
-        if let Some(zxid) = durable {
-            host.platform.observe(Observation::Durable { server, zxid });
-        }
-        host.turn(|turn| turn.step(Input::DiskDone { ticket: last }));
-    }
-}
-
-/// What both tasks share.
+/// What the tasks share.
 pub(super) struct Host<P: Platform> {
     pub(super) platform: P,
     pub(super) endpoint: P::Endpoint,
-    disk: P::Disk,
-    core: RefCell<Core>,
+    pub(super) disk: P::Disk,
+    pub(super) core: RefCell<Core>,
     /// Disk commands wait.
-    disk_work: Signal,
+    pub(super) disk_work: Signal,
+    pub(super) aside: Aside,
     /// There is a reason to end, or a request to.
-    ended: Rc<Signal>,
+    pub(super) ended: Rc<Signal>,
     /// The server ends as soon as the disk task has nothing left to do.
-    stopping: Cell<bool>,
+    pub(super) stopping: Cell<bool>,
     /// The server has ended.
-    stopped: Cell<bool>,
+    pub(super) stopped: Cell<bool>,
     reason: RefCell<Option<HostError>>,
 }
 
 impl<P: Platform> Host<P> {
     /// Something happens, and all that follows from it.
-    fn turn(&self, happens: impl FnOnce(&mut Turn<'_, P>)) {
+    pub(super) fn turn(&self, happens: impl FnOnce(&mut Turn<'_, P>)) {
         let mut core = self.core.borrow_mut();
         let now = self.platform.now();
         let mut turn = Turn { host: self, core: &mut core, now };
@@ -274,7 +243,7 @@ impl<P: Platform> Host<P> {
     }
 
     /// The first reason counts.
-    fn end(&self, reason: HostError) {
+    pub(super) fn end(&self, reason: HostError) {
         self.reason.borrow_mut().get_or_insert(reason);
         self.ended.raise();
     }
@@ -303,7 +272,7 @@ pub(super) struct Core {
     pub(super) elections: Elections,
     /// When dialled connections and strangers are given up, oldest first; all have the same time.
     pub(super) deadlines: VecDeque<(Millis, ConnectionId)>,
-    disk_queue: Vec<(DiskTicket, DiskCommand)>,
+    pub(super) disk_queue: Vec<DiskWork>,
     /// When the core wants to be stepped.
     core_wake: Option<Millis>,
     /// When to look at clients that do not take their replies.
@@ -363,7 +332,11 @@ impl<P: Platform> Turn<'_, P> {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Disk { ticket, command } => {
-                self.core.disk_queue.push((ticket, command));
+                self.core.disk_queue.push(DiskWork { lane: Lane::Log, ticket, command });
+                self.host.disk_work.raise();
+            }
+            Output::DiskAside { ticket, command } => {
+                self.core.disk_queue.push(DiskWork { lane: Lane::Aside, ticket, command });
                 self.host.disk_work.raise();
             }
             Output::Send { links, message } => self.send(&links, &message),

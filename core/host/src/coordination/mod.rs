@@ -11,11 +11,13 @@
 //!   network task:  endpoint.next() --> Input --+                 +--> endpoint.send(), close(), hold()
 //!                                              +--> step --> Output
 //!   disk task:     write, sync --> DiskDone ---+                 +--> queue of disk commands
+//!   second lane:   write, sync --> AsideDone --+                      (own snapshots, removals)
 //! ```
 //! Start at [`serve_coordination`], then `host::Host::step`.
 
 mod connections;
 mod host;
+mod lanes;
 mod links;
 mod origins;
 mod probe;

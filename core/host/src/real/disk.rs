@@ -1,17 +1,18 @@
 //! A data folder of a real file system.
 //!
-//! Holds: names are plain, so nothing outside the folder is touched; operations are done one at a time,
-//! on a thread where waiting for the disk holds up nobody; one process has the folder.
+//! Holds: names are plain, so nothing outside the folder is touched; operations are done on threads where
+//! waiting for the disk holds up nobody, and not even other operations: whoever wants an order waits for
+//! one before asking for the next; one process has the folder.
 
 use crate::{Disk, HostError};
 use bytes::Bytes;
 use mailstorm_coordination::storage::FileName;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::future::Future;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The file whose lock says that a process has the folder. It stays when the process ends; the lock does
 /// not.
@@ -22,16 +23,23 @@ const OPEN_FILES_MAX: usize = 16;
 
 /// A data folder, or none.
 #[derive(Clone, Debug)]
-pub struct RealDisk(Option<Arc<Mutex<Folder>>>);
+pub struct RealDisk(Option<Arc<Folder>>);
 
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
-    open: BTreeMap<String, File>,
-    /// Files whose directory entry is not durable yet.
-    new: BTreeSet<String>,
+    entries: Mutex<Entries>,
     /// Held for as long as the folder is used.
     _lock: File,
+}
+
+/// What is known of the files. Nobody waits for the disk while holding it.
+#[derive(Debug, Default)]
+struct Entries {
+    open: BTreeMap<String, Arc<File>>,
+    /// Files whose directory entry is not durable yet, each with the number of its making.
+    new: BTreeMap<String, u64>,
+    made: u64,
 }
 
 impl RealDisk {
@@ -55,13 +63,8 @@ impl RealDisk {
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        let folder = Folder {
-            path: path.to_owned(),
-            open: BTreeMap::new(),
-            new: BTreeSet::new(),
-            _lock: lock,
-        };
-        Ok(Self(Some(Arc::new(Mutex::new(folder)))))
+        let folder = Folder { path: path.to_owned(), entries: Mutex::default(), _lock: lock };
+        Ok(Self(Some(Arc::new(folder))))
     }
 
     pub(super) fn none() -> Self {
@@ -71,14 +74,12 @@ impl RealDisk {
     /// Does something with the folder on a thread that may wait.
     fn on<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Folder) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&Folder) -> io::Result<T> + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> {
         let folder = self.0.clone();
         let done = tokio::task::spawn_blocking(move || {
             let folder = folder.ok_or(io::ErrorKind::Unsupported)?;
-            // A panic half-way leaves at worst a file that is no longer kept open.
-            let mut folder = folder.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut folder)
+            work(&folder)
         });
         async move { done.await.map_err(io::Error::other)? }
     }
@@ -87,7 +88,7 @@ impl RealDisk {
     fn on_file<T: Send + 'static>(
         &self,
         name: &str,
-        work: impl FnOnce(&mut Folder, &str) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&Folder, &str) -> io::Result<T> + Send + 'static,
     ) -> impl Future<Output = io::Result<T>> {
         let name = name.to_owned();
         self.on(move |folder| {
@@ -111,11 +112,7 @@ impl Disk for RealDisk {
     }
 
     fn write(&self, name: &str, offset: u64, bytes: Bytes) -> impl Future<Output = io::Result<()>> {
-        self.on_file(name, move |folder, name| {
-            let file = folder.file(name)?;
-            file.seek(SeekFrom::Start(offset))?;
-            file.write_all(&bytes)
-        })
+        self.on_file(name, move |folder, name| write_at(&*folder.file(name)?, offset, &bytes))
     }
 
     fn truncate(&self, name: &str, bytes: u64) -> impl Future<Output = io::Result<()>> {
@@ -126,11 +123,8 @@ impl Disk for RealDisk {
         self.on_file(name, |folder, name| {
             // `sync_data` includes the length; a new file also needs its entry in the folder.
             folder.file(name)?.sync_data()?;
-            if folder.new.contains(name) {
-                sync_folder(&folder.path)?;
-                folder.new.remove(name);
-            }
-            Ok(())
+            let is_new = folder.entries().new.contains_key(name);
+            if is_new { folder.sync() } else { Ok(()) }
         })
     }
 
@@ -138,15 +132,15 @@ impl Disk for RealDisk {
         let to = to.to_owned();
         self.on_file(from, move |folder, from| {
             check(&to)?;
-            folder.forget(&to);
-            folder.forget(from);
+            folder.entries().forget(&to);
+            folder.entries().forget(from);
             fs::rename(folder.path.join(from), folder.path.join(&to))
         })
     }
 
     fn remove(&self, name: &str) -> impl Future<Output = io::Result<()>> {
         self.on_file(name, |folder, name| {
-            folder.forget(name);
+            folder.entries().forget(name);
             match fs::remove_file(folder.path.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
@@ -155,41 +149,68 @@ impl Disk for RealDisk {
     }
 
     fn sync_folder(&self) -> impl Future<Output = io::Result<()>> {
-        self.on(|folder| {
-            sync_folder(&folder.path)?;
-            folder.new.clear();
-            Ok(())
-        })
+        self.on(Folder::sync)
     }
 }
 
 impl Folder {
-    /// The file of this name, made if it does not exist.
-    fn file(&mut self, name: &str) -> io::Result<&mut File> {
-        if !self.open.contains_key(name) {
-            if self.open.len() >= OPEN_FILES_MAX {
-                self.open.clear();
-            }
-            let path = self.path.join(name);
-            let is_new = !path.try_exists()?;
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .read(true)
-                .write(true)
-                .open(path)?;
-            if is_new {
-                self.new.insert(name.to_owned());
-            }
-            self.open.insert(name.to_owned(), file);
-        }
-        Ok(self.open.get_mut(name).expect("opened above"))
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        // A panic half-way leaves at worst a file that is no longer kept open.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The file of this name, made if it does not exist.
+    fn file(&self, name: &str) -> io::Result<Arc<File>> {
+        if let Some(file) = self.entries().open.get(name) {
+            return Ok(file.clone());
+        }
+        // Each file is used by one lane, so nobody opens the same meanwhile.
+        let path = self.path.join(name);
+        let is_new = !path.try_exists()?;
+        let options =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
+        let file = Arc::new(options?);
+        let mut entries = self.entries();
+        if entries.open.len() >= OPEN_FILES_MAX {
+            entries.open.clear();
+        }
+        if is_new {
+            entries.made += 1;
+            let made = entries.made;
+            entries.new.insert(name.to_owned(), made);
+        }
+        entries.open.insert(name.to_owned(), file.clone());
+        Ok(file)
+    }
+
+    /// Makes the names durable that are there now. Those made meanwhile need another sync.
+    fn sync(&self) -> io::Result<()> {
+        let covered = self.entries().made;
+        sync_folder(&self.path)?;
+        self.entries().new.retain(|_, made| *made > covered);
+        Ok(())
+    }
+}
+
+impl Entries {
     fn forget(&mut self, name: &str) {
         self.open.remove(name);
         self.new.remove(name);
     }
+}
+
+/// Writes at a place without moving anybody's position in the file.
+#[cfg(unix)]
+fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// As above; each file is used by one lane.
+#[cfg(not(unix))]
+fn write_at(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    use std::io::{Seek, SeekFrom, Write};
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(bytes)
 }
 
 /// A name that stays within the folder and means the same on every file system.

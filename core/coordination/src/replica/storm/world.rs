@@ -527,7 +527,7 @@ impl World {
 
     fn carry_out(&mut self, index: usize, output: Output) -> Checked {
         match output {
-            Output::Disk { ticket, command } => {
+            Output::Disk { ticket, command } | Output::DiskAside { ticket, command } => {
                 self.nodes[index].disk.pending.push_back((ticket, command));
             }
             Output::OpenLearnerLink { peer } => {

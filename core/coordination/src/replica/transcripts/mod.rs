@@ -185,7 +185,7 @@ impl Player {
         }
         for output in out.outputs {
             let line = match output {
-                Output::Disk { ticket, command } => {
+                Output::Disk { ticket, command } | Output::DiskAside { ticket, command } => {
                     let line = command_line(&command);
                     self.disk.push_back((ticket, line.clone()));
                     format!("disk: {line}")

@@ -38,11 +38,10 @@ Sessions with Ephemerals (1):
 0x100001396ab0000:
 \t/e
 Connections dump:
-Connections Sets (2)/(2):
-1 expire at Sat Nov 28 07:29:51 UTC 2026:
-\tip: /127.0.0.1:45226 sessionId: 0x100001396ab0000
-1 expire at Sat Nov 28 07:29:51 UTC 2026:
+Connections Sets (1)/(2):
+2 expire at Sat Nov 28 07:29:51 UTC 2026:
 \tip: /127.0.0.1:45268 sessionId: 0x0
+\tip: /127.0.0.1:45226 sessionId: 0x100001396ab0000
 ";
 const WCHS: &str = "1 connections watching 1 paths\nTotal watches:1\n";
 

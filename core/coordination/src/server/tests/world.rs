@@ -366,6 +366,15 @@ impl World {
                         self.queue.push_back(done);
                     }
                 }
+                Output::DiskAside { ticket, command } => {
+                    self.disks.get_mut(&me).unwrap().carry_out(command);
+                    let done = (me, Input::AsideDone { ticket });
+                    if self.slow_disks.contains(&me) {
+                        self.disk_answers.push(done);
+                    } else {
+                        self.queue.push_back(done);
+                    }
+                }
                 Output::OpenLearnerLink { peer } => {
                     if self.reachable(me, peer) {
                         self.link(me, peer, LinkPurpose::Learner);
