@@ -2,8 +2,9 @@
 //!
 //! Owns: cutting a stream of chunks into bodies, and the limits. Leaves: the bodies to
 //! [`crate::client`]; links between servers have frames of their own ([`crate::peer`]).
-//! Holds: a body that lies within one chunk shares its memory; one that does not is gathered as its
-//! bytes arrive, so that a length alone makes nobody allocate. After an error nothing more comes out:
+//! Holds: a body that is a good part of the chunk in which it lies shares its memory; a smaller one is
+//! copied, since whoever keeps it would keep the whole chunk with it; one that comes in several chunks is
+//! gathered as its bytes arrive, so that a length alone makes nobody allocate. After an error nothing more comes out:
 //! where the next frame begins is unknown, and the connection has to end.
 //! Start at [`FrameDecoder`].
 
@@ -18,6 +19,10 @@ pub const REQUEST_BYTES_MAX: usize = (1 << 20) + (64 << 10);
 /// no bound (ZOOKEEPER-2260): a million names of 40 bytes fit. Lower: a client that lists a large
 /// znode loses its connection, again and again.
 pub const REPLY_BYTES_MAX: usize = 64 << 20;
+
+/// A body shares the memory of its chunk from this part of it on. So what is kept of a stream takes at most
+/// this many times its length, however it is cut.
+const SHARED_PART: usize = 4;
 
 /// The bytes of the length before each body.
 const PREFIX_BYTES: usize = 4;
@@ -89,11 +94,14 @@ impl FrameDecoder {
 pub(crate) struct Gathered {
     copied: Vec<u8>,
     chunk: Bytes,
+    /// How long the chunk was when it came.
+    chunk_bytes: usize,
 }
 
 impl Gathered {
     pub(crate) fn push(&mut self, chunk: Bytes) {
         self.copied.extend_from_slice(&self.chunk);
+        self.chunk_bytes = chunk.len();
         self.chunk = chunk;
     }
 
@@ -124,7 +132,9 @@ impl Gathered {
         }
         if self.copied.is_empty() {
             self.chunk.advance(skip);
-            return Some(self.chunk.split_to(length));
+            let body = self.chunk.split_to(length);
+            let is_small = length.saturating_mul(SHARED_PART) < self.chunk_bytes;
+            return Some(if is_small { Bytes::copy_from_slice(&body) } else { body });
         }
         let missing = whole.saturating_sub(self.copied.len());
         self.copied.extend_from_slice(&self.chunk.split_to(missing));
@@ -172,6 +182,25 @@ mod tests {
         let body = decoder.next_frame().unwrap().unwrap();
         assert_eq!(&body[..], b"hello");
         assert_eq!(body.as_ptr(), chunk[PREFIX_BYTES..].as_ptr());
+    }
+
+    #[test]
+    fn what_is_kept_of_a_chunk_keeps_at_most_four_times_its_own_length() {
+        for body_bytes in [0, 1, 30, 500, 3_000, 4_100, 8_000, 16_000] {
+            let mut stream = Vec::new();
+            while stream.len() < 16_384 {
+                append(&mut stream, &vec![7; body_bytes]);
+            }
+            let chunk = Bytes::from(stream);
+            let length = chunk.len();
+            let mut decoder = FrameDecoder::new(16_384);
+            decoder.push(chunk.clone());
+            let range = chunk.as_ptr_range();
+            while let Some(body) = decoder.next_frame().unwrap() {
+                let shares = range.contains(&body.as_ptr()) && !body.is_empty();
+                assert_eq!(shares, body_bytes * SHARED_PART >= length, "{body_bytes}");
+            }
+        }
     }
 
     #[test]

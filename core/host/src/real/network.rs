@@ -332,7 +332,7 @@ async fn read(
     connection: Rc<Connection>,
     mut stream: OwnedReadHalf,
 ) {
-    let mut buffer = BytesMut::new();
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
     let reason = loop {
         while connection.held.get() || connection.untaken.get() >= UNTAKEN_BYTES_MAX {
             connection.may_read.notified().await;
@@ -340,12 +340,13 @@ async fn read(
                 return;
             }
         }
-        buffer.reserve(READ_BYTES);
         match stream.read_buf(&mut buffer).await {
             Ok(0) => break CloseReason::Closed,
             Ok(count) => {
                 connection.untaken.set(connection.untaken.get() + count);
-                let bytes = buffer.split().freeze();
+                // A copy of its own: a slice that somebody keeps would keep the whole buffer.
+                let bytes = Bytes::copy_from_slice(&buffer);
+                buffer.clear();
                 mailbox.put(NetworkEvent::Received { connection: id, bytes });
             }
             Err(error) => break reason_of(&error),

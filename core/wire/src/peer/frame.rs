@@ -128,7 +128,7 @@ impl PeerDecoder {
     }
 
     /// The next message after the [`Hello`], or `None` when more bytes are needed. Entries and chunks
-    /// share the memory they arrived in.
+    /// share the memory they arrived in, or have a copy where they are a small part of it.
     ///
     /// # Errors
     /// As [`Self::next_hello`].
