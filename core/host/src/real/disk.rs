@@ -29,6 +29,10 @@ pub struct RealDisk(Option<Arc<Folder>>);
 struct Folder {
     path: PathBuf,
     entries: Mutex<Entries>,
+    /// Whether this process made it.
+    is_new: bool,
+    /// Whether no server had written anything into it.
+    was_empty: bool,
     /// Held for as long as the folder is used.
     _lock: File,
 }
@@ -45,9 +49,11 @@ struct Entries {
 impl RealDisk {
     pub(super) fn open(path: &Path) -> Result<Self, HostError> {
         let unusable = |source| HostError::Folder { folder: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(unusable)?;
+        let is_new = create_folder(path).map_err(unusable)?;
         let listed = list(path).map_err(unusable)?;
-        let ours = |name: &String| name == LOCK || FileName::parse(name).is_some();
+        let is_file = |name: &String| FileName::parse(name).is_some();
+        let ours = |name: &String| name == LOCK || is_file(name);
+        let was_empty = !listed.iter().any(is_file);
         if !listed.iter().any(ours)
             && let Some(stranger) = listed.into_iter().next()
         {
@@ -63,7 +69,12 @@ impl RealDisk {
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        let folder = Folder { path: path.to_owned(), entries: Mutex::default(), _lock: lock };
+        if !is_the_file(&lock, &path.join(LOCK)) {
+            // Somebody ended meanwhile and took the file along whose lock this is.
+            return Err(HostError::InUse { folder: path.to_owned() });
+        }
+        let entries = Mutex::default();
+        let folder = Folder { path: path.to_owned(), entries, is_new, was_empty, _lock: lock };
         Ok(Self(Some(Arc::new(folder))))
     }
 
@@ -192,11 +203,55 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    /// A first start that is refused leaves nothing behind.
+    fn drop(&mut self) {
+        let is_empty = self.was_empty
+            && list(&self.path).is_ok_and(|names| names.iter().all(|name| name == LOCK));
+        if is_empty {
+            // Neither does harm if it stays.
+            let _ = fs::remove_file(self.path.join(LOCK));
+            if self.is_new {
+                let _ = fs::remove_dir(&self.path);
+            }
+        }
+    }
+}
+
 impl Entries {
     fn forget(&mut self, name: &str) {
         self.open.remove(name);
         self.new.remove(name);
     }
+}
+
+/// Makes a folder and those above it that are missing, durably; whether it was missing itself.
+fn create_folder(path: &Path) -> io::Result<bool> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(path)?;
+    for folder in missing.iter().rev() {
+        match folder.parent() {
+            Some(above) if !above.as_os_str().is_empty() => sync_folder(above)?,
+            Some(_) => sync_folder(Path::new("."))?,
+            None => {}
+        }
+    }
+    Ok(missing.contains(&path))
+}
+
+/// Whether a path still leads to this open file.
+#[cfg(unix)]
+fn is_the_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let there = fs::metadata(path).map(identity).ok();
+    there.is_some() && file.metadata().map(identity).ok() == there
+}
+
+/// Elsewhere an open file cannot be removed.
+#[cfg(not(unix))]
+fn is_the_file(_: &File, _: &Path) -> bool {
+    true
 }
 
 /// Writes at a place without moving anybody's position in the file.

@@ -8,6 +8,7 @@ use super::platform::Clock;
 use crate::{Address, CloseReason, ConnectionId, Endpoint, NetworkEvent};
 use bytes::{Bytes, BytesMut};
 use mailstorm_shared::Millis;
+use socket2::{SockRef, TcpKeepalive};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
@@ -35,6 +36,14 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Connections that the system completes before they are accepted. Where more come at once, the system
 /// drops them, and each tries again after one second, then two, then four.
 const LISTEN_BACKLOG: u32 = 4_096;
+/// How long a machine at the other end may take nothing of what was sent, or answer no probe. The default is a
+/// quarter of an hour, and two hours where nothing is sent. As long as leader and follower wait for
+/// each other by default; no session ends with its connection.
+const UNANSWERED_MAX: Duration = Duration::from_secs(10);
+/// After how long without a byte the other machine is probed.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+/// Between two probes.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
 /// How long to wait when the system has no more connections to give (too many files open).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -244,9 +253,8 @@ impl Mailbox {
     /// Starts the two tasks of an open connection.
     fn pump(self: &Rc<Self>, id: ConnectionId, connection: &Rc<Connection>, stream: TcpStream) {
         connection.open.set(true);
-        // Requests and replies are small, and somebody waits for each.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot switch off Nagle's algorithm");
+        if let Err(error) = set_options(&stream) {
+            tracing::debug!(%error, "cannot set a connection's options");
         }
         let (reading, writing) = stream.into_split();
         let reader = read(self.clone(), id, connection.clone(), reading);
@@ -263,6 +271,18 @@ impl Connection {
             task.abort();
         }
     }
+}
+
+/// What every connection has.
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    // Requests and replies are small, and somebody waits for each.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let alive = TcpKeepalive::new().with_time(IDLE_MAX).with_interval(PROBE_EVERY);
+    socket.set_tcp_keepalive(&alive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(UNANSWERED_MAX))?;
+    Ok(())
 }
 
 /// Listens on the first address of this name that can be had.
@@ -426,5 +446,61 @@ fn reason_of(error: &io::Error) -> CloseReason {
         io::ErrorKind::TimedOut => CloseReason::TimedOut,
         io::ErrorKind::UnexpectedEof => CloseReason::Closed,
         _ => CloseReason::Reset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Platform;
+    use crate::real::RealPlatform;
+    use std::io::Write;
+
+    fn on_loopback<T>(act: impl AsyncFnOnce(RealEndpoint, String) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let endpoint = RealPlatform::without_folder().endpoint();
+            let address = Address::from("127.0.0.1:0");
+            endpoint.listen(&address).unwrap();
+            let bound = endpoint.bound_address(&address).to_string();
+            act(endpoint, bound).await
+        })
+    }
+
+    #[test]
+    fn what_is_kept_of_slow_small_writes_is_no_larger_than_they_are() {
+        let kept = on_loopback(async |endpoint, address| {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            stream.set_nodelay(true).unwrap();
+            let mut kept = Vec::new();
+            for _ in 0..200 {
+                stream.write_all(&[7; 100]).unwrap();
+                loop {
+                    if let NetworkEvent::Received { bytes, .. } = endpoint.next().await {
+                        kept.push(bytes);
+                        break;
+                    }
+                }
+            }
+            kept
+        });
+        let capacity = |bytes: Bytes| bytes.try_into_mut().expect("nobody else has it").capacity();
+        let bytes: usize = kept.into_iter().map(capacity).sum();
+        assert!(bytes <= 2 * 200 * 100, "{bytes} bytes for 20,000");
+    }
+
+    #[test]
+    fn a_machine_that_is_gone_is_noticed_on_every_connection() {
+        on_loopback(async |_, address| {
+            let stream = TcpStream::connect(address).await.unwrap();
+            set_options(&stream).unwrap();
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+            #[cfg(target_os = "linux")]
+            {
+                assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNANSWERED_MAX));
+                assert_eq!(socket.tcp_keepalive_time().unwrap(), IDLE_MAX);
+            }
+        });
     }
 }
