@@ -29,6 +29,10 @@ pub(super) enum Connection {
     Stranger {
         /// What came.
         decoder: PeerDecoder,
+        /// Where from.
+        from: IpAddr,
+        /// Its place among all that have not said hello.
+        place: Place,
     },
     /// The core knows it.
     Link(Link),

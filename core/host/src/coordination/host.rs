@@ -1,7 +1,9 @@
 //! The driver: events in, steps, outputs carried out.
 
+use super::complaints::Complaints;
 use super::connections::{Client, Connection, Connections};
 use super::lanes::{self, Aside, DiskWork, Lane};
+use super::learners::Learners;
 use super::links::Elections;
 use super::origins::{Full, Origins, Room};
 use super::settings::{HostLimits, LinkTiming, Listening, ServerSettings};
@@ -101,7 +103,10 @@ async fn start<P: Platform>(
         resumed: VecDeque::new(),
         connections: Connections::new(),
         origins: Origins::default(),
-        strangers: 0,
+        strangers: Origins::default(),
+        learners: Learners::new(settings.links),
+        nonsense: Complaints::default(),
+        refusals: Complaints::default(),
         elections: Elections::new(me, others, now.monotonic, settings.links),
         deadlines: VecDeque::new(),
         disk_queue: Vec::new(),
@@ -268,7 +273,11 @@ pub(super) struct Core {
     resumed: VecDeque<ConnectionId>,
     pub(super) connections: Connections,
     origins: Origins,
-    pub(super) strangers: usize,
+    /// Whoever called our peers' address and has not said hello.
+    pub(super) strangers: Origins,
+    pub(super) learners: Learners,
+    pub(super) nonsense: Complaints,
+    pub(super) refusals: Complaints,
     pub(super) elections: Elections,
     /// When dialled connections and strangers are given up, oldest first; all have the same time.
     pub(super) deadlines: VecDeque<(Millis, ConnectionId)>,
@@ -295,7 +304,7 @@ impl<P: Platform> Turn<'_, P> {
             NetworkEvent::Received { connection, bytes } => self.received(connection, bytes),
             NetworkEvent::Accepted { connection, listener, from } => {
                 if self.core.peer_address.as_ref() == Some(&listener) {
-                    self.accept_stranger(connection);
+                    self.accept_stranger(connection, from.ip());
                 } else {
                     self.accept_client(connection, from);
                 }
@@ -370,6 +379,7 @@ impl<P: Platform> Turn<'_, P> {
             core.look_at,
             core.deadlines.front().map(|(at, _)| *at),
             core.elections.next_dial(),
+            core.learners.next_dial(),
         ];
         let at = wishes.into_iter().flatten().min();
         if at != core.armed {
@@ -402,7 +412,7 @@ impl<P: Platform> Turn<'_, P> {
                 link.decoder.push(bytes);
                 self.take_messages(connection);
             }
-            Some(Connection::Dialled { decoder, .. } | Connection::Stranger { decoder }) => {
+            Some(Connection::Dialled { decoder, .. } | Connection::Stranger { decoder, .. }) => {
                 decoder.push(bytes);
                 self.take_hello(connection);
             }
@@ -417,7 +427,9 @@ impl<P: Platform> Turn<'_, P> {
                 self.core.origins.leave(client.from, client.silent);
                 self.step(Input::ClientClosed { client: ClientId(connection.0) });
             }
-            Some(Connection::Stranger { .. }) => self.core.strangers -= 1,
+            Some(Connection::Stranger { from, place, .. }) => {
+                self.core.strangers.leave(from, Some(place));
+            }
             Some(Connection::Dialled { peer, purpose, .. }) => {
                 tracing::debug!(server = %self.core.me, %peer, ?purpose, ?reason, "not connected");
                 self.dial_failed(connection, peer, purpose);

@@ -8,6 +8,7 @@
 
 use super::connections::{Connection, Link, Sent};
 use super::host::{Turn, link_id};
+use super::origins::Room;
 use super::settings::LinkTiming;
 use crate::{ConnectionId, Endpoint, Platform};
 use mailstorm_coordination::io::{Input, LinkId};
@@ -17,6 +18,7 @@ use mailstorm_wire::peer::{
     encode_message,
 };
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// The election links to all peers, and when to connect to those without one.
 #[derive(Debug)]
@@ -135,9 +137,18 @@ impl<P: Platform> Turn<'_, P> {
                 None => return,
             }
         }
+        while let Some(peer) = self.core.learners.due(self.now.monotonic) {
+            self.dial_leader(peer);
+        }
     }
 
     pub(super) fn open_learner_link(&mut self, peer: ServerId) {
+        if self.core.learners.ask(peer, self.now.monotonic) {
+            self.dial_leader(peer);
+        }
+    }
+
+    fn dial_leader(&mut self, peer: ServerId) {
         if self.dial(peer, LinkPurpose::Learner).is_none() {
             self.core.consequences.push_back(Input::LinkDown { link: None, peer });
         }
@@ -157,14 +168,19 @@ impl<P: Platform> Turn<'_, P> {
         self.core.deadlines.push_back((deadline, connection));
     }
 
-    pub(super) fn accept_stranger(&mut self, connection: ConnectionId) {
-        if self.core.strangers >= self.core.limits.strangers_max {
-            self.host.endpoint.close(connection);
-            return;
+    pub(super) fn accept_stranger(&mut self, connection: ConnectionId, from: IpAddr) {
+        let limits = self.core.limits;
+        let room = Room {
+            each_address: limits.strangers_per_address_max,
+            silent: limits.strangers_max,
+            all: limits.strangers_max,
+        };
+        while let Ok(Some(oldest)) = self.core.strangers.who_makes_room(from, room) {
+            self.hang_up(oldest);
         }
-        self.core.strangers += 1;
+        let place = self.core.strangers.enter(from, connection);
         let decoder = PeerDecoder::new();
-        self.core.connections.insert(connection, Connection::Stranger { decoder });
+        self.core.connections.insert(connection, Connection::Stranger { decoder, from, place });
         self.expect_handshake(connection);
     }
 
@@ -185,31 +201,45 @@ impl<P: Platform> Turn<'_, P> {
 
     /// The other side's first frame, if it is there.
     pub(super) fn take_hello(&mut self, connection: ConnectionId) {
-        let Some(Connection::Dialled { decoder, .. } | Connection::Stranger { decoder }) =
-            self.core.connections.get_mut(&connection)
-        else {
-            return;
+        let (decoder, from) = match self.core.connections.get_mut(&connection) {
+            Some(Connection::Dialled { decoder, .. }) => (decoder, None),
+            Some(Connection::Stranger { decoder, from, .. }) => (decoder, Some(*from)),
+            _ => return,
         };
         match decoder.next_hello() {
             Ok(None) => {}
-            Ok(Some(hello)) => self.greeted(connection, hello),
+            Ok(Some(hello)) => self.greeted(connection, hello, from),
             Err(error) => {
-                tracing::warn!(server = %self.core.me, %error, "a peer's hello makes no sense");
+                let server = self.core.me;
+                if let Some(more) = self.core.nonsense.one_more(self.now.monotonic) {
+                    let from =
+                        from.map_or("a server that we called".into(), |from| from.to_string());
+                    tracing::warn!(
+                        %server, %from, %error, more,
+                        "an invalid hello; `more` says how many there were since the last such line"
+                    );
+                }
                 self.hang_up(connection);
             }
         }
     }
 
-    fn greeted(&mut self, connection: ConnectionId, hello: Hello) {
+    fn greeted(&mut self, connection: ConnectionId, hello: Hello, from: Option<IpAddr>) {
         if let Some(why) = self.why_refused(&hello) {
-            tracing::warn!(server = %self.core.me, peer = %hello.from, "refused a peer: {why}");
+            if let Some(more) = self.core.refusals.one_more(self.now.monotonic) {
+                let from = from.map_or("a server that we called".into(), |from| from.to_string());
+                tracing::warn!(
+                    server = %self.core.me, peer = %hello.from, %from, more,
+                    "refused a peer: {why}; `more` says how many there were since the last such line"
+                );
+            }
             self.hang_up(connection);
             return;
         }
         let (peer, purpose) = (hello.from, hello.purpose);
         let (decoder, opened_by_us) = match self.core.connections.remove(&connection) {
-            Some(Connection::Stranger { decoder }) => {
-                self.core.strangers -= 1;
+            Some(Connection::Stranger { decoder, from, place }) => {
+                self.core.strangers.leave(from, Some(place));
                 let answer = self.hello(peer, purpose);
                 self.host.endpoint.send(connection, encode_hello(&answer));
                 (decoder, false)
@@ -257,7 +287,12 @@ impl<P: Platform> Turn<'_, P> {
         let link = link_id(connection);
         let replaced = match purpose {
             LinkPurpose::Election => self.core.elections.won(peer, connection),
-            LinkPurpose::Learner => [None, None],
+            LinkPurpose::Learner => {
+                if opened_by_us {
+                    self.core.learners.succeeded(peer);
+                }
+                [None, None]
+            }
         };
         self.step(Input::LinkUp { link, peer, purpose, opened_by_us });
         // The new link first: at no moment does the core think that it hears nothing of the peer.
@@ -328,7 +363,9 @@ impl<P: Platform> Turn<'_, P> {
     fn hang_up(&mut self, connection: ConnectionId) {
         self.host.endpoint.close(connection);
         match self.core.connections.remove(&connection) {
-            Some(Connection::Stranger { .. }) => self.core.strangers -= 1,
+            Some(Connection::Stranger { from, place, .. }) => {
+                self.core.strangers.leave(from, Some(place));
+            }
             Some(Connection::Dialled { peer, purpose, .. }) => {
                 self.dial_failed(connection, peer, purpose);
             }
@@ -352,6 +389,8 @@ impl<P: Platform> Turn<'_, P> {
     ) {
         self.forget_election(connection, peer, purpose);
         if purpose == LinkPurpose::Learner {
+            let chance = self.host.platform.entropy();
+            self.core.learners.failed(peer, self.now.monotonic, chance);
             self.step(Input::LinkDown { link: None, peer });
         }
     }

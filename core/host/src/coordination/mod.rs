@@ -15,9 +15,11 @@
 //! ```
 //! Start at [`serve_coordination`], then `host::Host::step`.
 
+mod complaints;
 mod connections;
 mod host;
 mod lanes;
+mod learners;
 mod links;
 mod origins;
 mod probe;

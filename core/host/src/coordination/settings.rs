@@ -96,8 +96,11 @@ pub struct HostLimits {
     pub clients_per_address_max: usize,
     /// Connections of clients, from wherever, that have said nothing. For one more the oldest goes.
     pub silent_clients_max: usize,
-    /// Connections to the peers' address whose other end has not said who it is.
+    /// Connections to the peers' address whose other end has not said who it is. For one more the oldest
+    /// goes: a member says hello at once.
     pub strangers_max: usize,
+    /// As many of them from one address.
+    pub strangers_per_address_max: usize,
     /// Unsent replies at which no more requests are taken from a client.
     pub client_backlog_bytes_held: usize,
     /// Unsent replies at which a client's connection is closed.
@@ -112,6 +115,7 @@ impl Default for HostLimits {
             clients_per_address_max: 60,
             silent_clients_max: 1_000,
             strangers_max: 64,
+            strangers_per_address_max: 16,
             client_backlog_bytes_held: 1 << 20,
             client_backlog_bytes_max: 128 << 20,
             link_backlog_bytes_max: 64 << 20,

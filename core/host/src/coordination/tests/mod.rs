@@ -609,3 +609,43 @@ fn silent_connections_from_many_addresses_are_bounded_together() {
 fn was_closed(endpoint: &MachineEndpoint) -> bool {
     std::iter::from_fn(|| endpoint.poll()).any(|event| matches!(event, NetworkEvent::Closed { .. }))
 }
+
+#[test]
+fn idle_strangers_at_the_peers_port_keep_out_no_member() {
+    let mut servers = Servers::new(3);
+    servers.start(1, true);
+    servers.machines.run();
+    let idle: Vec<_> = (0..300_usize)
+        .map(|number| {
+            // From one address and from many.
+            let endpoint = servers.machines.machine(10 + number % 100).endpoint();
+            endpoint.connect(&peer_address(1));
+            servers.machines.run();
+            endpoint
+        })
+        .collect();
+    assert_eq!(call(&servers, hello(3, 1), &[]), (Some(hello(1, 3)), false));
+    assert!(idle.iter().filter(|endpoint| !was_closed(endpoint)).count() <= 64);
+}
+
+#[test]
+fn a_leader_that_refuses_at_once_is_called_a_few_times_and_not_thousands() {
+    let servers = Servers::established(3);
+    let leader = servers.leader();
+    servers.machines.kill(leader.into());
+    // Somebody else has its address now, and hangs up on everybody who says hello.
+    let somebody = servers.machines.machine(0).endpoint();
+    somebody.listen(&peer_address(leader)).unwrap();
+    let mut calls = 0;
+    for _ in 0..600 {
+        servers.machines.pass(5);
+        while let Some(event) = somebody.poll() {
+            match event {
+                NetworkEvent::Accepted { .. } => calls += 1,
+                NetworkEvent::Received { connection, .. } => somebody.close(connection),
+                _ => {}
+            }
+        }
+    }
+    assert!((2..60).contains(&calls), "{calls} calls in three seconds");
+}

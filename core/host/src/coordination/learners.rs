@@ -1,0 +1,90 @@
+//! When learner links are dialled.
+//!
+//! Owns: the pause after an attempt that came to nothing. Leaves: what a link is for to the core, which is
+//! told at once of each attempt and asks again at once.
+//! Holds: a leader that refuses is called a few times a second at most, whoever fills its port.
+
+use super::settings::LinkTiming;
+use mailstorm_shared::{Millis, ServerId};
+use std::collections::BTreeMap;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Learners {
+    timing: LinkTiming,
+    peers: BTreeMap<ServerId, Attempts>,
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    /// The last pause; zero after an attempt that came to something.
+    pause: Millis,
+    not_before: Millis,
+    /// The core has asked, and the pause is not over.
+    is_wanted: bool,
+}
+
+impl Learners {
+    pub(super) fn new(timing: LinkTiming) -> Self {
+        Self { timing, peers: BTreeMap::new() }
+    }
+
+    /// The core asks for a link; whether it may be dialled now.
+    pub(super) fn ask(&mut self, peer: ServerId, now: Millis) -> bool {
+        let attempts = self.peers.entry(peer).or_default();
+        attempts.is_wanted = attempts.not_before > now;
+        !attempts.is_wanted
+    }
+
+    /// An attempt came to nothing: the next one after a pause, which is longer each time and shortened by
+    /// chance.
+    pub(super) fn failed(&mut self, peer: ServerId, now: Millis, chance: u64) {
+        let LinkTiming { reconnect_min, reconnect_max, .. } = self.timing;
+        let attempts = self.peers.entry(peer).or_default();
+        let longer = Millis(attempts.pause.0.saturating_mul(2));
+        attempts.pause = longer.clamp(reconnect_min, reconnect_max);
+        let shortened = Millis(attempts.pause.0 - chance % (attempts.pause.0 / 2 + 1));
+        attempts.not_before = now + shortened;
+    }
+
+    /// A link is up.
+    pub(super) fn succeeded(&mut self, peer: ServerId) {
+        self.peers.insert(peer, Attempts::default());
+    }
+
+    /// When somebody is to be dialled whom the core has asked for.
+    pub(super) fn next_dial(&self) -> Option<Millis> {
+        let wanted = self.peers.values().filter(|attempts| attempts.is_wanted);
+        wanted.map(|attempts| attempts.not_before).min()
+    }
+
+    /// One whose pause is over.
+    pub(super) fn due(&mut self, now: Millis) -> Option<ServerId> {
+        let is_due = |attempts: &Attempts| attempts.is_wanted && attempts.not_before <= now;
+        let (peer, attempts) = self.peers.iter_mut().find(|(_, attempts)| is_due(attempts))?;
+        attempts.is_wanted = false;
+        Some(*peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_refused_again_and_again_asks_less_and_less_often() {
+        let mut learners = Learners::new(LinkTiming::default());
+        let peer = ServerId::new(2).unwrap();
+        let (mut now, mut dialled) = (Millis::ZERO, 0);
+        while now < Millis(3_000) {
+            if learners.ask(peer, now) || learners.due(now).is_some() {
+                dialled += 1;
+                learners.failed(peer, now, 0);
+            }
+            now = learners.next_dial().unwrap_or(now + Millis(1));
+        }
+        assert_eq!(dialled, 5, "at 0, 100, 300, 700 and 1,500 ms");
+        learners.succeeded(peer);
+        assert!(learners.ask(peer, now), "and after a success at once");
+    }
+}
