@@ -296,6 +296,9 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(
 /// [`StorageOptions`](mailstorm_coordination::storage::StorageOptions) has by default.
 const LOG_FILE_BYTES: u64 = 4 << 20;
 
+/// Room for what a start on a full disk writes: a log file, promises, and a few thousand sessions.
+const RESERVE_BYTES: u64 = 2 * LOG_FILE_BYTES;
+
 /// The longest span that can be configured.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -353,6 +356,7 @@ impl Options {
         storage.snapshots_kept = kept.unwrap_or(storage.snapshots_kept);
         let bytes = within("log_file_bytes", &self.log_file_bytes, 4 << 10, 1 << 30)?;
         storage.log_file_bytes = bytes.unwrap_or(LOG_FILE_BYTES);
+        settings.reserve_bytes = RESERVE_BYTES;
         settings.membership_changed = self.membership_changed;
         Ok(())
     }

@@ -10,6 +10,7 @@ pub mod coordination;
 mod error;
 pub mod platform;
 pub mod real;
+mod reserve;
 mod signal;
 pub mod storage;
 

@@ -8,7 +8,7 @@
 //! Start at [`read`].
 
 use super::properties::{self, Property};
-use super::{Complaint, Configured, DAY_MS, LOG_FILE_BYTES};
+use super::{Complaint, Configured, DAY_MS, LOG_FILE_BYTES, RESERVE_BYTES};
 use crate::real::RealServer;
 use crate::{Address, ServerSettings};
 use mailstorm_coordination::replica::ReplicaConfig;
@@ -430,6 +430,7 @@ impl Given {
         let kept = self.number("autopurge.snapRetainCount", 1, 1_000)?;
         settings.storage.snapshots_kept = kept.unwrap_or(settings.storage.snapshots_kept);
         settings.storage.log_file_bytes = LOG_FILE_BYTES;
+        settings.reserve_bytes = RESERVE_BYTES;
         settings.server.read_only_mode = self.is_true("readonlymode.enabled")?;
         if let Some(digest) = self.get("DigestAuthenticationProvider.superDigest") {
             if !super::is_digest(&digest.value) {

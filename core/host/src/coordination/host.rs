@@ -7,6 +7,7 @@ use super::learners::Learners;
 use super::links::Elections;
 use super::origins::{Full, Origins, Room};
 use super::settings::{HostLimits, LinkTiming, Listening, ServerSettings};
+use crate::reserve;
 use crate::signal::Signal;
 use crate::storage;
 use crate::{Address, CloseReason, ConnectionId, Endpoint, HostError, NetworkEvent, Platform};
@@ -72,7 +73,11 @@ async fn start<P: Platform>(
     if replica.ensemble.is_voter(me) && replica.ensemble.voters().len() == 1 {
         expect_vote(&recovery)?;
     }
+    if settings.reserve_bytes > 0 {
+        reserve::release(&disk).await?;
+    }
     let writer = storage::repair(&disk, identity, settings.storage, &recovery).await?;
+    reserve::set_aside(&disk, settings.reserve_bytes).await?;
     for finding in &recovery.recovered.findings {
         tracing::warn!(server = %me, "{finding}");
     }

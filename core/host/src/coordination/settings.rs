@@ -28,6 +28,9 @@ pub struct ServerSettings {
     pub membership_changed: bool,
     /// How files are laid out.
     pub storage: StorageOptions,
+    /// Room on the disk that is set aside, so that a server whose disk is full can start again to serve
+    /// reads. None by default.
+    pub reserve_bytes: u64,
     /// Bounds on what connections may cost.
     pub limits: HostLimits,
     /// When links are opened and given up.
@@ -54,6 +57,7 @@ impl ServerSettings {
             initialise: false,
             membership_changed: false,
             storage: StorageOptions::default(),
+            reserve_bytes: 0,
             limits: HostLimits::default(),
             links: LinkTiming::default(),
             on_listening: None,

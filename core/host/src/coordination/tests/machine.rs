@@ -77,6 +77,21 @@ struct DiskState {
     syncs: usize,
     /// So many reads of each file still fail.
     failing_reads: BTreeMap<String, u32>,
+    /// How much all files may have together.
+    room: Option<usize>,
+}
+
+impl DiskState {
+    /// Whether a file may get this length.
+    fn has_room(&self, name: &str, length: usize) -> io::Result<()> {
+        let others = self.files.iter().filter(|(other, _)| *other != name);
+        let all = others.map(|(_, file)| file.len()).sum::<usize>() + length;
+        let grows = self.files.get(name).is_none_or(|file| file.len() < length);
+        match self.room {
+            Some(room) if grows && all > room => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Machines {
@@ -146,6 +161,13 @@ impl Machines {
 
     pub(super) fn syncs(&self, machine: usize) -> usize {
         self.disk(machine, |disk| disk.syncs)
+    }
+
+    /// The disk has room for so much more.
+    pub(super) fn leave_room(&self, machine: usize, bytes: usize) {
+        self.disk(machine, |disk| {
+            disk.room = Some(disk.files.values().map(Vec::len).sum::<usize>() + bytes);
+        });
     }
 
     pub(super) fn lose_disk(&self, machine: usize) {
@@ -414,8 +436,9 @@ impl Disk for MachineDisk {
 
     async fn write(&self, name: &str, offset: u64, bytes: Bytes) -> io::Result<()> {
         self.act(|disk| {
-            let file = disk.files.entry(name.to_owned()).or_default();
             let end = offset as usize + bytes.len();
+            disk.has_room(name, end)?;
+            let file = disk.files.entry(name.to_owned()).or_default();
             file.resize(file.len().max(end), 0);
             file[offset as usize..end].copy_from_slice(&bytes);
             Ok(())
@@ -425,6 +448,7 @@ impl Disk for MachineDisk {
 
     async fn truncate(&self, name: &str, bytes: u64) -> io::Result<()> {
         let resize = |disk: &mut DiskState| {
+            disk.has_room(name, bytes as usize)?;
             disk.files.entry(name.to_owned()).or_default().resize(bytes as usize, 0);
             Ok(())
         };

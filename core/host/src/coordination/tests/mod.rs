@@ -649,3 +649,37 @@ fn a_leader_that_refuses_at_once_is_called_a_few_times_and_not_thousands() {
     }
     assert!((2..60).contains(&calls), "{calls} calls in three seconds");
 }
+
+#[test]
+fn a_server_whose_disk_is_full_starts_again_and_serves_reads() {
+    let mut servers = Servers::new(1);
+    let start = |servers: &mut Servers, initialise| {
+        let mut settings = servers.settings(1);
+        settings.initialise = initialise;
+        settings.reserve_bytes = 64 << 10;
+        servers.start_with(1, settings);
+        servers.machines.pass(1_000);
+    };
+    start(&mut servers, true);
+    let mut client = servers.session(1);
+    client.ask(1, &create("/a"));
+    servers.machines.pass(50);
+    assert_eq!(client.answers(), [(1, None)]);
+    servers.machines.leave_room(1, 10 << 10);
+    for _ in 0..3 {
+        for number in 2..2_000 {
+            client.ask(number, &create(&format!("/{number}")));
+            servers.machines.pass(5);
+            if servers.ended(1).is_some() {
+                break;
+            }
+        }
+        let reason = servers.ended(1).expect("its disk is full");
+        assert!(reason.contains("make room, then start the server again"), "{reason}");
+        start(&mut servers, false);
+        assert_eq!(servers.ended(1), None);
+        client = servers.session(1);
+        client.ask(1, &get("/a"));
+        assert_eq!(client.answers(), [(1, None)]);
+    }
+}
