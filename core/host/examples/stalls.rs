@@ -8,6 +8,7 @@
 //! 50 ms. What is told is the machine's affair as well: run it twice, on a disk that is otherwise idle.
 
 #![allow(clippy::disallowed_methods, reason = "it measures time on a real machine")]
+#![allow(clippy::print_stdout, reason = "it is a command")]
 
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
