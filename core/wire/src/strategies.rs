@@ -330,14 +330,24 @@ fn wish() -> impl Strategy<Value = Wish> {
 }
 
 fn notification() -> impl Strategy<Value = Notification> {
-    let states =
-        [PeerState::Looking, PeerState::Following, PeerState::Leading, PeerState::Observing];
-    (any::<u64>(), select(states.to_vec()), epoch(), zxid(), server(), any::<bool>()).prop_map(
-        |(round, state, epoch, zxid, leader, votes)| Notification {
+    let states = [
+        PeerState::Looking,
+        PeerState::Following,
+        PeerState::Elected,
+        PeerState::Leading,
+        PeerState::Observing,
+    ];
+    let vote = (epoch(), zxid(), server());
+    let stands_with = proptest::option::of((epoch(), zxid()));
+    let hears = proptest::collection::btree_set(server(), 0..6);
+    (any::<u64>(), select(states.to_vec()), vote, any::<bool>(), stands_with, hears).prop_map(
+        |(round, state, (epoch, zxid, leader), votes, stands_with, hears)| Notification {
             round,
             state,
             vote: Vote { epoch, zxid, leader },
             votes,
+            stands_with,
+            hears,
         },
     )
 }
@@ -356,6 +366,11 @@ fn learner_message() -> impl Strategy<Value = PeerMessage> {
         }),
         epoch().prop_map(|epoch| PeerMessage::AckNewLeader { epoch }),
         zxid().prop_map(|zxid| PeerMessage::Ack { zxid }),
+        (zxid(), vec((zxid(), blob()), 0..4)).prop_map(|(after, entries)| {
+            let entry = |(zxid, bytes)| Entry { zxid, bytes };
+            let entries = entries.into_iter().map(entry).collect();
+            PeerMessage::HistoryPart { after, entries }
+        }),
         (any::<u64>(), vec(session(), 0..4))
             .prop_map(|(round, touched)| PeerMessage::Pong { round, touched }),
         Just(PeerMessage::SnapshotWanted),
@@ -375,6 +390,7 @@ fn leader_message() -> impl Strategy<Value = PeerMessage> {
     prop_oneof![
         epoch().prop_map(|epoch| PeerMessage::LeaderInfo { epoch }),
         zxid().prop_map(|after| PeerMessage::Truncate { after }),
+        zxid().prop_map(|last_logged| PeerMessage::HistoryWanted { last_logged }),
         zxid().prop_map(|zxid| PeerMessage::SnapshotBegin { zxid }),
         blob().prop_map(|bytes| PeerMessage::SnapshotChunk { bytes }),
         select(&[PeerMessage::SnapshotEnd, PeerMessage::Admit][..]),

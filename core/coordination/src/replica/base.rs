@@ -1,6 +1,7 @@
 //! What a replica has in every role: its log, its promises, its disk queue, its election links.
 
 use super::disk::{DiskQueue, WhenDurable};
+use super::hearing::Hearing;
 use super::log::{Log, Volume};
 use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DurableState, LinkId, Output};
@@ -14,6 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) enum Leave {
     /// Look for a leader again.
     Look(&'static str),
+    /// Look for a leader again, and not for the same one at once.
+    Avoid(&'static str),
+    /// Look for a leader again, and do not offer to lead for a while.
+    StandBack(&'static str),
     /// This server cannot go on.
     Halt(&'static str),
 }
@@ -34,6 +39,8 @@ pub(super) struct Base {
     pub(super) voting: bool,
     /// The election links that are up. Two to the same peer are possible for a moment.
     pub(super) election_links: BTreeMap<LinkId, ServerId>,
+    /// What was said on them.
+    pub(super) hearing: Hearing,
     /// Peers to which a learner link was asked for, and no answer has come.
     pub(super) opening: BTreeSet<ServerId>,
     /// The election that ended last: its round, and the vote that won.
@@ -81,7 +88,7 @@ impl Base {
     }
 
     /// Whether an election link to `server` is up.
-    pub(super) fn hears(&self, server: ServerId) -> bool {
+    pub(super) fn is_linked(&self, server: ServerId) -> bool {
         self.election_links.values().any(|peer| *peer == server)
     }
 
@@ -157,4 +164,20 @@ pub(super) fn send_all(links: Vec<LinkId>, message: PeerMessage, out: &mut Outbo
     if !links.is_empty() {
         out.outputs.push(Output::Send { links, message });
     }
+}
+
+/// Cuts the log as another server's history demands.
+pub(super) fn cut(base: &mut Base, after: Zxid, out: &mut Outbox) -> Stay {
+    if after < base.log.committed() {
+        // A majority has lost what it acknowledged, or lied. Nobody can mend that from here; after a
+        // restart, the disk's snapshot decides what was surely committed.
+        return Err(Leave::Halt("the leader wants committed transactions to be cut"));
+    }
+    if !base.log.contains(after) {
+        return Err(Leave::Look("the leader wants a cut at an entry that is not here"));
+    }
+    if after < base.log.last() {
+        base.truncate(after, out);
+    }
+    Ok(())
 }

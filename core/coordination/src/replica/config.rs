@@ -60,7 +60,7 @@ impl ReplicaConfig {
             sync_bytes_kept: 16 << 20,
             election_settle: Millis(200),
             election_resend_min: Millis(200),
-            election_resend_max: Millis(3_200),
+            election_resend_max: Millis(800),
             outstanding_proposals_max: 1_000,
             epoch_entries_max: u32::MAX,
             defects: Defects::NONE,
@@ -76,6 +76,12 @@ impl ReplicaConfig {
     /// After how much silence a leader and a learner part.
     pub fn sync_limit(&self) -> Millis {
         Millis(self.tick.0.saturating_mul(u64::from(self.sync_limit_ticks)))
+    }
+
+    /// For how long the last word of a peer is good: three repetitions of its vote may be lost.
+    pub(super) fn heard_limit(&self) -> Millis {
+        let pause = self.election_resend_max.0;
+        Millis(pause.saturating_add(pause / 2).saturating_mul(3))
     }
 
     /// The pause between two pings.

@@ -8,8 +8,9 @@
 
 use super::base::{Base, Leave, OwnSnapshots, Stay, send};
 use super::disk::{DiskQueue, WhenDurable};
-use super::election::{Election, Reaction};
+use super::election::Election;
 use super::following::Following;
+use super::hearing::Hearing;
 use super::leading::Leading;
 use super::log::{Log, Volume};
 use super::{Outbox, ReplicaConfig, ReplicaEvent};
@@ -48,18 +49,11 @@ pub struct Replica {
 
 #[derive(Clone, Debug, Hash)]
 enum RoleState {
-    Looking(Looking),
+    Looking(Election),
     Leading(Leading),
     Following(Following),
     /// Cannot go on; the process is to end.
     Halted,
-}
-
-#[derive(Clone, Debug, Hash)]
-struct Looking {
-    election: Election,
-    /// Learner links of voters that knew sooner than we that we lead, and what they said. One each.
-    early: BTreeMap<LinkId, (ServerId, Option<PeerMessage>)>,
 }
 
 impl Replica {
@@ -101,6 +95,7 @@ impl Replica {
             state,
             disk: DiskQueue::new(incarnation),
             election_links: BTreeMap::new(),
+            hearing: Hearing::default(),
             opening: BTreeSet::new(),
             settled: (0, own),
             config,
@@ -115,42 +110,32 @@ impl Replica {
         let base = &self.base;
         let counts = base.standing() == Standing::Voter;
         let election = Election::new(&base.config, now, base.settled.0, base.own_vote(), counts);
-        base.tell_all(election.notification(), out);
         let server = base.config.me;
         out.outputs.push(Output::Observe(Observation::Looking { server }));
-        self.role = RoleState::Looking(Looking { election, early: BTreeMap::new() });
-        self.settle(now, out);
+        self.role = RoleState::Looking(election);
+        self.elect(now, out);
     }
 
-    /// Takes the role that the election gives, if it does by now.
-    fn settle(&mut self, now: Millis, out: &mut Outbox) {
+    /// Something was heard, or time has passed: while we look, tells others what that changes, and
+    /// takes the role that the election gives, if it does by now.
+    fn elect(&mut self, now: Millis, out: &mut Outbox) {
         let base = &mut self.base;
-        let RoleState::Looking(looking) = &mut self.role else { return };
-        let winner = looking
-            .election
-            .winner(&base.config, now, |s| base.election_links.values().any(|peer| *peer == s));
-        let Some(vote) = winner else { return };
-        base.settled = (looking.election.round(), vote);
-        let early = std::mem::take(&mut looking.early);
+        let RoleState::Looking(election) = &mut self.role else { return };
+        if let Some(notification) = election.look_round(&base.config, now, &base.hearing) {
+            base.tell_all(notification, out);
+        }
+        let winner = election.winner(&base.config, now, &base.hearing);
+        let Some((vote, round)) = winner else { return };
+        base.settled = (round, vote);
         if vote.leader == base.config.me {
             self.role = RoleState::Leading(Leading::new(base, now));
         } else {
-            for link in early.keys() {
-                out.outputs.push(Output::CloseLink { link: *link });
-            }
             self.role = RoleState::Following(Following::new(base, now, vote.leader, out));
         }
         // Whoever still looks need not wait for its next question.
-        self.base.tell_all(self.notification(), out);
+        self.tell_role(now, out);
         if let RoleState::Leading(leading) = &mut self.role {
-            let mut stay = leading.try_choose_epoch(&mut self.base, out);
-            for (link, (server, said)) in early {
-                leading.link_up(now, link, server, out);
-                if let Some(message) = said {
-                    stay = stay
-                        .and_then(|()| leading.received(&mut self.base, now, link, message, out));
-                }
-            }
+            let stay = leading.try_choose_epoch(&mut self.base, out);
             self.go_on(stay, now, out);
         }
     }
@@ -159,9 +144,23 @@ impl Replica {
     fn go_on(&mut self, stay: Stay, now: Millis, out: &mut Outbox) {
         let (why, halts) = match stay {
             Ok(()) => return,
-            Err(Leave::Look(why)) => (why, false),
+            Err(Leave::Look(why) | Leave::Avoid(why) | Leave::StandBack(why)) => (why, false),
             Err(Leave::Halt(why)) => (why, true),
         };
+        let pause = self.base.config.heard_limit();
+        if let RoleState::Following(following) = &self.role {
+            self.base.hearing.doubt(following.leader());
+        }
+        match (stay, &self.role) {
+            (Err(Leave::Avoid(_)), RoleState::Following(following)) => {
+                // Whoever closes a link at once may take the next one: only not in a tight loop.
+                let short = self.base.config.election_settle;
+                let pause = if following.is_connecting() { pause } else { short };
+                self.base.hearing.avoid(following.leader(), now + pause);
+            }
+            (Err(Leave::StandBack(_)), _) => self.base.hearing.stand_back(now + pause + pause),
+            _ => {}
+        }
         let mut broken_off = false;
         let epoch = match &mut self.role {
             RoleState::Leading(leading) => {
@@ -194,16 +193,49 @@ impl Replica {
     }
 
     /// What we tell others about ourselves.
-    fn notification(&self) -> Notification {
+    fn notification(&self, now: Millis) -> Notification {
+        let base = &self.base;
+        let (round, vote) = base.settled;
         let state = match &self.role {
-            RoleState::Looking(looking) => return looking.election.notification(),
-            RoleState::Leading(_) => PeerState::Leading,
+            RoleState::Looking(election) => {
+                return election.notification(&base.config, now, &base.hearing);
+            }
+            RoleState::Leading(leading) if leading.is_established() => PeerState::Leading,
+            RoleState::Leading(_) => PeerState::Elected,
             RoleState::Following(f) if f.standing() == Standing::Observer => PeerState::Observing,
             RoleState::Following(_) => PeerState::Following,
             RoleState::Halted => PeerState::Looking,
         };
-        let (round, vote) = self.base.settled;
-        Notification { round, state, vote, votes: self.base.standing() == Standing::Voter }
+        let stands_with = match &self.role {
+            RoleState::Leading(leading) if !leading.is_established() => {
+                Some((vote.epoch, vote.zxid))
+            }
+            RoleState::Leading(leading) => (leading.hears_majority(base, now))
+                .then(|| (base.state.current_epoch, base.log.committed())),
+            _ => None,
+        };
+        Notification {
+            round,
+            state,
+            vote,
+            votes: base.standing() == Standing::Voter,
+            stands_with,
+            hears: base.hearing.hears(&base.config, now),
+        }
+    }
+
+    /// Tells others when we are established and were not before: whoever looks may come.
+    fn established_since(&self, before: bool, now: Millis, out: &mut Outbox) {
+        if let RoleState::Leading(leading) = &self.role
+            && leading.is_established()
+            && !before
+        {
+            self.tell_role(now, out);
+        }
+    }
+
+    fn tell_role(&self, now: Millis, out: &mut Outbox) {
+        self.base.tell_all(self.notification(now), out);
     }
 
     // ---- inputs --------------------------------------------------------------------------------
@@ -213,12 +245,11 @@ impl Replica {
         let now = now.monotonic;
         let base = &mut self.base;
         let stay = match &mut self.role {
-            RoleState::Looking(looking) => {
-                let reachable = |server| base.hears(server);
-                if looking.election.tick(&base.config, now, jitter, reachable) {
-                    base.tell_all(looking.election.notification(), out);
+            RoleState::Looking(election) => {
+                if election.tick(&base.config, now, jitter, &base.hearing) {
+                    self.tell_role(now, out);
                 }
-                self.settle(now, out);
+                self.elect(now, out);
                 return;
             }
             RoleState::Leading(leading) => leading.tick(base, now, out),
@@ -231,7 +262,7 @@ impl Replica {
     /// By when [`Self::tick`] has to be called, on the monotonic clock.
     pub fn next_wake(&self) -> Millis {
         match &self.role {
-            RoleState::Looking(looking) => looking.election.next_wake(),
+            RoleState::Looking(election) => election.next_wake(),
             RoleState::Leading(leading) => leading.next_wake(&self.base),
             RoleState::Following(following) => following.next_wake(&self.base),
             RoleState::Halted => Millis(u64::MAX),
@@ -252,9 +283,10 @@ impl Replica {
         let base = &mut self.base;
         if purpose == LinkPurpose::Election {
             base.election_links.insert(link, peer);
+            base.hearing.try_again(peer);
             if matches!(self.role, RoleState::Looking(_)) {
-                send(link, PeerMessage::Notification(self.notification()), out);
-                self.settle(now, out);
+                send(link, PeerMessage::Notification(self.notification(now)), out);
+                self.elect(now, out);
             }
             return;
         }
@@ -271,18 +303,6 @@ impl Replica {
                 leading.link_up(now, link, peer, out);
                 true
             }
-            // It may know sooner than we that we lead. Only a voter can.
-            RoleState::Looking(looking)
-                if base.standing() == Standing::Voter && base.config.ensemble.contains(peer) =>
-            {
-                let older = looking.early.iter().find(|(_, (p, _))| *p == peer).map(|(l, _)| *l);
-                if let Some(older) = older {
-                    looking.early.remove(&older);
-                    out.outputs.push(Output::CloseLink { link: older });
-                }
-                looking.early.insert(link, (peer, None));
-                true
-            }
             _ => false,
         };
         if !wanted {
@@ -296,11 +316,9 @@ impl Replica {
         if let Some(link) = link
             && self.base.election_links.remove(&link).is_some()
         {
-            let heard_still = self.base.hears(peer);
-            if let RoleState::Looking(looking) = &mut self.role
-                && !heard_still
-            {
-                looking.election.lost(peer);
+            if !self.base.is_linked(peer) {
+                self.base.hearing.lost(peer);
+                self.heard(now, out);
             }
             return;
         }
@@ -311,12 +329,18 @@ impl Replica {
             (RoleState::Following(following), _) => following.link_down(link, peer),
             (RoleState::Leading(leading), Some(link)) => {
                 leading.link_down(link, out);
-                Ok(())
+                leading.source_stays().and_then(|()| leading.still_supported(&self.base, now))
             }
-            (RoleState::Looking(looking), Some(link)) => {
-                looking.early.remove(&link);
-                Ok(())
-            }
+            _ => Ok(()),
+        };
+        self.go_on(stay, now, out);
+    }
+
+    /// What we know of who hears whom has changed.
+    fn heard(&mut self, now: Millis, out: &mut Outbox) {
+        self.elect(now, out);
+        let stay = match &self.role {
+            RoleState::Leading(leading) => leading.still_supported(&self.base, now),
             _ => Ok(()),
         };
         self.go_on(stay, now, out);
@@ -336,18 +360,12 @@ impl Replica {
             RoleState::Following(following) if following.link() == Some(link) => {
                 following.received(base, now, message, out)
             }
-            RoleState::Leading(leading) => leading.received(base, now, link, message, out),
-            RoleState::Looking(looking) => {
-                match looking.early.get_mut(&link) {
-                    Some((_, said @ None)) => *said = Some(message),
-                    Some(_) => {
-                        // It has nothing more to say before we answer.
-                        looking.early.remove(&link);
-                        out.outputs.push(Output::CloseLink { link });
-                    }
-                    None => {}
-                }
-                Ok(())
+            RoleState::Leading(leading) => {
+                let established = leading.is_established();
+                let stay = leading.received(base, now, link, message, out);
+                let stay = stay.and_then(|()| leading.source_stays());
+                self.established_since(established, now, out);
+                stay
             }
             _ => Ok(()),
         };
@@ -362,26 +380,25 @@ impl Replica {
         said: Notification,
         out: &mut Outbox,
     ) {
-        let base = &self.base;
-        let mut answer = said.state == PeerState::Looking;
-        let stay = match &mut self.role {
-            RoleState::Looking(looking) => {
-                let reaction = looking.election.hear(&base.config, from, said);
-                if reaction == Reaction::TellAll {
-                    base.tell_all(looking.election.notification(), out);
-                }
-                answer &= reaction == Reaction::TellSender;
-                Ok(())
-            }
-            RoleState::Leading(leading) => leading.notified(base, from, said),
-            RoleState::Following(following) => following.notified(base, from, said),
+        let base = &mut self.base;
+        let looks = said.state == PeerState::Looking;
+        let stay = match &self.role {
+            RoleState::Following(following) => following.notified(from, &said),
             RoleState::Halted => return,
+            RoleState::Looking(_) | RoleState::Leading(_) => Ok(()),
         };
-        if answer && stay.is_ok() {
-            send(link, PeerMessage::Notification(self.notification()), out);
+        base.hearing.hear(from, now, said);
+        let answer = match &self.role {
+            RoleState::Looking(election) => {
+                base.hearing.word(from).is_some_and(|said| election.is_ahead_of(said))
+            }
+            _ => stay.is_ok(),
+        };
+        if looks && answer {
+            send(link, PeerMessage::Notification(self.notification(now)), out);
         }
         self.go_on(stay, now, out);
-        self.settle(now, out);
+        self.heard(now, out);
     }
 
     /// The disk holds everything up to this command.
@@ -419,7 +436,12 @@ impl Replica {
         // One acknowledgement for all that became durable, not one for each entry.
         let base = &mut self.base;
         let stay = match &mut self.role {
-            RoleState::Leading(leading) => leading.logged(base, now, out),
+            RoleState::Leading(leading) => {
+                let established = leading.is_established();
+                let stay = leading.logged(base, now, out);
+                self.established_since(established, now, out);
+                stay
+            }
             RoleState::Following(following) => {
                 following.logged(base, out);
                 Ok(())

@@ -17,20 +17,24 @@
 //!   proposals                 then their ACKs
 //! ```
 
-use super::base::{Base, Leave, Stay, send};
+use super::base::{Base, Leave, Stay, cut, send};
 use super::disk::WhenDurable;
-use super::log::{Volume, stands_after};
+use super::learner::WINDOW_ENTRIES_MAX;
+use super::log::{SyncPlan, Volume, stands_after};
 use super::{Outbox, ReplicaEvent};
 use crate::io::{DiskCommand, LinkId, Output};
 use bytes::Bytes;
 use mailstorm_shared::{Defects, Epoch, Millis, Observation, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Forwarded, Notification, PeerMessage, PeerState, Standing};
-use mailstorm_wire::txn::Entry;
+use mailstorm_wire::txn::{Entry, TXN_BYTES_MAX};
 use std::collections::BTreeSet;
 
 /// How many sessions one pong tells of; the rest follows in more pongs of the same round. At ten bytes
 /// each they stay far below what a frame between servers can carry.
 pub(super) const TOUCHED_PER_PONG_MAX: usize = 100_000;
+
+/// What an entry takes in a message besides its bytes, at most.
+const ENTRY_BYTES: usize = 16;
 
 /// How far the relation has come, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +119,11 @@ impl Following {
         self.step == Step::Serving
     }
 
+    /// Whether there is no link to the leader yet.
+    pub(super) fn is_connecting(&self) -> bool {
+        self.step == Step::Connecting
+    }
+
     /// Whether a leader's snapshot is being received.
     pub(super) fn is_receiving(&self) -> bool {
         matches!(self.step, Step::Receiving(_))
@@ -152,7 +161,10 @@ impl Following {
     pub(super) fn link_down(&self, link: Option<LinkId>, peer: ServerId) -> Stay {
         match link {
             None if self.step == Step::Connecting && peer == self.leader => {
-                Err(Leave::Look("the leader cannot be reached"))
+                Err(Leave::Avoid("the leader cannot be reached"))
+            }
+            Some(_) if link == self.link && self.step < Step::Synchronising => {
+                Err(Leave::Avoid("the link to the leader is gone"))
             }
             Some(_) if link == self.link => Err(Leave::Look("the link to the leader is gone")),
             _ => Ok(()),
@@ -166,15 +178,11 @@ impl Following {
         }
     }
 
-    /// A notification of the leader we have chosen: it may not have become one.
-    pub(super) fn notified(&self, base: &Base, from: ServerId, said: Notification) -> Stay {
-        let settled_round = base.settled.0;
-        if from == self.leader
-            && self.step < Step::Synchronising
-            && said.state != PeerState::Leading
-            && said.round > settled_round
-        {
-            return Err(Leave::Look("the chosen leader looks for another"));
+    /// A notification of the leader. We chose it when it said on this link that it was elected, or
+    /// leads; when it says anything else, that is over.
+    pub(super) fn notified(&self, from: ServerId, said: &Notification) -> Stay {
+        if from == self.leader && !matches!(said.state, PeerState::Elected | PeerState::Leading) {
+            return Err(Leave::Look("the leader looks for another"));
         }
         Ok(())
     }
@@ -199,10 +207,15 @@ impl Following {
                 if self.step == Step::Synchronising && self.received == Zxid::ZERO =>
             {
                 if !planted!(base.config.defects, TruncateIgnored) {
-                    truncate(base, after, out)?;
+                    cut(base, after, out)?;
                 }
                 self.acked = after;
                 Ok(())
+            }
+            PeerMessage::HistoryWanted { last_logged }
+                if self.step == Step::Synchronising && self.received == Zxid::ZERO =>
+            {
+                self.hand_over(base, last_logged, out)
             }
             PeerMessage::SnapshotBegin { zxid }
                 if self.step == Step::Synchronising && self.received == Zxid::ZERO =>
@@ -289,6 +302,29 @@ impl Following {
         if planted!(base.config.defects, CurrentEpochBeforeHistory) {
             base.begin_epoch(self.epoch, WhenDurable::Nothing, out);
         }
+    }
+
+    /// The leader has less history than we do, and needs us for its majority: sends what follows its
+    /// own, as far as one message goes.
+    fn hand_over(&self, base: &Base, last_logged: Zxid, out: &mut Outbox) -> Stay {
+        let (SyncPlan::Diff { after } | SyncPlan::Truncate { after }) = base.log.plan(last_logged)
+        else {
+            // Our log begins after the leader's end, and a snapshot goes to learners only.
+            return Err(Leave::Look("the leader lacks more than our log has"));
+        };
+        let mut bytes = 0;
+        let entries: Vec<Entry> = (base.log.after(after))
+            .take(WINDOW_ENTRIES_MAX)
+            .take_while(|entry| {
+                let first = bytes == 0;
+                bytes += entry.bytes.len() + ENTRY_BYTES;
+                first || bytes <= TXN_BYTES_MAX
+            })
+            .cloned()
+            .collect();
+        let link = self.link.expect("the leader has spoken");
+        send(link, PeerMessage::HistoryPart { after, entries }, out);
+        Ok(())
     }
 
     /// The leader's snapshot replaces everything, but only when it is whole; until then the old state
@@ -457,11 +493,11 @@ impl Following {
         if now < self.deadline(base) {
             return Ok(());
         }
-        Err(Leave::Look(match self.step {
-            Step::Connecting => "the leader cannot be reached",
-            Step::Introduced | Step::Promising => "the leader is not established",
-            _ => "the leader is silent",
-        }))
+        Err(match self.step {
+            Step::Connecting => Leave::Avoid("the leader cannot be reached"),
+            Step::Introduced | Step::Promising => Leave::Look("the leader is not established"),
+            _ => Leave::Look("the leader is silent"),
+        })
     }
 
     /// A client's wish goes to the leader.
@@ -487,21 +523,6 @@ fn is_credulous(defects: Defects) -> bool {
         || planted!(defects, ZxidOverflow)
         || planted!(defects, ProposeOnlyToAcknowledged)
         || planted!(defects, TruncateIgnored)
-}
-
-fn truncate(base: &mut Base, after: Zxid, out: &mut Outbox) -> Stay {
-    if after < base.log.committed() {
-        // A majority has lost what it acknowledged, or lied. Nobody can mend that from here; after a
-        // restart, the disk's snapshot decides what was surely committed.
-        return Err(Leave::Halt("the leader wants committed transactions to be cut"));
-    }
-    if !base.log.contains(after) {
-        return Err(Leave::Look("the leader wants a cut at an entry that is not here"));
-    }
-    if after < base.log.last() {
-        base.truncate(after, out);
-    }
-    Ok(())
 }
 
 fn commit(base: &mut Base, zxid: Zxid, out: &mut Outbox) -> Stay {

@@ -33,17 +33,23 @@ fn zxid() -> impl Strategy<Value = Zxid> {
 }
 
 fn message() -> impl Strategy<Value = PeerMessage> {
-    use PeerState::{Following, Leading, Looking, Observing};
-    let state = prop::sample::select(vec![Looking, Following, Leading, Observing]);
+    use PeerState::{Elected, Following, Leading, Looking, Observing};
+    let state = prop::sample::select(vec![Looking, Following, Elected, Leading, Observing]);
     let standing =
         prop::sample::select(vec![Standing::Voter, Standing::Joiner, Standing::Observer]);
     let round = prop_oneof![9 => 0..4u64, 1 => any::<u64>()];
-    let notification = (round, state, epoch(), zxid(), 1..5u8, prop::bool::weighted(0.9)).prop_map(
-        |(round, state, epoch, zxid, leader, votes)| {
-            let vote = Vote { epoch, zxid, leader: id(leader) };
-            PeerMessage::Notification(Notification { round, state, vote, votes })
-        },
-    );
+    let vote = (epoch(), zxid(), 1..5u8).prop_map(|(epoch, zxid, leader)| Vote {
+        epoch,
+        zxid,
+        leader: id(leader),
+    });
+    let stands_with = prop::option::of((epoch(), zxid()));
+    let hears = prop::collection::btree_set((1..5u8).prop_map(id), 1..4);
+    let notification = (round, state, vote, prop::bool::weighted(0.9), stands_with, hears)
+        .prop_map(|(round, state, vote, votes, stands_with, hears)| {
+            let said = Notification { round, state, vote, votes, stands_with, hears };
+            PeerMessage::Notification(said)
+        });
     let session = SessionId(7);
     let answer = Answer::Synced { zxid: Zxid::ZERO };
     prop_oneof![
@@ -61,6 +67,11 @@ fn message() -> impl Strategy<Value = PeerMessage> {
         1 => Just(PeerMessage::SnapshotWanted),
         1 => Just(PeerMessage::Forward(Forwarded { ticket: 1, session, wish: Wish::Sync })),
         2 => zxid().prop_map(|after| PeerMessage::Truncate { after }),
+        2 => zxid().prop_map(|last_logged| PeerMessage::HistoryWanted { last_logged }),
+        2 => (zxid(), prop::collection::vec(zxid(), 0..3)).prop_map(|(after, zxids)| {
+            let entry = |zxid| Entry { zxid, bytes: Bytes::from_static(b"a") };
+            PeerMessage::HistoryPart { after, entries: zxids.into_iter().map(entry).collect() }
+        }),
         2 => zxid().prop_map(|zxid| PeerMessage::SnapshotBegin { zxid }),
         1 => Just(PeerMessage::SnapshotChunk { bytes: Bytes::from_static(b"part") }),
         1 => Just(PeerMessage::SnapshotEnd),

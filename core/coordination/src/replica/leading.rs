@@ -8,16 +8,17 @@
 //! what a learner did in a relation that is over counts no more until we are established.
 //! Start at [`Phase`], then [`Leading::received`].
 
-use super::base::{Base, Leave, Stay, send, send_all};
+use super::base::{Base, Leave, Stay, cut, send, send_all};
 use super::disk::WhenDurable;
 use super::learner::{Learner, Step};
+use super::log::stands_after;
 use super::{Outbox, ReplicaEvent};
 use crate::io::{LinkId, Output};
 use bytes::Bytes;
 use mailstorm_shared::{Epoch, Millis, Observation, ServerId, SessionId, Zxid, planted};
-use mailstorm_wire::peer::{Answer, Notification, PeerMessage, Standing};
+use mailstorm_wire::peer::{Answer, PeerMessage, PeerState, Standing};
 use mailstorm_wire::txn::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// A learner that lags may hold so many snapshots' worth of entries in our memory.
 const SNAPSHOTS_HELD_BACK_MAX: usize = 4;
@@ -44,13 +45,13 @@ pub(super) struct Leading {
     phase: Phase,
     /// The new epoch; zero during discovery.
     epoch: Epoch,
-    /// Where our history stood when we were elected: nobody in the majority may be ahead of it.
+    /// Our history before the epoch begins: nobody who is counted for the epoch may be ahead of it.
     began_with: (Epoch, Zxid),
+    /// The voter whose history is being taken over.
+    source: Option<LinkId>,
     /// Whether our disk knows that the new epoch begins with our history.
     began_durably: bool,
     learners: BTreeMap<LinkId, Learner>,
-    /// Voters that were heard to look for another leader in a later round than ours.
-    elsewhere: BTreeSet<ServerId>,
     /// The ping round that was begun last, ...
     round: u64,
     /// ... and the last one that a majority has answered since we are established.
@@ -68,9 +69,9 @@ impl Leading {
             phase: Phase::Discovery,
             epoch: Epoch(0),
             began_with: (base.state.current_epoch, base.log.last()),
+            source: None,
             began_durably: false,
             learners: BTreeMap::new(),
-            elsewhere: BTreeSet::new(),
             round: 0,
             confirmed_round: 0,
             confirmations: VecDeque::new(),
@@ -141,26 +142,38 @@ impl Leading {
         }
     }
 
-    /// A voter's notification. While we are not established, a majority of the voters may turn out to
-    /// have gone on to later rounds without us; then nobody is served by waiting for the init limit.
-    pub(super) fn notified(&mut self, base: &Base, from: ServerId, said: Notification) -> Stay {
-        let voters = base.config.ensemble.voters().len();
-        let settled_round = base.settled.0;
-        if self.is_established()
-            || !said.votes
-            || !base.config.ensemble.is_voter(from)
-            || said.round <= settled_round
-            || said.vote.leader == base.config.me
-            || self.learners.values().any(|l| l.server == from)
-        {
+    /// Whether a majority may still come, while we are not established. A voter that is not here yet
+    /// may when its vote is ours; one that votes for another will not. What it said in an earlier
+    /// round it said before it voted for us, unless that is long ago.
+    pub(super) fn still_supported(&self, base: &Base, now: Millis) -> Stay {
+        if self.is_established() {
             return Ok(());
         }
-        self.elsewhere.insert(from);
-        if base.config.is_majority(voters - self.elsewhere.len()) {
+        let me = base.config.me;
+        let settled_round = base.settled.0;
+        let long_ago = now >= self.since + base.config.election_resend_max;
+        let comes = |voter: ServerId| {
+            let here = self.learners.values().any(|l| l.server == voter);
+            let said = base.hearing.word(voter).filter(|said| said.votes);
+            here || said.is_some_and(|said| {
+                let early = said.state == PeerState::Looking && said.round < settled_round;
+                said.vote.leader == me || (early && !long_ago)
+            })
+        };
+        let others = base.config.ensemble.voters().iter().filter(|voter| **voter != me);
+        if base.config.is_majority(1 + others.filter(|voter| comes(**voter)).count()) {
             Ok(())
         } else {
-            Err(Leave::Look("a majority looks for another leader"))
+            Err(Leave::Look("no majority of the voters comes"))
         }
+    }
+
+    /// Whether a majority of the voters, we included, has answered of late.
+    pub(super) fn hears_majority(&self, base: &Base, now: Millis) -> bool {
+        let late = Millis(base.config.ping_interval().0.saturating_mul(3));
+        let answers =
+            |l: &&Learner| l.votes_at(Step::Acknowledged) && now.since(l.answered_at) <= late;
+        base.config.is_majority(1 + self.learners.values().filter(answers).count())
     }
 
     // ---- messages ------------------------------------------------------------------------------
@@ -182,17 +195,17 @@ impl Leading {
                 learner.accepted_epoch = accepted_epoch;
                 learner.standing = standing;
                 learner.step = Step::Introduced;
-                self.elsewhere.remove(&learner.server);
                 self.introduced(base, link, out)
             }
             PeerMessage::AckEpoch { current_epoch, last_logged }
                 if learner.step == Step::Asked && current_epoch <= self.epoch =>
             {
+                learner.current_epoch = current_epoch;
                 learner.last_logged = last_logged;
                 learner.step = Step::Promised;
                 learner.answered_at = now;
                 learner.promised_in_round = self.round;
-                self.promised(base, now, link, current_epoch, out)
+                self.promised(base, now, link, out)
             }
             PeerMessage::AckNewLeader { epoch }
                 if learner.step == Step::NewLeaderSent && epoch == self.epoch =>
@@ -220,6 +233,10 @@ impl Leading {
                 }
                 self.count_pongs(base, now, out);
                 Ok(())
+            }
+            PeerMessage::HistoryPart { after, entries } if self.source == Some(link) => {
+                learner.answered_at = now;
+                self.take_over(base, now, link, (after, entries), out)
             }
             PeerMessage::SnapshotWanted if learner.step >= Step::Snapshot => {
                 // The answer to the last chunk asks for one more than there is.
@@ -321,29 +338,100 @@ impl Leading {
     }
 
     /// A learner has promised our epoch.
-    fn promised(
+    fn promised(&mut self, base: &mut Base, now: Millis, link: LinkId, out: &mut Outbox) -> Stay {
+        if self.phase >= Phase::Synchronisation {
+            let learner = self.learners.get_mut(&link).expect("the caller has found it");
+            learner.begin_sync(base, out);
+            return Ok(());
+        }
+        self.count_promises(base, now, out);
+        self.take_over_if_needed(base, out);
+        Ok(())
+    }
+
+    // ---- a longer history ----------------------------------------------------------------------
+
+    /// Zab phase 1: the history that begins the epoch is the latest of a majority that has promised.
+    /// Election has seen to that where it could: of the voters that may lead the one with the longest
+    /// history does. A voter that reaches no majority may have more. If a majority promises without
+    /// it, what it has more was never committed, and will be cut. Otherwise we take it over, as the
+    /// published Zab does: it may be all that is left of what was committed.
+    ///
+    /// What we cut for it is not committed either: it is of an epoch before the voter's current one,
+    /// which began with all that was. So whatever we have when we are interrupted, we may vote with.
+    fn take_over_if_needed(&mut self, base: &Base, out: &mut Outbox) {
+        if self.phase != Phase::Promises || self.source.is_some() || self.majority_promises(base) {
+            return;
+        }
+        let ahead = (self.learners.values())
+            .filter(|l| l.votes_at(Step::Promised) && !l.promises_with(self.began_with))
+            .max_by_key(|l| (l.current_epoch, l.last_logged));
+        let Some(learner) = ahead else { return };
+        self.source = Some(learner.link);
+        let last_logged = base.log.last();
+        send(learner.link, PeerMessage::HistoryWanted { last_logged }, out);
+    }
+
+    /// A part of the history that we take over.
+    fn take_over(
         &mut self,
         base: &mut Base,
         now: Millis,
         link: LinkId,
-        current_epoch: Epoch,
+        (after, entries): (Zxid, Vec<Entry>),
         out: &mut Outbox,
     ) -> Stay {
-        let learner = self.learners.get_mut(&link).expect("the caller has found it");
-        if self.phase >= Phase::Synchronisation {
-            learner.begin_sync(base, out);
+        let source = &self.learners[&link];
+        let (epoch, end) = (source.current_epoch, source.last_logged);
+        if after != base.log.last() {
+            if base.log.durable() != base.log.last() {
+                return Err(Leave::Look("a history that is taken over is cut half way"));
+            }
+            cut(base, after, out)?;
+        }
+        let some = !entries.is_empty();
+        for entry in entries {
+            let last = base.log.last();
+            if entry.zxid.epoch() > epoch || entry.zxid > end || !stands_after(last, entry.zxid) {
+                return Err(Leave::Look("a history that is taken over has a hole"));
+            }
+            base.append(entry, out);
+        }
+        if base.log.last() < end {
+            if !some {
+                return Err(Leave::Look("a history that is taken over is incomplete"));
+            }
+            let last_logged = base.log.last();
+            send(link, PeerMessage::HistoryWanted { last_logged }, out);
             return Ok(());
         }
-        // Zab phase 1: the history that begins the epoch is the latest of a majority. Election has
-        // seen to that, but by what was said some time ago.
-        if learner.standing == Standing::Voter
-            && (current_epoch, learner.last_logged) > self.began_with
-        {
-            return Err(Leave::Look("a voter has more history than we do"));
+        if base.log.last() > end {
+            return Err(Leave::Look("a history that is taken over ends elsewhere"));
         }
+        self.source = None;
+        self.began_with = (epoch, end);
         self.count_promises(base, now, out);
+        self.take_over_if_needed(base, out);
         Ok(())
     }
+
+    /// Whether enough voters for an epoch have promised it, and have no more history than we do.
+    fn majority_promises(&self, base: &Base) -> bool {
+        let counted = self.learners.values().filter(|l| l.promises_with(self.began_with));
+        base.config.is_majority(1 + counted.count())
+    }
+
+    /// The voter whose history we take over must stay: with half of it, we begin anew.
+    pub(super) fn source_stays(&self) -> Stay {
+        match self.source {
+            Some(source) if !self.learners.contains_key(&source) => {
+                Err(Leave::Look("the voter whose history is taken over is gone"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    // ---- promises ------------------------------------------------------------------------------
 
     /// Once a majority has promised, asks whether it still does.
     ///
@@ -360,13 +448,12 @@ impl Leading {
     /// (The same trap as in Viewstamped Replication's recovery: Michael et al., "Recovering Shared
     /// Objects Without Stable Storage", DISC 2017.)
     fn count_promises(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
-        if self.phase != Phase::Promises {
+        if self.phase != Phase::Promises || self.source.is_some() {
             return;
         }
-        let voters = |l: &&Learner| l.votes_at(Step::Promised);
         if base.config.is_majority(1) {
             self.begin_synchronisation(base, out);
-        } else if base.config.is_majority(1 + self.learners.values().filter(voters).count()) {
+        } else if self.majority_promises(base) {
             self.begin_round(base, now, out);
         }
     }
@@ -566,9 +653,11 @@ impl Leading {
 
     fn count_pongs(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
         match self.phase {
+            Phase::Promises if self.source.is_some() => {}
             Phase::Promises => {
+                let history = self.began_with;
                 let confirming = |round: u64| {
-                    self.learners.values().filter(move |l| l.confirms_promise_in(round))
+                    self.learners.values().filter(move |l| l.confirms_promise_in(round, history))
                 };
                 // Any round will do, not the last alone: on a link that is slower than the pace of the
                 // pings, each answer comes when the next round has begun.
@@ -621,8 +710,10 @@ impl Leading {
     /// Time has passed.
     pub(super) fn tick(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) -> Stay {
         if !self.is_established() && now >= self.since + base.config.init_limit() {
-            return Err(Leave::Look("not established within the init limit"));
+            return Err(Leave::StandBack("not established within the init limit"));
         }
+        self.still_supported(base, now)?;
+        self.source_stays()?;
         if now < self.ping_at {
             return Ok(());
         }

@@ -51,7 +51,9 @@ pub(super) struct Learner {
     pub(super) step: Step,
     /// The newest epoch it had promised when it came.
     pub(super) accepted_epoch: Epoch,
-    /// Where its log ended when it promised.
+    /// Whose history it had when it promised, ...
+    pub(super) current_epoch: Epoch,
+    /// ... and where that ended.
     pub(super) last_logged: Zxid,
     /// When it last showed that it hears us.
     pub(super) answered_at: Millis,
@@ -82,6 +84,7 @@ impl Learner {
             standing: Standing::Observer,
             step: Step::Connected,
             accepted_epoch: Epoch(0),
+            current_epoch: Epoch(0),
             last_logged: Zxid::ZERO,
             answered_at: now,
             pong_round: 0,
@@ -101,9 +104,14 @@ impl Learner {
         self.standing == Standing::Voter && self.step >= step
     }
 
+    /// A voter that has promised our epoch, and has no more history than this.
+    pub(super) fn promises_with(&self, history: (Epoch, Zxid)) -> bool {
+        self.votes_at(Step::Promised) && (self.current_epoch, self.last_logged) <= history
+    }
+
     /// Whether it has answered this round, or a later one, and had promised before the round began.
-    pub(super) fn confirms_promise_in(&self, round: u64) -> bool {
-        self.votes_at(Step::Promised) && self.pong_round >= round && self.promised_in_round < round
+    pub(super) fn confirms_promise_in(&self, round: u64, history: (Epoch, Zxid)) -> bool {
+        self.promises_with(history) && self.pong_round >= round && self.promised_in_round < round
     }
 
     /// How far it acknowledged, as far as that counts towards a majority.

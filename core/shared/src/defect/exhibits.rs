@@ -153,6 +153,15 @@ pub enum Defect {
     /// a server for as long as a leader waits for followers, again and again.
     /// Report: ZOOKEEPER-975.
     JoinerLeads,
+    /// Votes are passed on as they are heard, for candidates that the voter itself does not reach.
+    ///
+    /// Each looking server took over the best vote that it had heard of and passed it on, and when it found
+    /// that it could not reach that candidate, it began a new round, in which a server that did reach it
+    /// brought the vote back. Wrong because hearing is not transitive: three of five servers that hear each
+    /// other elect nobody as long as one of them hears a fourth, with the best vote and no majority. A user
+    /// sees a majority of living, connected servers that serves nobody until the network is whole.
+    /// Report: Ng, Haridi, Carbone, Omni-Paxos, EuroSys 2023, section 2.
+    ElectionCountsTheUnheard,
     /// A new epoch is promised before acceptedEpoch is on the disk.
     ///
     /// A promise not to take part in older epochs binds only if it outlives a crash. acceptedEpoch was written
@@ -341,7 +350,7 @@ impl<'de> serde::Deserialize<'de> for Defect {
 
 impl Defect {
     /// Every exhibit, in the order of the tour.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::NewLeaderStartUnset,
         Self::DiffForTrunc,
         Self::TailKeptPastSnapshot,
@@ -360,6 +369,7 @@ impl Defect {
         Self::SequenceAfterAbortedMulti,
         Self::ZxidOverflow,
         Self::JoinerLeads,
+        Self::ElectionCountsTheUnheard,
         Self::EpochAcceptedLate,
         Self::FuzzySnapshotApart,
         Self::ProposeOnlyToAcknowledged,
@@ -404,6 +414,7 @@ impl Defect {
             Self::SequenceAfterAbortedMulti => "sequence-after-aborted-multi",
             Self::ZxidOverflow => "zxid-overflow",
             Self::JoinerLeads => "joiner-leads",
+            Self::ElectionCountsTheUnheard => "election-counts-the-unheard",
             Self::EpochAcceptedLate => "epoch-accepted-late",
             Self::FuzzySnapshotApart => "fuzzy-snapshot-apart",
             Self::ProposeOnlyToAcknowledged => "propose-only-to-acknowledged",
@@ -449,6 +460,7 @@ impl Defect {
             Self::SequenceAfterAbortedMulti => "ZOOKEEPER-1624",
             Self::ZxidOverflow => "ZOOKEEPER-1277",
             Self::JoinerLeads => "ZOOKEEPER-975",
+            Self::ElectionCountsTheUnheard => "Omni-Paxos, EuroSys 2023, section 2",
             Self::EpochAcceptedLate => "ZOOKEEPER-1291",
             Self::FuzzySnapshotApart => "ZOOKEEPER-3144",
             Self::ProposeOnlyToAcknowledged => "protocol-spec/issues.md, 1",
@@ -529,6 +541,9 @@ impl Defect {
             Self::ZxidOverflow => "A full counter runs over into the epoch instead of ending it.",
             Self::JoinerLeads => {
                 "A server that joins leads, although an ensemble with a leader lives."
+            }
+            Self::ElectionCountsTheUnheard => {
+                "Votes are passed on as they are heard, for candidates that the voter itself does not reach."
             }
             Self::EpochAcceptedLate => {
                 "A new epoch is promised before acceptedEpoch is on the disk."

@@ -19,6 +19,8 @@ use crate::fields::{
 use crate::raw::{Encode, Malformed, Sink};
 use crate::txn::Entry;
 use bytes::Bytes;
+use mailstorm_shared::ServerId;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const MAGIC: [u8; 4] = *b"mail";
@@ -83,6 +85,8 @@ mod tag {
     pub(super) const PING: u8 = 19;
     pub(super) const ANSWER: u8 = 20;
     pub(super) const SESSION_MOVED: u8 = 21;
+    pub(super) const HISTORY_WANTED: u8 = 22;
+    pub(super) const HISTORY_PART: u8 = 23;
 }
 
 impl Encode for PeerMessage {
@@ -175,6 +179,18 @@ impl Encode for PeerMessage {
                 out.u8(tag::SESSION_MOVED);
                 write_session(out, *session);
             }
+            Self::HistoryWanted { last_logged } => {
+                out.u8(tag::HISTORY_WANTED);
+                write_zxid(out, *last_logged);
+            }
+            Self::HistoryPart { after, entries } => {
+                out.u8(tag::HISTORY_PART);
+                write_zxid(out, *after);
+                out.list(entries, |out, entry| {
+                    write_zxid(out, entry.zxid);
+                    out.bytes(&entry.bytes);
+                });
+            }
         }
     }
 }
@@ -188,6 +204,9 @@ pub(super) fn decode_message(body: &Bytes) -> Result<PeerMessage, Malformed> {
 
 /// A session on the wire.
 const SESSION_BYTES: usize = 8;
+
+/// A zxid and a length.
+const ENTRY_BYTES_MIN: usize = 9;
 
 fn read_message(reader: &mut Reader<'_>) -> Result<PeerMessage, Malformed> {
     Ok(match reader.u8()? {
@@ -234,6 +253,13 @@ fn read_message(reader: &mut Reader<'_>) -> Result<PeerMessage, Malformed> {
         tag::PING => PeerMessage::Ping { round: reader.varint()? },
         tag::ANSWER => PeerMessage::Answer { ticket: reader.u64()?, answer: read_answer(reader)? },
         tag::SESSION_MOVED => PeerMessage::SessionMoved { session: read_session(reader)? },
+        tag::HISTORY_WANTED => PeerMessage::HistoryWanted { last_logged: read_zxid(reader)? },
+        tag::HISTORY_PART => PeerMessage::HistoryPart {
+            after: read_zxid(reader)?,
+            entries: reader.list(ENTRY_BYTES_MIN, |reader| {
+                Ok(Entry { zxid: read_zxid(reader)?, bytes: reader.bytes()? })
+            })?,
+        },
         other => reader.value(None, "message", other)?,
     })
 }
@@ -245,11 +271,21 @@ fn write_notification(out: &mut impl Sink, notification: &Notification) {
         PeerState::Following => 1,
         PeerState::Leading => 2,
         PeerState::Observing => 3,
+        PeerState::Elected => 4,
     });
     write_epoch(out, notification.vote.epoch);
     write_zxid(out, notification.vote.zxid);
     write_server(out, notification.vote.leader);
     out.bool(notification.votes);
+    out.bool(notification.stands_with.is_some());
+    if let Some((epoch, zxid)) = notification.stands_with {
+        write_epoch(out, epoch);
+        write_zxid(out, zxid);
+    }
+    out.u8(u8::try_from(notification.hears.len()).expect("no more servers than there are numbers"));
+    for server in &notification.hears {
+        write_server(out, *server);
+    }
 }
 
 fn read_notification(reader: &mut Reader<'_>) -> Result<Notification, Malformed> {
@@ -260,6 +296,7 @@ fn read_notification(reader: &mut Reader<'_>) -> Result<Notification, Malformed>
             1 => PeerState::Following,
             2 => PeerState::Leading,
             3 => PeerState::Observing,
+            4 => PeerState::Elected,
             other => reader.value(None, "state of a server", other)?,
         },
         vote: Vote {
@@ -268,7 +305,25 @@ fn read_notification(reader: &mut Reader<'_>) -> Result<Notification, Malformed>
             leader: read_server(reader)?,
         },
         votes: reader.bool()?,
+        stands_with: if reader.bool()? {
+            Some((read_epoch(reader)?, read_zxid(reader)?))
+        } else {
+            None
+        },
+        hears: read_hears(reader)?,
     })
+}
+
+/// Servers in ascending order, so that what was read is written the same again.
+fn read_hears(reader: &mut Reader<'_>) -> Result<BTreeSet<ServerId>, Malformed> {
+    let mut hears = BTreeSet::new();
+    for _ in 0..reader.u8()? {
+        let server = read_server(reader)?;
+        let ascends = hears.last().is_none_or(|last| *last < server);
+        reader.value(ascends.then_some(()), "order of servers", server.number())?;
+        hears.insert(server);
+    }
+    Ok(hears)
 }
 
 mod wish_tag {

@@ -46,18 +46,18 @@ fn the_layout_of_a_frame_is_length_check_checksum_body() {
 
 #[test]
 fn the_layout_of_a_hello_begins_with_magic_and_version() {
-    let body = [&b"mail"[..], &[1, 0], &0x0102_u64.to_le_bytes(), &[1, 2, 1]].concat();
+    let body = [&b"mail"[..], &[2, 0], &0x0102_u64.to_le_bytes(), &[1, 2, 1]].concat();
     assert_eq!(encode_hello(&hello()), frame_of(&body));
     assert_eq!(receive_hello(frame_of(&body)), Ok(Some(hello())));
 }
 
 #[test]
 fn a_peer_of_another_version_is_refused_by_name_whatever_the_rest_looks_like() {
-    let error = receive_hello(frame_of(b"mail\x02\x00and more")).unwrap_err();
-    assert_eq!(error, PeerFrameError::Version { ours: 1, theirs: 2 });
+    let error = receive_hello(frame_of(b"mail\x03\x00and more")).unwrap_err();
+    assert_eq!(error, PeerFrameError::Version { ours: 2, theirs: 3 });
     assert_eq!(
         error.to_string(),
-        "the peer speaks version 2 of the protocol, this server version 1"
+        "the peer speaks version 3 of the protocol, this server version 2"
     );
 }
 
@@ -75,7 +75,7 @@ fn an_unknown_message_a_server_zero_and_left_over_bytes_are_refused() {
         let error = receive(frame_of(body)).unwrap_err();
         assert!(matches!(error, PeerFrameError::Malformed(_)), "{error}");
     }
-    let nobody = [&b"mail"[..], &[1, 0], &[0; 8], &[0, 2, 1]].concat();
+    let nobody = [&b"mail"[..], &[2, 0], &[0; 8], &[0, 2, 1]].concat();
     let error = receive_hello(frame_of(&nobody)).unwrap_err();
     assert!(matches!(error, PeerFrameError::Malformed(_)), "{error}");
 }

@@ -4,10 +4,11 @@ use crate::client::{Request, Write};
 use crate::txn::Entry;
 use bytes::Bytes;
 use mailstorm_shared::{Epoch, Millis, ServerId, SessionId, Zxid};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The version of this protocol. A peer that speaks another is refused by name.
-pub const PEER_PROTOCOL_VERSION: u16 = 1;
+pub const PEER_PROTOCOL_VERSION: u16 = 2;
 
 /// The first frame on a link, from the side that opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +53,9 @@ pub enum PeerState {
     Looking,
     /// Follows.
     Following,
-    /// Leads.
+    /// Has the votes of a majority, and is about to begin an epoch.
+    Elected,
+    /// Leads an epoch that has begun.
     Leading,
     /// Observes.
     Observing,
@@ -70,7 +73,7 @@ pub struct Vote {
 }
 
 /// A message of the fast leader election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Notification {
     /// The sender's logical clock of elections.
     pub round: u64,
@@ -80,6 +83,11 @@ pub struct Notification {
     pub vote: Vote,
     /// Whether the sender's vote counts.
     pub votes: bool,
+    /// The sender's current epoch and last logged transaction, while it may lead: a voter that
+    /// hears a majority of the voters, and is heard by them. Nobody else is voted for.
+    pub stands_with: Option<(Epoch, Zxid)>,
+    /// Whom the sender has heard of late.
+    pub hears: BTreeSet<ServerId>,
 }
 
 /// A client's wish that only the leader can grant.
@@ -223,6 +231,19 @@ pub enum PeerMessage {
     SnapshotBegin {
         /// What it contains; the proposals that follow begin after it.
         zxid: Zxid,
+    },
+    /// Leader that is not established: the voter's history goes on where ours, which ends here, does
+    /// not; send what follows.
+    HistoryWanted {
+        /// The last transaction of the leader's history.
+        last_logged: Zxid,
+    },
+    /// Voter: the answer. An empty one says that there is no more.
+    HistoryPart {
+        /// The last transaction that both histories have.
+        after: Zxid,
+        /// What follows it, as far as one message goes.
+        entries: Vec<Entry>,
     },
     /// Leader: a part of the snapshot.
     SnapshotChunk {

@@ -39,17 +39,76 @@ fn the_new_epoch_is_later_than_each_that_a_majority_has_promised() {
     one.expect(&["disk: promised 6 in 1 votes"]);
 }
 
+/// A leader-to-be in epoch 3, with 2:2 as its history's end, whose only promise comes from a voter
+/// with this history.
+fn behind(current: u32, last: &str) -> Player {
+    let mut one = Player::elected(3, (2, 2), "2:1 2:2");
+    one.introduce(2, 2, 2, Standing::Voter);
+    one.synced();
+    one.take();
+    one.hear(2, ack_epoch(current, last));
+    one
+}
+
+fn part(after: &str, text: &str) -> PeerMessage {
+    PeerMessage::HistoryPart { after: z(after), entries: entries(text) }
+}
+
 #[test]
-fn a_leader_steps_down_for_a_voter_of_its_majority_with_more_history() {
-    for (current, last) in [(3, "1:1"), (2, "2:8")] {
-        let mut one = Player::elected(3, (2, 2), "2:7");
-        one.introduce(2, 2, 2, Standing::Voter);
-        one.synced();
-        one.take();
-        one.hear(2, ack_epoch(current, last));
-        one.expect(&["! gone 2", "close 2"]);
-        assert_eq!(one.replica.role(), Role::Looking);
+fn a_leader_takes_over_the_history_of_a_voter_that_it_needs() {
+    let mut one = behind(2, "2:4");
+    one.expect(&["> 2: HISTORYWANTED 2:2"]);
+    one.hear(2, part("2:2", "2:3"));
+    one.expect(&["disk: log 2:3", "> 2: HISTORYWANTED 2:3"]);
+    one.hear(2, part("2:3", "2:4"));
+    one.expect(&["disk: log 2:4", "> 2: PING 1"]);
+    one.pong([2]);
+    one.expect(&["disk: promised 3 in 3 votes", "> 2: NEWLEADER 3 2:4"]);
+
+    let mut one = behind(3, "3:1");
+    one.expect(&["> 2: HISTORYWANTED 2:2"]);
+    one.hear(2, part("2:1", "3:1"));
+    one.expect(&["disk: cut after 2:1", "disk: log 3:1", "> 2: PING 1"]);
+}
+
+#[test]
+fn a_history_that_is_taken_over_comes_whole_or_not_at_all() {
+    let damaged = [
+        part("2:2", ""),
+        part("2:2", "2:4"),
+        part("2:2", "2:3 2:4 2:5"),
+        part("1:5", "2:1"),
+        part("2:2", "4:1"),
+    ];
+    for message in damaged {
+        let mut one = behind(2, "2:4");
+        one.hear(2, message.clone());
+        assert_eq!(one.replica.role(), Role::Looking, "{message:?}");
     }
+    let mut one = behind(2, "2:4");
+    one.hear(2, part("2:2", "2:3"));
+    one.call(|r, now, out| r.link_down(now, Some(LinkId(2)), id(2), out));
+    assert_eq!(one.replica.role(), Role::Looking);
+    assert_eq!(one.replica.last_logged(), z("2:3"), "with what it has, it may vote");
+}
+
+#[test]
+fn a_voter_with_more_history_is_not_counted_where_a_majority_promises_without_it() {
+    let mut one = Player::elected(5, (2, 2), "2:1 2:2");
+    for link in [2, 3, 4] {
+        one.introduce(link.into(), link, 2, Standing::Voter);
+    }
+    one.synced();
+    for link in [2, 3] {
+        one.hear(link, ack_epoch(2, "2:2"));
+    }
+    one.take();
+    one.hear(4, ack_epoch(2, "2:4"));
+    one.pong([2, 4]);
+    assert_eq!(one.replica.epoch(), Epoch(2), "4 does not count");
+    one.pong([3]);
+    let lines = one.take();
+    assert!(lines.contains(&"> 4: TRUNC 2:2".to_owned()), "{lines:?}");
 }
 
 #[test]

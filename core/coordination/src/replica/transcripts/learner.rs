@@ -242,3 +242,34 @@ fn a_learner_tells_of_more_sessions_than_a_frame_can_carry_in_several_pongs() {
     one.hear(7, PeerMessage::Ping { round: 4 });
     one.expect(&["> 7: PONG 4"]);
 }
+
+#[test]
+fn a_voter_hands_over_what_the_leader_lacks() {
+    let wanted = |last: &str| {
+        let mut one = Player::following((1, 1), "1:1 1:2 1:3");
+        one.hear(7, leader_info(2));
+        one.synced();
+        one.take();
+        one.hear(7, PeerMessage::HistoryWanted { last_logged: z(last) });
+        one.take()
+    };
+    assert_eq!(wanted("1:1"), ["> 7: HISTORYPART 1:1 (1:2 1:3)"]);
+    assert_eq!(wanted("0:7"), ["> 7: HISTORYPART 0:0 (1:1 1:2 1:3)"]);
+    assert_eq!(wanted("1:3"), ["> 7: HISTORYPART 1:3 ()"]);
+}
+
+#[test]
+fn a_leader_that_looks_for_another_is_left_at_once_whatever_the_step() {
+    let looks = || {
+        let vote = Vote { epoch: Epoch(1), zxid: z("1:2"), leader: id(3) };
+        PeerMessage::Notification(says(10, PeerState::Looking, vote))
+    };
+    let mut one = Player::following((1, 1), "1:1 1:2");
+    one.hear(102, looks());
+    assert_eq!(one.replica.role(), Role::Looking);
+
+    let mut one = joined();
+    one.hear(102, looks());
+    one.expect(&["! ends: the leader looks for another", "close 7"]);
+    assert_eq!(one.replica.role(), Role::Looking);
+}

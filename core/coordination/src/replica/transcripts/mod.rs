@@ -73,7 +73,7 @@ impl Player {
         let vote =
             Vote { epoch: Epoch(promises.1), zxid: player.replica.last_logged(), leader: id(1) };
         for other in 2..=voters {
-            let said = Notification { round: 1, state: PeerState::Looking, vote, votes: true };
+            let said = says(1, PeerState::Looking, vote);
             player.hear(100 + u64::from(other), PeerMessage::Notification(said));
         }
         assert_eq!(player.replica.role(), Role::Leading);
@@ -112,7 +112,7 @@ impl Player {
             self.link(link, other, LinkPurpose::Election, false);
             let vote = Vote { epoch: Epoch(0), zxid: Zxid::ZERO, leader: id(2) };
             let state = if other == 2 { PeerState::Leading } else { PeerState::Following };
-            let said = Notification { round: 9, state, vote, votes: true };
+            let said = says(9, state, vote);
             self.hear(link, PeerMessage::Notification(said));
         }
         self.link(7, 2, LinkPurpose::Learner, true);
@@ -237,6 +237,19 @@ fn config(me: u8, voters: u8) -> ReplicaConfig {
     ReplicaConfig { tick: Millis(100), ..ReplicaConfig::new(id(me), ensemble) }
 }
 
+/// What a voter says that hears everybody, and stands if it leads.
+pub(super) fn says(round: u64, state: PeerState, vote: Vote) -> Notification {
+    let stands = matches!(state, PeerState::Leading | PeerState::Elected);
+    Notification {
+        round,
+        state,
+        vote,
+        votes: true,
+        stands_with: stands.then_some((vote.epoch, vote.zxid)),
+        hears: (1..=5).map(id).collect(),
+    }
+}
+
 fn ack_epoch(current_epoch: u32, last_logged: &str) -> PeerMessage {
     PeerMessage::AckEpoch { current_epoch: Epoch(current_epoch), last_logged: z(last_logged) }
 }
@@ -265,6 +278,11 @@ fn message_line(message: &PeerMessage) -> String {
         }
         PeerMessage::Truncate { after } => format!("TRUNC {after}"),
         PeerMessage::SnapshotBegin { zxid } => format!("SNAP {zxid}"),
+        PeerMessage::HistoryWanted { last_logged } => format!("HISTORYWANTED {last_logged}"),
+        PeerMessage::HistoryPart { after, entries } => {
+            let entries: Vec<String> = entries.iter().map(|e| e.zxid.to_string()).collect();
+            format!("HISTORYPART {after} ({})", entries.join(" "))
+        }
         PeerMessage::Propose { entry } => format!("PROPOSE {}", entry.zxid),
         PeerMessage::NewLeader { epoch, last_logged } => format!("NEWLEADER {epoch} {last_logged}"),
         PeerMessage::AckNewLeader { epoch } => format!("ACKNEWLEADER {epoch}"),
