@@ -10,6 +10,10 @@ use mailstorm_wire::peer::{Notification, PeerMessage, Standing, Vote};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How many epochs a peer may be ahead of us: one election a second for half a year. Whoever claims more
+/// is damaged, and must not carry us to where there is no next epoch.
+const EPOCHS_AHEAD_MAX: u32 = 1 << 24;
+
 /// Why a role is given up: `Err` of every handler that can end one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leave {
@@ -129,6 +133,11 @@ impl Base {
         let late = planted!(self.config.defects, EpochAcceptedLate);
         let written = if late { before } else { self.state };
         self.disk.issue(DiskCommand::SaveState(written), when, out);
+    }
+
+    /// Whether a peer may have promised, or begun, this epoch.
+    pub(super) fn may_claim(&self, epoch: Epoch) -> bool {
+        epoch.0.saturating_sub(self.state.accepted_epoch.0) <= EPOCHS_AHEAD_MAX
     }
 
     /// Notes that the log now begins with the history of this epoch.

@@ -1,6 +1,6 @@
 //! What a replica is told once, before it starts.
 
-use mailstorm_shared::{Defects, Ensemble, Millis, ServerId, planted};
+use mailstorm_shared::{Defects, Ensemble, Millis, ServerId, StateHasher, Zxid, planted};
 
 /// Who a replica is, with whom, and how patient. The same on every server but for [`Self::me`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,7 +15,7 @@ pub struct ReplicaConfig {
     pub init_limit_ticks: u32,
     /// How many ticks leader and learner wait for each other before they part.
     pub sync_limit_ticks: u32,
-    /// After how many applied entries a snapshot is due, ...
+    /// After at most how many applied entries a snapshot is due (see [`Self::snapshot_after`]), ...
     pub snapshot_every_entries: usize,
     /// ... or after how many bytes of them: what was applied since the last snapshot stays in memory, and
     /// a hundred thousand entries may be a hundred megabytes or a hundred gigabytes.
@@ -84,6 +84,16 @@ impl ReplicaConfig {
         Millis(pause.saturating_add(pause / 2).saturating_mul(3))
     }
 
+    /// After how much of `every` the snapshot is due that follows the one at `last`: drawn, as in
+    /// ZooKeeper, from the upper half, so that the servers of an ensemble, which all apply the same,
+    /// do not all write at once what keeps their disks busy. Drawn from who we are and where the last
+    /// snapshot was, so that the same server in the same history does the same.
+    pub(super) fn snapshot_after(&self, last: Zxid, every: usize) -> usize {
+        let half = every / 2;
+        let drawn = StateHasher::of(&(self.me, last)) % (half as u64 + 1);
+        every - drawn as usize
+    }
+
     /// The pause between two pings.
     pub(super) fn ping_interval(&self) -> Millis {
         Millis((self.tick.0 / 2).max(1))
@@ -96,5 +106,26 @@ impl ReplicaConfig {
             return voters >= self.minority_quorum.unwrap_or(half);
         }
         voters >= self.ensemble.majority()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mailstorm_shared::Epoch;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn servers_do_not_all_snapshot_at_the_same_entry() {
+        let servers = || (1..=5).map(|n| ServerId::new(n).unwrap());
+        let ensemble = Ensemble::new(servers(), []).unwrap();
+        for counter in 0..20 {
+            let last = Zxid::new(Epoch(3), counter * 1_000);
+            let due: BTreeSet<usize> = servers()
+                .map(|me| ReplicaConfig::new(me, ensemble.clone()).snapshot_after(last, 100_000))
+                .collect();
+            assert_eq!(due.len(), 5, "{due:?}");
+            assert!(due.iter().all(|after| (50_000..=100_000).contains(after)), "{due:?}");
+        }
     }
 }

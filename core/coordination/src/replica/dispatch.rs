@@ -552,12 +552,14 @@ impl Replica {
     /// Whether the server should write a snapshot of its own.
     pub fn snapshot_due(&self) -> bool {
         let receiving = matches!(&self.role, RoleState::Following(f) if f.is_receiving());
-        let OwnSnapshots { delivered_since, under_way, .. } = self.base.snapshots;
+        let OwnSnapshots { last, delivered_since, under_way } = self.base.snapshots;
         let config = &self.base.config;
         !receiving
             && !under_way
-            && (delivered_since.entries >= config.snapshot_every_entries
-                || delivered_since.bytes >= config.snapshot_every_bytes)
+            && (delivered_since.entries
+                >= config.snapshot_after(last, config.snapshot_every_entries)
+                || delivered_since.bytes
+                    >= config.snapshot_after(last, config.snapshot_every_bytes))
     }
 
     /// Numbers and issues a disk command of the server's own snapshot.
@@ -636,6 +638,16 @@ impl Replica {
     /// The last transaction in the log, committed or not.
     pub fn last_logged(&self) -> Zxid {
         self.base.log.last()
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries_in_memory(&self) -> usize {
+        self.base.log.after(self.base.log.base()).count()
+    }
+
+    #[cfg(test)]
+    pub(super) fn snapshot_every_entries(&self) -> usize {
+        self.base.config.snapshot_every_entries
     }
 
     /// The learners served by this leader, with what they are.

@@ -282,6 +282,9 @@ impl Following {
         if epoch < base.state.accepted_epoch {
             return Err(Leave::Look("the leader's epoch is before the one promised"));
         }
+        if !base.may_claim(epoch) {
+            return Err(Leave::Avoid("the leader's epoch is beyond any that can have begun"));
+        }
         let link = self.link.expect("the leader has spoken");
         self.epoch = epoch;
         self.step = Step::Promising;

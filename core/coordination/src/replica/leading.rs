@@ -59,6 +59,9 @@ pub(super) struct Leading {
     /// Tokens, each with the round that confirms it.
     confirmations: VecDeque<(u64, u64)>,
     ping_at: Millis,
+    /// When to look which learners are to be given up. A clock of its own: a round that somebody waits
+    /// for moves the next ping, and with a sync now and then this look would never come.
+    look_at: Millis,
 }
 
 impl Leading {
@@ -76,6 +79,7 @@ impl Leading {
             confirmed_round: 0,
             confirmations: VecDeque::new(),
             ping_at: now + base.config.ping_interval(),
+            look_at: now + base.config.ping_interval(),
         }
     }
 
@@ -94,11 +98,8 @@ impl Leading {
 
     /// When [`Self::tick`] may have something to do.
     pub(super) fn next_wake(&self, base: &Base) -> Millis {
-        if self.is_established() {
-            self.ping_at
-        } else {
-            self.ping_at.min(self.since + base.config.init_limit())
-        }
+        let next = self.ping_at.min(self.look_at);
+        if self.is_established() { next } else { next.min(self.since + base.config.init_limit()) }
     }
 
     // ---- links ---------------------------------------------------------------------------------
@@ -190,7 +191,9 @@ impl Leading {
         let Some(learner) = self.learners.get_mut(&link) else { return Ok(()) };
         match message {
             PeerMessage::FollowerInfo { accepted_epoch, standing }
-                if learner.step == Step::Connected && stands(base, learner.server, standing) =>
+                if learner.step == Step::Connected
+                    && stands(base, learner.server, standing)
+                    && base.may_claim(accepted_epoch) =>
             {
                 learner.accepted_epoch = accepted_epoch;
                 learner.standing = standing;
@@ -631,6 +634,9 @@ impl Leading {
     fn begin_round(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
         self.round += 1;
         self.ping_at = now + base.config.ping_interval();
+        if planted!(base.config.defects, SilentLearnersStay) {
+            self.look_at = self.ping_at;
+        }
         let links = self.learners.values().filter(|l| l.step >= Step::Introduced).map(|l| l.link);
         send_all(links.collect(), PeerMessage::Ping { round: self.round }, out);
         self.count_pongs(base, now, out);
@@ -714,9 +720,18 @@ impl Leading {
         }
         self.still_supported(base, now)?;
         self.source_stays()?;
-        if now < self.ping_at {
-            return Ok(());
+        if now >= self.look_at {
+            self.look_at = now + base.config.ping_interval();
+            self.give_up_learners(base, now, out)?;
         }
+        if now >= self.ping_at {
+            self.begin_round(base, now, out);
+        }
+        Ok(())
+    }
+
+    /// Gives up every learner that does not answer, or that keeps too much in our memory.
+    fn give_up_learners(&mut self, base: &Base, now: Millis, out: &mut Outbox) -> Stay {
         let holds_back_too_much = |sent: Zxid| {
             let held_back = base.log.committed_after(sent);
             let bound = |every: usize| every.saturating_mul(SNAPSHOTS_HELD_BACK_MAX);
@@ -742,7 +757,6 @@ impl Leading {
         if self.is_established() && !base.config.is_majority(1 + voters) {
             return Err(Leave::Look("no majority of the voters answers"));
         }
-        self.begin_round(base, now, out);
         Ok(())
     }
 

@@ -162,6 +162,22 @@ pub enum Defect {
     /// sees a majority of living, connected servers that serves nobody until the network is whole.
     /// Report: Ng, Haridi, Carbone, Omni-Paxos, EuroSys 2023, section 2.
     ElectionCountsTheUnheard,
+    /// A leader that is asked for syncs never looks which of its learners are silent.
+    ///
+    /// The leader looked for silent learners when it was time for a ping, and each round that a sync waited for
+    /// was a ping, too, and put the next one off. With one sync a second a learner that had died in silence, or
+    /// whose disk was slow, was never given up. Wrong because two duties shared one clock. A user sees a leader
+    /// whose log grows until memory ends.
+    /// Report: a review of this project's leader.
+    SilentLearnersStay,
+    /// A leader that slept ends sessions whose signs of life wait in its mailbox.
+    ///
+    /// A leader measured a session's silence up to now. When it had slept for some seconds, that was longer than
+    /// the timeout of sessions whose clients had been heard all the time: the followers' reports of that had
+    /// arrived, and it had not read them. Wrong because silence is known only up to what the session's
+    /// server has reported. A user sees the session of a living client end, and its locks go to others.
+    /// Report: a review of this project's leader.
+    ExpiredUnreported,
     /// A new epoch is promised before acceptedEpoch is on the disk.
     ///
     /// A promise not to take part in older epochs binds only if it outlives a crash. acceptedEpoch was written
@@ -350,7 +366,7 @@ impl<'de> serde::Deserialize<'de> for Defect {
 
 impl Defect {
     /// Every exhibit, in the order of the tour.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::NewLeaderStartUnset,
         Self::DiffForTrunc,
         Self::TailKeptPastSnapshot,
@@ -370,6 +386,8 @@ impl Defect {
         Self::ZxidOverflow,
         Self::JoinerLeads,
         Self::ElectionCountsTheUnheard,
+        Self::SilentLearnersStay,
+        Self::ExpiredUnreported,
         Self::EpochAcceptedLate,
         Self::FuzzySnapshotApart,
         Self::ProposeOnlyToAcknowledged,
@@ -415,6 +433,8 @@ impl Defect {
             Self::ZxidOverflow => "zxid-overflow",
             Self::JoinerLeads => "joiner-leads",
             Self::ElectionCountsTheUnheard => "election-counts-the-unheard",
+            Self::SilentLearnersStay => "silent-learners-stay",
+            Self::ExpiredUnreported => "expired-unreported",
             Self::EpochAcceptedLate => "epoch-accepted-late",
             Self::FuzzySnapshotApart => "fuzzy-snapshot-apart",
             Self::ProposeOnlyToAcknowledged => "propose-only-to-acknowledged",
@@ -461,6 +481,8 @@ impl Defect {
             Self::ZxidOverflow => "ZOOKEEPER-1277",
             Self::JoinerLeads => "ZOOKEEPER-975",
             Self::ElectionCountsTheUnheard => "Omni-Paxos, EuroSys 2023, section 2",
+            Self::SilentLearnersStay => "a review of this project's leader",
+            Self::ExpiredUnreported => "a review of this project's leader",
             Self::EpochAcceptedLate => "ZOOKEEPER-1291",
             Self::FuzzySnapshotApart => "ZOOKEEPER-3144",
             Self::ProposeOnlyToAcknowledged => "protocol-spec/issues.md, 1",
@@ -544,6 +566,12 @@ impl Defect {
             }
             Self::ElectionCountsTheUnheard => {
                 "Votes are passed on as they are heard, for candidates that the voter itself does not reach."
+            }
+            Self::SilentLearnersStay => {
+                "A leader that is asked for syncs never looks which of its learners are silent."
+            }
+            Self::ExpiredUnreported => {
+                "A leader that slept ends sessions whose signs of life wait in its mailbox."
             }
             Self::EpochAcceptedLate => {
                 "A new epoch is promised before acceptedEpoch is on the disk."

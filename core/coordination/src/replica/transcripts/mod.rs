@@ -12,7 +12,7 @@ use super::event::{Outbox, ReplicaEvent};
 use super::{Replica, ReplicaConfig, Role};
 use crate::io::{DiskCommand, DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId, Zxid};
+use mailstorm_shared::{Defects, Ensemble, Epoch, Millis, Now, ServerId, Zxid};
 use mailstorm_wire::peer::{LinkPurpose, Notification, PeerMessage, PeerState, Standing, Vote};
 use mailstorm_wire::txn::Entry;
 use std::collections::VecDeque;
@@ -46,12 +46,7 @@ pub(super) struct Player {
 impl Player {
     /// Server `me` of `voters`, with this `accepted/current` and log on its disk.
     pub(super) fn new(me: u8, voters: u8, promises: (u32, u32), log: &str) -> Self {
-        let votes = DurableState {
-            accepted_epoch: Epoch(promises.0),
-            current_epoch: Epoch(promises.1),
-            votes: true,
-        };
-        Self::with(config(me, voters), votes, log)
+        Self::with(config(me, voters), promised(promises), log)
     }
 
     fn with(config: ReplicaConfig, state: DurableState, log: &str) -> Self {
@@ -66,7 +61,12 @@ impl Player {
 
     /// As above, and elected by all of three voters (or five), which have links 2, 3 (4, 5) to it.
     pub(super) fn elected(voters: u8, promises: (u32, u32), log: &str) -> Self {
-        let mut player = Self::new(1, voters, promises, log);
+        Self::elected_with(config(1, voters), promises, log)
+    }
+
+    fn elected_with(config: ReplicaConfig, promises: (u32, u32), log: &str) -> Self {
+        let voters = config.ensemble.voters().len() as u8;
+        let mut player = Self::with(config, promised(promises), log);
         for other in 2..=voters {
             player.link(100 + u64::from(other), other, LinkPurpose::Election, false);
         }
@@ -83,7 +83,17 @@ impl Player {
 
     /// Established in epoch 1 with voters 2 (and 3, of five) on links 2 (and 3), nothing logged.
     pub(super) fn established(voters: u8) -> Self {
-        let mut player = Self::elected(voters, (0, 0), "");
+        Self::established_with(voters, Defects::NONE)
+    }
+
+    fn established_with(voters: u8, defects: Defects) -> Self {
+        let few = ReplicaConfig {
+            snapshot_every_entries: 50,
+            sync_entries_kept: 5,
+            defects,
+            ..config(1, voters)
+        };
+        let mut player = Self::elected_with(few, (0, 0), "");
         let followers = 2..=voters / 2 + 1;
         for link in followers.clone() {
             player.introduce(u64::from(link), link, 0, Standing::Voter);
@@ -247,6 +257,14 @@ pub(super) fn says(round: u64, state: PeerState, vote: Vote) -> Notification {
         votes: true,
         stands_with: stands.then_some((vote.epoch, vote.zxid)),
         hears: (1..=5).map(id).collect(),
+    }
+}
+
+fn promised(promises: (u32, u32)) -> DurableState {
+    DurableState {
+        accepted_epoch: Epoch(promises.0),
+        current_epoch: Epoch(promises.1),
+        votes: true,
     }
 }
 
