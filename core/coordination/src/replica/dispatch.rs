@@ -650,6 +650,15 @@ impl Replica {
         self.base.config.snapshot_every_entries
     }
 
+    /// Leader: up to when the learner on this link has told of which of its sessions it heard; every
+    /// such report was handed out as [`ReplicaEvent::Touched`].
+    pub fn reported_until(&self, link: LinkId) -> Option<Millis> {
+        match &self.role {
+            RoleState::Leading(leading) => leading.reported_until(link),
+            _ => None,
+        }
+    }
+
     /// The learners served by this leader, with what they are.
     pub fn learners(&self) -> Vec<(ServerId, Standing)> {
         match &self.role {

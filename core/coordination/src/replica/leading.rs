@@ -10,6 +10,7 @@
 
 use super::base::{Base, Leave, Stay, cut, send, send_all};
 use super::disk::WhenDurable;
+use super::following::TOUCHED_PER_PONG_MAX;
 use super::learner::{Learner, Step};
 use super::log::stands_after;
 use super::{Outbox, ReplicaEvent};
@@ -228,8 +229,7 @@ impl Leading {
                 self.count_acks(base, out)
             }
             PeerMessage::Pong { round, touched } if round <= self.round => {
-                learner.pong_round = learner.pong_round.max(round);
-                learner.answered_at = now;
+                learner.answered(round, now, touched.len() >= TOUCHED_PER_PONG_MAX);
                 let (server, serving) = (learner.server, learner.step >= Step::Serving);
                 if serving && self.phase == Phase::Broadcast && !touched.is_empty() {
                     out.events.push_back(ReplicaEvent::Touched { server, sessions: touched });
@@ -637,8 +637,12 @@ impl Leading {
         if planted!(base.config.defects, SilentLearnersStay) {
             self.look_at = self.ping_at;
         }
-        let links = self.learners.values().filter(|l| l.step >= Step::Introduced).map(|l| l.link);
-        send_all(links.collect(), PeerMessage::Ping { round: self.round }, out);
+        let mut links = Vec::with_capacity(self.learners.len());
+        for learner in self.learners.values_mut().filter(|l| l.step >= Step::Introduced) {
+            learner.pinged(self.round, now);
+            links.push(learner.link);
+        }
+        send_all(links, PeerMessage::Ping { round: self.round }, out);
         self.count_pongs(base, now, out);
     }
 
@@ -793,6 +797,11 @@ impl Leading {
         if let Some(learner) = self.learners.values().find(serving) {
             send(learner.link, PeerMessage::SessionMoved { session }, out);
         }
+    }
+
+    /// Up to when this learner has reported of its clients.
+    pub(super) fn reported_until(&self, link: LinkId) -> Option<Millis> {
+        self.learners.get(&link).map(|learner| learner.reported_until)
     }
 
     /// After which entry a learner still has to be sent some.

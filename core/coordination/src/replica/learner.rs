@@ -59,6 +59,11 @@ pub(super) struct Learner {
     pub(super) answered_at: Millis,
     /// The last ping round it answered.
     pub(super) pong_round: u64,
+    /// A ping that it has not answered yet, and when that was sent; others may follow it.
+    unanswered: Option<(u64, Millis)>,
+    /// It has told everything that it had heard by then of its clients: its answer to a ping of that
+    /// time has come.
+    pub(super) reported_until: Millis,
     /// The ping round that was running when it promised.
     pub(super) promised_in_round: u64,
     /// A joiner: may vote once a majority of others has answered this round.
@@ -88,6 +93,8 @@ impl Learner {
             last_logged: Zxid::ZERO,
             answered_at: now,
             pong_round: 0,
+            unanswered: None,
+            reported_until: now,
             promised_in_round: 0,
             admit_round: None,
             sent: Zxid::ZERO,
@@ -112,6 +119,25 @@ impl Learner {
     /// Whether it has answered this round, or a later one, and had promised before the round began.
     pub(super) fn confirms_promise_in(&self, round: u64, history: (Epoch, Zxid)) -> bool {
         self.promises_with(history) && self.pong_round >= round && self.promised_in_round < round
+    }
+
+    /// It is sent this ping.
+    pub(super) fn pinged(&mut self, round: u64, now: Millis) {
+        self.unanswered.get_or_insert((round, now));
+    }
+
+    /// It has answered this ping. The answer may take several messages, of which all but the last are
+    /// full of sessions.
+    pub(super) fn answered(&mut self, round: u64, now: Millis, is_full: bool) {
+        self.pong_round = self.pong_round.max(round);
+        self.answered_at = now;
+        if let Some((pinged, at)) = self.unanswered
+            && round >= pinged
+            && !is_full
+        {
+            self.reported_until = at;
+            self.unanswered = None;
+        }
     }
 
     /// How far it acknowledged, as far as that counts towards a majority.

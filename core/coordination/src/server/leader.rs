@@ -39,6 +39,11 @@ pub(super) struct Leading {
     last_token: u64,
     /// When to look for what is to be swept.
     pub(super) sweep_at: Millis,
+    /// When we last looked whose time is over, ...
+    looked_at: Millis,
+    /// ... and if that was long after the look before: when that was, and until when what came
+    /// meanwhile may still wait to be read.
+    slept: Option<(Millis, Millis)>,
 }
 
 /// Something that is to become a transaction.
@@ -86,6 +91,8 @@ impl Server {
             ending: BTreeMap::new(),
             last_token: 0,
             sweep_at: now.monotonic + self.config.sweep_every,
+            looked_at: now.monotonic,
+            slept: None,
         });
     }
 
@@ -140,8 +147,18 @@ impl Server {
 
     /// Proposes the end of every session whose timeout has passed, and sweeps when it is time.
     pub(super) fn leader_upkeep(&mut self, now: Now, out: &mut Outbox) {
+        let (tick, defects) = (self.config.replica.tick, self.config.replica.defects);
         let Some(leading) = &mut self.leading else { return };
-        let expired = leading.sessions.expire(now.monotonic);
+        let heard_here = leading.heard_here_until(now.monotonic, tick);
+        let replica = &self.replica;
+        let expired = leading.sessions.expire(now.monotonic, |owner| match owner {
+            _ if planted!(defects, ExpiredUnreported) => now.monotonic,
+            // Only a leader that slept waits for reports: of a learner that sleeps, its clients are gone.
+            Some(Asker::Learner { link, .. }) if heard_here < now.monotonic => {
+                replica.reported_until(link).unwrap_or(heard_here)
+            }
+            _ => heard_here,
+        });
         for expired in expired {
             out.outputs.push(Output::Observe(Observation::SessionExpired {
                 server: self.config.replica.me,
@@ -311,6 +328,21 @@ impl Server {
                 let body = pending.prepare_sweep(database, zxid, now.wall, &path)?;
                 Some(Txn { origin: None, session: SessionId::NONE, time, body })
             }
+        }
+    }
+}
+
+impl Leading {
+    /// Up to when we have read what clients and new learners sent us: now, unless we have just slept.
+    /// A leader that is awake looks at least twice per tick.
+    fn heard_here_until(&mut self, now: Millis, tick: Millis) -> Millis {
+        let before = std::mem::replace(&mut self.looked_at, now);
+        if now.since(before) > tick {
+            self.slept = Some((before, now + tick));
+        }
+        match self.slept {
+            Some((since, until)) if now < until => since,
+            _ => now,
         }
     }
 }

@@ -169,10 +169,19 @@ impl SessionTracker {
         }
     }
 
-    /// Takes out the sessions whose deadline has passed. The caller proposes their end, and with that
-    /// they are closing.
-    pub(super) fn expire(&mut self, now: Millis) -> Vec<Expired> {
-        let mut expired = Vec::new();
+    /// Takes out the sessions whose deadline has passed in silence. The caller proposes their end, and
+    /// with that they are closing.
+    ///
+    /// Silence is known only up to `reported_until`, which for a leader that slept is not now but what
+    /// the session's server has reported: 1. the leader sleeps for longer than a timeout; 2. the client pings its
+    /// server all the time; 3. the leader wakes, and finds the deadline passed before it has read what
+    /// came meanwhile.
+    pub(super) fn expire(
+        &mut self,
+        now: Millis,
+        reported_until: impl Fn(Option<Asker>) -> Millis,
+    ) -> Vec<Expired> {
+        let (mut expired, mut waiting) = (Vec::new(), Vec::new());
         while let Some(bucket) = self.deadlines.first_entry() {
             if *bucket.key() > now {
                 break;
@@ -182,11 +191,19 @@ impl SessionTracker {
                     .sessions
                     .get_mut(&session)
                     .expect("a session in a bucket is tracked, since leaving one leaves both");
+                let silent_for = reported_until(tracked.owner).min(now).since(tracked.heard);
+                if silent_for < tracked.timeout {
+                    tracked.deadline = deadline(self.bucket, now, Millis(1));
+                    waiting.push((tracked.deadline, session));
+                    continue;
+                }
                 tracked.closing = true;
-                let silent_for = now.since(tracked.heard);
                 assert!(silent_for >= tracked.timeout, "a session expired before its timeout");
                 expired.push(Expired { session, timeout: tracked.timeout, silent_for });
             }
+        }
+        for (deadline, session) in waiting {
+            self.deadlines.entry(deadline).or_default().insert(session);
         }
         expired
     }
@@ -252,8 +269,8 @@ mod tests {
     fn every_session_gets_its_full_timeout_when_leadership_begins() {
         let mut tracker = tracker(4_000);
         assert_eq!(tracker.next_deadline(), Some(Millis(5_000)));
-        assert_eq!(tracker.expire(Millis(4_499)), []);
-        let expired = tracker.expire(Millis(5_000));
+        assert_eq!(tracker.expire(Millis(4_499), |_| Millis(4_499)), []);
+        let expired = tracker.expire(Millis(5_000), |_| Millis(5_000));
         assert_eq!(
             expired,
             [Expired { session: SESSION, timeout: Millis(4_000), silent_for: Millis(4_500) }]
@@ -266,8 +283,8 @@ mod tests {
         let mut tracker = tracker(4_000);
         tracker.heard(Millis(1_200), SESSION);
         assert_eq!(tracker.next_deadline(), Some(Millis(6_000)));
-        assert_eq!(tracker.expire(Millis(5_999)), []);
-        assert_eq!(tracker.expire(Millis(6_000)).len(), 1);
+        assert_eq!(tracker.expire(Millis(5_999), |_| Millis(5_999)), []);
+        assert_eq!(tracker.expire(Millis(6_000), |_| Millis(6_000)).len(), 1);
     }
 
     #[test]
@@ -275,7 +292,7 @@ mod tests {
         let mut tracker = tracker(4_000);
         tracker.take_over(Millis(600), SESSION, Asker::Here);
         assert_eq!(tracker.check(SESSION, Asker::Here), Ok(()));
-        tracker.expire(Millis(9_000));
+        tracker.expire(Millis(9_000), |_| Millis(9_000));
         tracker.heard(Millis(9_001), SESSION);
         assert_eq!(tracker.check(SESSION, Asker::Here), Err(ErrorCode::SessionExpired));
         assert!(!tracker.is_alive(SESSION));
@@ -311,8 +328,27 @@ mod tests {
     fn a_session_whose_end_is_proposed_expires_no_more() {
         let mut tracker = tracker(4_000);
         tracker.closing(SESSION);
-        assert_eq!(tracker.expire(Millis(50_000)), []);
+        assert_eq!(tracker.expire(Millis(50_000), |_| Millis(50_000)), []);
         tracker.ended(SESSION);
         assert_eq!(tracker.check(SESSION, Asker::Here), Err(ErrorCode::SessionExpired));
+    }
+
+    #[test]
+    fn silence_counts_up_to_what_the_sessions_server_has_reported() {
+        let here = Some(Asker::Here);
+        let mut tracker =
+            SessionTracker::begin(Millis(2_000), Millis(0), std::iter::empty(), Defects::NONE);
+        tracker.open(Millis(0), SessionId(7), Millis(4_000), Asker::Here);
+        // It slept, and does not know what came since.
+        let reported =
+            |until| move |owner| if owner == here { Millis(until) } else { Millis::ZERO };
+        assert_eq!(tracker.expire(Millis(9_000), reported(3_999)), []);
+        assert_eq!(tracker.next_deadline(), Some(Millis(10_000)), "it asks again soon");
+        tracker.heard(Millis(9_100), SessionId(7));
+        assert_eq!(tracker.expire(Millis(13_000), reported(13_000)), []);
+        let expired = tracker.expire(Millis(14_000), reported(13_500));
+        assert_eq!(expired.len(), 1);
+        assert_eq!(expired[0].silent_for, Millis(4_400));
+        assert_eq!(tracker.next_deadline(), None);
     }
 }

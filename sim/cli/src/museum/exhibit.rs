@@ -63,6 +63,7 @@ pub(super) fn right(defect: Defect) -> &'static [&'static str] {
         Defect::EphemeralOfDeadSessionStays => &["sessions", "quorum", "panic"],
         Defect::EphemeralAfterSessionClosed
         | Defect::SessionExpiredEarly
+        | Defect::ExpiredUnreported
         | Defect::TouchesNotReported => EPHEMERALS,
         Defect::SessionTrackerNotFed => &["sessions", "convergence"],
         Defect::FuzzySnapshotApart => {
@@ -75,6 +76,10 @@ pub(super) fn right(defect: Defect) -> &'static [&'static str] {
         }
         // The server that leads nobody is missing from the ensemble.
         Defect::JoinerLeads => &["convergence", "quorum"],
+        // Where a majority reaches each other, work goes on.
+        Defect::ElectionCountsTheUnheard => &["convergence"],
+        // A server that holds on to a dead one grows, and no run is long enough for its memory to end.
+        Defect::SilentLearnersStay => &["convergence", "panic"],
         Defect::RepliesOutOfOrder => &["session-order", "linearizable", "answers"],
         Defect::SyncUnconfirmed => &["linearizable", "real-time"],
         // Who is told that a write failed which was done leaves behind what it has taken: nobody else
@@ -108,6 +113,20 @@ pub(super) fn account(defect: Defect) -> Option<&'static str> {
             "It hides: where nothing else is wrong a connection to a dead process breaks at once in this \
              world, so the others have noticed the end of a reign before the former leader asks. And it \
              does no harm but that one server is missing for a while, which no checker minds in a storm.",
+        ),
+        Defect::ElectionCountsTheUnheard => Some(
+            "It takes a network in which hearing is not transitive while the checkers ask for progress, and \
+             storms ask for it when the network is whole again. Every graph of up to five voters is played \
+             beside the election itself, and finds it in the first that has a bridge.",
+        ),
+        Defect::SilentLearnersStay => Some(
+            "Nothing but the leader's memory suffers, and nobody judges that in a storm. A transcript of the \
+             replica, with syncs all the time and a silent learner, finds it.",
+        ),
+        Defect::ExpiredUnreported => Some(
+            "It takes a leader that sleeps for longer than a timeout and for less than its followers bear, \
+             and the checker excuses a leader for some time after it was struck. A test of the session \
+             tracker finds it.",
         ),
         Defect::EpochAcceptedLate => Some(
             "It hides well: a new leader confirms its promises once more before it fixes its history, so a \

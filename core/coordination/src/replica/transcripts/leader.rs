@@ -1,9 +1,10 @@
 //! A leader's transcripts: discovery, synchronisation, broadcast, confirmation, admission.
 
 use super::*;
+use crate::replica::following::TOUCHED_PER_PONG_MAX;
 use crate::replica::learner::WINDOW_ENTRIES_MAX;
 use mailstorm_shared::defect::Defect;
-use mailstorm_shared::{Defects, Ensemble};
+use mailstorm_shared::{Defects, Ensemble, SessionId};
 
 #[test]
 fn a_server_alone_leads_after_its_disk_has_promised_and_begun() {
@@ -504,4 +505,27 @@ fn a_peer_that_claims_an_epoch_beyond_reach_halts_nobody() {
         one.hear(7, leader_info(claimed));
         one.expect(&["close 7"]);
     }
+}
+
+#[test]
+fn a_learner_has_reported_up_to_the_last_ping_that_it_answered() {
+    let mut one = Player::established(3);
+    let link = LinkId(2);
+    let until = |one: &Player| one.replica.reported_until(link).unwrap();
+    let before = until(&one);
+    one.wait(60);
+    let pinged = one.now;
+    one.wait(200);
+    one.wait(200);
+    assert_eq!(until(&one), before, "nothing has come");
+    one.pong([2]);
+    assert_eq!(until(&one), pinged, "it answers the last, and has had the first as well");
+    one.wait(60);
+    let pinged = one.now;
+    let full = vec![SessionId(7); TOUCHED_PER_PONG_MAX];
+    let round = one.round;
+    one.hear(2, PeerMessage::Pong { round, touched: full });
+    assert!(until(&one) < pinged, "more follows");
+    one.pong([2]);
+    assert_eq!(until(&one), pinged);
 }
