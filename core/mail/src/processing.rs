@@ -3,7 +3,8 @@
 //! A pure function of the mail's bytes, so that every worker, on every try, comes to the same result.
 //! The parser is a library's; what it cannot make a mail of is a dead letter with a reason.
 
-use crate::inbox::Mail;
+use crate::inbox::compression::Compression;
+use crate::inbox::{MAIL_UNPACKED_BYTES_MAX, Mail};
 use mail_parser::{Message, MessageParser};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -62,6 +63,9 @@ pub struct Processed {
 
 /// Judges and indexes a mail.
 pub fn process(mail: &Mail) -> Processed {
+    if let Some(with) = Compression::of(&mail.raw) {
+        return dead_letter(&why_packed(with));
+    }
     match MessageParser::default().parse(&mail.raw[..]) {
         Some(message) => match why_no_mail(&message) {
             None => Processed { judgement: judge(&message), terms: index_terms(&message) },
@@ -73,6 +77,18 @@ pub fn process(mail: &Mail) -> Processed {
 
 fn dead_letter(reason: &str) -> Processed {
     Processed { judgement: Judgement::DeadLetter { reason: reason.into() }, terms: Vec::new() }
+}
+
+/// What an inbox could not unpack.
+fn why_packed(with: Compression) -> String {
+    let name = with.name();
+    match with {
+        Compression::Gzip => format!(
+            "compressed with {name}, and damaged, compressed twice, or over {} MiB unpacked",
+            MAIL_UNPACKED_BYTES_MAX >> 20
+        ),
+        _ => format!("compressed with {name}; unpack it first"),
+    }
 }
 
 /// RFC 5322 section 3.6 demands an origination date and an originator. Mail in the wild often lacks
@@ -195,6 +211,22 @@ mod tests {
         check("", "dead_letter");
         check("just some text without any header\r\n", "dead_letter");
         check("X-Only: this\r\n\r\nbody\r\n", "dead_letter");
+    }
+
+    #[test]
+    fn a_dead_letter_that_is_compressed_says_so() {
+        for (raw, reason) in [
+            (&b"\xfd7zXZ\0..."[..], "compressed with xz; unpack it first"),
+            (b"BZh91AY&SY", "compressed with bzip2; unpack it first"),
+            (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first"),
+            (
+                b"\x1f\x8b\x08cut",
+                "compressed with gzip, and damaged, compressed twice, or over 64 MiB unpacked",
+            ),
+        ] {
+            let judgement = process(&Mail { id: "m".into(), raw: raw.into() }).judgement;
+            assert_eq!(judgement, Judgement::DeadLetter { reason: reason.into() });
+        }
     }
 
     #[test]
