@@ -3,8 +3,12 @@
 //! Topology: servers `s1` to `s5`; workers `w1` to `w4`, and spare machines `w5` and `w6` on which a
 //! supervisor has workers started when others are missing; supervisors `v1` and `v2`; the sink, an
 //! outside ledger that never fails itself. Judging a mail takes a worker about a second, so the storm
-//! meets workers in the middle of mails; one mail of the inbox, chosen by the seed, is poison and kills
-//! whoever processes it.
+//! meets workers in the middle of mails.
+//!
+//! One mail of the inbox, another for each seed, plays the poison: it kills whoever processes it, and must be
+//! set aside after three attempts, as mails are that make a real worker crash. With `poison=0` none does,
+//! and every mail is processed; so it is by default in an inbox of fewer than five mails, where the one that
+//! is set aside would be most of what is to be seen.
 //!
 //! An auditor, `a1`, comes when the storm is over, and waits until the claims add up: none is open, and
 //! the finished ones hold every mail of the inbox once.
@@ -50,6 +54,8 @@ const SUPERVISORS: u64 = 2;
 /// Mails per claim. Small enough that all workers have something to do.
 const BATCH: u64 = 10;
 const BATCH_MAX: u64 = 100;
+/// A smaller inbox has no mail that plays the poison, unless it is asked for.
+const POISONED_MAILS_MIN: u64 = 5;
 /// How long judging one mail takes, in virtual milliseconds: between these two.
 const JUDGING_MS: (u64, u64) = (400, 1_600);
 const SINK: &str = "sink:2525";
@@ -102,7 +108,12 @@ impl MailClaims {
                 1..=SUPERVISORS,
             )
             .and("batch", "mails that a worker claims at once", BATCH, 1..=BATCH_MAX)
-            .and("mails", "mails of the inbox, from its first", count, 1..=count);
+            .and("mails", "mails of the inbox, from its first", count, 1..=count)
+            .and_switch(
+                "poison",
+                "1: one mail, another for each seed, kills whoever processes it",
+                u64::from(count >= POISONED_MAILS_MIN),
+            );
         let mark = InboxMark { mails: count, digest: TraceHash(inbox.digest()) };
         let all = Arc::new(Mails { inbox, mark, processed });
         Self { mails: all.clone(), all, scale, ensemble: ensemble_of(SERVERS, 0) }
@@ -113,11 +124,11 @@ impl MailClaims {
         self.scale.get("workers") + SPARE_MACHINES
     }
 
-    /// The mail that kills its workers under this seed.
-    fn poison(&self, seed: u64) -> Arc<str> {
+    /// The mail that kills its workers under this seed, if one does.
+    fn poison(&self, seed: u64) -> Option<Arc<str>> {
         let mails = self.mails.inbox.mails();
         let place = Stream::new(seed, "poison").below(mails.len() as u64) as usize;
-        mails[place].id.clone()
+        (self.scale.get("poison") > 0).then(|| mails[place].id.clone())
     }
 }
 
@@ -193,7 +204,8 @@ impl Scenario for MailClaims {
     fn checkers(&self, seed: u64) -> Suite {
         let poison = self.poison(seed);
         let expected = self.mails.processed.iter().map(|(id, processed)| {
-            let word = if *id == poison { "poison" } else { processed.judgement.word() };
+            let word =
+                if poison.as_ref() == Some(id) { "poison" } else { processed.judgement.word() };
             (id.clone(), word.into())
         });
         nodes::ensemble_checkers(&self.ensemble, self.limits()).with(ExactlyOnce::new(expected))
@@ -215,11 +227,19 @@ impl Scenario for MailClaims {
         if !self.mails.processed.values().any(is_dead) {
             goals.retain(|goal| goal.name != "dead_letter");
         }
+        if self.scale.get("poison") == 0 {
+            goals.retain(|goal| goal.name != "poison_set_aside");
+        }
         goals
     }
 
     fn inbox(&self) -> Option<InboxMark> {
         Some(self.mails.mark)
+    }
+
+    fn cast(&self, seed: u64) -> Option<String> {
+        let poison = self.poison(seed)?;
+        Some(format!("{poison} plays the poison: it kills whoever processes it"))
     }
 
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {
@@ -267,7 +287,7 @@ impl Scenario for MailClaims {
 struct SlowJudge {
     platform: SimPlatform,
     mails: Arc<Mails>,
-    poison: Arc<str>,
+    poison: Option<Arc<str>>,
 }
 
 impl Processor for SlowJudge {
@@ -275,7 +295,7 @@ impl Processor for SlowJudge {
         let (shortest, longest) = JUDGING_MS;
         let span = shortest + self.platform.entropy() % (longest - shortest);
         self.platform.sleep(Millis(span)).await;
-        if mail.id == self.poison {
+        if self.poison.as_ref() == Some(&mail.id) {
             return Err(ProcessorDied);
         }
         Ok(self.mails.processed[&mail.id].clone())
@@ -385,6 +405,30 @@ mod tests {
     use mailstorm_wire::client::CreateMode;
 
     const SMALL: &[(&str, u64)] = &[("mails", 4), ("batch", 2), ("workers", 2)];
+
+    fn inbox_of(mails: usize) -> Inbox {
+        Inbox::new(samples::embedded(mails, EMBEDDED_SEED).mails().to_vec())
+    }
+
+    #[test]
+    fn one_mail_plays_the_poison_in_an_inbox_of_five_or_where_it_is_asked_for() {
+        let cast = |mails, settings: &[(&str, u64)]| {
+            let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), *value));
+            let storm = MailClaims::new(Some(inbox_of(mails)));
+            let storm = storm.with(&Settings(settings.collect())).expect("it has settings");
+            let has_goal = storm.goals().iter().any(|goal| goal.name == "poison_set_aside");
+            assert_eq!(storm.cast(1).is_some(), has_goal);
+            let all: BTreeSet<_> = (1..=40).filter_map(|seed| storm.cast(seed)).collect();
+            all.len()
+        };
+        assert_eq!(cast(1, &[]), 0);
+        assert_eq!(cast(4, &[]), 0);
+        assert_eq!(cast(1, &[("poison", 1)]), 1);
+        assert!(cast(5, &[]) > 2);
+        assert_eq!(cast(10, &[("poison", 0)]), 0);
+        // What a setting takes of an inbox is not another inbox.
+        assert!(cast(10, &[("mails", 4)]) > 2);
+    }
 
     #[test]
     fn a_run_in_which_nothing_is_damaged_ends() {

@@ -68,6 +68,19 @@ impl Scale {
         self
     }
 
+    /// A part of the scenario that is there (1) or not (0), and is as simple either way.
+    #[must_use]
+    pub(crate) fn and_switch(
+        mut self,
+        name: &'static str,
+        about: &'static str,
+        default: u64,
+    ) -> Self {
+        let simplest = default;
+        self.0.push(Setting { simplest, ..Setting::count(name, about, default, 0..=1) });
+        self
+    }
+
     /// The same with these, and the defaults for all others.
     pub(crate) fn with(&self, settings: &Settings) -> Self {
         let mut all = self.0.clone();

@@ -59,6 +59,11 @@ pub trait Scenario: Send + Sync {
     fn inbox(&self) -> Option<InboxMark> {
         None
     }
+    /// What this seed has chosen besides its faults, in a sentence: who plays a special part.
+    fn cast(&self, seed: u64) -> Option<String> {
+        let _ = seed;
+        None
+    }
     /// Whether a run goes on when a checker has found something, and ends lawfully even if it is not done:
     /// a lesson is looked at to its end, and what is missing then is for its checkers to tell. Panics and
     /// blown bounds end it all the same.
