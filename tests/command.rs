@@ -85,6 +85,7 @@ fn what_cannot_be_stormed_is_refused_with_a_next_step() {
         ("note.txt", "hello\n"),
         ("empty/.keep", ""),
         ("a.eml", "Subject: x\n\n"),
+        ("void.mbox", ""),
         ("binary", "\u{0}\u{1}\u{2}"),
     ]);
     let at = folder.path();
@@ -104,7 +105,23 @@ fn what_cannot_be_stormed_is_refused_with_a_next_step() {
         (&["storm", "--defect", "ack-before-sink"], &["did you mean 'ack-before-sync'?"]),
         (&["storm", "--defect", "hunger"], &["'hunger'", "'mailstorm museum --list' lists them"]),
         (&["storm", "--inbox", "absent"], &["cannot read the inbox absent", "give an mbox file"]),
-        (&["storm", "--inbox", "empty"], &["the inbox empty holds no mail"]),
+        (&["storm", "--inbox", "empty"], &["empty holds no mail: 1 with a leading dot: .keep"]),
+        (&["storm", "--inbox", "void.mbox"], &["the inbox void.mbox is empty: give an mbox file"]),
+        (&["storm", "--inbox", "-"], &["the inbox stdin is empty"]),
+        (
+            &["storm", "--inbox", "-", "--verify", "1"],
+            &["the second process of --verify reads the inbox again", "save it to a file first"],
+        ),
+        (&["storm", "--inbox", "a.eml", "--inbox-digest", "1"], &["no digest: expected 16 digits"]),
+        (
+            &["storm", "--inbox", "a.eml", "--inbox-digest", "0123456789abcdef"],
+            &["the inbox a.eml has changed: its digest was 0123456789abcdef and is "],
+        ),
+        (
+            &["report", "mail-claims", "mail-claims", "--seed", "1", "--inbox", "-"],
+            &["each run reads the inbox again", "save it to a file first"],
+        ),
+        (&["inbox", "note.txt"], &["note.txt is no mbox and no mail"]),
         (&["storm", "--inbox", "note.txt"], &["note.txt is no mbox"]),
         (&["storm", "--inbox", "binary"], &["binary is no mbox"]),
         (&["storm", "--set", "servers"], &["expected something like servers=9"]),

@@ -12,6 +12,7 @@ mod command;
 mod determinism;
 mod differences;
 mod exports;
+mod inbox;
 mod lessons;
 mod museum;
 mod page;

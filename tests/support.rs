@@ -81,7 +81,19 @@ pub(crate) fn mailstorm(folder: &Path, arguments: &[&str]) -> Command {
 /// Runs the binary in `folder` to its end.
 #[track_caller]
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Ended {
+    ended(mailstorm(folder, arguments), arguments)
+}
+
+/// The same with this file as its standard input.
+#[track_caller]
+pub(crate) fn run_with_input(folder: &Path, arguments: &[&str], input: &Path) -> Ended {
     let mut command = mailstorm(folder, arguments);
+    command.stdin(File::open(input).expect("the test wrote it"));
+    ended(command, arguments)
+}
+
+#[track_caller]
+fn ended(mut command: Command, arguments: &[&str]) -> Ended {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Killed::start(&mut command);
     let out = drain(child.0.stdout.take().expect("it is piped"));

@@ -2,10 +2,13 @@
 //!
 //! Holds: what comes out holds no markup of its own, whatever goes in. A subject line is hostile input.
 
+use mailstorm_shared::harmless::is_obeyed;
+use mailstorm_shared::harmless_lines;
 use std::fmt::Write;
 
 /// As text or as an attribute's value in HTML.
 pub(crate) fn html(text: &str) -> String {
+    let text = harmless_lines(text);
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -36,6 +39,7 @@ pub(crate) fn xml(text: &str) -> String {
 
 /// As a fenced block of Markdown: the fence is longer than any within.
 pub(crate) fn fenced(language: &str, text: &str) -> String {
+    let text = harmless_lines(text);
     let mut longest = 0;
     let mut row = 0;
     for c in text.chars() {
@@ -52,7 +56,7 @@ pub(crate) fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            c if c.is_control() => out.push(' '),
+            c if is_obeyed(c) => out.push(' '),
             '<' => out.push_str("&lt;"),
             '&' => out.push_str("&amp;"),
             c if c.is_ascii_punctuation() && !"-/.,:;()+%'\"".contains(c) => out.extend(['\\', c]),
@@ -99,6 +103,10 @@ mod tests {
         );
         assert_eq!(fenced("text", "a ```` b"), "`````text\na ```` b\n`````\n");
         assert_eq!(fenced("", "plain\n"), "```\nplain\n```\n");
+        // Nor does a text from outside turn lines around or end them.
+        assert_eq!(html("a\u{202e}b\nc"), "a\\u202eb\nc");
+        assert_eq!(markdown("a\u{202e}b\u{2028}c"), "a b c");
+        assert_eq!(fenced("", "a\u{1b}[1m\n"), "```\na\\u001b[1m\n```\n");
     }
 
     #[test]

@@ -82,6 +82,9 @@ fn head(s: &Summary) -> String {
         verdicts(s),
         s.seeds_told()
     );
+    if let Some(inbox) = s.inbox_told() {
+        out += &format!("{}.\n\n", escape::markdown(&inbox));
+    }
     if s.not_deterministic > 0 {
         out += &format!(
             "**Not deterministic:** {} seeds were not the same in a second process.\n\n",
@@ -179,6 +182,18 @@ mod tests {
         let figures = rest.find("<details><summary>figures").expect("figures");
         assert!(rest.find("mailstorm replay").expect("a line") < figures);
         assert!(!text.contains("real time"), "no figure of this machine: {text}");
+    }
+
+    #[test]
+    fn what_was_left_out_of_the_inbox_stands_beside_the_mails() {
+        let left_out = [("leading_dot".to_owned(), 2), ("twin".to_owned(), 1)].into();
+        let summary = Summary { mails: Some(1), left_out, ..passing("mail-claims") };
+        let told = "Inbox: 1 mail, 3 left out (2 leading dot, 1 twin)";
+        let text = markdown(std::slice::from_ref(&summary));
+        assert!(text.contains(&format!("\n{told}.\n")), "{text}");
+        let page = crate::index(std::slice::from_ref(&summary));
+        assert!(page.contains(&format!("<p class=\"quiet\">{told}</p>")), "{page}");
+        assert!(!markdown(&[passing("ensemble")]).contains("Inbox"));
     }
 
     #[test]

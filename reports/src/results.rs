@@ -39,6 +39,9 @@ pub struct Part {
     pub tally: Tally,
     /// What it took. The only figures in a result that depend on the machine.
     pub wall: WallClock,
+    /// What was left out of the inbox, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// What a sweep runs, whatever its seeds: only results of the same can be joined.
@@ -272,7 +275,9 @@ impl Results {
 impl Part {
     /// Its sum, for those who read it, as that of a shard; its files lie in `folder`.
     pub fn summary(&self, shard: Shard, folder: &str) -> Summary {
-        Summary { shard, folder: folder.to_owned(), ..self.tally.summary(self.wall) }
+        let mails = self.terms.inbox.map(|inbox| inbox.mails);
+        let (folder, left_out) = (folder.to_owned(), self.left_out.clone());
+        Summary { shard, folder, mails, left_out, ..self.tally.summary(self.wall) }
     }
 }
 
@@ -355,7 +360,7 @@ mod tests {
         };
         let wall = WallClock { wall_seconds: 2.0, jobs: 1 };
         let tally = Tally::new("ensemble", []);
-        let scenarios = vec![Part { terms, tally, wall }];
+        let scenarios = vec![Part { terms, tally, wall, left_out: BTreeMap::new() }];
         (format!("out-{}", shard.index), Results { scenarios, ..Results::new(shard) })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::escape::quoted;
 use crate::results::Shard;
+use crate::text::grouped;
 use mailstorm_record::{FaultCount, Run, Violation};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -83,6 +84,10 @@ pub struct Summary {
     pub shard: Shard,
     /// Where the files of its runs lie; what is said of a file here is relative to it.
     pub folder: String,
+    /// How many mails the inbox has, if there is one.
+    pub mails: Option<u64>,
+    /// What was left out of the inbox, by reason.
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// How a sweep ended, the worst thing first.
@@ -219,6 +224,21 @@ impl Summary {
         }
     }
 
+    /// What was read of the inbox, for people.
+    pub(crate) fn inbox_told(&self) -> Option<String> {
+        let mails = self.mails?;
+        let plural = if mails == 1 { "" } else { "s" };
+        let each = self.left_out.iter();
+        let each: Vec<_> =
+            each.map(|(why, count)| format!("{count} {}", why.replace('_', " "))).collect();
+        let sum: u64 = self.left_out.values().sum();
+        let left = match sum {
+            0 => "nothing left out".to_owned(),
+            sum => format!("{} left out ({})", grouped(sum), each.join(", ")),
+        };
+        Some(format!("Inbox: {} mail{plural}, {left}", grouped(mails)))
+    }
+
     /// Where a file of this sweep lies, of which it is said here where it lies in the sweep's folder.
     pub fn path(&self, file: &str) -> String {
         if self.folder.is_empty() { file.to_owned() } else { format!("{}/{file}", self.folder) }
@@ -307,6 +327,9 @@ impl Totals {
             sum.verified += other.verified;
             sum.not_deterministic += other.not_deterministic;
             sum.goals_count |= other.goals_count;
+            // They are given one inbox.
+            sum.mails = sum.mails.max(other.mails);
+            sum.left_out.extend(other.left_out.clone());
         }
         sum.messages_per_second = ratio(sum.messages as f64, sum.wall_seconds);
         sum.speedup = ratio(sum.virtual_seconds, sum.wall_seconds);

@@ -347,6 +347,8 @@ impl Tally {
             guided: self.is_guided,
             shard: Shard::WHOLE,
             folder: String::new(),
+            mails: None,
+            left_out: BTreeMap::new(),
         }
     }
 

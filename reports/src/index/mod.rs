@@ -111,6 +111,9 @@ fn write_sweep(out: &mut String, place: usize, s: &Summary) -> std::fmt::Result 
         html(&verdicts(s)),
         s.seeds_told()
     )?;
+    if let Some(inbox) = s.inbox_told() {
+        writeln!(out, "<p class=\"quiet\">{}</p>", html(&inbox))?;
+    }
     for line in missed(s) {
         writeln!(out, "<p class=\"missed\">{}</p>", html(&line))?;
     }

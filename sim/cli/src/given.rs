@@ -9,7 +9,9 @@ use clap::{Args, ValueHint};
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::cast::{WORDS, hears_everybody, on_no_side};
 use mailstorm_record::fault::FOREVER_MS;
-use mailstorm_record::{Fault, FaultKind, NodeName, Plan, SettingError, Settings};
+use mailstorm_record::{
+    Fault, FaultKind, InboxMark, NodeName, Plan, SettingError, Settings, TraceHash,
+};
 pub(crate) use mailstorm_reports::quoted;
 use mailstorm_scenarios::lessons;
 use mailstorm_shared::defect::Defect;
@@ -43,9 +45,21 @@ pub(crate) struct Given {
     /// Give every storm every kind of fault, instead of the kinds that each seed draws.
     #[arg(long, conflicts_with = "plan")]
     pub all_faults: bool,
-    /// The inbox: an mbox file, a Maildir, or a folder of .eml files [default: a sample inbox].
+    /// The inbox: an mbox file, a mail, a Maildir, or a folder of these; `-` for an mbox or a mail on standard
+    /// input [default: a sample inbox].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub inbox: Option<PathBuf>,
+    /// Run only if the inbox has this digest: with other mails, the same seed is another run. Lines that replay a
+    /// seed have it.
+    #[arg(long, value_name = "DIGEST", value_parser = parse_digest, requires = "inbox")]
+    pub inbox_digest: Option<TraceHash>,
+}
+
+fn parse_digest(text: &str) -> Result<TraceHash, String> {
+    let digest = u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16);
+    digest.map(TraceHash).ok_or_else(|| {
+        format!("'{text}' is no digest: expected 16 digits, as 'mailstorm inbox PATH' tells them")
+    })
 }
 
 impl Given {
@@ -54,7 +68,12 @@ impl Given {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
         let sets =
             self.set.iter().map(|set| ("--set", Some(format!("{}={}", set.name, set.value))));
-        let named = [("--plan", path(&self.plan)), ("--inbox", path(&self.inbox))];
+        let digest = self.inbox_digest.map(|digest| digest.to_string());
+        let named = [
+            ("--plan", path(&self.plan)),
+            ("--inbox", path(&self.inbox)),
+            ("--inbox-digest", digest),
+        ];
         let cuts = self.partition.iter().map(|cut| ("--partition", Some(cut.text.clone())));
         [("--defect", self.defect.clone())]
             .into_iter()
@@ -71,6 +90,28 @@ impl Given {
     /// one word.
     pub(crate) fn line(&self) -> String {
         self.words().iter().map(|word| format!(" {}", quoted(word))).collect()
+    }
+
+    /// The inbox that is given, if one is, and if it is the one that it is to be.
+    pub(crate) fn open_inbox(&self) -> Result<Option<Inbox>, Failure> {
+        let inbox = open_inbox(self.inbox.as_deref())?;
+        let (Some(found), Some(then)) = (&inbox, self.inbox_digest) else { return Ok(inbox) };
+        let now = TraceHash(found.digest());
+        if now == then {
+            return Ok(inbox);
+        }
+        let path = self.inbox.as_deref().unwrap_or(Path::new("")).display();
+        Err(Failure::new(format!(
+            "the inbox {path} has changed: its digest was {then} and is {now} (mails {}), so this would be another \
+             run; give the inbox as it was, or run on this one without --inbox-digest",
+            found.len()
+        )))
+    }
+
+    /// The same for a line that replays a seed: with the digest of the inbox, which a seed does not know.
+    pub(crate) fn with_digest(&self, inbox: Option<InboxMark>) -> Self {
+        let digest = inbox.filter(|_| self.inbox.is_some()).map(|mark| mark.digest);
+        Self { inbox_digest: digest, ..self.clone() }
     }
 
     /// The scenario's numbers that are asked for; where one is asked for twice, the last counts.
@@ -232,9 +273,15 @@ pub(crate) fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     near.map(|near| format!("did you mean '{near}'? ")).unwrap_or_default()
 }
 
-/// The inbox at this path; `None` stands for the embedded one.
+/// The inbox at this path, `-` for that on standard input; `None` stands for the embedded one.
 pub(crate) fn open_inbox(path: Option<&Path>) -> Result<Option<Inbox>, Failure> {
-    path.map(Inbox::open).transpose().map_err(|error| Failure::new(error.to_string()))
+    let open = |path: &Path| {
+        if path == Path::new("-") {
+            return Inbox::read(std::io::stdin().lock(), Path::new("stdin"));
+        }
+        Inbox::open(path)
+    };
+    path.map(open).transpose().map_err(|error| Failure::new(error.to_string()))
 }
 
 /// A plan for this scenario, read from a file.

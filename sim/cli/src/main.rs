@@ -15,6 +15,8 @@ mod failure;
 #[cfg(feature = "laboratory")]
 mod given;
 #[cfg(feature = "laboratory")]
+mod inbox;
+#[cfg(feature = "laboratory")]
 mod learn;
 #[cfg(feature = "laboratory")]
 mod merge;
@@ -48,6 +50,7 @@ use args::{Arguments, Command};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use failure::{ExitCode, Failure};
+use mailstorm_shared::{harmless, harmless_lines};
 use std::io::Write;
 
 fn main() -> std::process::ExitCode {
@@ -58,7 +61,7 @@ fn main() -> std::process::ExitCode {
     match ended {
         Ok(code) => code.into(),
         Err(failure) => {
-            tell(&format!("error: {failure}"));
+            tell(&format!("error: {}", harmless(&failure.to_string())));
             ExitCode::Usage.into()
         }
     }
@@ -98,7 +101,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "mailstorm", &mut script);
-            print(&String::from_utf8_lossy(&script))?;
+            print_as_it_is(&String::from_utf8_lossy(&script))?;
             Ok(ExitCode::Pass)
         }
     }
@@ -111,6 +114,7 @@ fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
         LaboratoryCommand::Merge(merge) => merge::merge(merge),
         LaboratoryCommand::Replay(replay) => replay::replay(replay),
         LaboratoryCommand::Diff(diff) => diff::diff(diff),
+        LaboratoryCommand::Inbox(arguments) => inbox::inbox(arguments),
         LaboratoryCommand::Scenarios(scenarios) => scenarios::scenarios(scenarios),
         LaboratoryCommand::Report(report) => report::report(report),
         LaboratoryCommand::Shrink(shrink) => shrink::shrink(shrink),
@@ -120,8 +124,13 @@ fn experiment(command: &LaboratoryCommand) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Writes to standard output. A reader that has gone (`| head`) is no failure of ours.
+/// Writes to standard output for people: whatever came from outside, a terminal obeys none of it.
 fn print(text: &str) -> Result<(), Failure> {
+    print_as_it_is(&harmless_lines(text))
+}
+
+/// Writes to standard output for programs. A reader that has gone (`| head`) is no failure of ours.
+fn print_as_it_is(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -133,5 +142,5 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes a line to standard error; with nobody there to read it, to nobody.
 fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", harmless_lines(line));
 }

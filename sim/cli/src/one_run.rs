@@ -3,7 +3,7 @@
 //! Holds: what is printed for a replay makes the same run again. Start at [`OneRun`].
 
 use crate::failure::Failure;
-use crate::given::{Given, find, open_inbox, quoted};
+use crate::given::{Given, find, quoted};
 use crate::scenario_file::ScenarioFile;
 use clap::Args;
 use mailstorm_mail::inbox::Inbox;
@@ -32,10 +32,13 @@ pub(crate) struct OneRun {
 }
 
 impl OneRun {
-    /// What stands after `mailstorm replay` to make this run again.
-    pub(crate) fn again(&self) -> String {
+    /// What stands after `mailstorm replay` to make this run again, which had this inbox.
+    pub(crate) fn again(&self, inbox: Option<InboxMark>) -> String {
         let seed = self.seed.map(|seed| format!(" --seed {seed}")).unwrap_or_default();
-        format!("{}{seed}{}", quoted(&self.given.full_name(&self.what)), self.given.line())
+        // A file knows its inbox.
+        let is_file = Path::new(&self.what).is_file();
+        let given = if is_file { self.given.clone() } else { self.given.with_digest(inbox) };
+        format!("{}{seed}{}", quoted(&given.full_name(&self.what)), given.line())
     }
 
     /// Where a file about the run goes when nobody says: beside the file that it came from, or where a storm
@@ -51,7 +54,7 @@ impl OneRun {
     /// The run.
     pub(crate) fn wanted(&self) -> Result<Wanted, Failure> {
         let Self { seed, given, .. } = self;
-        let inbox = open_inbox(given.inbox.as_deref())?;
+        let inbox = given.open_inbox()?;
         let defect = given.planted()?;
         let name = given.full_name(&self.what);
         let mut wanted = if Path::new(&name).is_file() {

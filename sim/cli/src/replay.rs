@@ -14,7 +14,7 @@ use std::path::Path;
 /// Runs it again and prints what it shows.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let wanted = arguments.run.wanted()?;
-    let again = arguments.run.again();
+    let again = arguments.run.again(wanted.scenario.inbox());
     let mut spec = wanted.spec();
     // A recording takes memory with every message, so it is made for those who ask for it.
     let is_recorded = arguments.trace || arguments.open || arguments.json.is_some();
@@ -30,6 +30,9 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     }
     if arguments.json.as_deref() != Some(Path::new("-")) {
         crate::print(&told(&run, &again))?;
+        if let Some(cast) = wanted.scenario.cast(run.seed) {
+            crate::print(&format!("cast       {cast}\n"))?;
+        }
     }
     if arguments.open {
         let page = arguments.run.beside(&run.scenario, run.seed, report::FILE);

@@ -7,6 +7,7 @@
 
 use crate::args::ReportArguments;
 use crate::failure::{ExitCode, Failure};
+use crate::inbox;
 use crate::one_run::{OneRun, Wanted};
 use crate::storm::{is_terminal, put};
 use mailstorm_record::Run;
@@ -27,6 +28,9 @@ pub(crate) const EXCERPT: &str = "excerpt.md";
 pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     let exports = &arguments.exports;
     exports.expect_sound(arguments.what.len(), arguments.out.as_deref())?;
+    if arguments.what.len() > 1 {
+        inbox::expect_readable_twice(arguments.given.inbox.as_deref(), "each run reads")?;
+    }
     let runs =
         arguments.what.iter().map(|what| run_of(what, arguments)).collect::<Result<Vec<_>, _>>()?;
     let first = runs.first().expect("clap asks for at least one");
@@ -88,7 +92,7 @@ fn run_of(what: &str, arguments: &ReportArguments) -> Result<Found, Failure> {
         None => (mailstorm_world::run(&in_full(&asked.wanted()?)), None),
     };
     let place = asked.beside(&run.scenario, run.seed, FILE);
-    Ok(Found { about: about(&run), again: asked.again(), run, missing, place })
+    Ok(Found { about: about(&run), again: asked.again(run.inbox), run, missing, place })
 }
 
 fn in_full(wanted: &Wanted) -> mailstorm_world::RunSpec {

@@ -8,11 +8,12 @@
 
 use crate::args::ShrinkArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{Given, find, open_inbox, quoted};
+use crate::given::{Given, quoted};
 use crate::one_run::{OneRun, Wanted, has};
 use crate::progress::Narrowing;
 use crate::storm::{is_terminal, processors, put, write};
 use mailstorm_record::{Case, Run, Settings, Violation};
+use mailstorm_shared::harmless;
 use mailstorm_shrink::{Field, Tried, story};
 use mailstorm_world::{Recording, RunSpec, Scenario, with_settings};
 use serde::Serialize;
@@ -112,8 +113,8 @@ impl Asked<'_> {
         let fingerprint = self.fingerprint(&first)?;
         let mut start = Case::of(&first);
         start.fingerprint = Some(fingerprint.clone());
-        let inbox = open_inbox(self.inbox)?;
-        let base = find(wanted.scenario.name(), inbox.as_ref(), &Settings::default())?;
+        let base = with_settings(&wanted.scenario, &Settings::default())
+            .expect("every scenario can have its own numbers");
         let field = Field {
             settings: base.settings(),
             nodes: &|settings| sized(&base, settings).topology().names(),
@@ -178,7 +179,7 @@ impl Asked<'_> {
             ),
             file,
         };
-        let comment = |line: &str| format!("# {line}\n");
+        let comment = |line: &str| format!("# {}\n", harmless(line));
         told.case = told.lines().iter().map(|line| comment(line)).collect();
         told.case += &shrunk.case.to_toml();
         write(&told.file, told.case.as_bytes())?;

@@ -3,7 +3,8 @@
 use crate::aftermath;
 use crate::args::StormArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::given::{find, open_inbox, quoted};
+use crate::given::{find, quoted};
+use crate::inbox;
 use crate::progress::Progress;
 use crate::results::{self, place, tell_people, write_all, write_json};
 use crate::scenario_file::ScenarioFile;
@@ -18,6 +19,7 @@ use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{Guided, RunSpec, Scenario};
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
@@ -34,7 +36,13 @@ const RECORD: &str = "run.json";
 /// Storms, sums up, and says how it ended.
 pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let given = &arguments.given;
-    let inbox = open_inbox(given.inbox.as_deref())?;
+    if arguments.verify.0 > 0 {
+        inbox::expect_readable_twice(
+            given.inbox.as_deref(),
+            "the second process of --verify reads",
+        )?;
+    }
+    let inbox = given.open_inbox()?;
     let (defect, settings) = (given.planted()?, given.settings());
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
     // Everything that can be wrong is looked at before the first run.
@@ -51,7 +59,9 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
             }
         };
         let firsts = Vec::new();
-        let sweep = Sweep { scenario, plan, file, defect, jobs, arguments, firsts, surprises: 0 };
+        let left_out = inbox::left_out(&scenario, inbox.as_ref());
+        let sweep =
+            Sweep { scenario, plan, file, defect, jobs, arguments, firsts, surprises: 0, left_out };
         expect_seeds(arguments.shard, &sweep.seeds())?;
         sweeps.push(sweep);
     }
@@ -66,6 +76,11 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     expect_writable(&arguments.out, arguments.json.as_deref())?;
     results::forget(&arguments.out)?;
     let json = arguments.json.as_deref();
+    let scenarios = sweeps.iter().map(|sweep| &sweep.scenario);
+    let told = inbox.as_ref().and_then(|inbox| inbox::told_of_storm(inbox, scenarios));
+    if let Some(told) = told {
+        if is_terminal(json) { crate::tell(told.trim_end()) } else { crate::print(&told)? }
+    }
     let folder = arguments.out.display().to_string();
     let mut results = Results::new(arguments.shard);
     let mut ended = Vec::new();
@@ -136,7 +151,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Writes to a file, or to the terminal for `-`.
 pub(crate) fn put(file: &Path, text: &str) -> Result<(), Failure> {
-    if is_terminal(Some(file)) { crate::print(text) } else { write(file, text.as_bytes()) }
+    if is_terminal(Some(file)) { crate::print_as_it_is(text) } else { write(file, text.as_bytes()) }
 }
 
 /// One job per processor.
@@ -157,6 +172,8 @@ pub(crate) struct Sweep<'a> {
     pub firsts: Vec<Run>,
     /// How many runs were not as the file expects.
     surprises: u64,
+    /// What was left out of the inbox, by reason.
+    left_out: BTreeMap<String, u64>,
 }
 
 impl Sweep<'_> {
@@ -247,7 +264,8 @@ impl Sweep<'_> {
             crate::tell(&verified);
         }
         let wall = WallClock { wall_seconds: progress.elapsed().as_secs_f64(), jobs: self.jobs };
-        let part = Part { terms: self.terms(), tally, wall };
+        let left_out = self.left_out.clone();
+        let part = Part { terms: self.terms(), tally, wall, left_out };
         match failure {
             None => Ok(part),
             Some(failure) => {
@@ -365,8 +383,8 @@ impl Sweep<'_> {
     }
 
     fn replay_options(&self) -> String {
-        let given = &self.arguments.given;
-        self.file.as_ref().map_or_else(|| given.line(), |file| file.replay_options(given))
+        let given = self.arguments.given.with_digest(self.scenario.inbox());
+        self.file.as_ref().map_or_else(|| given.line(), |file| file.replay_options(&given))
     }
 
     pub(crate) fn folder(&self, run: &Run) -> PathBuf {
@@ -401,6 +419,7 @@ mod tests {
             arguments: &arguments,
             firsts,
             surprises: 0,
+            left_out: BTreeMap::new(),
         };
         assert_eq!(sweep.again(&run), "ensemble-3 --seed 7 --inbox 'in box'");
         run.plan.faults.clear();

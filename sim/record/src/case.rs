@@ -152,6 +152,7 @@ impl Case {
 mod tests {
     use super::*;
     use crate::{Fault, FaultKind, TraceHash};
+    use proptest::prelude::*;
 
     fn nodes() -> Vec<NodeName> {
         vec!["s1".into(), "s2".into()]
@@ -190,6 +191,20 @@ mod tests {
         let plain = Case { plan: Plan::default(), ..plain };
         for case in [case(2, &[("mails", 1), ("servers", 3)]), case(0, &[("mails", 1)]), plain] {
             assert_eq!(Case::read(&case.to_toml(), "c.toml", &nodes()), Ok(case));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_its_words_are_a_case_read_back_is_the_same(
+            words in proptest::collection::vec("(?s)(\\PC|.|\"|'|\u{1b}|\u{202e}|\r\n|\\\\){0,12}", 3),
+            settings in proptest::collection::btree_map("[a-z_]{1,9}", 0..=i64::MAX as u64, 0..3),
+        ) {
+            let [version, scenario, fingerprint] = [&words[0], &words[1], &words[2]].map(String::clone);
+            let settings = Settings(settings);
+            let case = Case { version, scenario, fingerprint: Some(fingerprint), settings, ..case(1, &[]) };
+            let text = case.to_toml();
+            prop_assert_eq!(Case::read(&text, "c.toml", &nodes()), Ok(case), "{}", text);
         }
     }
 

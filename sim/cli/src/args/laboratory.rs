@@ -25,6 +25,8 @@ pub(crate) enum LaboratoryCommand {
     Diff(DiffArguments),
     /// List the scenarios, tell what one of them is to reach, or check that lessons show what they say.
     Scenarios(ScenariosArguments),
+    /// Tell what an inbox has: the mails, and what is left out of them and why.
+    Inbox(InboxArguments),
     /// Cut a failing run down to the smallest case that fails in the same way, and tell its story.
     Shrink(Box<ShrinkArguments>),
     /// Show a run, or several on one time axis, as one page that opens in a browser without a network; or
@@ -111,6 +113,14 @@ pub(crate) struct MergeArguments {
     /// Write the joined results for machines: one object, `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
+}
+
+/// `mailstorm inbox`.
+#[derive(Debug, Args)]
+pub(crate) struct InboxArguments {
+    /// The inbox, as `--inbox` takes it.
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub path: PathBuf,
 }
 
 /// `mailstorm scenarios`.
