@@ -29,6 +29,6 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use results::{JoinError, Part, Results, ResultsError, Shard, Terms};
 pub use summary::{Ended, Group, RecordFile, ShrunkRun, Slow, Summary, Totals, WallClock};
-pub use tally::Tally;
+pub use tally::{GOALS_SEEDS_MIN, Tally};
 pub use text::{text, violation_lines};
 pub use trace::event_line;

@@ -17,7 +17,7 @@ const OTHERS: &str = "others";
 /// The longest runs that are named.
 const SLOWEST_MAX: usize = 10;
 /// From so many seeds on, a goal that was never reached counts: fewer storms may well miss one.
-const GOALS_SEEDS_MIN: u64 = 200;
+pub const GOALS_SEEDS_MIN: u64 = 200;
 
 /// The sum of the runs of one scenario so far. Its size does not depend on their number.
 ///

@@ -43,6 +43,8 @@ mod shrink;
 mod storm;
 #[cfg(feature = "laboratory")]
 mod verify;
+#[cfg(feature = "laboratory")]
+mod wrap;
 
 #[cfg(feature = "laboratory")]
 use args::LaboratoryCommand;

@@ -23,7 +23,7 @@ pub(crate) enum LaboratoryCommand {
     Replay(Box<ReplayArguments>),
     /// Compare two records of what should be the same run, and show the first event at which they part.
     Diff(DiffArguments),
-    /// List the scenarios, tell what one of them is to reach, or check that lessons show what they say.
+    /// List storms and lessons, tell the settings and goals of one, or check that lessons show what they say.
     Scenarios(ScenariosArguments),
     /// Tell what an inbox has: the mails, and what is left out of them and why.
     Inbox(InboxArguments),
@@ -126,12 +126,16 @@ pub(crate) struct InboxArguments {
 /// `mailstorm scenarios`.
 #[derive(Debug, Args)]
 pub(crate) struct ScenariosArguments {
-    /// The storm, lesson or design of which everything is told.
+    /// The storm, lesson or design of which everything is told. A storm and a lesson may share a name; the
+    /// designs of a lesson are `LESSON/DESIGN`.
     #[arg(value_name = "SCENARIO")]
     pub name: Option<String>,
     /// List every kind of fault that a plan can have, with its fields, their units and bounds, and a line to copy.
     #[arg(long, conflicts_with_all = ["name", "check"])]
     pub faults: bool,
+    /// Write settings and goals for machines: one object with `storms` and `lessons`, `-` for the terminal.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "check")]
+    pub json: Option<PathBuf>,
     /// Run every design of the lesson, or of all lessons, and compare with what it must break and reach.
     #[arg(long)]
     pub check: bool,
@@ -154,7 +158,7 @@ pub(crate) struct LearnArguments {
     /// terminal if there is one.
     #[arg(long, value_name = "QUESTION=ANSWER")]
     pub answer: Vec<Answer>,
-    /// Which mistake the capstone hides: another one for each number from 1.
+    /// Which mistake the capstone hides: 1 to 6 are six different ones, and so are each further six.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     pub hidden: Option<u64>,
     /// Do not open the page in the browser.
