@@ -185,6 +185,9 @@ fn a_lesson_asks_first_then_shows_and_grades_and_remembers() {
     assert!(told.contains("breaks quorum/minority at 5."), "{told}");
     assert!(told.contains("you said 1; it is 2 leaders"), "{told}");
     assert!(told.contains("right: 0 leaders"), "{told}");
+    assert!(told.contains("1. 'wrong': two of five are enough."), "{told}");
+    assert!(told.contains("it is 16.129 s (13.629 to 18.629 is right)\n"), "{told}");
+    assert!(told.contains("     From the story: 20.0 - 5.0 + 1 = 16\n"), "{told}");
     assert!(told.contains("1 of 3 right"), "{told}");
     assert!(told.contains("page     runs/learn/quorum-half/report.html#t=14."), "{told}");
     let page =
@@ -219,6 +222,70 @@ fn the_capstone_hides_its_cause_until_somebody_has_named_one() {
 }
 
 #[test]
+fn whoever_knows_nothing_is_shown_the_solution_and_the_lesson_is_not_done() {
+    let folder = scratch();
+    for lesson in lessons::all() {
+        let answers = |answer: &str| -> Vec<String> {
+            let given =
+                lesson.questions.iter().map(|question| format!("{}={answer}", question.key));
+            given.flat_map(|given| ["--answer".to_owned(), given]).collect()
+        };
+        let answers = answers("?");
+        let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
+        let ended = run(
+            folder.path(),
+            &[&["learn", lesson.name, "--json", "told.json"], &answers[..]].concat(),
+        );
+        assert_eq!(ended.code, PASS, "{ended:?}");
+        let told = ended.out;
+        let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        let json = fs::read_to_string(folder.path().join("told.json")).unwrap();
+        let json: Value = serde_json::from_str(&json).unwrap();
+        for (question, graded) in lesson.questions.iter().zip(json["questions"].as_array().unwrap())
+        {
+            let truth = graded["truth"].as_str().unwrap();
+            assert!(words.contains(&format!("-> it is {truth}")), "{truth}: {told}");
+            assert!(words.contains(question.why), "{}: {told}", question.why);
+            if let Some(accepted) = graded["accepted"].as_str() {
+                assert!(words.contains(&format!("({accepted} is right)")), "{accepted}: {told}");
+            }
+            assert_eq!((&graded["answer"], &graded["is_right"]), (&Value::Null, &false.into()));
+        }
+        let of = lesson.questions.len();
+        assert!(told.contains(&format!("\n0 of {of} right\n")), "{told}");
+        assert!(told.contains("A lesson with nothing right is not done"), "{told}");
+        let is_prose = |line: &&str| !line.starts_with("page ");
+        let wide = told.lines().filter(is_prose).find(|line| line.chars().count() > 80);
+        assert_eq!(wide, None, "{}", lesson.name);
+    }
+    let path = run(folder.path(), &["learn"]).out;
+    assert!(path.starts_with("The path, 0 of 16 lessons done:\n"), "{path}");
+    assert!(path.contains("[ ]  1. mail-flag            0 of 3  "), "{path}");
+    assert!(path.ends_with("next     mailstorm learn mail-flag\n"), "{path}");
+}
+
+#[test]
+fn a_file_of_what_was_learned_that_cannot_be_read_is_told_and_kept() {
+    let folder = scratch();
+    fs::create_dir_all(folder.path().join("runs/learn")).unwrap();
+    let file = folder.path().join("runs/learn/path.json");
+    fs::write(&file, "[]").unwrap();
+    let ended = run(folder.path(), &["learn"]);
+    assert_eq!(ended.code, PASS, "{ended:?}");
+    assert!(ended.err.starts_with("note: runs/learn/path.json: "), "{ended:?}");
+    assert!(ended.out.starts_with("The path, 0 of 16"), "{ended:?}");
+    let answers =
+        ["--answer", "four-survive=1", "--answer", "six-survive=?", "--answer", "halves=?"];
+    let ended = run(folder.path(), &[&["learn", "quorum-even"], &answers[..]].concat());
+    assert!(ended.code == PASS && ended.err.contains("path.json.old"), "{ended:?}");
+    assert!(ended.out.contains("right: 1 server\n"), "{}", ended.out);
+    let aside = folder.path().join("runs/learn/path.json.old");
+    assert_eq!(fs::read_to_string(aside).unwrap(), "[]");
+    let ended = run(folder.path(), &["learn"]);
+    assert!(ended.err.is_empty() && ended.out.contains("[x]  9. quorum-even"), "{ended:?}");
+}
+
+#[test]
 fn what_cannot_be_learned_is_refused_with_a_next_step() {
     let folder = scratch();
     let cases: &[(&[&str], &[&str])] = &[
@@ -227,22 +294,25 @@ fn what_cannot_be_learned_is_refused_with_a_next_step() {
             &["learn", "quorum-half", "--answer", "leaders=2"],
             &["no question 'leaders'", "leaders-half"],
         ),
-        (&["learn", "quorum-half", "--answer", "leaders-half=two"], &["'two' is no number"]),
-        (&["learn", "quorum-half", "--answer", "leaders-half=inf"], &["'inf' is no number"]),
+        (&["learn", "quorum-half", "--answer", "leaders-half=two"], &["'two' is not a number"]),
+        (&["learn", "quorum-half", "--answer", "leaders-half=inf"], &["'inf' is not a number"]),
+        (
+            &["learn", "quorum-half", "--answer", "leaders-half=6"],
+            &["6 is out of range", "from 0 to 5"],
+        ),
         (&["learn", "quorum-half", "--answer", "2"], &["expected something like leaders=2"]),
-        (&["learn", "capstone"], &["--hidden K"]),
+        (&["learn", "capstone"], &["--hidden 1"]),
         (&["learn", "capstone", "--hidden", "0"], &["0"]),
         (
             &["learn", "capstone", "--hidden", "1", "--answer", "cause=fence"],
-            &["none of the choices", "no-fence"],
+            &["not one of the choices", "no-fence"],
         ),
     ];
     for (arguments, words) in cases {
         check(folder.path(), arguments, words);
     }
-    fs::create_dir_all(folder.path().join("runs/learn")).unwrap();
-    fs::write(folder.path().join("runs/learn/path.json"), "[]").unwrap();
-    check(folder.path(), &["learn"], &["path.json", "remove the file"]);
+    fs::create_dir_all(folder.path().join("taken/learn/path.json")).unwrap();
+    check(folder.path(), &["learn", "--out", "taken"], &["cannot read", "path.json", "--out"]);
     fs::write(folder.path().join("file"), "").unwrap();
     let answers = [
         "--answer",
@@ -255,7 +325,7 @@ fn what_cannot_be_learned_is_refused_with_a_next_step() {
     let arguments = [&["learn", "quorum-half", "--out", "file"], &answers[..]].concat();
     let ended = run(folder.path(), &arguments);
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.err.contains("cannot write file/learn"), "{}", ended.err);
+    assert!(ended.err.contains("cannot read file/learn/path.json"), "{}", ended.err);
 }
 
 /// The examples that people copy from.

@@ -16,7 +16,7 @@
 
 use super::designs::ledger::{Answer as Stored, Entry, LEDGER, is_stored, serve_ledger, to_ledger};
 use super::stage::{Act, Program, Staged, Work, patience, patience_with_sessions};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{boot_server_in_long_epochs, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{Bound, Goal, Interests, Live, Needs, Quorum, SplitBrain, Suite};
@@ -64,8 +64,11 @@ pub(super) fn lesson() -> Lesson {
         number: 14,
         name: "lock-herd",
         title: "200 waiters, one lock.",
-        story: "Two hundred clients take turns at one lock. In one design all of them watch the one znode that is \
-                the lock; in the other each has a place in a line, and watches the place before its own.",
+        story: "200 clients take turns at one lock: one holds it, all others wait. In 'herd' the \
+                lock is a single znode. Whoever creates it holds the lock, all who wait watch it, \
+                and when it is deleted each of them tries to create it. In 'right' each client has \
+                a place in a line, a sequential ephemeral. Each watches the one place before its \
+                own, and the holder watches its one place, too, in case somebody deletes it.",
         designs: vec![
             design("herd", "lock-herd/herd", false, &["bound/exceeded"], true),
             design("right", "lock-herd/right", true, &[], false),
@@ -73,36 +76,54 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "told-herd",
-                text: "All watch the one znode. How many clients are told when the lock is given up?",
+                text: "'herd': how many notifications does each release of the lock cause?",
                 answer: Answer::Number {
-                    unit: "notifications",
+                    unit: Unit::of("notification", "notifications"),
+                    range: (0.0, 1000.0),
                     tolerance: 5.0,
+                    derivation: Some("200 - 1"),
                     truth: |records| most_told(records, "herd"),
                 },
-                why: "All that wait: 199 of 200. One of them gets the lock, and 198 have been woken for nothing, and \
-                      will be again.",
+                rests_on: &[
+                    "200 clients take turns at one lock: one holds it",
+                    "all who wait watch it",
+                ],
+                why: "One for each that waits: 199 of 200. One of them gets the lock, and 198 were \
+                      woken for nothing, and will be again.",
             },
             Question {
                 key: "told-line",
-                text: "Each watches the one before it. How many are told?",
+                text: "'right': how many notifications does each release cause?",
                 answer: Answer::Number {
-                    unit: "notifications",
+                    unit: Unit::of("notification", "notifications"),
+                    range: (0.0, 1000.0),
                     tolerance: 1.0,
+                    derivation: Some("1 + 1"),
                     truth: |records| most_told(records, "right"),
                 },
-                why: "The next in line, and nobody else has to know. (The former holder hears of it, too: it had \
-                      watched that nobody takes the lock from it.)",
+                rests_on: &[
+                    "Each watches the one place before its own",
+                    "the holder watches its one place, too",
+                ],
+                why: "The next in line is notified, and nobody else needs to be. The former holder \
+                      is notified of its own place, too.",
             },
             Question {
                 key: "creates",
-                text: "All watch the one znode. How many creates does the ensemble carry out for each turn?",
+                text: "'herd': how many creates does the ensemble process for each release?",
                 answer: Answer::Number {
-                    unit: "creates",
+                    unit: Unit::of("create", "creates"),
+                    range: (0.0, 1000.0),
                     tolerance: 20.0,
+                    derivation: Some("200 - 1"),
                     truth: |records| creates_per_turn(records, "herd"),
                 },
-                why: "Everybody who was told tries, and a create that is refused goes through the leader and the \
-                      disks like one that is not. That is work for nobody's good.",
+                rests_on: &[
+                    "200 clients take turns at one lock: one holds it",
+                    "each of them tries to create it",
+                ],
+                why: "Each client that was notified tries, and a create that is refused goes \
+                      through the leader and the disks like any other. That is work for nothing.",
             },
         ],
     }

@@ -24,7 +24,7 @@ use super::designs::database::{self, Answer, Ask, Connection, SyncLog, Table};
 use super::designs::mails::Shelf;
 use super::designs::outbox::{Outbox, Sink};
 use super::stage::{Act, Program, Staged, Work};
-use super::{Answer as Asked, Design, Lesson, Question, Records};
+use super::{Answer as Asked, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Suite};
 use mailstorm_host::Platform;
@@ -85,10 +85,14 @@ pub(super) fn lesson() -> Lesson {
         number: 3,
         name: "mail-central-store",
         title: "Put the claims in one database.",
-        story: "Eight workers claim mails in one database, which carries out 500 statements a second, two for \
-                each mail. Its machine crashes at 10.0 s and is back at 20.0 s. One design brings its log to \
-                the disk once a second, one with every statement, and one keeps the claims on three servers, \
-                of which the leader crashes.",
+        story: "Eight workers claim mails in one database. It executes 500 statements a second, \
+                and each mail takes two: one claims it, one notes that it was sent. The database's \
+                machine crashes at 10.0 s and restarts at 20.0 s. Statements that were not in its \
+                log on disk are gone then, and a mail without its note is sent again. 'wrong' \
+                writes the log to disk once a second, 'synced' before it answers each statement. \
+                'right' keeps the claims on three servers. Their leader crashes at 10.0 s; the \
+                other two see its connections break and elect another leader in less than one \
+                second.",
         designs: vec![
             store(
                 "wrong",
@@ -119,11 +123,12 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "doubled-at-most",
-                text: "The log comes to the disk once a second. How many mails can the crash make be sent \
-                       twice, at the most?",
+                text: "'wrong': how many mails can the crash cause to be sent twice, at the most?",
                 answer: Asked::Number {
-                    unit: "mails",
+                    unit: Unit::of("mail", "mails"),
+                    range: (0.0, 1000.0),
                     tolerance: 40.0,
+                    derivation: Some("500 / 2"),
                     truth: |records| {
                         let last_second = CRASH_AT_S - 1.0..CRASH_AT_S;
                         let sent =
@@ -131,12 +136,17 @@ pub(super) fn lesson() -> Lesson {
                         Some(sent.count() as f64)
                     },
                 },
-                why: "As many as are done in a second. 500 statements a second, two for each mail: 250, \
-                      whatever the number of workers.",
+                rests_on: &[
+                    "500 statements a second, and each mail takes two",
+                    "writes the log to disk once a second",
+                ],
+                why: "As many as are done in a second. 500 statements a second, two for each mail: \
+                      250, whatever the number of workers.",
             },
             Question {
                 key: "fsync",
-                text: "Every change is on the disk before it is answered. What does that mend?",
+                text: "'synced': every statement is in the log on disk before it is answered. What \
+                       does that cure?",
                 answer: Asked::Choice {
                     choices: &[
                         ("both", "no mail is sent twice, and work goes on during the crash"),
@@ -154,20 +164,26 @@ pub(super) fn lesson() -> Lesson {
                         })
                     },
                 },
-                why: "A disk remembers; it does not answer while its machine is down. Against that only \
-                      another machine helps that knows the same.",
+                rests_on: &[
+                    "'synced' before it answers each statement",
+                    "crashes at 10.0 s and restarts at 20.0 s",
+                ],
+                why: "A disk remembers; it does not answer while its machine is down. Only another \
+                      machine that knows the same helps against that.",
             },
             Question {
                 key: "gap-right",
-                text: "The claims are on three servers, and the leader crashes at 10.0 s. For how many seconds \
-                       is nothing sent?",
+                text: "'right': the leader crashes at 10.0 s. For how many seconds is nothing sent?",
                 answer: Asked::Number {
-                    unit: "s",
+                    unit: Unit::SECONDS,
+                    range: (0.0, 20.0),
                     tolerance: 1.0,
+                    derivation: Some("1"),
                     truth: |records| Some(records.figure("right", "gap_ms_max")? as f64 / 1e3),
                 },
-                why: "The two that are left miss the leader's voice, elect one of them, and the workers \
-                      connect to it. Everything that was acknowledged is on their disks.",
+                rests_on: &["elect another leader in less than one second"],
+                why: "The two servers that are left elect one of them, and the workers connect to \
+                      it. Everything that was acknowledged is on their disks.",
             },
         ],
     }

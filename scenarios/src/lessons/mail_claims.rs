@@ -21,7 +21,7 @@ use super::designs::claims::{
 use super::designs::mails::{Mails, Shelf};
 use super::designs::outbox::{Outbox, Sink};
 use super::stage::{Act, Program, Staged, Work};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use bytes::Bytes;
@@ -67,9 +67,15 @@ pub(super) fn lesson() -> Lesson {
         number: 4,
         name: "mail-claims",
         title: "Sequential ephemeral claims.",
-        story: "Three servers keep the claims of four workers. A worker dies at 5.0 s in the middle of a mail, \
-                a server at 8.0 s. In one design a claim is a znode that stays, in the other one that lives as \
-                long as its holder's session, which is 6 s.",
+        story: "Three servers keep the claims of four workers; two of the three are a majority, \
+                which is enough. The worker w2 crashes at 5.0 s in the middle of one mail and \
+                restarts at 30.0 s; the server s1 is down from 8.0 to 20.0 s. In 'sticky' a claim \
+                is a znode that stays until somebody deletes it, and nobody touches a claim that \
+                exists: not even w2, which does not remember that it was its own. In 'right' a \
+                claim is held by an ephemeral znode, which vanishes when the session of its owner \
+                expires. A session expires 6 s after the servers last heard from its owner, and \
+                the leader checks for expired sessions every 2 s. Then the next worker that has \
+                finished its own mail takes the claim over.",
         designs: vec![
             Design {
                 name: "sticky",
@@ -105,29 +111,39 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "takeover",
-                text: "w2 dies at 5.0 s in the middle of a mail. At which second does another worker go on \
-                       with its claim?",
+                text: "'right': w2 crashes at 5.0 s in the middle of a mail. At which second does \
+                       another worker take over its claim?",
                 answer: Answer::Number {
-                    unit: "s",
+                    unit: Unit::SECONDS,
+                    range: (5.0, 30.0),
                     tolerance: 1.5,
+                    derivation: Some("5.0 + 6 + 2"),
                     truth: |records| taken_over_at(records, "right", "w2", CRASH_AT_S),
                 },
-                why: "The session ends 6 s after w2 was heard for the last time, which was right before it \
-                      died. Sessions end in ticks of 2 s, so it is up to 2 s more. Then the next worker that \
-                      has finished its mail goes on.",
+                rests_on: &[
+                    "crashes at 5.0 s in the middle of one mail",
+                    "6 s after the servers last heard from its owner",
+                    "checks for expired sessions every 2 s",
+                ],
+                why: "The session expires 6 s after the servers last heard from w2, shortly before \
+                      it crashed. The leader checks every 2 s, so it takes up to 2 s more. Then \
+                      the next worker that has finished its mail takes over.",
             },
             Question {
                 key: "lost",
-                text: "A claim is a znode that stays. How many mails have never been sent when everything is \
-                       over, w2 being back since 30 s?",
+                text: "'sticky': how many mails have never been sent when the run ends, long after \
+                       w2 restarted?",
                 answer: Answer::Number {
-                    unit: "mails",
+                    unit: Unit::of("mail", "mails"),
+                    range: (0.0, 100.0),
                     tolerance: 0.0,
+                    derivation: Some("1"),
                     truth: |records| Some((MAILS - sent(records, "sticky")) as f64),
                 },
-                why: "The one that w2 was at. The others see that it is claimed, and so does w2 when it is \
-                      back: its memory of having claimed it is gone, and the znode cannot say whether its \
-                      holder lives.",
+                rests_on: &["in the middle of one mail", "nobody touches a claim that exists"],
+                why: "The one that w2 was working on. The others see that it is claimed, and so \
+                      does w2 after its restart: it does not remember the claim, and the znode \
+                      cannot say whether its owner is alive.",
             },
         ],
     }

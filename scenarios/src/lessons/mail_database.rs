@@ -1,4 +1,4 @@
-//! Lesson 20: a database has locks, too.
+//! Lesson 15: a database has locks, too.
 //!
 //! Topology: a database of mails with row locks, four workers, the outside mail server (the sink). A row has
 //! a holder, a lease of 3 s and a fence: a number that is higher for each holder than for all before him.
@@ -19,7 +19,7 @@ use super::designs::database::{self, Answer, Ask, Connection, SyncLog, Table};
 use super::designs::mails::{Mails, Shelf};
 use super::designs::outbox::{Outbox, Refused, Sink};
 use super::stage::{Act, Program, Staged, Work};
-use super::{Answer as Asked, Design, Lesson, Question, Records};
+use super::{Answer as Asked, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, SplitBrain, Suite, reached};
 use mailstorm_host::Platform;
@@ -69,12 +69,18 @@ const DOWN_S: std::ops::Range<f64> = 10.0..25.0;
 /// The lesson.
 pub(super) fn lesson() -> Lesson {
     Lesson {
-        number: 20,
+        number: 15,
         name: "mail-database",
         title: "A database has locks, too.",
-        story: "Four workers claim mails in a database with row locks, leases and fences. A worker dies at \
-                5.0 s; the database's machine is down from 10.0 to 25.0 s. Beside it the claims are on three \
-                servers, of which the leader is down for the same 15 s.",
+        story: "In 'database' four workers claim mails in a database with row locks; judging and \
+                sending a mail takes about 0.8 s. A claim has a lease of 3 s: when it ends, \
+                another worker may take the mail, with a higher fencing token, and the sink \
+                refuses lower ones. The worker w2 crashes at 5.0 s, in the middle of a mail that \
+                it took a moment before, and stays down until 30.0 s. The database's machine is \
+                down from 10.0 to 25.0 s; every change is on its disk before it is answered. In \
+                'ensemble' the claims are on three servers, w2 crashes as well, and the leader is \
+                down for the same 15 s: the other two servers elect another in less than one \
+                second. So three workers work on.",
         designs: vec![
             Design {
                 name: "database",
@@ -110,41 +116,60 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "takeover",
-                text: "w2 dies at 5.0 s in the middle of a mail, and has a lease of 3 s. At which second does \
-                       another worker take its mail?",
+                text: "'database': w2 crashes at 5.0 s, and its claim has a lease of 3 s. At which \
+                       second does another worker take its mail?",
                 answer: Asked::Number {
-                    unit: "s",
+                    unit: Unit::SECONDS,
+                    range: (5.0, 30.0),
                     tolerance: 1.0,
+                    derivation: Some("5.0 + 3"),
                     truth: |records| taken_over_at(records, "database", "w2", CRASH_AT_S),
                 },
-                why: "The lease began when w2 took the mail, less than a second before it died. When it is \
-                      over, the next that looks for work gets the row, with a higher fence.",
+                rests_on: &[
+                    "crashes at 5.0 s, in the middle of a mail that it took a moment before",
+                    "lease of 3 s",
+                ],
+                why: "The lease began when w2 took the mail, less than a second before it crashed. \
+                      When it ends, the next worker that looks for work gets the row, with a \
+                      higher fencing token.",
             },
             Question {
                 key: "gap",
-                text: "The database is down from 10.0 to 25.0 s. For how many seconds is nothing sent?",
+                text: "'database': it is down from 10.0 to 25.0 s. For how many seconds is nothing \
+                       sent?",
                 answer: Asked::Number {
-                    unit: "s",
+                    unit: Unit::SECONDS,
+                    range: (0.0, 30.0),
                     tolerance: 1.5,
+                    derivation: Some("25.0 - 10.0"),
                     truth: |records| Some(records.figure("database", "gap_ms_max")? as f64 / 1e3),
                 },
-                why: "Each worker finishes the mail that it has, and cannot get another. The disk kept \
-                      everything, so afterwards nothing is missing; but one machine is one machine.",
+                rests_on: &["is down from 10.0 to 25.0 s"],
+                why: "Each worker finishes its mail and cannot claim another. The disk kept \
+                      everything, so afterwards nothing is missing; but one machine is one \
+                      machine.",
             },
             Question {
                 key: "ensemble",
-                text: "Three servers, and the leader is down for the same 15 s. How many mails are sent from \
-                       10.0 to 25.0 s?",
+                text: "'ensemble': the leader is down for the same 15 s. How many mails are sent \
+                       from 10.0 to 25.0 s?",
                 answer: Asked::Number {
-                    unit: "mails",
+                    unit: Unit::of("mail", "mails"),
+                    range: (0.0, 100.0),
                     tolerance: 12.0,
+                    derivation: Some("(25.0 - 10.0 - 1) * 3 / 0.8"),
                     truth: |records| {
                         let sent = sent(records, "ensemble").filter(|at| DOWN_S.contains(at));
                         Some(sent.count() as f64)
                     },
                 },
-                why: "Three workers are left, with most of a second for each mail. They miss less than a \
-                      second, until another leads.",
+                rests_on: &[
+                    "takes about 0.8 s",
+                    "in less than one second",
+                    "three workers work on",
+                ],
+                why: "Three workers are left, with most of a second for each mail. They miss less \
+                      than a second, until another server leads.",
             },
         ],
     }

@@ -20,7 +20,7 @@ use super::designs::database::{self, Answer, Ask, Connection, SyncLog, Table};
 use super::designs::mails::Shelf;
 use super::designs::outbox::{Outbox, Sink};
 use super::stage::{Act, Program, Staged, Work};
-use super::{Answer as Asked, Design, Lesson, Question, Records};
+use super::{Answer as Asked, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Suite};
 use mailstorm_host::Platform;
@@ -67,10 +67,13 @@ pub(super) fn lesson() -> Lesson {
         number: 1,
         name: "mail-flag",
         title: "Mark it read, then work.",
-        story: "Three workers share a hundred mails, and a database has a flag for each that is done. At \
-                1.02 s a worker dies between setting a flag and sending an answer, and is started again at \
-                5.0 s. One design sets the flag first, another sends first, the third lets the outside know \
-                each letter by its mail's number.",
+        story: "Three workers share 100 mails, and a database keeps a flag for each mail that is \
+                done. For each mail a worker does two things, one after the other: it sends the \
+                answer, and it sets the flag. The worker w1 crashes at 1.02 s, between the two, in \
+                the middle of one mail. It restarts at 5.0 s, remembers nothing, and goes on with \
+                the first of its mails that has no flag. 'flag-first' sets the flag, then sends; \
+                'flag-last' sends, then sets the flag. 'right' also sends first, but each answer \
+                carries the id of its mail, and the receiver ignores an id that it already has.",
         designs: vec![
             design(
                 "flag-first",
@@ -93,7 +96,8 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "doubles",
-                text: "w1 dies between its two steps at 1.02 s. Which design sends a mail twice?",
+                text: "w1 crashes between its two steps at 1.02 s. Which design sends a mail \
+                       twice?",
                 answer: Asked::Choice {
                     choices: &[
                         ("flag-first", "the flag is set, then the mail is sent"),
@@ -110,31 +114,49 @@ pub(super) fn lesson() -> Lesson {
                         }
                     },
                 },
-                why: "After the restart the flag is all that w1 knows. If it sends first, the mail has gone and \
-                      has no flag, so it goes again. The other way round it has a flag and will never go.",
+                rests_on: &[
+                    "'flag-last' sends, then sets the flag",
+                    "goes on with the first of its mails that has no flag",
+                ],
+                why: "After the restart the flag is all that w1 knows. If it sends first, the mail \
+                      has been sent and has no flag, so it is sent again. The other way round it \
+                      has a flag and is never sent.",
             },
             Question {
                 key: "sent",
-                text: "In flag-first, how often has the mail been sent when everything is over?",
+                text: "'flag-first': how often has the mail that w1 was working on been sent when \
+                       the run ends?",
                 answer: Asked::Number {
-                    unit: "times",
+                    unit: Unit::of("time", "times"),
+                    range: (0.0, 10.0),
                     tolerance: 0.0,
+                    derivation: None,
                     truth: |records| Some(times_sent(records, "flag-first") as f64),
                 },
-                why: "Its flag says that it is done, and nobody looks at a mail with a flag again. The restart \
-                      does not help: what w1 was about to do was in its memory alone.",
+                rests_on: &[
+                    "'flag-first' sets the flag, then sends",
+                    "goes on with the first of its mails that has no flag",
+                ],
+                why: "Its flag says that it is done, and nobody looks at a mail with a flag again. \
+                      The restart does not help: what w1 was about to do was in its memory alone.",
             },
             Question {
                 key: "sent-right",
-                text: "The right design sends first, too, and w1 sends the mail again after its restart. How \
-                       many effects has it outside?",
+                text: "'right': w1 sends first, too, and sends the mail again after its restart. How \
+                       often does that mail take effect at the receiver?",
                 answer: Asked::Number {
-                    unit: "effects",
+                    unit: Unit::of("time", "times"),
+                    range: (0.0, 10.0),
                     tolerance: 0.0,
+                    derivation: Some("1"),
                     truth: |records| Some(times_sent(records, "right") as f64),
                 },
-                why: "Both letters bear the mail's own number, and the outside takes a number once. Exactly \
-                      once is at least once, and a receiver who knows what it has.",
+                rests_on: &[
+                    "in the middle of one mail",
+                    "the receiver ignores an id that it already has",
+                ],
+                why: "Both answers carry the id of the mail, and the receiver takes each id once. \
+                      Exactly once is at least once, and a receiver that knows what it has.",
             },
         ],
     }

@@ -18,7 +18,7 @@ use super::designs::claims::through_ensemble;
 use super::designs::lock_workers::{Guard, LOCK, LockWorkers, SERVERS};
 use super::designs::mails::Shelf;
 use super::stage::{Act, Program, Staged, Work};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, IfPossible, Interests, SplitBrain, Suite};
 use mailstorm_record::NodeName;
@@ -76,9 +76,14 @@ pub(super) fn lesson() -> Lesson {
         number: 5,
         name: "mail-ghost-claim",
         title: "The create worked, the reply did not.",
-        story: "Four workers get in line for a lock, mail by mail. The reply to the first create of w1 is lost \
-                at 3.0 s, and w1 comes back to another server in the same session. One design creates again, \
-                the other looks first whether it stands in line already.",
+        story: "Four workers wait in line for one lock, once for each mail. A worker's place in \
+                the line is a sequential ephemeral znode. The lowest place holds the lock, and a \
+                place vanishes when its owner deletes it or its owner's session expires; \
+                heartbeats keep a session alive. w1 comes first, at 3.0 s, and creates one place. \
+                The servers execute that create, but the reply is lost and the connection breaks. \
+                w1 reconnects to another server in the same session. 'wrong' then creates one more \
+                place and waits until all lower ones are gone; 'right' first checks whether it has \
+                a place already.",
         designs: vec![
             design(
                 "wrong",
@@ -92,12 +97,13 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "holder",
-                text: "w1 creates again. Whose is the lowest place in the line at 10.0 s?",
+                text: "'wrong': w1 creates another place. Who owns the lowest place in the line at \
+                       10.0 s?",
                 answer: Answer::Choice {
                     choices: &[
-                        ("w1", "w1 holds the lock, and does not know"),
+                        ("w1", "w1 holds the lock, and does not know it"),
                         ("w2", "w2 holds it, which came next"),
-                        ("nobody", "the place has no owner any more"),
+                        ("nobody", "the place no longer has an owner"),
                     ],
                     truth: |records| {
                         let line = line_at(records, "wrong", LOOK_AT_S);
@@ -108,15 +114,21 @@ pub(super) fn lesson() -> Lesson {
                         }
                     },
                 },
-                why: "The first create was done; only its reply was lost. The znode lives as long as the \
-                      session of w1, and w1 is well, so it lives for ever.",
+                rests_on: &[
+                    "The servers execute that create",
+                    "reconnects to another server in the same session",
+                ],
+                why: "The first create was executed; only its reply was lost. The znode lives as \
+                      long as the session of w1, and w1 is alive and well, so it stays for ever.",
             },
             Question {
                 key: "places",
-                text: "How many places has w1 in the line at 10.0 s?",
+                text: "'wrong': how many places does w1 have in the line at 10.0 s?",
                 answer: Answer::Number {
-                    unit: "places",
+                    unit: Unit::of("place", "places"),
+                    range: (0.0, 10.0),
                     tolerance: 0.0,
+                    derivation: Some("1 + 1"),
                     truth: |records| {
                         let line = line_at(records, "wrong", LOOK_AT_S);
                         let owned = line.values().filter(|owner| {
@@ -126,15 +138,18 @@ pub(super) fn lesson() -> Lesson {
                         Some(owned.count() as f64)
                     },
                 },
-                why: "The one it does not know of, and the one it waits in. It waits for the first to go away, \
-                      and keeps it alive by waiting.",
+                rests_on: &["creates one place", "creates one more place"],
+                why: "The one that it does not know of, and the one that it waits in. It waits for \
+                      the first to go away, and keeps it alive by waiting.",
             },
             Question {
                 key: "sent",
-                text: "How many mails has the wrong design sent when everything is over?",
+                text: "'wrong': how many mails have been sent when the run ends?",
                 answer: Answer::Number {
-                    unit: "mails",
+                    unit: Unit::of("mail", "mails"),
+                    range: (0.0, 100.0),
                     tolerance: 0.0,
+                    derivation: None,
                     truth: |records| {
                         let is_taken =
                             |o: &Observation| matches!(o, Observation::SinkAccepted { .. });
@@ -142,8 +157,12 @@ pub(super) fn lesson() -> Lesson {
                         Some(taken.count() as f64)
                     },
                 },
-                why: "Everybody stands behind a place that nobody knows to be his. No timeout ends it: all \
-                      sessions are alive.",
+                rests_on: &[
+                    "waits until all lower ones are gone",
+                    "heartbeats keep a session alive",
+                ],
+                why: "Everybody waits behind a place whose owner does not know that it has it. No \
+                      timeout ends that: all sessions are alive.",
             },
         ],
     }

@@ -18,7 +18,7 @@ use super::designs::mails::Shelf;
 use super::designs::outbox::{Outbox, Sink};
 use super::stage::{Act, Program, Staged, Work};
 use super::talk::{Caller, Desk};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Bound, Goal, Suite};
 use mailstorm_host::{Address, Platform};
@@ -85,9 +85,13 @@ pub(super) fn lesson() -> Lesson {
         number: 2,
         name: "mail-manager",
         title: "One boss hands out the mail.",
-        story: "400 mails a second come in, a manager hands out 250 a second to eight workers, or to sixteen, \
-                and dies at 10.0 s. Beside it eight workers claim their mails themselves on three servers, of \
-                which the leader dies at 10.0 s.",
+        story: "400 mails a second come in. In two designs a manager hands them out to workers, \
+                250 a second and no more: to eight workers in 'wrong', to sixteen in 'sixteen'. \
+                Mails that it has not handed out yet wait in a queue in its memory. The manager \
+                crashes at 10.0 s. It restarts at 30.0 s, but nothing tells it which mails it had \
+                handed out, so it hands out nothing more. In 'right' there is no manager: eight \
+                workers claim mails themselves on three servers, and the leader of the three \
+                crashes at 10.0 s.",
         designs: vec![
             managed("wrong", "mail-manager/wrong", WORKERS),
             managed("sixteen", "mail-manager/sixteen", 2 * WORKERS),
@@ -113,41 +117,51 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "queue",
-                text: "At which second do more than 100 mails wait to be handed out?",
+                text: "'wrong': at which second do more than 100 mails wait to be handed out?",
                 answer: Answer::Number {
-                    unit: "s",
+                    unit: Unit::SECONDS,
+                    range: (0.0, 10.0),
                     tolerance: 0.3,
+                    derivation: Some("100 / (400 - 250)"),
                     truth: |records| {
                         let violation = records.violation("wrong", "bound/exceeded")?;
                         Some(violation.at_ns as f64 / 1e9)
                     },
                 },
-                why: "400 come in and 250 are handed out, so 150 more wait after every second. A queue that \
-                      grows has no length that is enough.",
+                rests_on: &["400 mails a second come in", "250 a second and no more"],
+                why: "400 come in and 250 are handed out, so 150 more wait after every second. No \
+                      limit is enough for a queue that keeps growing.",
             },
             Question {
                 key: "sixteen",
-                text: "Sixteen workers instead of eight: how many mails are sent a second, before the crash?",
+                text: "'sixteen': how many mails are sent a second, before the crash?",
                 answer: Answer::Number {
-                    unit: "mails/s",
+                    unit: Unit::of("mail/s", "mails/s"),
+                    range: (0.0, 1000.0),
                     tolerance: 15.0,
+                    derivation: Some("250"),
                     truth: |records| {
                         let sent = sent(records, "sixteen", 1.0, CRASH_AT_S);
                         Some(sent as f64 / (CRASH_AT_S - 1.0))
                     },
                 },
-                why: "As many as the manager hands out: 250. Eight workers waited for it already.",
+                rests_on: &["250 a second and no more"],
+                why: "As many as the manager hands out: 250. Eight workers already had to wait for \
+                      it.",
             },
             Question {
                 key: "after",
-                text: "The manager dies at 10.0 s. How many mails are sent after 10.5 s?",
+                text: "'wrong': the manager crashes at 10.0 s. How many mails are sent after 10.5 s?",
                 answer: Answer::Number {
-                    unit: "mails",
+                    unit: Unit::of("mail", "mails"),
+                    range: (0.0, 5000.0),
                     tolerance: 0.0,
+                    derivation: None,
                     truth: |records| Some(sent(records, "wrong", CRASH_AT_S + 0.5, f64::MAX) as f64),
                 },
-                why: "All workers are well, and none knows what to do. What waited in the manager's memory is \
-                      gone with it.",
+                rests_on: &["The manager crashes at 10.0 s", "so it hands out nothing more"],
+                why: "All workers are well, and none knows what to do. The queue was in the \
+                      manager's memory and is gone with it.",
             },
         ],
     }

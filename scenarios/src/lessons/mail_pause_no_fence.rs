@@ -23,7 +23,7 @@ use super::designs::claims::{session_expired, through_ensemble};
 use super::designs::lock_workers::{Guard, LOCK, LockWorkers, SERVERS};
 use super::designs::mails::Shelf;
 use super::stage::{Act, Program, Staged, Work};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, IfPossible, Interests, SplitBrain, Suite, reached};
 use mailstorm_record::Happening;
@@ -78,10 +78,17 @@ pub(super) fn lesson() -> Lesson {
         number: 6,
         name: "mail-pause-no-fence",
         title: "The lock holder falls asleep.",
-        story: "Four workers share a lock, and whoever holds it sends the mails. The holder falls asleep at \
-                4.0 s, just before it sends, and wakes at 14.0 s; its session lives for 6 s. One design \
-                trusts the lock, one asks for it once more before it sends, and in one the sink compares \
-                numbers.",
+        story: "Four workers share one lock, and whoever holds it works on the mails: it writes an \
+                answer, then sends it. w1 holds the lock. At 4.0 s, while it writes an answer, it \
+                is paused (a garbage collection), and it goes on at 14.0 s where it was; a paused \
+                process does not notice the pause. Its session expires 6 s after the servers last \
+                heard from it, and the leader checks for expired sessions every 2 s. Then another \
+                worker has the lock, and works on that mail at once. 'no-fence' trusts the lock. \
+                'check-first' asks the servers whether it still holds the lock, right before it \
+                writes an answer. In 'right' each answer carries a number, the fencing token, and \
+                the sink refuses any number below the highest that it has seen. It must be higher \
+                for each later holder of the lock. Zxids are such numbers: each transaction of the \
+                servers has a higher one than all before it.",
         designs: vec![
             design("no-fence", "mail-pause-no-fence/no-fence", false, wrong, Guard::Nothing),
             design("check-first", "mail-pause-no-fence/check-first", false, wrong, Guard::Check),
@@ -90,11 +97,11 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "check",
-                text: "The holder asks the ensemble whether it still holds the lock, and sends only if it does. \
-                       Does that keep the mail from being sent twice?",
+                text: "'check-first': the holder asks the servers whether it still holds the lock, \
+                       and goes on only if it does. Does that keep the mail from being sent twice?",
                 answer: Answer::Choice {
                     choices: &[
-                        ("yes", "whoever has lost the lock learns it before it sends"),
+                        ("yes", "a worker that has lost the lock learns it before it sends"),
                         ("no", "the mail is sent twice all the same"),
                     ],
                     truth: |records| {
@@ -102,31 +109,47 @@ pub(super) fn lesson() -> Lesson {
                         Some(if twice.is_some() { "no" } else { "yes" })
                     },
                 },
-                why: "The answer was true when it was given. The sleep comes between the answer and the \
-                      sending, and a sleeper does not know that it slept. Only the receiver sees both.",
+                rests_on: &[
+                    "right before it writes an answer",
+                    "while it writes an answer, it is paused",
+                ],
+                why: "The reply was true when it was given. The pause comes between the reply and \
+                      the sending, and a paused process does not know that it was paused. Only the \
+                      receiver sees both mails.",
             },
             Question {
                 key: "successor",
-                text: "w1 sleeps from 4.0 s on. At which second does another worker send its first mail?",
+                text: "'no-fence': w1 is paused at 4.0 s. At which second does another worker send \
+                       its first mail?",
                 answer: Answer::Number {
-                    unit: "s",
-                    tolerance: 1.0,
+                    unit: Unit::SECONDS,
+                    range: (4.0, 30.0),
+                    tolerance: 1.5,
+                    derivation: Some("4.0 + 6 + 2 / 2"),
                     truth: |records| {
                         let later = |at: &f64| *at > ASLEEP_AT_S;
                         sent(records, "no-fence").map(|(at, _)| at).find(later)
                     },
                 },
-                why: "Its session lives for 6 s after the last that the servers heard of it, or a little \
-                      longer. Then its znode vanishes, the next in line has the lock, and writes its answer.",
+                rests_on: &[
+                    "Its session expires 6 s after the servers last heard from it",
+                    "checks for expired sessions every 2 s",
+                ],
+                why: "The session expires 6 s after the servers last heard from w1, or up to 2 s \
+                      later. Then its znode vanishes, the next in line has the lock, and writes \
+                      its answer.",
             },
             Question {
                 key: "token",
-                text: "What is the number that the sink compares?",
+                text: "'right': which number does the sink compare?",
                 answer: Answer::Choice {
                     choices: &[
                         ("clock", "the time on the holder's clock"),
                         ("session", "the id of the holder's session"),
-                        ("zxid", "the transaction that created the holder's place in the line"),
+                        (
+                            "zxid",
+                            "the zxid of the transaction that created the holder's place in the line",
+                        ),
                     ],
                     truth: |records| {
                         let (_, token) = sent(records, "right").next()?;
@@ -138,9 +161,12 @@ pub(super) fn lesson() -> Lesson {
                         Some(if is_session { "session" } else { "clock" })
                     },
                 },
-                why: "Whoever gets the lock later has a place that was created later, so its number is higher: \
-                      the order of all transactions is the order of the holders. Clocks can disagree, and a \
-                      session that is older may get the lock later.",
+                rests_on: &[
+                    "must be higher for each later holder",
+                    "each transaction of the servers has a higher one",
+                ],
+                why: "It is there without asking anybody, and each later holder has a higher one. \
+                      Clocks can be wrong, and ids of sessions need not grow.",
             },
         ],
     }

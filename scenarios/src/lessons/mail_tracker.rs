@@ -22,7 +22,7 @@ use super::designs::mails::Shelf;
 use super::designs::outbox::{Outbox, Sink};
 use super::stage::{Act, Program, Staged, Work};
 use super::talk::{Caller, Desk};
-use super::{Answer as Asked, Design, Lesson, Question, Records};
+use super::{Answer as Asked, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_host::{Address, Platform};
@@ -86,10 +86,14 @@ pub(super) fn lesson() -> Lesson {
         number: 7,
         name: "mail-tracker",
         title: "One process knows who is alive.",
-        story: "A tracker hears of four workers that they live, and gives the mails of a dead one to another. \
-                From 6.0 to 12.0 s it does not hear w2, which everybody else does; at 15.0 s it dies itself. \
-                In the other design three servers decide together: two of them do not hear w2, and their \
-                leader dies at 15.0 s.",
+        story: "In 'wrong' a tracker gives mails to four workers, each of which sends it a \
+                heartbeat every 0.5 s. To the tracker a worker that was silent for 2 s is dead, \
+                and it gives the mail of that worker to one more. From 6.0 to 12.0 s only the \
+                connection between the tracker and w2 is cut, while w2 is in the middle of one \
+                mail; every other connection works, and nothing happens to w2 itself. The tracker \
+                crashes at 15.0 s and restarts at 30.0 s. In 'right' three servers decide \
+                together: from 6.0 to 12.0 s two of them do not hear w2, which connects to the \
+                third, and their leader crashes at 15.0 s.",
         designs: vec![
             Design {
                 name: "wrong",
@@ -125,8 +129,8 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "alive",
-                text: "The tracker gives the mail of w2 away, two seconds after it heard of it for the last \
-                       time. Is w2 dead?",
+                text: "'wrong': the tracker gives the mail of w2 away, 2 s after it last heard from \
+                       it. Is w2 dead?",
                 answer: Asked::Choice {
                     choices: &[
                         ("alive", "it works, and the tracker cannot hear it"),
@@ -139,31 +143,45 @@ pub(super) fn lesson() -> Lesson {
                         Some(if works { "alive" } else { "dead" })
                     },
                 },
-                why: "To one who hears nothing a dead worker and a cut wire are the same. The sink and the \
-                      database hear w2 all the while.",
+                rests_on: &[
+                    "nothing happens to w2 itself",
+                    "only the connection between the tracker and w2 is cut",
+                ],
+                why: "To one who hears nothing, a dead worker and a cut connection are the same. \
+                      The sink and the database hear w2 all the time.",
             },
             Question {
                 key: "times",
-                text: "How often is the mail sent that w2 was at?",
+                text: "'wrong': how often is the mail sent that w2 was working on?",
                 answer: Asked::Number {
-                    unit: "times",
+                    unit: Unit::of("time", "times"),
+                    range: (0.0, 10.0),
                     tolerance: 0.0,
+                    derivation: Some("1 + 1"),
                     truth: |records| {
                         times_sent(records, "wrong").into_values().max().map(f64::from)
                     },
                 },
-                why: "w2 sends it, and so does the worker that got it. Neither is wrong about what it was told.",
+                rests_on: &[
+                    "in the middle of one mail",
+                    "gives the mail of that worker to one more",
+                ],
+                why: "w2 sends it, and so does the worker that got it. Each of them did its work.",
             },
             Question {
                 key: "gap",
-                text: "The tracker dies at 15.0 s, and is back at 30.0 s. For how many seconds is nothing sent?",
+                text: "'wrong': the tracker crashes at 15.0 s and restarts at 30.0 s. For how many \
+                       seconds is nothing sent?",
                 answer: Asked::Number {
-                    unit: "s",
+                    unit: Unit::SECONDS,
+                    range: (0.0, 30.0),
                     tolerance: 1.5,
+                    derivation: Some("30.0 - 15.0"),
                     truth: |records| Some(records.figure("wrong", "gap_ms_max")? as f64 / 1e3),
                 },
-                why: "What the workers have in hand they finish. Then each waits for the next mail, and the \
-                      only one who could give it is down.",
+                rests_on: &["The tracker crashes at 15.0 s and restarts at 30.0 s"],
+                why: "The workers finish what they have. Then each waits for its next mail, and \
+                      the only one who could give it is down.",
             },
         ],
     }

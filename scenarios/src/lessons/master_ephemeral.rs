@@ -23,7 +23,7 @@ use super::designs::application::{
 };
 use super::designs::master::{CANDIDATES, Candidate, MASTER_IP, Manners, begins};
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience_with_sessions};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{SESSION_TIMEOUT, boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, Sessions, SplitBrain, Suite, Watches};
@@ -73,9 +73,14 @@ pub(super) fn lesson() -> Lesson {
         number: 12,
         name: "master-ephemeral",
         title: "/clusterx/master_ip",
-        story: "Three candidates: whoever creates /clusterx/master_ip is master, and twenty applications follow \
-                that znode. The master dies at 4.0 s. In one design its znode stays, in the others it is an \
-                ephemeral and goes with the session, which lasts 6 or 4 s.",
+        story: "Three candidates: whoever creates /clusterx/master_ip is the master, and twenty \
+                applications send it requests. One candidate comes first, creates it, and crashes \
+                at 4.0 s; it restarts at 30.0 s. In 'wrong' its znode stays. In 'right' the znode \
+                is an ephemeral and vanishes when the master's session expires: 6 s after the \
+                servers last heard from it, which was up to 2 s before the crash. The leader \
+                checks for expired sessions every 2 s. The other candidates watch the znode. When \
+                it vanishes they try to create it, and one of them succeeds a few milliseconds \
+                later. 'quick' is the same with sessions of 4 s.",
         designs: vec![
             design("wrong", "master-ephemeral/wrong", false, &["live/gap"], persistent),
             design("right", "master-ephemeral/right", true, &[], ephemeral(None)),
@@ -84,38 +89,47 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "gap",
-                text: "The master dies at 4.0 s, and its session lasts 6 s. For how many seconds is no request \
-                       answered?",
+                text: "'right': the master crashes at 4.0 s, and its session is one of 6 s. For how \
+                       many seconds is no request answered?",
                 answer: Answer::Number {
-                    unit: "s",
-                    tolerance: 1.5,
+                    unit: Unit::SECONDS,
+                    range: (0.0, 30.0),
+                    tolerance: 2.0,
+                    derivation: Some("6"),
                     truth: |records| gap_s(records, "right"),
                 },
-                why: "Nobody can tell a dead master from a silent one before the session is over. Its time counts \
-                      from the last sign of life, up to 2 s before the crash, and the leader looks every 2 s who is \
-                      over. The next master begins milliseconds later.",
+                rests_on: &["6 s after the servers last heard from it", "a few milliseconds later"],
+                why: "Nobody can tell a dead master from a silent one before its session expires. \
+                      The servers last heard from it up to 2 s before the crash, which makes the \
+                      gap shorter, and the leader checks every 2 s, which makes it longer.",
             },
             Question {
                 key: "gap-quick",
-                text: "And with a session of 4 s?",
+                text: "'quick': and with a session of 4 s?",
                 answer: Answer::Number {
-                    unit: "s",
-                    tolerance: 1.0,
+                    unit: Unit::SECONDS,
+                    range: (0.0, 30.0),
+                    tolerance: 1.5,
+                    derivation: Some("4"),
                     truth: |records| gap_s(records, "quick"),
                 },
-                why: "The session is nearly all of the gap, so a shorter one shortens it. It cannot be as short as \
-                      one likes: a master that is merely slow would lose its office.",
+                rests_on: &["with sessions of 4 s"],
+                why: "The session is nearly all of the gap, so a shorter session makes a shorter \
+                      gap. There is a limit: a master that is merely slow would lose its office.",
             },
             Question {
                 key: "masters",
-                text: "How many times does /clusterx/master_ip come into being within 20 s?",
+                text: "'right': how many times is /clusterx/master_ip created until 20.0 s?",
                 answer: Answer::Number {
-                    unit: "times",
+                    unit: Unit::of("time", "times"),
+                    range: (0.0, 20.0),
                     tolerance: 0.0,
+                    derivation: Some("1 + 1"),
                     truth: |records| Some(masters(records, "right")),
                 },
-                why: "Once for each master. All candidates try at the same moment, and one of them succeeds: the \
-                      others are told that the znode exists.",
+                rests_on: &["One candidate comes first, creates it", "one of them succeeds"],
+                why: "Once for each master. The other candidates try at the same moment and one \
+                      succeeds: the others learn that the znode exists.",
             },
         ],
     }

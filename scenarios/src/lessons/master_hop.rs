@@ -1,4 +1,4 @@
-//! Lesson 21: ask for the master each time, or be told when it changes?
+//! Lesson 16: ask for the master each time, or be told when it changes?
 //!
 //! Topology: three servers; candidates `m1`, `m2`, `m3` for `/clusterx/master_ip`; twenty application
 //! servers `c1` to `c20` with fifty requests a second each, a thousand together. `m1`, which is master
@@ -21,7 +21,7 @@ use super::designs::application::{
 use super::designs::master::{CANDIDATES, Candidate, Manners, begins};
 use super::master_ephemeral::another_master;
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience, patience_with_sessions};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{Bound, Goal, Interests, Live, Quorum, SplitBrain, Suite};
@@ -71,12 +71,17 @@ pub(super) fn lesson() -> Lesson {
         ),
     };
     Lesson {
-        number: 21,
+        number: 16,
         name: "master-hop",
-        title: "Ask, or be told?",
-        story: "Twenty application servers have a thousand requests a second for the master, which dies at 4.0 s; \
-                the next one dies at 20.0 s. In one design they ask the ensemble for its address before each \
-                request, in the other they keep it and are told when it changes.",
+        title: "Ask, or be notified?",
+        story: "20 applications send the master 1,000 requests a second together. The master is \
+                whoever created the ephemeral /clusterx/master_ip. It crashes at 4.0 s, the next \
+                one at 20.0 s, and the znode of a dead master stays until its session expires, 6 s \
+                after the servers last heard from it. In 'ask' an application reads the address \
+                from the servers before each request. In 'watch' it keeps the address and watches \
+                the znode. When that changes hands, each application reads 3 times within the same \
+                second: it finds no znode, it leaves a watch for the next, and it reads the new \
+                address.",
         designs: vec![
             design("ask", "master-hop/ask", false, &["bound/exceeded"], Lookup::EveryTime),
             design("watch", "master-hop/watch", true, &[], Lookup::Follow),
@@ -84,38 +89,54 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "reads-asked",
-                text: "Who asks each time: how many reads a second has the ensemble to answer at the most?",
+                text: "'ask': how many reads do the servers have to answer in the busiest second?",
                 answer: Answer::Number {
-                    unit: "reads/s",
+                    unit: Unit::of("read/s", "reads/s"),
+                    range: (0.0, 5000.0),
                     tolerance: 100.0,
+                    derivation: Some("1000"),
                     truth: |records| reads_per_second(records, "ask"),
                 },
-                why: "One for each request, a thousand a second. Nearly every answer is the same as the one before.",
+                rests_on: &[
+                    "1,000 requests a second",
+                    "reads the address from the servers before each request",
+                ],
+                why: "One for each request, 1,000 a second. Nearly every reply is the same as the \
+                      one before.",
             },
             Question {
                 key: "reads-told",
-                text: "Who is told: how many reads in the busiest second?",
+                text: "'watch': how many reads in the busiest second?",
                 answer: Answer::Number {
-                    unit: "reads/s",
+                    unit: Unit::of("read/s", "reads/s"),
+                    range: (0.0, 5000.0),
                     tolerance: 20.0,
+                    derivation: Some("20 * 3"),
                     truth: |records| reads_per_second(records, "watch"),
                 },
-                why: "Each application looks when its watch fires: once when the old znode goes and once when the new \
-                      one comes. Between two changes there is nothing to read.",
+                rests_on: &[
+                    "20 applications send the master",
+                    "each application reads 3 times within the same second",
+                ],
+                why: "Each application reads when the old znode vanishes and when the new one is \
+                      created. Between two changes there is nothing to read.",
             },
             Question {
                 key: "between",
-                text: "The master dies. What do most requests get until there is another?",
+                text: "'watch': the master crashes. What do most requests get until there is \
+                       another?",
                 answer: Answer::Choice {
                     choices: &[
                         ("no-answer", "no answer, from the old address"),
-                        ("no-master", "the word that there is no master"),
+                        ("no-master", "the reply that there is no master"),
                         ("answer", "an answer"),
                     ],
                     truth: |records| between_masters(records, "watch"),
                 },
-                why: "The znode stays until the dead master's session is over, so everybody is sent to a machine that \
-                      is not there. Only for the few milliseconds after that there is no master at all.",
+                rests_on: &["the znode of a dead master stays until its session expires"],
+                why: "The znode stays until the session of the dead master expires, so everybody \
+                      is sent to a machine that is not there. Only for the few milliseconds after \
+                      that there is no master at all.",
             },
         ],
     }

@@ -31,7 +31,7 @@ use super::designs::ledger::{LEDGER, serve_ledger};
 use super::designs::master::{CANDIDATES, Candidate, Manners, begins};
 use super::master_ephemeral::another_master;
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience_with_sessions};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, SplitBrain, Suite};
@@ -83,9 +83,17 @@ pub(super) fn lesson() -> Lesson {
         number: 13,
         name: "master-stale-cache",
         title: "I know the master's address.",
-        story: "From 4.0 to 20.0 s the master is cut off from the servers, but not from the applications that \
-                bring it their entries. Another candidate becomes master at about 10 s. Ten applications know the \
-                address from before, ten look it up at 12.0 s.",
+        story: "Three candidates for /clusterx/master_ip, and twenty applications that send \
+                entries to the master, which stores them in a ledger. From 4.0 to 20.0 s the first \
+                master is cut off from the servers only: the applications and the ledger still \
+                hear it. Its session expires at about 10 s; its znode vanishes, and another \
+                candidate creates it again a few milliseconds later. Ten applications looked the \
+                address up before the cut, ten do so at 12.0 s. In 'cached' they never look again, \
+                and a master serves until the servers tell it that its session has expired. In \
+                'watch-once' they leave one watch, and look once more as soon as it fires. In \
+                'right' each look leaves the next watch. In both of these a master serves only \
+                while it is connected: it hears from the servers at least every 2 s, and gives the \
+                connection up when it has heard nothing for 4 s.",
         designs: vec![
             design(
                 "cached",
@@ -106,41 +114,57 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "two-masters",
-                text: "Everybody keeps the address that he looked up once. Whose entries are stored at 15.0 s?",
+                text: "'cached': everybody keeps the address that it looked up once. Whose entries \
+                       are stored at 15.0 s?",
                 answer: Answer::Choice {
                     choices: &[
                         ("old", "those that the old master takes"),
                         ("new", "those that the new master takes"),
-                        ("both", "both of them"),
+                        ("both", "those of both"),
                     ],
                     truth: |records| who_stored(records, "cached"),
                 },
-                why: "The old master hears nothing from the servers, and takes that for peace. Nothing stops it: it has \
-                      its applications, and the ledger. Both are master, and each is sure of it.",
+                rests_on: &[
+                    "cut off from the servers only: the applications and the ledger still hear it",
+                    "until the servers tell it that its session has expired",
+                ],
+                why: "The old master hears nothing from the servers, and takes that for peace. It \
+                      still has its applications, and the ledger. Both are master, and each is \
+                      sure of it.",
             },
             Question {
                 key: "stale",
-                text: "Ten early applications leave one watch each, and look again when it fires. How many of them \
-                       ever find the new master?",
+                text: "'watch-once': the ten early applications leave one watch each. How many of \
+                       them ever find the new master?",
                 answer: Answer::Number {
-                    unit: "applications",
+                    unit: Unit::of("application", "applications"),
+                    range: (0.0, 10.0),
                     tolerance: 0.0,
+                    derivation: None,
                     truth: |records| Some(found_the_new_one(records, "watch-once")),
                 },
-                why: "The watch tells that the old znode is gone, and is used up. When they look there is no new one \
-                      yet; it comes milliseconds later. Two changes, one watch.",
+                rests_on: &[
+                    "look once more as soon as it fires",
+                    "creates it again a few milliseconds later",
+                ],
+                why: "The watch fires when the old znode vanishes, and is used up. When they look \
+                      there is no new znode yet; it comes milliseconds later. Two changes, one \
+                      watch.",
             },
             Question {
                 key: "knows",
-                text: "Every master serves only while it is connected. How many seconds after the cut does the old \
-                       one stop to serve?",
+                text: "'right': a master serves only while it is connected. How many seconds after \
+                       the cut does the old one stop serving?",
                 answer: Answer::Number {
-                    unit: "s",
-                    tolerance: 1.5,
+                    unit: Unit::SECONDS,
+                    range: (0.0, 16.0),
+                    tolerance: 2.0,
+                    derivation: Some("4 - 2 / 2"),
                     truth: |records| steps_down_after_s(records, "right"),
                 },
-                why: "It cannot know that another was elected. But a heartbeat without an answer tells it that it \
-                      does not know any more, and that comes before its session is over.",
+                rests_on: &["hears from the servers at least every 2 s", "heard nothing for 4 s"],
+                why: "It cannot know that another was elected. But silence tells it that it no \
+                      longer knows, and it takes that for an answer before its session expires.",
             },
         ],
     }

@@ -10,6 +10,7 @@
 //! `/right`, means its first right design, and `/wrong` its first wrong one.
 //! Start at [`Lesson`]; a short one to read is `quorum_half`.
 
+mod derivation;
 mod designs;
 #[cfg(test)]
 mod fairness;
@@ -35,8 +36,10 @@ mod records;
 mod sayable;
 mod stage;
 mod talk;
+#[cfg(test)]
+mod tests;
 
-pub use question::{Answer, AnswerError, Question, Truth};
+pub use question::{Answer, AnswerError, Question, Truth, Unit};
 pub use records::{Held, Records};
 pub use stage::DRAWN_FAULTS;
 
@@ -119,58 +122,4 @@ pub fn lesson(name: &str) -> Option<Lesson> {
 pub fn find(name: &str) -> Option<Arc<dyn Scenario>> {
     let (name, design) = name.split_once('/').unwrap_or((name, "right"));
     Some(lesson(name)?.design(design)?.scenario.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_lesson_shows_what_it_says() {
-        let mut surprises = Vec::new();
-        for lesson in all() {
-            let records = Records::of(&lesson, SEED);
-            let held = records.held(&lesson).into_iter();
-            let unlike = held.filter(|held| !held.is_as_expected());
-            surprises.extend(unlike.map(|held| held.to_string()));
-            for question in &lesson.questions {
-                if question.truth(&records).is_none() {
-                    let (lesson, key) = (lesson.name, question.key);
-                    surprises.push(format!("{lesson}: the records do not answer {key}"));
-                }
-            }
-        }
-        assert!(surprises.is_empty(), "{}", surprises.join("\n"));
-    }
-
-    #[test]
-    fn lessons_and_their_designs_have_names_of_their_own() {
-        let mut names = BTreeSet::new();
-        let mut last = 0;
-        for lesson in all() {
-            assert!(
-                lesson.number > last,
-                "{}: lessons stand in the order of the path",
-                lesson.name
-            );
-            last = lesson.number;
-            assert!(lesson.designs.iter().any(|design| design.is_right), "{}", lesson.name);
-            assert!((1..=3).contains(&lesson.questions.len()), "{}", lesson.name);
-            for design in &lesson.designs {
-                let name = format!("{}/{}", lesson.name, design.name);
-                assert_eq!(design.scenario.name(), name);
-                assert!(names.insert(name));
-            }
-        }
-    }
-
-    #[test]
-    fn a_lesson_alone_means_its_right_design() {
-        let name = |asked: &str| find(asked).map(|scenario| scenario.name().to_owned());
-        assert_eq!(name("quorum-half").as_deref(), Some("quorum-half/right"));
-        assert_eq!(name("quorum-half/wrong").as_deref(), Some("quorum-half/wrong"));
-        assert_eq!(name("quorum-half/green"), None);
-        assert_eq!(name("quorum-third"), None);
-    }
 }

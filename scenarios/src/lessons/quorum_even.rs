@@ -18,7 +18,7 @@
 
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged, whose_write};
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience, patience_with_sessions};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{
@@ -105,9 +105,13 @@ pub(super) fn lesson() -> Lesson {
         number: 9,
         name: "quorum-even",
         title: "Four must be safer than three.",
-        story: "Servers die at 3.0, 6.0 and 9.0 s, and come back at 15.0 s. With three, four, five and six of \
-                them it is asked whether half of them (rounded down) may be gone. Then four are cut into two \
-                halves, once with a majority of them and once with half of them as a quorum.",
+        story: "A majority is half of the servers, rounded down, and one more; servers that are \
+                down count in the whole. With a majority clients can write, without it they \
+                cannot. One server crashes at 3.0 s, another at 6.0 s, another at 9.0 s; all \
+                restart at 15.0 s. The designs 'three', 'four', 'five' and 'six', with as many \
+                servers, test a claim: half of the servers, rounded down, may be down. Then four \
+                servers are cut into two halves from 5.0 to 20.0 s: 'split' needs a majority, for \
+                'split-half' half of the servers is enough.",
         designs: vec![
             crashes("four", "quorum-even/four", 4, false, waits),
             crashes("six", "quorum-even/six", 6, false, waits),
@@ -119,29 +123,46 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "four-survive",
-                text: "Four servers. How many of them can die before nobody can write any more?",
+                text: "'four': how many of the four servers may be down while clients can still \
+                       write?",
                 answer: Answer::Number {
-                    unit: "crashes",
+                    unit: Unit::of("server", "servers"),
+                    range: (0.0, 4.0),
                     tolerance: 0.0,
+                    derivation: Some("4 - (4 / 2 + 1)"),
                     truth: |records| survived(records, "four"),
                 },
-                why: "A majority of four is three, so only one may be gone, as with three servers. The fourth \
-                      costs money and tolerates nothing.",
+                rests_on: &[
+                    "half of the servers, rounded down, and one more",
+                    "With a majority clients can write",
+                    "'three', 'four', 'five' and 'six'",
+                ],
+                why: "A majority of four is three, so only one may be down, as with three servers. \
+                      The fourth server costs money and tolerates nothing.",
             },
             Question {
                 key: "six-survive",
-                text: "Six servers. How many can die?",
+                text: "'six': how many of the six servers may be down while clients can still write?",
                 answer: Answer::Number {
-                    unit: "crashes",
+                    unit: Unit::of("server", "servers"),
+                    range: (0.0, 6.0),
                     tolerance: 0.0,
+                    derivation: Some("6 - (6 / 2 + 1)"),
                     truth: |records| survived(records, "six"),
                 },
-                why: "A majority of six is four, so two may be gone, as with five servers. The table for three \
-                      to six is 1, 1, 2, 2: only odd sizes buy anything.",
+                rests_on: &[
+                    "half of the servers, rounded down, and one more",
+                    "With a majority clients can write",
+                    "'three', 'four', 'five' and 'six'",
+                ],
+                why: "A majority of six is four, so two may be down, as with five servers. From \
+                      three to six servers it is one, one, two and two: only odd sizes gain \
+                      anything.",
             },
             Question {
                 key: "halves",
-                text: "Four servers, cut into two and two, decide by majority. Who can write during the cut?",
+                text: "'split': four servers, cut into two and two, decide by majority. Who can \
+                       write during the cut?",
                 answer: Answer::Choice {
                     choices: &[
                         ("both", "both halves write"),
@@ -150,8 +171,10 @@ pub(super) fn lesson() -> Lesson {
                     ],
                     truth: |records| who_wrote(records, "split"),
                 },
-                why: "Neither half has three servers. With half of them as a quorum both would write, and one of \
-                      the two histories would have to go: that is what the even number invites.",
+                rests_on: &["four servers are cut into two halves", "'split' needs a majority"],
+                why: "Neither half has three servers. If half of the servers were a quorum, both \
+                      halves would write, and one of the two histories would have to go: that is \
+                      the risk of an even number.",
             },
         ],
     }

@@ -13,7 +13,7 @@
 //! the wrong design comes at about 14.8 s, not at once: until then one side cannot write.
 
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{SECOND_SESSION, boot_server_of_quorum, client_config, ensemble_of};
 use crate::scale::{QUORUM, SERVERS_MAX, Scale};
 use bytes::Bytes;
@@ -67,10 +67,13 @@ pub(super) fn lesson() -> Lesson {
     Lesson {
         number: 8,
         name: "quorum-half",
-        title: "X/2 is enough, is it not?",
-        story: "Five servers, and a client on either side of a network that falls into three parts (2 | 1 | 2) \
-                from 5.0 to 20.0 s. Both clients write the address of the master. One design asks two servers \
-                of five for their consent, the other three.",
+        title: "Is X/2 enough?",
+        story: "Five servers, and two clients that write the master's address to the same znode. \
+                From 5.0 to 20.0 s the network is in three parts: two servers and a client, one \
+                server, two servers and a client. A server may lead as long as a quorum follows \
+                it. A part that has a quorum and has heard no leader for 10 s elects one; the \
+                election and the way of the clients to the new leader take about one second. In \
+                'wrong' two of the five servers are a quorum, in 'right' three.",
         designs: vec![
             design(
                 "wrong",
@@ -84,36 +87,57 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "leaders-half",
-                text: "Two of five are enough. How many servers lead at 17.0 s, while the cut lasts?",
+                text: "'wrong': two of five are enough. How many servers lead at 17.0 s, while the \
+                       cut lasts?",
                 answer: Answer::Number {
-                    unit: "leaders",
+                    unit: Unit::of("leader", "leaders"),
+                    range: (0.0, 5.0),
                     tolerance: 0.0,
+                    derivation: Some("1 + 1"),
                     truth: |records| leaders_at(records, "wrong", 17.0),
                 },
-                why: "Two disjoint pairs of five servers can both consent. Neither hears of the other, so each \
-                      elects its own leader, and both take writes.",
+                rests_on: &[
+                    "two of the five servers are a quorum",
+                    "A part that has a quorum and has heard no leader for 10 s elects one",
+                ],
+                why: "Two disjoint pairs of the five servers are a quorum each. Neither hears the \
+                      other, so each has a leader of its own, and both take writes.",
             },
             Question {
                 key: "leaders-majority",
-                text: "Three of five are needed. How many servers lead at 17.0 s?",
+                text: "'right': three of five are needed. How many servers lead at 17.0 s?",
                 answer: Answer::Number {
-                    unit: "leaders",
+                    unit: Unit::of("leader", "leaders"),
+                    range: (0.0, 5.0),
                     tolerance: 0.0,
+                    derivation: None,
                     truth: |records| leaders_at(records, "right", 17.0),
                 },
-                why: "No part has three servers, so none can lead. With 3 | 2 the larger part would; two \
-                      majorities of the same five always share a server, so there is never a second one.",
+                rests_on: &[
+                    "two servers and a client, one server, two servers and a client",
+                    "in 'right' three",
+                ],
+                why: "No part has three servers, so none can lead. If the parts had 3 | 2 servers, \
+                      the larger would have a leader; two majorities of the same five always share \
+                      a server, so there is never a second one.",
             },
             Question {
                 key: "unavailable",
-                text: "Three of five are needed. For how many seconds is no write acknowledged?",
+                text: "'right': three of five are needed. For how many seconds is no write \
+                       acknowledged?",
                 answer: Answer::Number {
-                    unit: "s",
+                    unit: Unit::SECONDS,
+                    range: (0.0, 30.0),
                     tolerance: 2.5,
+                    derivation: Some("20.0 - 5.0 + 1"),
                     truth: |records| Some(records.figure("right", "gap_ms_max")? as f64 / 1e3),
                 },
-                why: "As long as the cut lasts, and as long again as it takes to elect a leader and to reach it. \
-                      That is the price: consistent and, for a while, not available.",
+                rests_on: &[
+                    "From 5.0 to 20.0 s the network is in three parts",
+                    "take about one second",
+                ],
+                why: "As long as the cut lasts, and then until a leader is elected and the clients \
+                      reach it. That is the price: consistent and, for a while, not available.",
             },
         ],
     }

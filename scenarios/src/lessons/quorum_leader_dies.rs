@@ -17,7 +17,7 @@
 //! be read there, and nowhere else. Drawn faults find it at the second seed, and under 54 of 200.
 
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{
@@ -128,9 +128,15 @@ pub(super) fn lesson() -> Lesson {
         number: 10,
         name: "quorum-leader-dies",
         title: "In the middle of a write.",
-        story: "The leader of five servers dies at 3.0 s with four writes in flight: three, two and one of the \
-                five disks have them, and one is half on the leader's own. It is back at 9.0 s. One design cuts \
-                off what the others never had; in the other the old leader trusts its longer log.",
+        story: "Five servers; s5 leads. From 2.9 s on no acknowledgement reaches s5, and fewer and \
+                fewer servers hear its proposals. The client sends four writes then. One write \
+                reaches the disks of s5, s1 and s2, one those of s5 and s1, one only that of s5, \
+                and one is half written to the disk of s5 when it crashes at 3.0 s. A leader \
+                acknowledges a write to its client once it knows that three of the five disks have \
+                it. The servers that are left elect the one with the longest log, and all of them \
+                take over its log. s5 restarts at 9.0 s as a follower, and has to truncate what \
+                the new leader does not have: in 'right' it does, in 'wrong' it keeps its own \
+                longer log.",
         designs: vec![
             design(
                 "wrong",
@@ -144,25 +150,40 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "readable",
-                text: "How many of the four writes can be read at 10.0 s? One is sure, the rest is a guess.",
+                text: "'right': how many of the four writes can be read at 10.0 s?",
                 answer: Answer::Number {
-                    unit: "writes",
+                    unit: Unit::of("write", "writes"),
+                    range: (0.0, 4.0),
                     tolerance: 0.0,
+                    derivation: Some("1 + 1"),
                     truth: |records| Some(letters_found(records)?.len() as f64),
                 },
-                why: "The one on three disks must be there: any three of five servers share one that has it. The one \
-                      on two disks is there because the server with the longest log was elected, and it had it.",
+                rests_on: &[
+                    "One write reaches the disks of s5, s1 and s2, one those of s5 and s1",
+                    "elect the one with the longest log",
+                ],
+                why: "The write on three disks must be there: any three of five servers share one \
+                      that has it. The one on two disks is there because s1, which has it, has the \
+                      longest log and was elected. No rule demands that one.",
             },
             Question {
                 key: "acknowledged",
-                text: "How many of the four were acknowledged before the leader died?",
+                text: "'right': how many of the four were acknowledged to the client before the \
+                       leader crashed?",
                 answer: Answer::Number {
-                    unit: "writes",
+                    unit: Unit::of("write", "writes"),
+                    range: (0.0, 4.0),
                     tolerance: 0.0,
+                    derivation: None,
                     truth: |records| Some(acknowledged(records)),
                 },
-                why: "The leader never heard that two others had them. So it could promise nothing, and either end is \
-                      lawful for each of them: what counts is that everybody sees the same.",
+                rests_on: &[
+                    "no acknowledgement reaches s5",
+                    "once it knows that three of the five disks have it",
+                ],
+                why: "The leader never heard that two others had them, so it could promise \
+                      nothing. Whether each of the four stays or goes, both are correct: what \
+                      counts is that everybody reads the same.",
             },
         ],
     }

@@ -22,7 +22,7 @@
 
 use super::designs::writer::{Writer, acknowledged, is_acknowledged, whose_write};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
-use super::{Answer, Design, Lesson, Question, Records};
+use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Needs, Suite};
@@ -135,8 +135,16 @@ pub(super) fn lesson() -> Lesson {
         number: 11,
         name: "quorum-lying-disk",
         title: "fsync said yes.",
-        story: "Three servers lose power at 5.0 s, and two of them are back at 6.0 s. From 2.0 s on the disks of \
-                two, one or none of them say that a sync is done when it is not. One of the others may lag, too.",
+        story: "Three servers, and a client that sends two writes a second. A write is \
+                acknowledged when two of the three servers say that it is on their disks. At 5.0 s \
+                all three lose power. Two are back at 6.0 s; they are a majority and go on with \
+                what is on their disks. The third, back at 8.0 s, has to follow them. A disk that \
+                lies says from 2.0 s on that a sync is done when it is not, and may lose at the \
+                power cut whatever it was given since. It is always a liar that comes back early. \
+                In 'two-liars' two disks lie, both of servers that come back early. In \
+                'one-liar-lagging' one lies, and the other early server hears nothing from 3.0 s \
+                on. In 'one-liar' one lies, and the other two servers have every write. In \
+                'honest' none lies.",
         designs: vec![
             design("two-liars", "quorum-lying-disk/two-liars", TWO_LIARS, false, &[LOST]),
             design(
@@ -152,33 +160,52 @@ pub(super) fn lesson() -> Lesson {
         questions: vec![
             Question {
                 key: "liars",
-                text: "How many lying disks can three servers stand, if nobody is to lose an acknowledged write?",
-                answer: Answer::Number { unit: "disks", tolerance: 0.0, truth: liars_tolerated },
-                why: "A majority is exactly as many copies as are needed, and none to spare for a lie. One liar does \
-                      harm as soon as another server lags. It is the assumption that broke, not the protocol.",
+                text: "How many lying disks can three servers stand, if no acknowledged write may \
+                       ever be lost?",
+                answer: Answer::Number {
+                    unit: Unit::of("disk", "disks"),
+                    range: (0.0, 3.0),
+                    tolerance: 0.0,
+                    derivation: None,
+                    truth: liars_tolerated,
+                },
+                rests_on: &[
+                    "In 'one-liar-lagging' one lies, and the other early server hears nothing",
+                    "two of the three servers say",
+                ],
+                why: "A majority is exactly as many copies as are needed, and none to spare for a \
+                      lie. One liar is enough as soon as another server lags. It is the assumption \
+                      that broke, not the protocol.",
             },
             Question {
                 key: "lost",
-                text: "Two of three disks lie from 2.0 s on, and there are two writes a second. How many \
-                       acknowledged writes are gone after the power cut at 5.0 s?",
+                text: "'two-liars': at the most, how many acknowledged writes can the power cut at \
+                       5.0 s take?",
                 answer: Answer::Number {
-                    unit: "writes",
-                    tolerance: 3.0,
-                    truth: |records| lost(records, "two-liars"),
+                    unit: Unit::of("write", "writes"),
+                    range: (0.0, 20.0),
+                    tolerance: 1.0,
+                    derivation: Some("(5.0 - 2.0) * 2"),
+                    truth: |records| Some(acknowledged_while_they_lie(records, "two-liars")),
                 },
-                why: "Up to six: all that both liars had been given since 2.0 s. How much of it they happened to keep \
-                      is luck, and not the same on every disk.",
+                rests_on: &["a client that sends two writes a second", "lies says from 2.0 s on"],
+                why: "All that both liars were given from 2.0 s on. How much of it they happen to \
+                      keep is luck, and not the same on every disk: look at the runs.",
             },
             Question {
                 key: "one-in-step",
-                text: "One of three disks lies, and the other two have every write. How many are gone?",
+                text: "'one-liar': one disk lies, and the other two have every write. How many \
+                       acknowledged writes are gone?",
                 answer: Answer::Number {
-                    unit: "writes",
+                    unit: Unit::of("write", "writes"),
+                    range: (0.0, 20.0),
                     tolerance: 0.0,
+                    derivation: None,
                     truth: |records| lost(records, "one-liar"),
                 },
-                why: "Two disks have them, which is a majority. Nobody arranged for it: the third copy was a \
-                      present.",
+                rests_on: &["the other two servers have every write"],
+                why: "Two disks have them, which is a majority. Nobody planned that: the third \
+                      copy was there by chance.",
             },
         ],
     }
@@ -190,6 +217,13 @@ fn liars_tolerated(records: &Records) -> Option<f64> {
         [("one-liar", 1.0), ("one-liar-lagging", 1.0), ("two-liars", 2.0)];
     let harmful = LIARS.iter().filter(|(design, _)| records.violation(design, LOST).is_some());
     harmful.map(|(_, liars)| liars - 1.0).reduce(f64::min)
+}
+
+/// How many writes were acknowledged from the first lie to the power cut.
+fn acknowledged_while_they_lie(records: &Records, design: &str) -> f64 {
+    const LIE_S: std::ops::Range<f64> = 2.0..5.0;
+    let told = records.events(design).filter(|event| is_acknowledged(event));
+    told.filter(|event| LIE_S.contains(&(event.at_ns as f64 / 1e9))).count() as f64
 }
 
 /// How many acknowledged writes are not in the history that the ensemble has in the end.

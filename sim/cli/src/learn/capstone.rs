@@ -2,16 +2,17 @@
 //! page are all there is; what is wrong is to be named.
 //!
 //! Owns: what can be hidden, and finding a seed that fails. Leaves: the mistakes themselves to the museum.
-//! Holds: the same number hides the same thing; the page tells everything but its name.
+//! Holds: the same number hides the same thing. Numbers 1 to 6 hide all six mistakes, and so does each further
+//! six of them, in another order. The page tells everything but the name.
 
 use super::answers::{Answers, Asked};
-use super::path::Path as LearningPath;
-use super::{Graded, graded, say, wrapped, write_json};
+use super::{Graded, complete, graded, read_path, say, write_json};
 use crate::args::LearnArguments;
 use crate::failure::{ExitCode, Failure};
 use crate::given::find;
 use crate::report;
 use crate::storm::{processors, write};
+use crate::wrap::wrapped;
 use mailstorm_record::{Run, Settings};
 use mailstorm_reports::page::{Shown, page};
 use mailstorm_reports::violation_lines;
@@ -37,22 +38,29 @@ struct Cause {
     name: &'static str,
     about: &'static str,
     defect: Defect,
+    /// The checkers that tell what it does; a storm in which another one comes first is not shown.
+    found_by: &'static [&'static str],
     why: &'static str,
 }
 
+/// How many different mistakes can be hidden.
+pub(super) const COUNT: usize = 6;
+
 /// What can be hidden.
-const CAUSES: &[Cause] = &[
+const CAUSES: [Cause; COUNT] = [
     Cause {
         name: "no-fence",
-        about: "the sink takes results from whoever held the claim once",
+        about: "the sink takes results from workers that no longer hold the claim",
         defect: Defect::LockWithoutFencing,
-        why: "A worker that slept does not know that its claim was taken over. Only the sink can refuse it, by \
-              the token: see mail-pause-no-fence.",
+        found_by: &["split-brain", "exactly-once"],
+        why: "A worker that was paused does not know that its claim was taken over. Only the sink can refuse it, by \
+              the fencing token: see mail-pause-no-fence.",
     },
     Cause {
         name: "half-a-quorum",
-        about: "the servers take half of the ensemble for a majority",
+        about: "half of the servers, rounded down, is a quorum",
         defect: Defect::MinorityQuorum,
+        found_by: &["quorum", "split-brain"],
         why: "Two halves share no server, so both can lead, and a write that half of them has is not in every \
               later leader: see quorum-half.",
     },
@@ -60,29 +68,33 @@ const CAUSES: &[Cause] = &[
         name: "acknowledged-too-early",
         about: "a server acknowledges what its disk does not have yet",
         defect: Defect::AckBeforeSync,
-        why: "A majority counts only if what it acknowledged survives a crash. A disk that says yes too early is \
-              a server that lies: see quorum-lying-disk.",
+        found_by: &["quorum"],
+        why: "A majority counts only if what it acknowledged survives a crash. A server that acknowledges before \
+              the sync promises what it may forget: see quorum-lying-disk.",
     },
     Cause {
         name: "claim-without-version",
-        about: "a worker takes a claim without looking whether it has changed since it was read",
+        about: "a worker takes a claim without checking whether it has changed since it was read",
         defect: Defect::ClaimWithoutVersion,
-        why: "Between reading that a claim is free and taking it somebody else may have taken it. The write must \
-              say which version it is about: see mail-claims.",
+        found_by: &["convergence", "exactly-once"],
+        why: "Between the read that finds a claim free and the write that takes it, somebody else may have taken it. \
+              The write must name the version that was read: see mail-claims.",
     },
     Cause {
         name: "ghost-claim",
         about: "a client whose create got no reply makes another znode",
         defect: Defect::OrphanedLock,
-        why: "The first create was done; only its reply was lost. Its znode lives as long as the session and \
-              stands in front of the second: see mail-ghost-claim.",
+        found_by: &["convergence"],
+        why: "The first create was executed; only its reply was lost. Its znode lives as long as the session, and \
+              the second waits behind it: see mail-ghost-claim.",
     },
     Cause {
         name: "attempt-noted-too-late",
-        about: "a worker notes an attempt at a mail after it and not before it",
+        about: "a worker notes an attempt at a mail after the attempt instead of before",
         defect: Defect::AttemptNotedAfter,
-        why: "A mail that kills its worker is then never noted as tried, and kills the next one. What must be \
-              known after a death is written before.",
+        found_by: &["convergence"],
+        why: "A mail that crashes its worker is then never noted as tried, and crashes the next one. What must be \
+              known after a crash is written before it.",
     },
 ];
 
@@ -100,7 +112,8 @@ struct Taken {
 pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCode, Failure> {
     let Some(hidden) = arguments.hidden else {
         return Err(Failure::new(
-            "which one? 'mailstorm learn capstone --hidden K' hides another mistake for each number K from 1",
+            "which one? 'mailstorm learn capstone --hidden 1' hides a mistake, and each number from 1 to 6 \
+             another one",
         ));
     };
     let cause = cause(hidden);
@@ -108,6 +121,7 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
     let text = "What is wrong with it?";
     let asked = [Asked::choice(KEY, text, &choices)];
     let answers = Answers::given(&arguments.answer, &asked)?;
+    let mut path = read_path(folder)?;
     say(
         arguments,
         &format!(
@@ -122,7 +136,7 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
     // Its name would be the answer.
     run.defect = None;
     let again = format!("{SCENARIO} --seed {}", run.seed);
-    let name = format!("{NAME}-{hidden}");
+    let name = key(hidden);
     let file = folder.join(&name).join(report::FILE);
     let replay = format!("mailstorm learn {NAME} --hidden {hidden}");
     write(
@@ -137,7 +151,9 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
     }
     say(arguments, &format!("page     {}\n\n", file.display()))?;
     let command = format!("{NAME} --hidden {hidden}");
-    let Some(answers) = answers.complete(&asked, &command)? else { return Ok(ExitCode::Pass) };
+    let Some(answers) = complete(answers, &asked, &command, arguments)? else {
+        return Ok(ExitCode::Pass);
+    };
     let answer = answers.of(KEY).map(str::to_owned);
     let question = Graded {
         key: KEY,
@@ -145,6 +161,8 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
         is_right: answer.as_deref() == Some(cause.name),
         answer,
         truth: format!("{} ({})", cause.name, cause.about),
+        accepted: None,
+        derived: None,
         why: cause.why,
     };
     let taken = Taken { hidden, scenario: SCENARIO, seed: run.seed, question, page: file };
@@ -153,20 +171,34 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
         arguments,
         &format!("replay   mailstorm replay {again} --defect {}\n", cause.defect.name()),
     )?;
-    let mut path = LearningPath::read(folder)?;
     path.add(&name, usize::from(taken.question.is_right), 1);
     path.write(folder)?;
     write_json(arguments, &taken)?;
     Ok(ExitCode::Pass)
 }
 
-/// What a number hides. Neighbours hide different things more often than not, and in no order.
-fn cause(hidden: u64) -> &'static Cause {
-    let place = Stream::new(hidden, NAME).below(CAUSES.len() as u64);
-    &CAUSES[place as usize]
+/// What this number is called on the path.
+pub(super) fn key(hidden: u64) -> String {
+    format!("{NAME}-{hidden}")
 }
 
-/// The first storm of this number that fails, fully recorded.
+/// The name of what the number of this key hides; `None` for what is no such key.
+pub(super) fn hidden_by(key: &str) -> Option<&'static str> {
+    let hidden: u64 = key.strip_prefix(NAME)?.strip_prefix('-')?.parse().ok()?;
+    (hidden > 0).then(|| cause(hidden).name)
+}
+
+/// What a number hides. The six of each round are all different, and come in an order of their own, so that
+/// nobody knows number 7 from number 1.
+fn cause(hidden: u64) -> &'static Cause {
+    let count = COUNT as u64;
+    let (round, place) = ((hidden - 1) / count, (hidden - 1) % count);
+    let mut order: Vec<&'static Cause> = CAUSES.iter().collect();
+    Stream::new(round, "capstone causes").shuffle(&mut order);
+    order[place as usize]
+}
+
+/// The first storm of this number that fails as its cause makes storms fail, fully recorded.
 fn failing(hidden: u64, cause: &Cause) -> Result<Run, Failure> {
     let scenario: Arc<dyn Scenario> = find(SCENARIO, None, &Settings::default())?;
     let first = Stream::new(hidden, "capstone seeds").below(1_000_000);
@@ -175,7 +207,8 @@ fn failing(hidden: u64, cause: &Cause) -> Result<Run, Failure> {
     let mut failed = None;
     let seeds = first + 1..=first + SEEDS_MAX;
     mailstorm_world::storm(seeds.map(spec), processors(), |run| {
-        if run.outcome.violations().next().is_none() {
+        let violation = run.outcome.violations().next();
+        if !violation.is_some_and(|violation| cause.found_by.contains(&&*violation.checker)) {
             return ControlFlow::Continue(());
         }
         failed = Some(run.seed);
@@ -192,9 +225,44 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    fn names(hidden: impl Iterator<Item = u64>) -> Vec<&'static str> {
+        hidden.map(|number| cause(number).name).collect()
+    }
+
     #[test]
-    fn every_cause_is_hidden_by_some_small_number() {
-        let hidden: BTreeSet<&str> = (1..=30).map(|number| cause(number).name).collect();
-        assert_eq!(hidden.len(), CAUSES.len());
+    fn every_six_numbers_hide_six_different_mistakes() {
+        for round in [0, 1, 2, 3, 100, u64::MAX / 6 - 1] {
+            let six = names(round * 6 + 1..=round * 6 + 6);
+            assert_eq!(six.iter().collect::<BTreeSet<_>>().len(), COUNT, "{round}: {six:?}");
+            assert_eq!(six, names(round * 6 + 1..=round * 6 + 6), "the same number hides the same");
+        }
+        let rounds: BTreeSet<_> =
+            (0..10).map(|round| names(round * 6 + 1..=round * 6 + 6)).collect();
+        assert!(rounds.len() > 5, "the order does not give it away: {rounds:?}");
+        assert_eq!(cause(u64::MAX).name, cause(u64::MAX).name);
+    }
+
+    #[test]
+    fn the_first_six_numbers_show_runs_that_fail_as_their_mistake_makes_them() {
+        for hidden in 1..=COUNT as u64 {
+            let cause = cause(hidden);
+            let run = failing(hidden, cause).unwrap();
+            let violation = run.outcome.violations().next().unwrap();
+            assert!(cause.found_by.contains(&&*violation.checker), "{}: {violation:?}", cause.name);
+            let scenario = find(SCENARIO, None, &Settings::default()).unwrap();
+            let without = mailstorm_world::run(&RunSpec::new(scenario, run.seed));
+            let other = without.outcome.violations().next();
+            assert!(other.is_none(), "{}: the same storm holds without it: {other:?}", cause.name);
+        }
+    }
+
+    #[test]
+    fn only_keys_of_the_capstone_hide_anything() {
+        assert!(hidden_by(&key(1)).is_some() && hidden_by(&key(u64::MAX)).is_some());
+        for other in
+            ["capstone", "capstone-", "capstone-0", "capstone-x", "capstone--1", "mail-flag"]
+        {
+            assert_eq!(hidden_by(other), None, "{other}");
+        }
     }
 }

@@ -14,12 +14,14 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::meant;
 use crate::report;
 use crate::storm::{is_terminal, put, write};
-use answers::{Answers, Asked};
+use crate::wrap::{wrapped, wrapped_after};
+use answers::{Answers, Asked, Dialogue};
 use mailstorm_record::Violation;
 use mailstorm_reports::page::{Shown, page};
 use mailstorm_scenarios::lessons::{self, Design, Held, Lesson, Records, SEED};
 use path::Path as LearningPath;
 use serde::Serialize;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Where pages and what was learned are kept, below the folder for results.
@@ -30,7 +32,7 @@ pub(crate) fn learn(arguments: &LearnArguments) -> Result<ExitCode, Failure> {
     let folder = arguments.out.join(FOLDER);
     match arguments.name.as_deref() {
         None => {
-            crate::print(&LearningPath::read(&folder)?.told())?;
+            crate::print(&read_path(&folder)?.told())?;
             Ok(ExitCode::Pass)
         }
         Some(capstone::NAME) => capstone::learn(arguments, &folder),
@@ -46,6 +48,40 @@ pub(crate) fn learn(arguments: &LearnArguments) -> Result<ExitCode, Failure> {
             take(&lesson, arguments, &folder)
         }
     }
+}
+
+/// What was learned so far; what the file has that does not count is told.
+fn read_path(folder: &Path) -> Result<LearningPath, Failure> {
+    let (path, notes) = LearningPath::read(folder)?;
+    notes.iter().for_each(|note| crate::tell(note));
+    Ok(path)
+}
+
+/// Asks for the answers that are missing, or says how to give them where nobody can be asked. `None` if there
+/// are none.
+fn complete(
+    answers: Answers,
+    asked: &[Asked],
+    lesson: &str,
+    arguments: &LearnArguments,
+) -> Result<Option<Answers>, Failure> {
+    if answers.is_complete(asked) {
+        return Ok(Some(answers));
+    }
+    if !std::io::stdin().is_terminal() {
+        say(arguments, &answers.how_to_give(asked, lesson))?;
+        return Ok(None);
+    }
+    let mut show = |text: &str| show(arguments, text);
+    let mut dialogue = Dialogue { input: &mut std::io::stdin().lock(), show: &mut show };
+    let answers = answers.ask(asked, &mut dialogue)?;
+    if answers.is_none() {
+        let left = format!(
+            "The input ended before the last answer, so nothing counts; 'mailstorm learn {lesson}' begins again."
+        );
+        say(arguments, &(wrapped(&left) + "\n"))?;
+    }
+    Ok(answers)
 }
 
 /// What came of a lesson, for machines.
@@ -69,7 +105,11 @@ pub(crate) struct Graded {
     /// None for whoever did not know.
     answer: Option<String>,
     truth: String,
+    /// Which numbers count as right, if there is more than one.
+    accepted: Option<String>,
     is_right: bool,
+    /// How the story's numbers lead to it.
+    derived: Option<String>,
     why: &'static str,
 }
 
@@ -83,9 +123,13 @@ struct Shows {
 fn take(lesson: &Lesson, arguments: &LearnArguments, folder: &Path) -> Result<ExitCode, Failure> {
     let asked = lesson.questions.iter().map(Asked::of).collect::<Vec<_>>();
     let answers = Answers::given(&arguments.answer, &asked)?;
+    // Before anybody answers: afterwards it would be too late to say that it cannot be kept.
+    let mut path = read_path(folder)?;
     let Lesson { number, name, title, story, .. } = lesson;
     say(arguments, &format!("{number}. {name}: \"{title}\"\n\n{}\n\n", wrapped(story)))?;
-    let Some(answers) = answers.complete(&asked, lesson.name)? else { return Ok(ExitCode::Pass) };
+    let Some(answers) = complete(answers, &asked, lesson.name, arguments)? else {
+        return Ok(ExitCode::Pass);
+    };
     let records = Records::of(lesson, SEED);
     let held = records.held(lesson);
     let mut questions = Vec::new();
@@ -104,7 +148,9 @@ fn take(lesson: &Lesson, arguments: &LearnArguments, folder: &Path) -> Result<Ex
             text: question.text,
             answer,
             truth: truth.to_string(),
+            accepted: question.accepted(&records),
             is_right: grade.flatten() == Some(true),
+            derived: question.derived(),
             why: question.why,
         });
     }
@@ -124,18 +170,29 @@ fn take(lesson: &Lesson, arguments: &LearnArguments, folder: &Path) -> Result<Ex
     };
     let moment = moment(lesson, &records);
     say(arguments, &told(&taken, &held, &format!("{}{moment}", file.display())))?;
-    let mut path = LearningPath::read(folder)?;
     path.add(lesson.name, taken.right, taken.questions.len());
     path.write(folder)?;
-    if let Some(next) = path.next() {
-        say(arguments, &format!("next     mailstorm learn {next}\n"))?;
+    if taken.right == 0 {
+        say(arguments, "A lesson with nothing right is not done: take it again when you like.\n")?;
     }
+    say(arguments, &format!("next     mailstorm learn {}\n", path.next()))?;
     write_json(arguments, &taken)?;
     if answers.is_from_terminal() && !arguments.no_open {
         report::open_at(&file, &moment);
     }
     // Only an error of ours: what learners answer is no failure.
     Ok(if taken.is_as_expected { ExitCode::Pass } else { ExitCode::Violation })
+}
+
+/// Shows a text as it is, where people read.
+fn show(arguments: &LearnArguments, text: &str) -> Result<(), Failure> {
+    if is_terminal(arguments.json.as_deref()) {
+        let mut err = std::io::stderr().lock();
+        // With nobody there to read it, to nobody.
+        let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
+        return Ok(());
+    }
+    crate::print(text)
 }
 
 /// Tells people; beside the results for machines, if those have standard output to themselves.
@@ -158,17 +215,17 @@ fn write_json(arguments: &LearnArguments, taken: &impl Serialize) -> Result<(), 
 fn told(taken: &Taken, held: &[Held], address: &str) -> String {
     let mut out = String::new();
     for design in held {
-        let shows = match &design.broke_as_asked[..] {
-            [] => "holds".to_owned(),
-            violations => {
-                let line = |v: &Violation| {
-                    let (s, ms) = (v.at_ns / 1_000_000_000, v.at_ns / 1_000_000 % 1_000);
-                    format!("breaks {}/{} at {s}.{ms:03} s: {}", v.checker, v.kind, v.detail)
-                };
-                violations.iter().map(line).collect::<Vec<_>>().join("\n         ")
-            }
+        const INDENT: &str = "         ";
+        let line = |v: &Violation| {
+            let (s, ms) = (v.at_ns / 1_000_000_000, v.at_ns / 1_000_000 % 1_000);
+            let broke = format!("breaks {}/{} at {s}.{ms:03} s: {}", v.checker, v.kind, v.detail);
+            wrapped_after(&broke, INDENT) + "\n"
         };
-        out += &format!("{}\n         {shows}\n", design.design);
+        let shows = match &design.broke_as_asked[..] {
+            [] => format!("{INDENT}holds\n"),
+            violations => violations.iter().map(line).collect(),
+        };
+        out += &format!("{}\n{shows}", design.design);
         if !design.is_as_expected() {
             out += &format!(
                 "         which is not what the lesson says; please report it: {design}\n"
@@ -183,13 +240,23 @@ fn told(taken: &Taken, held: &[Held], address: &str) -> String {
 /// How answers fare, each with its reason.
 fn graded(questions: &[Graded]) -> String {
     let mut out = String::new();
-    for Graded { text, answer, truth, is_right, why, .. } in questions {
-        let verdict = match answer {
-            Some(_) if *is_right => format!("right: {truth}"),
-            Some(answer) => format!("you said {answer}; it is {truth}"),
-            None => format!("it is {truth}"),
+    for (question, number) in questions.iter().zip(1..) {
+        let Graded { text, answer, truth, accepted, is_right, derived, why, .. } = question;
+        let taken = accepted.as_ref().map(|all| format!(" ({all} is right)")).unwrap_or_default();
+        let verdict = match (answer, is_right) {
+            (Some(answer), true) if !taken.is_empty() => {
+                format!("right: you said {answer}, it is {truth}{taken}")
+            }
+            (Some(_), true) => format!("right: {truth}"),
+            (Some(answer), false) => format!("you said {answer}; it is {truth}{taken}"),
+            (None, _) => format!("it is {truth}{taken}"),
         };
-        out += &format!("\n{}\n  -> {verdict}\n{}\n", wrapped(text), indented(why));
+        out += &format!("\n{}\n", wrapped(&format!("{number}. {text}")));
+        out += &format!("  -> {}\n", wrapped_after(&verdict, "     ").trim_start());
+        if let Some(derived) = derived {
+            out += &format!("     From the story: {derived}\n");
+        }
+        out += &format!("{}\n", wrapped_after(why, "     "));
     }
     let right = questions.iter().filter(|question| question.is_right).count();
     out += &format!("\n{right} of {} right\n", questions.len());
@@ -244,44 +311,4 @@ fn moment(lesson: &Lesson, records: &Records) -> String {
     first.or_else(fault).map_or_else(String::new, |at| {
         format!("#t={:.3}-{:.3}", (at - AROUND_S).max(0.0), at + AROUND_S)
     })
-}
-
-/// As wide as a terminal is.
-const COLUMNS: usize = 100;
-
-fn wrapped(text: &str) -> String {
-    wrapped_after(text, "")
-}
-
-fn indented(text: &str) -> String {
-    wrapped_after(text, "     ")
-}
-
-fn wrapped_after(text: &str, indent: &str) -> String {
-    let mut lines = vec![indent.to_owned()];
-    for word in text.split_whitespace() {
-        let last = lines.last_mut().expect("it begins with one");
-        let is_empty = last.len() == indent.len();
-        if !is_empty && last.chars().count() + 1 + word.chars().count() > COLUMNS {
-            lines.push(format!("{indent}{word}"));
-        } else {
-            last.push_str(if is_empty { "" } else { " " });
-            last.push_str(word);
-        }
-    }
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_broken_between_words_and_no_line_is_too_long() {
-        let text = "word ".repeat(60);
-        for line in indented(&text).lines() {
-            assert!(line.starts_with("     word") && line.len() <= COLUMNS, "{line:?}");
-        }
-        assert_eq!(wrapped("  one\n two "), "one two");
-    }
 }
