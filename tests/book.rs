@@ -3,6 +3,7 @@
 //! `MAILSTORM_BOOK=write cargo test book` writes the blocks anew; the change is then to be read like any other.
 
 use crate::support::run;
+use mailstorm_scenarios::lessons::{self, Answer};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -92,6 +93,135 @@ fn every_chapter_is_in_the_table_of_contents_and_every_link_leads_somewhere() {
             let file = target.split('#').next().unwrap();
             let is_local = !file.is_empty() && !file.contains("://");
             assert!(!is_local || docs().join(file).exists(), "{name}: {target}");
+        }
+    }
+}
+
+/// The first column of the tables of the glossary, table by table, without backticks.
+fn glossary() -> Vec<Vec<String>> {
+    let text = fs::read_to_string(docs().join("glossary.md")).unwrap();
+    let sections = text.split("\n## ").skip(1);
+    let terms = sections.map(|section| {
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+        rows.skip(1).map(|term| term.trim_matches('`').to_owned()).collect()
+    });
+    terms.collect()
+}
+
+#[test]
+fn what_a_learner_meets_is_in_the_glossary_and_is_said_alike() {
+    /// The field's words.
+    const TERMS: [&str; 58] = [
+        "acknowledgement",
+        "application",
+        "atlas",
+        "candidate",
+        "checker",
+        "claim",
+        "client",
+        "czxid",
+        "defect",
+        "design",
+        "election",
+        "ensemble",
+        "ephemeral",
+        "epoch",
+        "exactly once",
+        "fault",
+        "fencing token",
+        "follower",
+        "goal",
+        "heartbeat",
+        "leader",
+        "lease",
+        "ledger",
+        "lesson",
+        "lock",
+        "log",
+        "majority",
+        "manager",
+        "master",
+        "node",
+        "observer",
+        "partition",
+        "pause",
+        "place",
+        "plan",
+        "proposal",
+        "quorum",
+        "replay",
+        "run",
+        "scenario",
+        "seed",
+        "sequential",
+        "server",
+        "session",
+        "session timeout",
+        "shrink",
+        "sink",
+        "storm",
+        "sync",
+        "takeover",
+        "tracker",
+        "transaction",
+        "truncate",
+        "verdict",
+        "violation",
+        "watch",
+        "znode",
+        "zxid",
+    ];
+    /// What is said otherwise.
+    const NOT_SAID: [&str; 14] = [
+        "letter",
+        "asleep",
+        "sleep",
+        "wakes up",
+        "any more",
+        "anew",
+        " dies",
+        " died",
+        "is told",
+        "are told",
+        "hung up",
+        "asker",
+        "is it not",
+        "look who",
+    ];
+    /// The chapters on lessons.
+    const CHAPTERS: [&str; 5] = ["workers", "quorum", "sessions", "watches", "fencing"];
+    for chapter in CHAPTERS {
+        let text = fs::read_to_string(docs().join(format!("{chapter}.md"))).unwrap();
+        let prose: String = text.split(CLOSE).step_by(2).collect();
+        for word in NOT_SAID {
+            assert!(!prose.contains(word), "{chapter}: '{word}'");
+        }
+    }
+    let glossary = glossary();
+    for table in &glossary {
+        assert!(table.is_sorted(), "a glossary is in order: {table:?}");
+    }
+    let known: Vec<&str> = glossary.iter().flatten().map(String::as_str).collect();
+    for term in TERMS {
+        assert!(known.contains(&term), "'{term}' is not in the glossary");
+    }
+    for lesson in lessons::all() {
+        for design in &lesson.designs {
+            for violation in design.breaks {
+                assert!(known.contains(violation), "{}: {violation}", design.scenario.name());
+            }
+        }
+        let questions = lesson.questions.iter().flat_map(|question| {
+            let choices = match question.answer {
+                Answer::Choice { choices, .. } => choices,
+                Answer::Number { .. } => &[],
+            };
+            [question.text, question.why].into_iter().chain(choices.iter().map(|(_, about)| *about))
+        });
+        for text in questions.chain([lesson.story]) {
+            for word in NOT_SAID {
+                assert!(!text.contains(word), "{}: '{word}' in: {text}", lesson.name);
+            }
         }
     }
 }

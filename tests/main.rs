@@ -17,6 +17,7 @@ mod lessons;
 mod museum;
 mod page;
 mod processes;
+mod quorums;
 mod readme;
 mod regressions;
 mod results;
