@@ -135,6 +135,7 @@ mod tests {
             inbox: None,
             defect: None,
             settings: Default::default(),
+            roles: Default::default(),
             plan: Default::default(),
             outcome: Default::default(),
             events: Some(phases.iter().enumerate().map(event).collect()),

@@ -32,6 +32,7 @@ pub(crate) fn failing(scenario: &str) -> Summary {
         at_ns: 17_200_000_000,
         nodes: vec!["w3".into(), "sink".into()],
         detail: "the sink accepted a from w3 after b".into(),
+        ..Violation::default()
     };
     let fingerprint = first.fingerprint();
     let shrunk = ShrunkRun {

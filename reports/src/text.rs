@@ -273,6 +273,7 @@ mod tests {
             at_ns: 5_000_000_000,
             nodes: vec!["w1".into(), "sink".into()],
             detail: "m-1 was accepted twice".into(),
+            ..Violation::default()
         };
         assert_eq!(
             violation_lines(&violation, 42, "mail-claims --seed 42", "00ff"),

@@ -66,7 +66,9 @@ impl Scenario for Damaged {
 
     fn topology(&self) -> Topology {
         let mut topology = self.scenario.topology();
-        topology.nodes.push(NodeSpec::client(SABOTEUR).subject_to(Subject::NOTHING));
+        topology
+            .nodes
+            .push(NodeSpec::client(SABOTEUR).called("saboteur").subject_to(Subject::NOTHING));
         topology
     }
 

@@ -99,8 +99,10 @@ impl Scenario for EnsembleStorm {
         let clients = 1..=self.scale.get("clients");
         let clients = clients.map(|number| NodeSpec::client(&format!("c{number}")));
         let witnesses = 1..=self.scale.get("witnesses");
-        let witnesses = witnesses.map(|number| NodeSpec::client(&format!("{WITNESS}{number}")));
-        let auditor = NodeSpec::client(auditor::NAME).subject_to(Subject::NOTHING);
+        let witnesses = witnesses
+            .map(|number| NodeSpec::client(&format!("{WITNESS}{number}")).called("witness"));
+        let auditor =
+            NodeSpec::client(auditor::NAME).called("auditor").subject_to(Subject::NOTHING);
         let nodes = voters.chain(observers).chain(clients).chain(witnesses).chain([auditor]);
         self.scale.topology(nodes.collect())
     }

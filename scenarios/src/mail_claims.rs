@@ -145,12 +145,13 @@ impl Scenario for MailClaims {
         let mut nodes: Vec<NodeSpec> =
             self.ensemble.voters().iter().map(|id| NodeSpec::server(*id)).collect();
         for number in 1..=self.worker_machines() {
-            let worker = NodeSpec::client(&format!("w{number}")).returns();
+            let worker = NodeSpec::client(&format!("w{number}")).called("worker").returns();
             nodes.push(if number > self.scale.get("workers") { worker.spare() } else { worker });
         }
         let supervisors = 1..=self.scale.get("supervisors");
-        nodes.extend(supervisors.map(|number| NodeSpec::client(&format!("v{number}"))));
-        nodes.push(NodeSpec::client("a1").subject_to(Subject::NOTHING));
+        let supervisor = |number| NodeSpec::client(&format!("v{number}")).called("supervisor");
+        nodes.extend(supervisors.map(supervisor));
+        nodes.push(NodeSpec::client("a1").called("auditor").subject_to(Subject::NOTHING));
         nodes.push(NodeSpec::outside("sink"));
         self.scale.topology(nodes)
     }

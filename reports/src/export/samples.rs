@@ -28,6 +28,7 @@ pub(super) fn run(events: Vec<Event>, violated_ns: Option<u64>) -> Run {
         at_ns,
         nodes: vec!["a".into(), "b".into()],
         detail: "1:2 is gone; <script>#end".into(),
+        ..Violation::default()
     };
     let verdicts =
         violated_ns.map(|at_ns| ("quorum".to_owned(), Verdict::Violation(violation(at_ns))));
@@ -39,6 +40,7 @@ pub(super) fn run(events: Vec<Event>, violated_ns: Option<u64>) -> Run {
         inbox: None,
         defect: None,
         settings: Default::default(),
+        roles: Default::default(),
         plan: Default::default(),
         outcome: Outcome { verdicts: verdicts.into_iter().collect(), ..Outcome::default() },
         events: Some(events),

@@ -26,6 +26,7 @@ fn run(seed: u64) -> Run {
         inbox: None,
         defect: None,
         settings: Default::default(),
+        roles: Default::default(),
         plan: Default::default(),
         outcome: Outcome {
             verdicts,
@@ -54,6 +55,7 @@ fn violation(seed: u64, kind: &str) -> Violation {
         at_ns: seed,
         nodes: vec!["s1".into()],
         detail: format!("in seed {seed}"),
+        ..Violation::default()
     }
 }
 

@@ -184,7 +184,7 @@ struct Flags {
 
 impl Act for Flags {
     fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
-        let workers = WORKERS.map(NodeSpec::client).into_iter();
+        let workers = WORKERS.map(|name| NodeSpec::client(name).called("worker")).into_iter();
         workers.chain([database::node(), Sink::node()]).collect()
     }
 

@@ -189,7 +189,7 @@ struct Managed {
 
 impl Act for Managed {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let manager = NodeSpec::client(MANAGER);
+        let manager = NodeSpec::client(MANAGER).called("manager");
         workers(scale.get("workers")).chain([manager, Sink::node()]).collect()
     }
 

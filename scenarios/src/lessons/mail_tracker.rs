@@ -227,7 +227,7 @@ struct Tracked {
 
 impl Act for Tracked {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let others = [NodeSpec::client(TRACKER), database::node(), Sink::node()];
+        let others = [NodeSpec::client(TRACKER).called("tracker"), database::node(), Sink::node()];
         workers(scale.get("workers")).chain(others).collect()
     }
 

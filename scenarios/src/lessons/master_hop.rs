@@ -173,7 +173,7 @@ impl Act for Hop {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
         let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
-        let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name));
+        let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name).called("candidate"));
         let applications = (1..=APPLICATIONS).map(|number| NodeSpec::client(&format!("c{number}")));
         servers.chain(candidates).chain(applications).collect()
     }

@@ -225,7 +225,7 @@ impl Act for Servers {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
         let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
-        servers.chain(WRITERS.map(|(name, ..)| NodeSpec::client(name))).collect()
+        servers.chain(WRITERS.map(|(name, ..)| NodeSpec::client(name).called("writer"))).collect()
     }
 
     fn boot(&self, scale: &Scale, mut process: Process) -> Program {

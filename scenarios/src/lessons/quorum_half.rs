@@ -196,7 +196,7 @@ impl Act for HalfTheServers {
         let ensemble = Self::ensemble(scale);
         let voters = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
         let observers = ensemble.observers().iter().map(|id| NodeSpec::observer(*id));
-        let writers = WRITERS.map(|(name, ..)| NodeSpec::client(name));
+        let writers = WRITERS.map(|(name, ..)| NodeSpec::client(name).called("writer"));
         voters.chain(observers).chain(writers).collect()
     }
 

@@ -257,7 +257,7 @@ impl Act for PowerCut {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
         let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
-        servers.chain([NodeSpec::client(WRITER)]).collect()
+        servers.chain([NodeSpec::client(WRITER).called("writer")]).collect()
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {

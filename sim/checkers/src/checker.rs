@@ -57,7 +57,8 @@ pub(crate) fn violation(
 ) -> Violation {
     kinds::expect_known(checker, kind);
     let nodes = nodes.into_iter().collect();
-    Violation { checker: checker.to_owned(), kind: kind.to_owned(), at_ns, nodes, detail }
+    let (checker, kind) = (checker.to_owned(), kind.to_owned());
+    Violation { checker, kind, at_ns, nodes, detail, ..Violation::default() }
 }
 
 /// A set of kinds of events.

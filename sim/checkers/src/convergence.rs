@@ -184,6 +184,7 @@ impl Convergence {
         };
         let nodes = servers.into_iter().map(node_of);
         violation(self.name(), kind, healed_at_ns + self.bound_ns, nodes, detail)
+            .since(healed_at_ns)
     }
 }
 

@@ -19,6 +19,7 @@
 //! Figure: how often each mail was attempted.
 
 use crate::checker::violation;
+use crate::live::seconds;
 use crate::{Checker, Figure, Interests};
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
 use mailstorm_shared::Observation;
@@ -36,6 +37,8 @@ pub struct ExactlyOnce {
     mails: BTreeMap<Arc<str>, Mail>,
     /// Whether it is asked how the sink came by a result.
     judges_attempts: bool,
+    /// When the sink accepted the last result.
+    last_accepted_ns: u64,
 }
 
 /// What is known of one mail.
@@ -46,6 +49,10 @@ struct Mail {
     attempts: BTreeMap<u64, (u32, Arc<str>)>,
     /// From whom its result was accepted, and under which token.
     accepted: Option<(Arc<str>, u64)>,
+    /// How often it was attempted, as far as anybody told.
+    tries: u32,
+    /// The last of these attempts: whose, and when.
+    last_try: Option<(Arc<str>, u64)>,
 }
 
 /// What is wrong, and which other worker has to do with it.
@@ -96,6 +103,21 @@ impl Mail {
         let detail =
             format!("for the {attempt}th time, where the attempt before was number {before}");
         Err(Wrong::new("attempt_miscounted", detail))
+    }
+
+    /// What became of it, for who misses it; empty if nobody has to tell of attempts.
+    fn told(&self, judges_attempts: bool) -> String {
+        let times = match self.tries {
+            1 => String::new(),
+            tries => format!("{tries} times, last "),
+        };
+        match &self.last_try {
+            Some((worker, at_ns)) => {
+                format!(" (tried {times}by {worker} at {})", seconds(*at_ns))
+            }
+            None if judges_attempts => " (never tried)".into(),
+            None => String::new(),
+        }
     }
 
     /// A result is accepted, the first and the right one, however the sink came by it.
@@ -152,10 +174,15 @@ impl ExactlyOnce {
     /// Expects one result for each of these mails, with this verdict; or `poison`, once it was attempted
     /// three times in vain.
     pub fn new(mails: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Self {
-        let expect =
-            |right_verdict| Mail { right_verdict, attempts: BTreeMap::new(), accepted: None };
+        let expect = |right_verdict| Mail {
+            right_verdict,
+            attempts: BTreeMap::new(),
+            accepted: None,
+            tries: 0,
+            last_try: None,
+        };
         let mails = mails.into_iter().map(|(id, verdict)| (id, expect(verdict))).collect();
-        Self { mails, judges_attempts: true }
+        Self { mails, judges_attempts: true, last_accepted_ns: 0 }
     }
 
     /// Expects one result for each of these mails, with this verdict, and asks nothing else: for designs
@@ -176,6 +203,16 @@ impl Checker for ExactlyOnce {
 
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         let Happening::Observed { observation } = &event.happening else { return Ok(()) };
+        match observation {
+            Observation::MailAttempted { worker, mail, .. } => {
+                if let Some(mail) = self.mails.get_mut(mail) {
+                    mail.tries += 1;
+                    mail.last_try = Some((Arc::clone(worker), event.at_ns));
+                }
+            }
+            Observation::SinkAccepted { .. } => self.last_accepted_ns = event.at_ns,
+            _ => {}
+        }
         let invented = || Err(Wrong::new("invented", "but no such mail was in the inbox".into()));
         let (worker, told, result) = match observation {
             Observation::MailAttempted { .. } if !self.judges_attempts => return Ok(()),
@@ -204,22 +241,34 @@ impl Checker for ExactlyOnce {
     }
 
     fn finish(&mut self, at_ns: u64) -> Verdict {
-        let mut lost = self.mails.iter().filter(|(_, mail)| mail.accepted.is_none());
-        let Some((first, mail)) = lost.next() else { return Verdict::Pass };
-        let others = match lost.count() {
+        /// So many are named in the sentence.
+        const NAMED_MAX: usize = 3;
+        let lost: Vec<(&Arc<str>, &Mail)> =
+            self.mails.iter().filter(|(_, mail)| mail.accepted.is_none()).collect();
+        if lost.is_empty() {
+            return Verdict::Pass;
+        }
+        let named = lost.iter().take(NAMED_MAX);
+        let named: Vec<String> =
+            named.map(|(id, mail)| format!("{id}{}", mail.told(self.judges_attempts))).collect();
+        let more = match lost.len().saturating_sub(NAMED_MAX) {
             0 => String::new(),
-            count => format!("; so are {count} others"),
-        };
-        let attempts = match mail.attempts.len() {
-            // Whoever is not asked for attempts may not have told of them.
-            0 if !self.judges_attempts => String::new(),
-            count => format!(", after {count} attempts"),
+            count => format!(" and {count} more"),
         };
         let detail = format!(
-            "{first} is not in the sink at the end{attempts}{others} (of {} mails)",
-            self.mails.len()
+            "{} of {} mails {} not in the sink at the end: {}{more}",
+            lost.len(),
+            self.mails.len(),
+            if lost.len() == 1 { "is" } else { "are" },
+            named.join(", "),
         );
-        Verdict::Violation(violation(self.name(), "lost", at_ns, [], detail))
+        // The first that nobody took up again; if none was ever tried, the last that came through.
+        let tried = lost.iter().filter_map(|(_, mail)| Some(mail.last_try.as_ref()?.1));
+        let since_ns = tried.min().unwrap_or(self.last_accepted_ns);
+        Verdict::Violation(Violation {
+            missing: lost.into_iter().map(|(id, _)| Arc::clone(id)).collect(),
+            ..violation(self.name(), "lost", at_ns, [], detail).since(since_ns)
+        })
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -283,7 +332,25 @@ mod tests {
             .processed("m-2", "w1", 1)
             .attempted("m-1", "w1", 1, 1)
             .violates(two_mails(), "lost");
-        assert!(violation.detail.starts_with("m-1 is not in the sink"), "{}", violation.detail);
+        let detail = "1 of 2 mails is not in the sink at the end: m-1 (tried by w1 at 0.003 s)";
+        assert_eq!(violation.detail, detail);
+    }
+
+    #[test]
+    fn all_lost_mails_are_listed_and_the_first_few_named_with_who_tried_them_last() {
+        let five = ExactlyOnce::new(mails(&["m-1", "m-2", "m-3", "m-4", "m-5"]));
+        let violation = History::new()
+            .processed("m-1", "w1", 1)
+            .attempted("m-2", "w1", 2, 1)
+            .attempted("m-2", "w2", 3, 2)
+            .violates(five, "lost");
+        let detail = "4 of 5 mails are not in the sink at the end: m-2 (tried 2 times, last by w2 at \
+                      0.004 s), m-3 (never tried), m-4 (never tried) and 1 more";
+        assert_eq!(violation.detail, detail);
+        assert_eq!(violation.missing, ["m-2", "m-3", "m-4", "m-5"].map(Arc::from));
+        assert_eq!(violation.since_ns, Some(4_000_000));
+        let untried = History::new().processed("m-1", "w1", 1).violates(two_mails(), "lost");
+        assert_eq!(untried.since_ns, Some(2_000_000), "since the last that came through");
     }
 
     #[test]

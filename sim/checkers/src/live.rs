@@ -151,8 +151,8 @@ impl Live {
         }
     }
 
-    fn wrong(&self, kind: &str, at_ns: u64, detail: String) -> Violation {
-        violation("live", kind, at_ns, [], detail)
+    fn wrong(&self, kind: &str, at_ns: u64, since_ns: u64, detail: String) -> Violation {
+        violation("live", kind, at_ns, [], detail).since(since_ns)
     }
 
     /// What was done, of how much.
@@ -198,7 +198,8 @@ impl Supply {
     }
 }
 
-fn seconds(ns: u64) -> String {
+/// An instant or a span, to the millisecond.
+pub(crate) fn seconds(ns: u64) -> String {
     format!("{}.{:03} s", ns / 1_000_000_000, ns / NS_PER_MS % 1_000)
 }
 
@@ -258,7 +259,7 @@ impl Checker for Live {
             seconds(due_ns.saturating_sub(before_ns)),
             self.told()
         );
-        Err(self.wrong("gap", event.at_ns, detail))
+        Err(self.wrong("gap", event.at_ns, before_ns, detail))
     }
 
     fn finish(&mut self, at_ns: u64) -> Verdict {
@@ -270,14 +271,16 @@ impl Checker for Live {
         let due_ns = self.due_ns(self.last_ns);
         // It was known as soon as the bound had passed.
         if let Some(overdue_ns) = self.overdue_ns.or(due_ns.filter(|due_ns| at_ns > *due_ns)) {
-            let detail = format!("no {piece} after {since}, to the end of the run; {told}");
-            return Verdict::Violation(self.wrong("stopped", overdue_ns, detail));
+            let from =
+                if self.done == 0 { "from the beginning".into() } else { format!("since {since}") };
+            let detail = format!("no {piece} {from} to the end of the run; {told}");
+            return Verdict::Violation(self.wrong("stopped", overdue_ns, self.last_ns, detail));
         }
         if self.pieces.is_none() || due_ns.is_none() {
             return Verdict::Pass;
         }
         let detail = format!("the run ends with {told}, the last at {since}");
-        Verdict::Violation(self.wrong("unfinished", at_ns, detail))
+        Verdict::Violation(self.wrong("unfinished", at_ns, self.last_ns, detail))
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -328,8 +331,22 @@ mod tests {
     fn work_that_never_goes_on_has_stopped_when_the_bound_was_over() {
         let violation = one().after_ms(5_000).violates(live(2), "stopped");
         assert_eq!(violation.at_ns, 1_501 * NS_PER_MS);
+        let detail = "no mail since 0.501 s to the end of the run; 1 of 2 done";
+        assert_eq!(violation.detail, detail);
         one().after_ms(1_001).violates(live(None), "stopped");
-        History::new().after_ms(1_001).violates(live(1), "stopped");
+        let never = History::new().after_ms(1_001).violates(live(1), "stopped");
+        let detail = "no mail from the beginning to the end of the run; 0 of 1 done";
+        assert_eq!(never.detail, detail);
+    }
+
+    #[test]
+    fn a_violation_says_since_when_the_work_is_stuck() {
+        let since = |history: History, kind| history.violates(live(3), kind).since_ns;
+        let last = Some(501 * NS_PER_MS);
+        assert_eq!(since(one().after_ms(1_000).accepted("m-2", "w1", 1), "gap"), last);
+        assert_eq!(since(one().after_ms(5_000), "stopped"), last);
+        assert_eq!(since(one().after_ms(900), "unfinished"), last);
+        assert_eq!(since(History::new().after_ms(1_001), "stopped"), Some(0));
     }
 
     #[test]

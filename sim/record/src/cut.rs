@@ -61,6 +61,7 @@ mod tests {
             inbox: None,
             defect: None,
             settings: Settings::default(),
+            roles: Default::default(),
             plan: Plan::default(),
             outcome: Outcome::default(),
             events: Some((0..20).map(event).collect()),

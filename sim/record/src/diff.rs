@@ -33,7 +33,13 @@ impl Run {
 
     /// What was run, and what came of it.
     fn parts(&self) -> [Map<String, Value>; 2] {
-        let head = Self { events: None, outcome: Default::default(), ..self.clone() };
+        // What a node is called says nothing of the run, and old records do not say it.
+        let head = Self {
+            events: None,
+            outcome: Default::default(),
+            roles: Default::default(),
+            ..self.clone()
+        };
         let object = |value: serde_json::Result<Value>| match value {
             Ok(Value::Object(parts)) => parts,
             _ => unreachable!("a run and its outcome are structures with string keys"),
@@ -60,6 +66,7 @@ mod tests {
             inbox: None,
             defect: None,
             settings: Default::default(),
+            roles: Default::default(),
             plan: Plan::default(),
             outcome: Default::default(),
             events: Some(phases.iter().enumerate().map(event).collect()),
@@ -76,6 +83,8 @@ mod tests {
         assert_eq!(one.differences(&other), ["seed", "figures", "trace_hash"]);
         assert_eq!(one.differences(&run(&["start", "heal"])), ["events"]);
         assert!(one.differences(&Run { events: None, ..one.clone() }).is_empty());
+        let roles = [("s1".into(), "server".to_owned())].into();
+        assert!(one.differences(&Run { roles, ..one.clone() }).is_empty(), "old records say none");
     }
 
     #[test]

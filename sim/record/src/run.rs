@@ -3,7 +3,7 @@
 //! Holds: the same run gives the same bytes; nothing here tells of the machine or the hour it ran on.
 //! Start at [`Run`].
 
-use crate::{Event, Plan, Settings, Verdict, Violation};
+use crate::{Event, NodeName, Plan, Settings, Verdict, Violation};
 use mailstorm_shared::defect::Defect;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +32,9 @@ pub struct Run {
     /// The scenario's numbers that were not its own.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub settings: Settings,
+    /// What each node is, in a word: `server`, `worker`, `sink`. Empty in records that do not say it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<NodeName, String>,
     /// What went wrong, and when.
     pub plan: Plan,
     /// What came of it.
@@ -217,8 +220,8 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Happening;
     use crate::case::VERSION;
-    use crate::{Happening, NodeName};
 
     fn run() -> Run {
         let violation = Violation {
@@ -227,6 +230,8 @@ mod tests {
             at_ns: 7,
             nodes: vec!["s1".into()],
             detail: "1:2 is gone".into(),
+            since_ns: Some(5),
+            missing: vec!["m-1".into()],
         };
         Run {
             format: RUN_FORMAT,
@@ -236,6 +241,7 @@ mod tests {
             inbox: Some(InboxMark { mails: 2, digest: TraceHash(0xbeef) }),
             defect: Some(Defect::AckBeforeSync),
             settings: Settings([("servers".to_owned(), 3)].into()),
+            roles: [("s1".into(), "server".to_owned())].into(),
             plan: Plan::default(),
             outcome: Outcome {
                 verdicts: vec![

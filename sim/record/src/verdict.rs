@@ -2,6 +2,7 @@
 
 use crate::NodeName;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The verdict on a run, or of one checker on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub enum Verdict {
 }
 
 /// A property that was broken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Violation {
     /// The checker: `quorum`, `exactly-once`, ...
     pub checker: String,
@@ -32,9 +33,22 @@ pub struct Violation {
     pub nodes: Vec<NodeName>,
     /// What broke, in one sentence with names and numbers.
     pub detail: String,
+    /// For work that is stuck: since when, in virtual nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ns: Option<u64>,
+    /// What is missing, by name, where work was to be done and was not: all of it, while the sentence
+    /// names the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Arc<str>>,
 }
 
 impl Violation {
+    /// The same, of work that has been stuck since this instant.
+    #[must_use]
+    pub fn since(self, at_ns: u64) -> Self {
+        Self { since_ns: Some(at_ns), ..self }
+    }
+
     /// What groups this violation with its likes: the checker, the kind, and the roles (names without
     /// their numbers) of those involved.
     pub fn fingerprint(&self) -> String {

@@ -9,16 +9,17 @@ use crate::executor::{self, Controls};
 use crate::judge::{FaultBook, Judge};
 use crate::nemesis::Nemesis;
 use crate::queue::{Control, Due};
-use crate::scenario::{Limits, RESTART_DELAY, Scenario};
+use crate::scenario::{Limits, RESTART_DELAY, Scenario, Topology};
 use crate::stream::Stream;
 use crate::swarm::{self, Mix};
 use crate::world::{Materials, World, WorldRef};
 use mailstorm_record::case::VERSION;
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
-use mailstorm_record::{Happening, Plan, Run, Settings, TraceHash, Verdict, Violation};
+use mailstorm_record::{Happening, NodeName, Plan, Run, Settings, TraceHash, Verdict, Violation};
 use mailstorm_shared::Millis;
 use mailstorm_shared::defect::Defect;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -104,9 +105,8 @@ fn broken(spec: &RunSpec, message: String) -> Run {
     let violation = Violation {
         checker: "panic".to_owned(),
         kind: "laboratory".to_owned(),
-        at_ns: 0,
-        nodes: Vec::new(),
         detail: message,
+        ..Violation::default()
     };
     let outcome = Outcome {
         verdicts: vec![("panic".to_owned(), Verdict::Violation(violation))],
@@ -130,10 +130,16 @@ fn record(
         inbox: spec.scenario.inbox(),
         defect: spec.defect,
         settings: Settings::of(&spec.scenario.settings()),
+        roles: BTreeMap::new(),
         plan,
         outcome,
         events,
     }
+}
+
+/// What each machine is, in the words of its scenario.
+fn roles(topology: &Topology) -> BTreeMap<NodeName, String> {
+    topology.nodes.iter().map(|node| (node.name.clone(), node.called.to_string())).collect()
 }
 
 /// After how many events this run is a livelock: in proportion to how long it may last.
@@ -159,7 +165,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
         scenario.goes_on(),
     );
     let limits = scenario.limits();
-    let played = scenario.clone();
+    let (played, roles) = (scenario.clone(), roles(&scenario.topology()));
     let world: WorldRef = Rc::new(RefCell::new(World::new(Materials {
         seed: spec.seed,
         defects: spec.defect.into(),
@@ -223,7 +229,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
         events,
         virtual_ns,
     };
-    record(spec, plan, outcome, recorded)
+    Run { roles, ..record(spec, plan, outcome, recorded) }
 }
 
 /// How a phase ended.

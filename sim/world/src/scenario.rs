@@ -218,6 +218,8 @@ pub struct NodeSpec {
     pub name: NodeName,
     /// What runs on it.
     pub role: Role,
+    /// What that is called in reports, in a word: `worker`, `supervisor`.
+    pub called: Arc<str>,
     /// What may go wrong with it when a swarm draws the faults. A plan may name any node.
     pub subject: Subject,
     /// True if nothing runs on it until a process asks for it.
@@ -306,6 +308,12 @@ impl NodeSpec {
         Self { returns: true, ..self }
     }
 
+    /// The same node, with a word of its own for what runs on it.
+    #[must_use]
+    pub fn called(self, word: &str) -> Self {
+        Self { called: word.into(), ..self }
+    }
+
     /// The same node, with other things that may go wrong.
     #[must_use]
     pub fn subject_to(self, subject: Subject) -> Self {
@@ -313,7 +321,15 @@ impl NodeSpec {
     }
 
     fn new(name: &str, role: Role, subject: Subject) -> Self {
-        Self { name: name.into(), role, subject, spare: false, returns: false }
+        let called = match role {
+            Role::Server { votes: true, .. } => "server",
+            Role::Server { votes: false, .. } => "observer",
+            Role::Client => "client",
+            // What stands outside is called what it is: the sink, the ledger.
+            Role::Outside => name.trim_end_matches(|c: char| c.is_ascii_digit()),
+        };
+        let called = called.into();
+        Self { name: name.into(), role, called, subject, spare: false, returns: false }
     }
 }
 

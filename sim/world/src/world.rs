@@ -197,7 +197,9 @@ impl World {
         let nodes = nodes.iter().map(|n| self.nodes[*n].spec.name.clone()).collect();
         mailstorm_checkers::kinds::expect_known(checker, kind);
         let (checker, kind) = (checker.to_owned(), kind.to_owned());
-        self.judge.accuse(Violation { checker, kind, at_ns: self.now, nodes, detail });
+        let at_ns = self.now;
+        let violation = Violation { checker, kind, at_ns, nodes, detail, ..Violation::default() };
+        self.judge.accuse(violation);
         self.control(Control::Look);
     }
 

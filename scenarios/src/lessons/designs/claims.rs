@@ -106,7 +106,7 @@ pub(crate) fn through_ensemble(scale: &Scale, workers: u64) -> Needs {
 
 /// The machines of so many workers, `w1` and so on.
 pub(crate) fn workers(count: u64) -> impl Iterator<Item = NodeSpec> {
-    (1..=count).map(|number| NodeSpec::client(&format!("w{number}")))
+    (1..=count).map(|number| NodeSpec::client(&format!("w{number}")).called("worker"))
 }
 
 /// A server leads, and another one did before.

@@ -41,7 +41,9 @@ pub(crate) enum SyncLog {
 /// The machine. Its process, network and clock may fail; if its disk rots, there is no second copy, and no
 /// design around it could be right.
 pub(crate) fn node() -> NodeSpec {
-    NodeSpec::client(DATABASE).subject_to(Subject { disk: false, ..Subject::ALL })
+    NodeSpec::client(DATABASE)
+        .called("database")
+        .subject_to(Subject { disk: false, ..Subject::ALL })
 }
 
 /// The server's program: `table` as it is at first, so long for each request.

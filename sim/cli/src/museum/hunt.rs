@@ -168,13 +168,7 @@ mod tests {
     use super::*;
 
     fn violation(checker: &str) -> Violation {
-        Violation {
-            checker: checker.to_owned(),
-            kind: "k".to_owned(),
-            at_ns: 0,
-            nodes: Vec::new(),
-            detail: String::new(),
-        }
+        Violation { checker: checker.to_owned(), kind: "k".to_owned(), ..Violation::default() }
     }
 
     /// Hunts over attempts told by the checker that fired, or nothing.
