@@ -81,6 +81,12 @@ impl Browser {
         Some(browser)
     }
 
+    /// Prefers `light` or `dark` from here on.
+    pub(crate) fn prefer(&mut self, theme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": theme });
+        self.call("Emulation.setEmulatedMedia", json!({ "features": [feature] }));
+    }
+
     /// Opens a page from disk, at this fragment, and waits until it says that it is ready.
     pub(crate) fn open(&mut self, page: &Path, fragment: &str) {
         // Another fragment of the same page would not load it again.

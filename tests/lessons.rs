@@ -189,7 +189,7 @@ fn a_lesson_asks_first_then_shows_and_grades_and_remembers() {
     assert!(told.contains("it is 16.129 s (13.629 to 18.629 is right)\n"), "{told}");
     assert!(told.contains("     From the story: 20.0 - 5.0 + 1 = 16\n"), "{told}");
     assert!(told.contains("1 of 3 right"), "{told}");
-    assert!(told.contains("page     runs/learn/quorum-half/report.html#t=14."), "{told}");
+    assert!(told.contains("page     runs/learn/quorum-half/report.html#t=4."), "{told}");
     let page =
         fs::read_to_string(folder.path().join("runs/learn/quorum-half/report.html")).unwrap();
     assert!(page.contains("<title>quorum-half/wrong seed 1 and quorum-half/right seed 1"));

@@ -1,17 +1,22 @@
 //! A run as columns: what the page is told, in a form that packs well and is read quickly.
 //!
-//! Holds: times are differences in nanoseconds, texts are numbers of a table of texts, and every number
-//! that could pass 2^53 (seeds, sessions, hashes) is a text.
+//! Holds: times are differences in nanoseconds, texts are numbers of a table of texts, and every
+//! number that could pass 2^53 (seeds, sessions, hashes) is a text.
 //! Start at [`Columns::of`].
 
 use super::Shown;
+use super::causes::{Causes, Step};
 use super::lanes::Lanes;
+use super::moments::{Moment, Scene, Stretch};
+use super::nodes::{Node, nodes_in};
+use super::sides::Split;
+use super::stuck::Work;
 use crate::words;
-use mailstorm_record::{Event, Fault, Happening, NodeName, Run, Verdict};
+use mailstorm_record::{Event, Fault, FaultKind, Happening, NodeName, Run, Verdict};
 use mailstorm_shared::observation::{Change, Outcome};
 use mailstorm_shared::{Observation, SessionId, Zxid};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that the page knows of a run.
 #[derive(Serialize)]
@@ -25,7 +30,13 @@ pub(super) struct Columns {
     replay: String,
     missing: Option<String>,
     about: Option<String>,
+    /// What is shown first: all that happens, or the violation that the run is about.
+    pub(super) opens: Stretch,
+    /// The verdict that it opens on, or -1.
+    pub(super) opens_on: i64,
     nodes: Vec<Lane>,
+    /// The lane of each session's client.
+    owners: BTreeMap<String, usize>,
     verdicts: Vec<Judged>,
     reached: BTreeMap<String, u64>,
     faults: Vec<Struck>,
@@ -37,14 +48,16 @@ pub(super) struct Columns {
     messages: Messages,
     operations: Vec<Operation>,
     changes: Vec<Changed>,
+    /// The panels that some znodes have of their own, by title.
+    panels: &'static [&'static str],
     mails: Vec<Mail>,
 }
 
 #[derive(Serialize)]
 struct Lane {
     name: String,
-    /// `server`, `client` or `outside`.
-    role: &'static str,
+    /// What it is, in a word.
+    role: String,
 }
 
 #[derive(Serialize)]
@@ -55,6 +68,7 @@ struct Judged {
     at: u64,
     nodes: Vec<usize>,
     detail: String,
+    moment: Option<Moment>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +79,29 @@ pub(crate) struct Struck {
     pub(crate) nodes: Vec<usize>,
     /// The fault as a plan spells it.
     pub(crate) plan: String,
+    /// The sides it makes of the nodes, if it cuts links.
+    split: Option<Split>,
+    /// Whether it stops processes.
+    #[serde(skip)]
+    pub(crate) stops: bool,
+    /// Whether it breaks connections.
+    #[serde(skip)]
+    breaks: bool,
+}
+
+impl Struck {
+    /// Whether it may be the reason why a message is lost on this way, while it lasts.
+    pub(crate) fn loses(&self, from: usize, to: usize) -> bool {
+        let strikes = |lane| self.nodes.contains(&lane);
+        self.split.as_ref().is_some_and(|split| split.cuts(from, to))
+            || (self.stops && strikes(to))
+            || (self.breaks && (strikes(from) || strikes(to)))
+    }
+
+    /// Whether it keeps nodes from hearing each other.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.split.is_some()
+    }
 }
 
 /// One entry per event, in order.
@@ -77,6 +114,10 @@ struct Events {
     kind: Vec<usize>,
     /// A text; for a message that was sent or delivered the message's place.
     text: Vec<usize>,
+    /// What it follows from: 0 for a cause, 1 for its node's event before, 2 for the sending.
+    follows: Vec<u8>,
+    /// The causes that are a fault, each with the fault.
+    faults: Vec<(usize, usize)>,
 }
 
 /// One entry per message, in the order in which they were sent.
@@ -110,7 +151,14 @@ struct Changed {
     /// The owner of an ephemeral; the session that began or ended.
     session: String,
     number: i64,
+    /// The panel that it is shown in beside the tree, or -1.
+    panel: i64,
 }
+
+/// The panels of znodes that are worth a look of their own, and by which part of a path they are
+/// known.
+const PANELS: [&str; 1] = ["Claims and locks"];
+const PANEL_PATHS: [(&str, usize); 2] = [("/work/", 0), ("/lock/", 0)];
 
 /// A step in the story of a mail.
 #[derive(Serialize)]
@@ -143,13 +191,34 @@ impl Columns {
         let run = shown.run;
         let none = Vec::new();
         let events = run.events.as_ref().unwrap_or(&none);
-        let names = names_in(events, run);
-        let place = |name: &NodeName| names.iter().position(|(known, _)| known == name);
+        let nodes = nodes_in(events, run);
+        let place = |name: &NodeName| nodes.iter().position(|known| known.name == *name);
         let end_ns = run.outcome.virtual_ns.max(events.last().map_or(0, |event| event.at_ns));
+        let told = with_sendings(events);
         let mut writer = Writer::default();
-        for event in events {
+        for event in &told {
             writer.write(event, &place);
         }
+        let lanes = Lanes::of(events, &place, end_ns);
+        let faults = struck(run, events, &nodes, end_ns);
+        let causes = Causes::of(&told, &faults, &place);
+        writer.follow(&causes);
+        let work = Work::of(&told, run.outcome.violations(), &place);
+        let scene = Scene {
+            events: &told,
+            nodes: &nodes,
+            faults: &faults,
+            lanes: &lanes,
+            causes: &causes,
+            work: &work,
+            end_ns,
+        };
+        let verdicts = judged(run, &scene);
+        let opens_on = opening(&verdicts, shown.opens_on);
+        let opens = match opens_on.and_then(|at| verdicts[at].moment.as_ref()) {
+            Some(moment) => moment.opens,
+            None => Stretch { from: 0, to: whole(&told, end_ns) },
+        };
         Self {
             scenario: run.scenario.clone(),
             seed: run.seed.to_string(),
@@ -160,18 +229,22 @@ impl Columns {
             replay: shown.replay.to_owned(),
             missing: shown.missing.map(str::to_owned),
             about: shown.about.map(str::to_owned),
-            verdicts: judged(run, &place),
+            opens,
+            opens_on: opens_on.map_or(-1, |at| at as i64),
+            verdicts,
             reached: run.outcome.reached.clone(),
-            faults: struck(run, events, &place, end_ns),
             phases: phases(events),
-            lanes: Lanes::of(events, &place, end_ns),
-            nodes: names.iter().map(|(name, role)| Lane { name: name.to_string(), role }).collect(),
+            owners: work.owners,
+            faults,
+            lanes,
+            nodes: lanes_of(nodes),
             texts: writer.texts.texts,
             kinds: writer.kinds,
             events: writer.events,
             messages: writer.messages,
             operations: writer.operations,
             changes: writer.changes,
+            panels: &PANELS,
             mails: writer.mails,
         }
     }
@@ -197,6 +270,20 @@ struct Writer {
 }
 
 impl Writer {
+    /// Takes down what each event follows from.
+    fn follow(&mut self, causes: &Causes) {
+        for (at, step) in causes.steps.iter().enumerate() {
+            self.events.follows.push(match step {
+                Step::Cause(_) => 0,
+                Step::Before(_) => 1,
+                Step::Sending(_) => 2,
+            });
+            if let Step::Cause(Some(fault)) = step {
+                self.events.faults.push((at, *fault));
+            }
+        }
+    }
+
     fn write(&mut self, event: &Event, place: &dyn Fn(&NodeName) -> Option<usize>) {
         let index = self.events.after.len();
         let text = match &event.happening {
@@ -217,8 +304,7 @@ impl Writer {
                     self.messages.delivered[at] = index as i64;
                     at
                 }
-                // Its sending was not recorded: it has no line, and its event nothing to tell.
-                None => return,
+                None => unreachable!("only messages whose sending is told are told"),
             },
             happening => {
                 if let Happening::Observed { observation } = happening {
@@ -289,43 +375,29 @@ fn changed(event: usize, change: &Change) -> Changed {
         }
         Change::SessionClosed { session } => ("closed", String::new(), session.to_string(), 0),
     };
-    Changed { event, what, path, session, number }
+    let panel = PANEL_PATHS.iter().find(|(part, _)| path.contains(part));
+    let panel = panel.map_or(-1, |(_, panel)| *panel as i64);
+    Changed { event, what, path, session, number, panel }
 }
 
-/// Every node that did something or had something done to it: servers first, then clients, then the rest;
-/// each sort by letters and number.
-pub(crate) fn names_in(events: &[Event], run: &Run) -> Vec<(NodeName, &'static str)> {
-    let mut roles: BTreeMap<NodeName, &'static str> = BTreeMap::new();
-    for event in events {
-        let Some(node) = &event.node else { continue };
-        let role = match &event.happening {
-            Happening::Observed { observation: Observation::ServerStarted { .. } } => "server",
-            Happening::Observed {
-                observation: Observation::ClientConnected { .. } | Observation::Invoked { .. },
-            } => "client",
-            _ => "outside",
-        };
-        let known = roles.entry(node.clone()).or_insert(role);
-        if *known == "outside" {
-            *known = role;
-        }
-    }
-    for violation in run.outcome.violations() {
-        for node in &violation.nodes {
-            roles.entry(node.clone()).or_insert("outside");
-        }
-    }
-    let mut names: Vec<_> = roles.into_iter().collect();
-    let order = |role: &str| ["server", "client", "outside"].iter().position(|r| *r == role);
-    names.sort_by_key(|(name, role)| {
-        let letters = name.0.trim_end_matches(|c: char| c.is_ascii_digit());
-        let number: u64 = name.0[letters.len()..].parse().unwrap_or(0);
-        (order(role), letters.to_owned(), number)
-    });
-    names
+/// The events, but for deliveries of messages whose sending was not recorded: they have no line,
+/// and nothing to tell.
+fn with_sendings(events: &[Event]) -> Vec<&Event> {
+    let mut under_way = BTreeSet::new();
+    let is_told = |event: &&Event| match &event.happening {
+        Happening::Sent { message, .. } => under_way.insert(*message) || true,
+        Happening::Delivered { message } => under_way.remove(message),
+        _ => true,
+    };
+    events.iter().filter(is_told).collect()
 }
 
-fn judged(run: &Run, place: &dyn Fn(&NodeName) -> Option<usize>) -> Vec<Judged> {
+fn lanes_of(nodes: Vec<Node>) -> Vec<Lane> {
+    let lane = |node: Node| Lane { name: node.name.to_string(), role: node.role };
+    nodes.into_iter().map(lane).collect()
+}
+
+fn judged(run: &Run, scene: &Scene<'_>) -> Vec<Judged> {
     let verdicts = run.outcome.verdicts.iter();
     verdicts
         .map(|(checker, verdict)| {
@@ -337,6 +409,7 @@ fn judged(run: &Run, place: &dyn Fn(&NodeName) -> Option<usize>) -> Vec<Judged> 
                 at: 0,
                 nodes: Vec::new(),
                 detail: detail.to_owned(),
+                moment: None,
             };
             match verdict {
                 Verdict::Pass => plain("pass", ""),
@@ -344,7 +417,8 @@ fn judged(run: &Run, place: &dyn Fn(&NodeName) -> Option<usize>) -> Vec<Judged> 
                 Verdict::Violation(violation) => Judged {
                     kind: violation.kind.clone(),
                     at: violation.at_ns,
-                    nodes: violation.nodes.iter().filter_map(place).collect(),
+                    nodes: violation.nodes.iter().filter_map(|n| scene.place(n)).collect(),
+                    moment: Some(Moment::of(violation, scene)),
                     ..plain("violation", &violation.detail)
                 },
             }
@@ -352,32 +426,84 @@ fn judged(run: &Run, place: &dyn Fn(&NodeName) -> Option<usize>) -> Vec<Judged> 
         .collect()
 }
 
+/// The verdict that a run opens on: the violation asked for, as checker and kind, else the first in
+/// time.
+fn opening(verdicts: &[Judged], wanted: Option<&str>) -> Option<usize> {
+    let violations = || verdicts.iter().enumerate().filter(|(_, v)| v.moment.is_some());
+    let is_wanted = |judged: &Judged| {
+        wanted.is_some_and(|wanted| wanted == format!("{}/{}", judged.checker, judged.kind))
+    };
+    let asked = violations().find(|(_, judged)| is_wanted(judged));
+    asked.or_else(|| violations().min_by_key(|(_, judged)| judged.at)).map(|(at, _)| at)
+}
+
+/// Where what happens in a run ends: many runs wait for a minute after their last event, to see
+/// whether anything is missing.
+fn whole(events: &[&Event], end_ns: u64) -> u64 {
+    let is_work = |event: &&&Event| {
+        event.node.is_some() && !matches!(event.happening, Happening::State { .. })
+    };
+    let last_ns = events.iter().rfind(is_work).map_or(end_ns, |event| event.at_ns);
+    Stretch::around(0, last_ns, end_ns).to
+}
+
 /// The faults that began, in order.
-pub(crate) fn struck(
-    run: &Run,
-    events: &[Event],
-    place: &dyn Fn(&NodeName) -> Option<usize>,
-    end_ns: u64,
-) -> Vec<Struck> {
+pub(crate) fn struck(run: &Run, events: &[Event], nodes: &[Node], end_ns: u64) -> Vec<Struck> {
+    let place = |name: &NodeName| nodes.iter().position(|known| known.name == *name);
     let mut ends: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut leader = None;
+    let mut struck = Vec::new();
     for event in events {
-        if let Happening::FaultEnded { index } = event.happening {
-            ends.insert(index, event.at_ns);
+        match &event.happening {
+            Happening::FaultEnded { index } => _ = ends.insert(*index, event.at_ns),
+            Happening::Observed { observation: Observation::Leads { .. } } => {
+                leader = event.node.as_ref().and_then(place);
+            }
+            Happening::FaultBegan { index, kind, nodes: names } => {
+                let fault = run.plan.faults.get(*index);
+                let listed = |name: &&NodeName| {
+                    let lists = fault.into_iter().flat_map(|fault| fault.kind.node_lists());
+                    lists.flatten().any(|listed| listed == *name)
+                };
+                // Whom the plan does not name is whom it calls the leader.
+                let meant = names.iter().find(|name| !listed(name)).and_then(place).or(leader);
+                struck.push((
+                    *index,
+                    Struck {
+                        from: event.at_ns,
+                        to: end_ns,
+                        kind: kind.replace('_', " "),
+                        nodes: names.iter().filter_map(place).collect(),
+                        plan: fault.map_or_else(String::new, spelt),
+                        split: fault.and_then(|fault| Split::of(&fault.kind, nodes, meant)),
+                        stops: fault.is_some_and(|fault| stops(&fault.kind)),
+                        breaks: fault.is_some_and(|f| matches!(f.kind, FaultKind::Reset { .. })),
+                    },
+                ));
+            }
+            _ => {}
         }
     }
-    let began = events.iter().filter_map(|event| match &event.happening {
-        Happening::FaultBegan { index, kind, nodes } => Some((event.at_ns, *index, kind, nodes)),
-        _ => None,
-    });
-    began
-        .map(|(from, index, kind, nodes)| Struck {
-            from,
-            to: ends.get(&index).copied().unwrap_or(end_ns),
-            kind: kind.replace('_', " "),
-            nodes: nodes.iter().filter_map(place).collect(),
-            plan: run.plan.faults.get(index).map_or_else(String::new, spelt),
-        })
-        .collect()
+    let ended = |(index, fault): (usize, Struck)| Struck {
+        to: ends.get(&index).copied().unwrap_or(end_ns),
+        ..fault
+    };
+    struck.into_iter().map(ended).collect()
+}
+
+/// Whether processes die or stand still of it.
+fn stops(kind: &FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Crash { .. }
+            | FaultKind::CrashLoop { .. }
+            | FaultKind::PowerCut { .. }
+            | FaultKind::Pause { .. }
+            | FaultKind::TornWrites { .. }
+            | FaultKind::BitRot { .. }
+            | FaultKind::MisdirectedWrite { .. }
+            | FaultKind::DiskLost { .. }
+    )
 }
 
 fn spelt(fault: &Fault) -> String {

@@ -1,14 +1,25 @@
 //! A recorded run, or two on one time axis, as one page that opens from disk.
 //!
-//! Owns: what the page is told (`columns`), what the lanes show (`lanes`), and putting it together with
-//! the program that draws it (`assets/`). Leaves: reading records to their owner, opening the page to the
-//! command line.
-//! Holds: the same runs give the same bytes; nothing is fetched from anywhere; whatever comes from a mail
-//! or from the network reaches the page as data inside an archive, and the document as text nodes alone.
+//! Owns: what the page is told (`columns`), which nodes there are (`nodes`), what their lanes show
+//! (`lanes`), who hears whom (`sides`), what follows from what (`causes`), what a violation shows
+//! (`moments`, `stuck`), and putting it together with the program that draws it (`assets/`).
+//! Leaves: reading records to their owner, opening the page to the command line.
+//! Holds: the same runs give the same bytes; nothing is fetched from anywhere; whatever comes from
+//! a mail or from the network reaches the page as data inside an archive, and the document as text
+//! nodes alone.
 //! Start at [`page`]; in the browser at `assets/app.js`.
 
+pub(crate) mod causes;
 pub(crate) mod columns;
 pub(crate) mod lanes;
+mod moments;
+pub(crate) mod nodes;
+#[cfg(test)]
+mod samples;
+mod sides;
+mod stuck;
+#[cfg(test)]
+mod tests;
 
 use crate::escape;
 use base64::Engine;
@@ -41,6 +52,15 @@ pub struct Shown<'a> {
     pub replay: &'a str,
     /// What of the record is missing, in a sentence for the reader.
     pub missing: Option<&'a str>,
+    /// The violation that it opens on, as checker and kind (`quorum/lost`); else the first in time.
+    pub opens_on: Option<&'a str>,
+}
+
+/// The fragment of an address that opens the page of these runs where it opens without one.
+pub fn fragment(runs: &[Shown<'_>]) -> String {
+    let columns: Vec<Columns> = runs.iter().map(Columns::of).collect();
+    let first = columns.iter().find(|run| run.opens_on >= 0).or(columns.first());
+    first.map_or_else(String::new, |run| run.opens.fragment())
 }
 
 /// The page of these runs, stacked in this order.

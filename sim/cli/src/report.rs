@@ -59,6 +59,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
             about: about.as_deref(),
             replay,
             missing: missing.as_deref(),
+            opens_on: None,
         })
         .collect();
     put(&file, &page(&shown))?;
@@ -138,7 +139,8 @@ fn about(run: &Run) -> Option<String> {
 /// Writes the page of a run that is at hand. `again` is what stands after `mailstorm replay`.
 pub(crate) fn write_page(run: &Run, again: &str, file: &Path) -> Result<(), Failure> {
     let (about, replay) = (about(run), format!("mailstorm replay {again}"));
-    let shown = Shown { run, about: about.as_deref(), replay: &replay, missing: None };
+    let shown =
+        Shown { run, about: about.as_deref(), replay: &replay, missing: None, opens_on: None };
     put(file, &page(&[shown]))
 }
 

@@ -3,16 +3,20 @@
 /** How close the view may get. */
 const SPAN_MIN = 1000;
 
-/** @typedef {{from: number, to: number, instant: number, run: Run, event: number, fault: Fault | null, past: number[]}} View */
+/**
+ * What is shown. Of event, fault and violation at most one is selected; a violation brings the event
+ * along that it is told at, to be marked.
+ * @typedef {{from: number, to: number, instant: number, run: Run, runs: Run[], event: number, fault: Fault | null, violation: Judged | null, past: number[]}} View
+ */
 
 async function main() {
   const began = performance.now();
   const runs = (await unpack()).map((data) => new Run(data));
-  // A little more than there is, so that what happens last is not drawn on the border.
-  const end = Math.max(...runs.map((run) => run.virtual_ns * 1.005), SPAN_MIN);
-  const first = runs.find((run) => run.violations.length) ?? runs[0];
+  const end = Math.max(...runs.map((run) => run.virtual_ns), SPAN_MIN);
+  const first = runs.find((run) => run.opens_on >= 0) ?? runs[0];
   /** @type {View} */
-  const view = { from: 0, to: end, instant: 0, run: first, event: -1, fault: null, past: [] };
+  const view = { from: 0, to: end, end, instant: 0, run: first, runs, event: -1, fault: null, violation: null, past: [] };
+  const choose = { event: select, fault: selectFault, violation: goTo };
   const plots = runs.map((run) => new Plot(run, view, document.getElementById("plots"), runs.length > 1));
   let isDue = false;
   let rows;
@@ -22,7 +26,7 @@ async function main() {
     const messages = plots.reduce((sum, plot) => sum + plot.visible.messages, 0);
     const dense = plots.some((plot) => plot.visible.isDense) ? ", shown as densities" : "";
     const events = plots.reduce((sum, plot) => sum + plot.visible.events, 0);
-    status.textContent = `${seconds(view.from)} to ${seconds(view.to)} s: ${events} events, ${messages} messages${dense}`;
+    status.textContent = `${seconds(view.from)} to ${seconds(view.to)} s: ${events} events, ${messages} messages${dense}${runs.length > 1 ? `; selected in ${runTitle(view.run)}` : ""}`;
   }
 
   /** Draws at the next frame, once however often it is asked. */
@@ -44,7 +48,9 @@ async function main() {
       isFragmentDue = false;
       const places = view.to - view.from < 1e7 ? 6 : 3;
       const parts = [`t=${seconds(view.from, places)}-${seconds(view.to, places)}`, `s=${seconds(view.instant, places)}`];
-      if (view.event >= 0) parts.push(`e=${view.event}`);
+      if (view.violation) parts.push(`v=${view.run.violations.indexOf(view.violation)}`);
+      else if (view.fault) parts.push(`f=${view.run.faults.indexOf(view.fault)}`);
+      else if (view.event >= 0) parts.push(`e=${view.event}`);
       if (runs.length > 1) parts.push(`r=${runs.indexOf(view.run)}`);
       history.replaceState(null, "", `#${parts.join("&")}`);
     }, 150);
@@ -65,59 +71,76 @@ async function main() {
   }
 
   function setInstant(at, run = view.run) {
-    view.run = run;
+    if (run !== view.run) Object.assign(view, { run, event: -1, fault: null, violation: null, past: [] });
     view.instant = Math.min(Math.max(0, at), end);
     document.getElementById("scrubber").value = String(Math.round((view.instant / end) * 100000));
-    showState(view, select);
+    showState(view, choose);
     draw();
     remember();
   }
 
+  /** Selects this and nothing else, and brings every panel in line with it. */
+  function put(run, at, { event = -1, fault = null, violation = null }) {
+    const past = event >= 0 ? causalPast(run, event, 12) : [];
+    Object.assign(view, { run, event, fault, violation, past });
+    setInstant(at, run);
+    showEvent(view, choose);
+    if (event >= 0) rows.follow(event); else rows.turnTo(run);
+  }
+
   function select(run, event) {
-    Object.assign(view, { run, event, fault: null });
-    view.past = event >= 0 ? causalPast(run, event, 12) : [];
-    showEvent(view, select);
-    if (event >= 0) {
-      const at = run.at[event];
-      if (at < view.from || at > view.to) show(at - (view.to - view.from) / 2, at + (view.to - view.from) / 2);
-      setInstant(at, run);
-      rows.follow(event);
-    } else {
-      rows.draw();
-      draw();
-      remember();
-    }
+    if (event < 0) return put(run, view.instant, {});
+    const at = run.at[event];
+    if (at < view.from || at > view.to) show(at - (view.to - view.from) / 2, at + (view.to - view.from) / 2);
+    put(run, at, { event });
   }
 
   function selectFault(run, fault) {
-    Object.assign(view, { run, event: -1, fault, past: [] });
-    showEvent(view, select);
     const span = fault.to - fault.from;
-    if (fault.to < view.from || fault.from > view.to) show(fault.from - span * 0.3, fault.to + span * 0.3);
-    setInstant(fault.from, run);
+    if (fault.from < view.from || fault.from > view.to) show(fault.from - span * 0.3, fault.to + span * 0.3);
+    put(run, fault.from, { fault });
   }
 
   function goTo(run, violation) {
-    const AROUND = 2e8;
-    show(violation.at - AROUND, violation.at + AROUND);
-    select(run, run.eventOfViolation(violation));
-    setInstant(violation.at, run);
+    show(violation.moment.opens.from, violation.moment.opens.to);
+    put(run, violation.at, { event: violation.moment.event, violation });
   }
 
-  /** The next one after the instant that is shown, or the one before it. */
-  function hop(list, at, isBack) {
+  /**
+   * The next of a sorted list, or the one before: from the selected one if it is of the list, else
+   * from the instant. After the last comes the first.
+   */
+  function hop(list, at, selected, isBack) {
     const NEAR = 1;
-    const sorted = [...list].sort((a, b) => at(a) - at(b));
+    const here = list.indexOf(selected);
+    if (here >= 0) return list[(here + (isBack ? list.length - 1 : 1)) % list.length];
+    const last = list[list.length - 1];
     return isBack
-      ? sorted.reverse().find((item) => at(item) < view.instant - NEAR) ?? sorted[0]
-      : sorted.find((item) => at(item) > view.instant + NEAR) ?? sorted[0];
+      ? list.findLast((item) => at(item) < view.instant - NEAR) ?? last
+      : list.find((item) => at(item) > view.instant + NEAR) ?? list[0];
+  }
+
+  /** The run to look for such things in: the one in hand, or another that has any. */
+  function runWith(has) {
+    return has(view.run) ? view.run : runs.find(has);
+  }
+
+  function hopViolation(isBack) {
+    const run = runWith((run) => run.violations.length > 0);
+    if (run) goTo(run, hop(run.violations, (v) => v.at, view.violation, isBack));
+  }
+
+  function hopFault(isBack) {
+    const run = runWith((run) => run.faults.length > 0);
+    if (run) selectFault(run, hop(run.faults, (f) => f.from, view.fault, isBack));
   }
 
   const actions = {
-    n: () => { const v = hop(view.run.violations, (v) => v.at, false); if (v) goTo(view.run, v); },
-    p: () => { const v = hop(view.run.violations, (v) => v.at, true); if (v) goTo(view.run, v); },
-    f: () => { const f = hop(view.run.faults, (f) => f.from, false); if (f) selectFault(view.run, f); },
-    F: () => { const f = hop(view.run.faults, (f) => f.from, true); if (f) selectFault(view.run, f); },
+    n: () => hopViolation(false),
+    p: () => hopViolation(true),
+    f: () => hopFault(false),
+    F: () => hopFault(true),
+    r: () => put(runs[(runs.indexOf(view.run) + 1) % runs.length], view.instant, {}),
     "+": () => zoom(0.5, view.instant >= view.from && view.instant <= view.to ? view.instant : undefined),
     "-": () => zoom(2),
     0: () => show(0, end),
@@ -131,12 +154,22 @@ async function main() {
   };
   actions["="] = actions["+"];
 
+  /**
+   * From a selected event along its node; else from the instant, on the nodes that a fault strikes
+   * or on all.
+   */
   function step(by) {
-    const lane = view.event >= 0 ? view.run.node[view.event] : 0;
-    const own = view.run.eventsOf[lane] ?? [];
-    if (!own.length) return;
-    const place = view.event >= 0 ? firstAtLeast(own, view.event) + by : 0;
-    select(view.run, own[Math.min(own.length - 1, Math.max(0, place))]);
+    const { run, event, fault } = view;
+    const lane = event >= 0 ? run.node[event] : -1;
+    if (lane >= 0) {
+      const own = run.eventsOf[lane];
+      const place = firstAtLeast(own, event) + by;
+      select(run, own[Math.min(own.length - 1, Math.max(0, place))]);
+      return;
+    }
+    const lanes = fault ? fault.nodes : run.nodes.map((_, lane) => lane);
+    const next = run.nextOf(lanes, view.instant, by < 0, fault !== null);
+    if (next >= 0) select(run, next);
   }
 
   document.addEventListener("keydown", (pressed) => {
@@ -144,6 +177,12 @@ async function main() {
     const isTyping = pressed.target instanceof HTMLInputElement;
     if (isTyping && pressed.key === "Escape") pressed.target.blur();
     if (isTyping || document.getElementById("help").open) return;
+    const isButton = pressed.target.closest?.("[data-act]");
+    if (isButton && (pressed.key === "Enter" || pressed.key === " ")) {
+      pressed.preventDefault();
+      isButton.click();
+      return;
+    }
     const action = actions[pressed.key];
     if (action) {
       pressed.preventDefault();
@@ -155,7 +194,8 @@ async function main() {
     if (key) actions[key]();
   });
   document.getElementById("scrubber").addEventListener("input", (moved) => {
-    setInstant((Number(moved.target.value) / 100000) * end);
+    const at = (Number(moved.target.value) / 100000) * end;
+    put(view.run, at, {});
   });
 
   for (const plot of plots) {
@@ -174,7 +214,7 @@ async function main() {
       const by = moved.offsetX - grip.x;
       if (Math.abs(by) > 4) grip.isDrag = true;
       if (grip.isDrag) {
-        const shift = (by / (plot.width - plot.gutter)) * (grip.to - grip.from);
+        const shift = (by / plot.span) * (grip.to - grip.from);
         show(grip.from - shift, grip.to - shift);
       }
     });
@@ -185,13 +225,13 @@ async function main() {
       const hit = plot.hit(up.offsetX, up.offsetY);
       if (hit?.fault) selectFault(plot.run, hit.fault);
       else if (hit) select(plot.run, hit.event);
-      else setInstant(plot.timeAt(up.offsetX), plot.run);
+      else put(plot.run, plot.timeAt(up.offsetX), {});
     });
     plot.overview.addEventListener("pointerdown", (down) => {
-      const at = ((down.offsetX - plot.gutter) / (plot.width - plot.gutter)) * plot.run.virtual_ns;
+      const at = ((down.offsetX - plot.gutter) / plot.span) * end;
       const half = Math.min((view.to - view.from) / 2, end / 20);
       show(at - half, at + half);
-      setInstant(at, plot.run);
+      put(plot.run, at, {});
     });
   }
 
@@ -202,43 +242,54 @@ async function main() {
   window.addEventListener("resize", layout);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
-  /** The view that the fragment names; without one the violation, or the whole run. */
+  /** The view that the fragment names; without one where the run opens. */
   function recall() {
     const wanted = new URLSearchParams(location.hash.slice(1));
     const run = runs[Number(wanted.get("r") ?? runs.indexOf(first))] ?? first;
+    const opening = run.verdicts[run.opens_on];
     const [from, to] = (wanted.get("t") ?? "").split("-").map((text) => Number(text) * 1e9);
-    if (wanted.has("t") && to > from) {
-      const event = Number(wanted.get("e") ?? -1);
-      if (wanted.has("e") && event >= 0 && event < run.count) select(run, event);
-      // After the selection, which brings its event into view: what is restored may not show it.
-      show(from, to);
-      if (wanted.has("s")) setInstant(Number(wanted.get("s")) * 1e9, run);
-      else if (!wanted.has("e")) setInstant((from + to) / 2, run);
-      return;
-    }
-    if (run.violations.length) goTo(run, run.violations[0]);
-    else {
-      show(0, end);
-      setInstant(0, run);
-    }
+    const pick = (name, list) => (wanted.has(name) ? list[Number(wanted.get(name))] : undefined);
+    const [violation, fault] = [pick("v", run.violations), pick("f", run.faults)];
+    const event = Number(wanted.get("e") ?? -1);
+    const hasRange = wanted.has("t") && to > from;
+    if (violation) goTo(run, violation);
+    else if (fault) selectFault(run, fault);
+    else if (wanted.has("e") && event >= 0 && event < run.count) select(run, event);
+    else if (opening && !wanted.has("s")) goTo(run, opening);
+    else put(run, hasRange ? (from + to) / 2 : 0, {});
+    // After the selection, which brings itself into view: what is restored may not show it.
+    if (hasRange) show(from, to);
+    else if (!wanted.has("t") && !opening) show(run.opens.from, run.opens.to);
+    if (wanted.has("s")) setInstant(Number(wanted.get("s")) * 1e9, run);
   }
 
   const legend = [
-    ["bar", "dark: leads an epoch; lighter: follows; pale: looks for a leader; violet: believes to be master"],
-    ["hatched", "the process is down"], ["dotted", "it is paused"],
-    ["thin bar", "a client's operation: filled ok, hollow refused, dashed nobody knows"],
-    ["x at a line's end", "a message that never arrived"],
-    ["amber", "a fault, on the nodes that it strikes"], ["thick line", "a violation"],
+    ["leads", "leads an epoch"], ["follows", "follows a leader"], ["looking", "looks for a leader"],
+    ["master", "believes to be master"],
+    ["down", "the process is down (hatched)"], ["paused", "the process is paused (dotted)"],
+    ["ok", "a client's operation: ok"], ["failed", "an operation that was refused (hollow)"],
+    ["unknown", "an operation of which nobody knows whether it happened (dashed)"],
+    ["message", "a message"], ["lost", "a message that never arrives"],
+    ["fault", "a fault, on the nodes that it strikes"], ["side", "the side of a partition that a node is on"],
+    ["violation", "a violation"], ["instant", "the instant that the state is shown of"],
   ];
-  document.getElementById("legend").append(...legend.map(([sign, text]) => element("li", {}, element("strong", {}, sign), `: ${text}`)));
-  showHead(runs, goTo);
-  rows = new Rows(view, select);
-  showEvent(view, select);
+  document.getElementById("legend").append(...legend.map(([sign, text]) => {
+    const drawn = element("span", { class: `sign ${sign}`, "aria-hidden": "true" }, { lost: "✗", side: "A" }[sign] ?? "");
+    return element("li", {}, drawn, element("span", {}, text));
+  }));
+  showHead(runs, first, goTo);
+  rows = new Rows(view, choose);
+  showEvent(view, choose);
   layout();
   recall();
   window.mailstorm = {
     view: () => ({ from: view.from, to: view.to, instant: view.instant }),
-    selection: () => ({ run: runs.indexOf(view.run), event: view.event, fault: view.fault }),
+    selection: () => ({
+      run: runs.indexOf(view.run), event: view.event, fault: view.fault,
+      violation: view.violation ? view.run.violations.indexOf(view.violation) : -1,
+    }),
+    events: (run = 0) => ({ count: runs[run].count, at: [...runs[run].at], node: [...runs[run].node] }),
+    palette: () => palette(),
     visible: () => plots.map((plot) => ({ ...plot.visible })),
     rows: () => rows.events.length,
     press: (key) => actions[key]?.(),

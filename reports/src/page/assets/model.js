@@ -2,8 +2,11 @@
 
 /**
  * @typedef {{node: number, from: number, to: number, what: string, epoch: number}} Band
- * @typedef {{from: number, to: number, kind: string, nodes: number[], plan: string}} Fault
- * @typedef {{checker: string, verdict: string, kind: string, at: number, nodes: number[], detail: string}} Judged
+ * @typedef {{sides: {letter: string, nodes: number[]}[], told: string[]}} Split
+ * @typedef {{from: number, to: number, kind: string, nodes: number[], plan: string, split: Split | null}} Fault
+ * @typedef {{since: number, behind: {node: number, why: string, event: number}[], missing: string[]}} Stuck
+ * @typedef {{event: number, fault: number, chain: number[], stuck: Stuck | null, opens: {from: number, to: number}}} Moment
+ * @typedef {{checker: string, verdict: string, kind: string, at: number, nodes: number[], detail: string, moment: Moment | null}} Judged
  */
 
 /** Unpacks what the page carries. @returns {Promise<object[]>} */
@@ -34,13 +37,15 @@ function firstAtLeast(list, value, length = list.length) {
 class Run {
   constructor(data) {
     Object.assign(this, data);
-    const { after, node, kind, text } = data.events;
+    const { after, node, kind, text, follows, faults } = data.events;
     const count = after.length;
     this.count = count;
     this.at = new Float64Array(count);
     this.node = Int16Array.from(node);
     this.kind = Uint8Array.from(kind);
     this.text = Int32Array.from(text);
+    this.follows = Uint8Array.from(follows);
+    this.causeFault = new Map(faults.map(([event, fault]) => [event, data.faults[fault]]));
     for (let i = 0, now = 0; i < count; i++) this.at[i] = now += after[i];
     // The event before on the same node: the order in which a process lived.
     this.before = new Int32Array(count).fill(-1);
@@ -57,8 +62,8 @@ class Run {
     this.delivered = Int32Array.from(m.delivered);
     this.to = Int16Array.from(m.to);
     this.sentAt = Float64Array.from(m.sent, (event) => this.at[event]);
-    // Most messages are quick. The few slow ones are looked at one by one, so that the search for what
-    // is visible needs to go back by no more than the others take.
+    // Most messages are quick. The few slow ones are looked at one by one, so that the search for
+    // what is visible needs to go back by no more than the others take.
     const durations = [];
     for (let i = 0; i < this.sent.length; i++) {
       if (this.delivered[i] >= 0) durations.push(this.at[this.delivered[i]] - this.sentAt[i]);
@@ -73,6 +78,12 @@ class Run {
     this.sentKind = this.kinds.indexOf("sent");
     this.deliveredKind = this.kinds.indexOf("delivered");
     this.violations = this.verdicts.filter((v) => v.verdict === "violation").sort((a, b) => a.at - b.at);
+    /** Nodes of one role each, in the order of the lanes. */
+    this.groups = [];
+    this.nodes.forEach(({ role }, lane) => {
+      const last = this.groups[this.groups.length - 1];
+      if (last?.role === role) last.lanes.push(lane); else this.groups.push({ role, lanes: [lane] });
+    });
     this.operationsOf = this.nodes.map(() => []);
     for (const operation of this.operations) {
       const lane = this.node[operation.invoked];
@@ -117,25 +128,56 @@ class Run {
     return found;
   }
 
-  /** The last event of a node up to an instant, or -1. */
-  lastOf(lane, at) {
+  /** How many events of a node lie before an instant, or up to it. */
+  countOf(lane, at, isUpTo) {
     const own = this.eventsOf[lane];
     let low = 0, high = own.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.at[own[middle]] <= at) low = middle + 1; else high = middle;
+      const now = this.at[own[middle]];
+      if (now < at || (isUpTo && now === at)) low = middle + 1; else high = middle;
     }
-    return low ? own[low - 1] : -1;
+    return low;
   }
 
-  /** The event that a violation is told at: what one of those involved told last, rather than a message. */
-  eventOfViolation(violation) {
-    const told = violation.nodes.map((lane) => {
-      let event = this.lastOf(lane, violation.at);
-      while (event >= 0 && this.messageOf(event) >= 0 && this.at[event] === violation.at) event = this.before[event];
-      return event;
-    });
-    if (told.length) return told.reduce((a, b) => (this.at[b] > this.at[a] ? b : a));
-    return firstAtLeast(this.at, violation.at, this.count) - 1;
+  /** A node of a list with its name, for a sentence. */
+  namesOf(lanes) {
+    return lanes.map((lane) => this.nameOf(lane)).join(", ");
   }
+
+  /** Who holds a session: the node of its client, as far as one told. */
+  ownerOf(session) {
+    const lane = this.owners[session];
+    return lane === undefined ? "a client that never heard of it" : this.nameOf(lane);
+  }
+
+  /**
+   * Of these nodes the first event after an instant (or at it), or the last before it; -1 without
+   * any.
+   */
+  nextOf(lanes, at, isBack, isAtIt) {
+    const places = lanes.map((lane) => (isBack
+      ? this.eventsOf[lane][this.countOf(lane, at, false) - 1]
+      : this.eventsOf[lane][this.countOf(lane, at, !isAtIt)]));
+    const found = places.filter((event) => event !== undefined);
+    return found.length ? found.reduce((a, b) => ((a < b) !== isBack ? a : b)) : -1;
+  }
+
+  /** The fault in a sentence. */
+  faultWords(fault) {
+    const spans = fault.to > fault.from ? `from ${seconds(fault.from)} s to ${seconds(fault.to)} s` : `at ${seconds(fault.from)} s`;
+    const sides = (fault.split?.sides ?? []).map((side) => `${side.letter}: ${this.namesOf(side.nodes)}`);
+    return `${fault.kind} of ${sides.length ? sides.join(" | ") : this.namesOf(fault.nodes)}, ${spans}`;
+  }
+}
+
+/** `server`, `servers`: one or many. */
+function plural(word, count) {
+  if (count === 1) return word;
+  return word.endsWith("s") ? `${word}es` : `${word}s`;
+}
+
+/** The same with a capital, for a heading. */
+function heading(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

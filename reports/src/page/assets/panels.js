@@ -16,16 +16,37 @@ function runTitle(run) {
   return `${run.scenario}, seed ${run.seed}${defect}`;
 }
 
-/** The line that makes the run again. */
-function showHead(runs, goTo) {
+/** Which of several runs a panel is about, after these words; nothing where there is only one. */
+function ofRun({ run, runs }, words = "of") {
+  return runs.length > 1 ? ` ${words} ${runTitle(run)}` : "";
+}
+
+/** A violation in a line. */
+function violationTitle(run, violation) {
+  const names = violation.nodes.map((lane) => `, ${run.nameOf(lane)}`).join("");
+  return `${violation.checker}: ${violation.kind.replaceAll("_", " ")}, at ${seconds(violation.at)} s${names}`;
+}
+
+/** Behind whom work is stuck, in a sentence; empty for what is not. */
+function stuckWords(run, { moment }) {
+  const behind = moment?.stuck?.behind ?? [];
+  if (!behind.length) return "";
+  const names = behind.map(({ node, why }) => (node >= 0 ? `${run.nameOf(node)} (${why})` : why));
+  const NAMED = 2;
+  const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : "";
+  return ` Stuck since ${seconds(moment.stuck.since)} s behind ${names.slice(0, NAMED).join(", ")}${more}.`;
+}
+
+/** The verdict, what broke, and the line that makes the run again. */
+function showHead(runs, first, goTo) {
   const [title, what] = [document.getElementById("verdict"), document.getElementById("what")];
-  const broken = runs.flatMap((run) => run.violations.map((violation) => ({ run, violation })));
-  if (broken.length) {
-    const { run, violation } = broken[0];
-    const names = violation.nodes.map((lane) => `, ${run.nameOf(lane)}`).join("");
+  const isOneOfMany = runs.length > 1;
+  const opening = first.verdicts[first.opens_on];
+  if (opening) {
     title.className = "violation";
-    title.textContent = `Violation of ${violation.checker}: ${violation.kind.replaceAll("_", " ")}, at ${seconds(violation.at)} s${names}`;
-    what.textContent = violation.detail;
+    const where = isOneOfMany ? ` in ${runTitle(first)}` : "";
+    title.textContent = `Violation of ${violationTitle(first, opening)}${where}`;
+    what.textContent = `${opening.detail}.${stuckWords(first, opening)}`;
   } else {
     const unknown = runs.flatMap((run) => run.verdicts).find((v) => v.verdict === "unknown");
     title.className = unknown ? "unknown" : "pass";
@@ -34,55 +55,124 @@ function showHead(runs, goTo) {
   }
   const again = document.getElementById("again");
   for (const run of runs) {
-    if (run.about) again.append(run.about, element("br"));
-    again.append(
-      element("span", {}, `${runTitle(run)}, ${seconds(run.virtual_ns, 1)} s of virtual time, trace ${run.trace}. `),
-      element("code", {}, run.replay),
-      element("br"),
-    );
-    if (run.missing) again.append(element("strong", {}, run.missing), element("br"));
+    if (run.about) again.append(element("p", {}, run.about));
+    again.append(element("p", { class: "quiet" },
+      `${runTitle(run)}, ${seconds(run.virtual_ns, 1)} s of virtual time, trace ${run.trace}. `,
+      element("code", {}, run.replay)));
+    if (run.missing) again.append(element("p", {}, element("strong", {}, run.missing)));
   }
-  const list = document.getElementById("verdicts");
+  const lists = document.getElementById("verdicts");
   for (const run of runs) {
-    for (const verdict of run.verdicts) {
+    const list = element("ul", { "aria-label": `Verdicts on ${runTitle(run)}` });
+    if (isOneOfMany) list.append(element("li", { class: "of" }, runTitle(run)));
+    // What broke first, then what could not be told, then what held.
+    const order = ["violation", "unknown", "pass"];
+    const sorted = [...run.verdicts].sort((a, b) => order.indexOf(a.verdict) - order.indexOf(b.verdict) || a.at - b.at);
+    for (const verdict of sorted) {
       const isBroken = verdict.verdict === "violation";
-      const text = `${{ pass: "✓", violation: "✗", unknown: "?" }[verdict.verdict]} ${verdict.checker}${isBroken ? ` ${seconds(verdict.at)} s` : ""}`;
-      const item = element("li", { class: verdict.verdict, title: verdict.detail, tabindex: isBroken ? 0 : null }, text);
-      if (isBroken) item.addEventListener("click", () => goTo(run, verdict));
+      const sign = { pass: "✓", violation: "✗", unknown: "?" }[verdict.verdict];
+      const text = isBroken ? `${verdict.checker}/${verdict.kind} ${seconds(verdict.at)} s` : verdict.checker;
+      const item = element("li", { class: verdict.verdict, title: verdict.detail }, `${sign} ${text}`);
+      if (isBroken) act(item, () => goTo(run, verdict));
       list.append(item);
     }
+    lists.append(list);
   }
 }
 
-/** A list of events to jump to. */
-function chainList(run, events, select) {
-  const list = element("ol", { class: "chain" });
-  for (const event of events) {
-    const item = element("li", { "data-event": event },
-      element("span", { class: "t" }, `${seconds(run.at[event], 6)} `),
-      element("strong", {}, `${run.nameOf(run.node[event])} `), run.words(event));
-    item.addEventListener("click", () => select(run, event));
-    list.append(item);
-  }
+/** Lets an element be pressed, by pointer and by key. */
+function act(item, does) {
+  item.dataset.act = "";
+  item.tabIndex = 0;
+  item.setAttribute("role", "button");
+  item.addEventListener("click", does);
+  return item;
+}
+
+/** An event as an entry of a list, to jump to. */
+function eventItem(run, event, choose) {
+  const item = element("li", { "data-event": event },
+    element("span", { class: "t" }, `${seconds(run.at[event], 6)} `),
+    element("strong", {}, `${run.nameOf(run.node[event])} `), run.words(event));
+  item.addEventListener("click", () => choose.event(run, event));
+  return item;
+}
+
+/** A fault as an entry of a list, to jump to. */
+function faultItem(run, fault, choose) {
+  const item = element("li", { class: "fault" },
+    element("span", { class: "t" }, `${seconds(fault.from, 6)} `),
+    element("strong", {}, "fault "), run.faultWords(fault));
+  item.addEventListener("click", () => choose.fault(run, fault));
+  return item;
+}
+
+/**
+ * A chain of causes: a fault if it begins with one, the events that follow, and what they come to.
+ */
+function chainList(run, fault, events, choose, ...ends) {
+  const COUNT = 14;
+  const isCut = events.length > COUNT;
+  const begin = isCut ? events.slice(0, COUNT / 2) : events;
+  const rest = isCut ? events.slice(-COUNT / 2) : [];
+  const items = (list) => list.map((event) => eventItem(run, event, choose));
+  const gap = isCut ? [element("li", { class: "quiet" }, `${events.length - COUNT} steps in between`)] : [];
+  return element("ol", { class: "chain" }, ...(fault ? [faultItem(run, fault, choose)] : []),
+    ...items(begin), ...gap, ...items(rest), ...ends);
+}
+
+function listOf(rows) {
+  const list = element("dl");
+  for (const [name, value] of rows) list.append(element("dt", {}, name), element("dd", {}, value));
   return list;
 }
 
-function showEvent(view, select) {
+/** What is selected: an event, a fault or a violation. */
+function showEvent(view, choose) {
   const box = document.getElementById("event");
+  const { run, event, fault, violation } = view;
+  const kind = violation ? "Violation" : fault ? "Fault" : "Event";
+  document.getElementById("details-title").textContent = `${kind}${ofRun(view)}`;
   box.replaceChildren();
-  const { run, event, fault } = view;
-  if (fault) {
-    const names = fault.nodes.map((lane) => run.nameOf(lane)).join(", ");
-    box.append(
-      element("p", {}, element("strong", {}, fault.kind), ` of ${names}, from ${seconds(fault.from)} s to ${seconds(fault.to)} s`),
-      element("pre", {}, fault.plan),
-    );
-    return;
+  if (violation) showViolation(box, view, choose);
+  else if (fault) {
+    box.append(element("p", {}, element("strong", {}, run.faultWords(fault))));
+    if (fault.split) box.append(element("ul", { class: "plain" }, ...fault.split.told.map((told) => element("li", {}, told))));
+    box.append(element("pre", {}, fault.plan));
+  } else if (event >= 0) showOneEvent(box, view, choose);
+  else box.append(element("p", { class: "quiet" }, "Click an event, a message or a fault."));
+}
+
+function showViolation(box, { run, violation, past }, choose) {
+  const { moment } = violation;
+  box.append(element("p", {}, element("strong", {}, violationTitle(run, violation))));
+  box.append(element("p", {}, `${violation.detail}.`));
+  const { stuck } = moment;
+  if (stuck) {
+    box.append(element("h3", {}, `Stuck since ${seconds(stuck.since)} s${stuck.behind.length ? ", behind" : ""}`));
+    const items = stuck.behind.map(({ node, why, event }) => {
+      const item = element("li", {}, ...(node >= 0 ? [element("strong", {}, `${run.nameOf(node)} `)] : []), why);
+      if (event >= 0) {
+        item.dataset.event = event;
+        item.addEventListener("click", () => choose.event(run, event));
+      }
+      return item;
+    });
+    if (items.length) box.append(element("ul", { class: "plain" }, ...items));
+    if (stuck.missing.length) {
+      box.append(element("h3", {}, `Missing: ${stuck.missing.length} ${plural("mail", stuck.missing.length)}`));
+      box.append(element("p", { id: "missing", tabindex: 0 }, stuck.missing.join(", ")));
+    }
   }
-  if (event < 0) {
-    box.append(element("p", { class: "quiet" }, "Click an event, a message or a fault."));
-    return;
-  }
+  const fault = run.faults[moment.fault] ?? null;
+  const end = element("li", { class: "violation" }, element("span", { class: "t" }, `${seconds(violation.at, 6)} `),
+    element("strong", {}, "violation "), `${violation.checker}/${violation.kind}`);
+  box.append(element("h3", {}, fault ? "From the fault to the violation" : "From the first cause to the violation"),
+    chainList(run, fault, moment.chain, choose, end));
+  showPast(box, run, past, choose);
+}
+
+function showOneEvent(box, { run, event, past }, choose) {
   const rows = [
     ["when", `${seconds(run.at[event], 9)} s`],
     ["where", run.nameOf(run.node[event])],
@@ -94,29 +184,27 @@ function showEvent(view, select) {
     const took = run.at[run.delivered[message]] - run.sentAt[message];
     rows.push(["under way", `${(took / 1e6).toFixed(3)} ms`]);
   }
-  const list = element("dl");
-  for (const [name, value] of rows) list.append(element("dt", {}, name), element("dd", {}, value));
-  box.append(list);
-  const found = chainFromFault(run, event);
-  if (found) {
-    const shown = joints(run, found.chain);
-    const by = found.fault ? `${found.fault.kind} at ${seconds(found.fault.from)} s` : "the stroke";
-    const COUNT = 14;
-    const cut = shown.length > COUNT ? [...shown.slice(0, COUNT / 2), ...shown.slice(-COUNT / 2)] : shown;
-    box.append(element("h2", {}, `The shortest way from a fault to it: ${by}`), chainList(run, cut, select));
-    if (cut !== shown) box.append(element("p", { class: "quiet" }, `${shown.length - COUNT} steps in between are not shown.`));
+  box.append(listOf(rows));
+  const { fault, chain } = chainTo(run, event);
+  if (fault || chain.length > 1) {
+    const by = fault ? "a fault" : "the start of a process";
+    box.append(element("h3", {}, `The shortest way from ${by} to it`), chainList(run, fault, chain, choose));
   }
-  if (view.past.length) {
-    box.append(element("h2", {}, `Its last ${view.past.length} causes, newest first`), chainList(run, view.past, select));
-  }
+  showPast(box, run, past, choose);
+}
+
+function showPast(box, run, past, choose) {
+  if (!past.length) return;
+  const items = past.map((event) => eventItem(run, event, choose));
+  box.append(element("h3", {}, `Its last ${past.length} causes, newest first`), element("ol", { class: "chain" }, ...items));
 }
 
 /** The lists of a state, each with at most so many entries, and how many more there are. */
 const ENTRIES_MAX = 40;
 
-function showState(view, select) {
+function showState(view, choose) {
   const { run, instant } = view;
-  document.getElementById("when").textContent = `${seconds(instant)} s`;
+  document.getElementById("when").textContent = `${seconds(instant)} s${ofRun(view)}`;
   const box = document.getElementById("state");
   const state = new State(run, instant);
   const part = (title, items) => {
@@ -124,46 +212,74 @@ function showState(view, select) {
     if (items.length > shown.length) shown.push(element("li", { class: "quiet" }, `and ${items.length - shown.length} more`));
     return items.length ? [element("h3", {}, title), element("ul", {}, ...shown)] : [];
   };
-  const line = (mark, text, event, depth) => {
-    const item = element("li", { class: depth ? "deep" : null, "data-event": event ?? null },
-      element("span", { class: "mark" }, mark), ` ${text}`);
-    if (event !== undefined) item.addEventListener("click", () => select(run, event));
+  const line = (mark, text, does, depth) => {
+    const item = element("li", { class: depth ? "deep" : null }, element("span", { class: "mark" }, mark), ` ${text}`);
+    if (does) {
+      item.dataset.does = "";
+      item.addEventListener("click", does);
+    }
     return item;
   };
-  const life = new Map(state.lives.map((band) => [band.node, band.what]));
-  const servers = run.nodes.flatMap((node, lane) => {
-    const role = state.roles.find((band) => band.node === lane);
-    if (node.role !== "server" && !role && !life.has(lane)) return [];
-    const does = role ? `${role.what}${role.epoch ? ` epoch ${role.epoch}` : ""}` : "up";
-    return [line(node.name, life.get(lane) ?? does)];
-  });
+  const at = (event) => () => choose.event(run, event);
   const mails = [...state.mails].sort(([a], [b]) => a - b).map(([mail, steps]) => {
     const last = steps[steps.length - 1];
     const effects = steps.filter((step) => step.what === "taken").length;
     const tries = steps.filter((step) => step.what === "tried").length;
     const mark = effects > 1 ? `✗ ${effects} effects` : effects ? "✓ in sink" : "… tried";
-    const item = line(mark, `${run.texts[mail]}, ${tries} ${tries === 1 ? "try" : "tries"}`, last.event);
+    const item = line(mark, `${run.texts[mail]}, ${tries} ${tries === 1 ? "try" : "tries"}`, at(last.event));
     item.dataset.mail = mail;
     return { item, effects, mail, steps };
   });
   mails.sort((a, b) => (b.effects > 1) - (a.effects > 1) || (a.effects > 0) - (b.effects > 0));
-  const story = mails.find(({ steps }) => steps.some((step) => step.event === view.event && view.run === run));
-  const claims = state.under("/work/").concat(state.under("/lock/"));
+  const story = mails.find(({ steps }) => steps.some((step) => step.event === view.event));
+  const faults = state.faults.flatMap((fault) => [
+    line(fault.kind, run.namesOf(fault.nodes), () => choose.fault(run, fault)),
+    ...(fault.split?.told ?? []).map((told) => element("li", { class: "deep" }, told)),
+  ]);
+  const znode = (depth) => ([path, z]) => line(z.owner ? "ephemeral" : `version ${z.version}`,
+    `${path}${z.owner ? ` of ${run.ownerOf(z.owner)}, session ${z.owner}` : ""}`, at(z.event), depth && path.lastIndexOf("/") > 0);
+  const stories = story ? part(`The story of ${run.texts[story.mail]}${ofRun(view, "in")}`, story.steps.map((step) => line(
+    `${seconds(run.at[step.event])} s`, `${run.nameOf(run.node[step.event])} ${run.words(step.event)}`, at(step.event)))) : [];
   box.replaceChildren(
-    ...part("Servers", servers),
-    ...part("Faults", state.faults.map((f) => line(f.kind, f.nodes.map((lane) => run.nameOf(lane)).join(", ")))),
-    ...(story ? part(`The story of ${run.texts[story.mail]}`, story.steps.map((s) => line(`${seconds(run.at[s.event])} s`, `${run.nameOf(run.node[s.event])} ${run.words(s.event)}`, s.event))) : []),
+    ...stories,
+    ...part("Faults", faults),
+    ...run.groups.flatMap((group) => part(heading(plural(group.role, group.lanes.length)), groupLines(run, state, group, line))),
     ...part(`Mails: ${mails.filter((m) => m.effects).length} in the sink, ${mails.filter((m) => !m.effects).length} being tried`, mails.map((m) => m.item)),
-    ...part("Claims and locks", claims.map(([path, z]) => line(z.owner ? "ephemeral" : `version ${z.version}`, `${path}${z.owner ? ` of ${z.owner}` : ""}`, z.event))),
-    ...part(`Sessions: ${state.sessions.size}`, [...state.sessions].map(([id, s]) => line(`${s.timeout} ms`, id, s.event))),
-    ...part(`Znodes: ${state.znodes.size}`, state.under("/").map(([path, z]) => line(z.owner ? "ephemeral" : `version ${z.version}`, path, z.event, path.lastIndexOf("/") > 0))),
+    ...run.panels.flatMap((title, panel) => part(title, state.znodesIn(panel).map(znode(false)))),
+    ...part(`Sessions: ${state.sessions.size}`, [...state.sessions].map(([id, s]) => line(run.ownerOf(id), `session ${id}, timeout ${s.timeout} ms`, at(s.event)))),
+    ...part(`Znodes: ${state.znodes.size}`, state.znodesIn().map(znode(true))),
   );
+}
+
+/**
+ * The nodes of a group: one by one where they have roles to tell, else those together that do the
+ * same.
+ */
+function groupLines(run, state, group, line) {
+  const does = (lane) => {
+    const life = state.lives.find((band) => band.node === lane);
+    if (life) return life.what;
+    const role = state.roles.find((band) => band.node === lane);
+    if (role) return `${role.what}${role.epoch ? ` epoch ${role.epoch}` : ""}`;
+    const first = run.eventsOf[lane][0];
+    return first === undefined || run.at[first] > state.at ? "not started" : "up";
+  };
+  const isAlone = group.lanes.length === 1;
+  if (isAlone || (run.lanes.roles.some((band) => group.lanes.includes(band.node)) && group.lanes.length <= ENTRIES_MAX)) {
+    return group.lanes.map((lane) => line(run.nameOf(lane), does(lane)));
+  }
+  const together = new Map();
+  for (const lane of group.lanes) {
+    const what = does(lane);
+    together.set(what, [...(together.get(what) ?? []), lane]);
+  }
+  return [...together].map(([what, lanes]) => line(what, run.namesOf(lanes)));
 }
 
 /** The table of all events: only the rows in sight are in the document. */
 class Rows {
-  constructor(view, select) {
-    Object.assign(this, { view, select });
+  constructor(view, choose) {
+    Object.assign(this, { view, choose });
     this.box = document.getElementById("rows");
     this.shown = document.getElementById("rows-shown");
     this.tall = document.getElementById("rows-height");
@@ -178,6 +294,7 @@ class Rows {
     const { run } = this.view;
     const wanted = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     this.run = run;
+    document.getElementById("listing-title").textContent = `Events${ofRun(this.view)}`;
     this.events = [];
     for (let event = 0; event < run.count; event++) {
       if (wanted.length) {
@@ -203,9 +320,14 @@ class Rows {
       const row = element("div",
         { class: isSelected ? "row selected" : "row", role: "row", "aria-rowindex": first + i + 1, "data-event": event },
         cell("t", seconds(run.at[event], 6)), cell("n", run.nameOf(run.node[event])), cell("w", run.words(event)));
-      row.addEventListener("click", () => this.select(run, event));
+      row.addEventListener("click", () => this.choose.event(run, event));
       return row;
     }));
+  }
+
+  /** Shows the events of this run, wherever they are. */
+  turnTo(run) {
+    if (this.run !== run) this.search(); else this.draw();
   }
 
   /** Brings the selected event, or the first one in view, into sight. */

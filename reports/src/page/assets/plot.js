@@ -5,6 +5,12 @@ const MESSAGES_DRAWN_MAX = 6000;
 const FAULT_ROW = 15;
 const FAULT_ROWS_MAX = 6;
 const AXIS = 20;
+/** Room for what lies on the right border: the end of the run, and often what broke it. */
+const MARGIN = 10;
+/** The line above the lanes of a group that names it. */
+const GROUP_ROW = 15;
+/** How far apart the letter of a side is repeated. */
+const LETTER_EVERY = 260;
 
 /** Which events get a sign of their own, and which. */
 const SIGNS = {
@@ -14,12 +20,15 @@ const SIGNS = {
   master_believes: "star", master_resigns: "ring", protocol_broken: "x", milestone: "dot",
 };
 
+/** The colours of the sides of a partition; those of the first come again after the last. */
+const SIDES = ["side-a", "side-b", "side-c", "side-d", "side-e", "side-f"];
+
 /** The colours of the page, read once per drawing so that light and dark both work. */
 function palette() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-  const names = ["paper", "ink", "quiet", "line", "leads", "follows", "looking", "master", "down",
-    "paused", "fault", "violation", "good", "message", "lost", "select", "stripe"];
+  const names = ["paper", "ink", "quiet", "line", "leads", "follows", "follows-fill", "looking", "master", "down",
+    "paused", "fault", "violation", "good", "message", "lost", "select", "stripe", ...SIDES];
   return Object.fromEntries(names.map((name) => [name, colour(name)]));
 }
 
@@ -29,6 +38,10 @@ function axisStep(span, marks) {
   const power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 5, 10].map((n) => n * power).find((step) => step >= rough) ?? 10 * power;
 }
+
+/** What is written on the canvas. */
+const FONT = '12px system-ui, "DejaVu Sans", sans-serif';
+const GROUP_FONT = '10.5px system-ui, "DejaVu Sans", sans-serif';
 
 class Plot {
   /** @param {Run} run @param {View} view shared by all plots */
@@ -53,7 +66,7 @@ class Plot {
     this.box.append(this.overview, this.canvas);
     parent.append(this.box);
     this.faultRows = this.placeFaults();
-    this.visible = { messages: 0, events: 0, isDense: false };
+    this.visible = { messages: 0, events: 0, isDense: false, sides: [] };
   }
 
   /** Faults that overlap get rows of their own, as far as there are rows. */
@@ -76,10 +89,25 @@ class Plot {
     const isNarrow = width < 600;
     this.gutter = isNarrow ? 38 : 58;
     const lanes = Math.max(1, this.run.nodes.length);
-    this.laneHeight = Math.max(26, Math.min(isNarrow ? 30 : 42, Math.floor(620 / lanes)));
+    // Of stacked runs as much as possible is to be seen at once.
+    const tallest = isNarrow ? 30 : this.view.runs.length > 1 ? 34 : 42;
+    this.laneHeight = Math.max(26, Math.min(tallest, Math.floor(620 / lanes)));
     this.top = AXIS + this.faultHeight;
     this.width = width;
-    this.height = this.top + lanes * this.laneHeight + 4;
+    this.span = width - this.gutter - MARGIN;
+    /** Where each lane begins, and where the name of each group stands. */
+    this.tops = [];
+    let y = this.top;
+    this.groupTops = this.run.groups.map((group) => {
+      const top = y;
+      y += GROUP_ROW;
+      for (const lane of group.lanes) {
+        this.tops[lane] = y;
+        y += this.laneHeight;
+      }
+      return top;
+    });
+    this.height = y + 4;
     const scale = window.devicePixelRatio || 1;
     for (const [canvas, height] of [[this.canvas, this.height], [this.overview, 34]]) {
       canvas.style.height = `${height}px`;
@@ -91,23 +119,23 @@ class Plot {
 
   x(at) {
     const { from, to } = this.view;
-    return this.gutter + ((at - from) / (to - from)) * (this.width - this.gutter);
+    return this.gutter + ((at - from) / (to - from)) * this.span;
   }
 
   timeAt(x) {
     const { from, to } = this.view;
-    return from + ((x - this.gutter) / (this.width - this.gutter)) * (to - from);
+    return from + ((x - this.gutter) / this.span) * (to - from);
   }
 
   /** The middle of a lane. */
   y(lane) {
-    return this.top + (lane + 0.5) * this.laneHeight;
+    return this.tops[lane] + this.laneHeight / 2;
   }
 
   draw() {
     this.colours = palette();
     const c = this.canvas.getContext("2d");
-    c.font = '12px system-ui, "DejaVu Sans", sans-serif';
+    c.font = FONT;
     c.textBaseline = "middle";
     c.clearRect(0, 0, this.width, this.height);
     this.drawLanes(c);
@@ -120,46 +148,103 @@ class Plot {
     this.drawBands(c);
     this.drawOperations(c);
     this.drawMessages(c);
+    this.drawSides(c);
     this.drawNames(c);
     this.drawEvents(c);
     this.drawMoments(c);
     this.drawSelection(c);
     c.restore();
+    this.drawGroups(c);
     this.drawOverview();
   }
 
   drawLanes(c) {
-    this.run.nodes.forEach((node, lane) => {
-      const top = this.top + lane * this.laneHeight;
-      if (lane % 2 === 0) {
-        c.fillStyle = this.colours.stripe;
-        c.fillRect(0, top, this.width, this.laneHeight);
-      }
-      c.fillStyle = this.colours.ink;
-      c.textAlign = "left";
-      c.fillText(node.name, 4, this.y(lane), this.gutter - 8);
+    c.textAlign = "left";
+    this.run.groups.forEach((group, place) => {
+      c.fillStyle = this.colours.line;
+      c.fillRect(0, this.groupTops[place], this.width, 1);
+      group.lanes.forEach((lane, nth) => {
+        if (nth % 2 === 0) {
+          c.fillStyle = this.colours.stripe;
+          c.fillRect(0, this.tops[lane], this.width, this.laneHeight);
+        }
+        c.fillStyle = this.colours.ink;
+        c.fillText(this.run.nodes[lane].name, 4, this.y(lane), this.gutter - 8);
+      });
     });
+  }
+
+  /** What the groups of lanes are called, above the messages that pass between them. */
+  drawGroups(c) {
+    c.font = GROUP_FONT;
+    c.textAlign = "left";
+    this.run.groups.forEach((group, place) => {
+      const text = plural(group.role, group.lanes.length);
+      const top = this.groupTops[place];
+      c.fillStyle = this.colours.paper;
+      c.fillRect(0, top + 2, Math.max(this.gutter, c.measureText(text).width + 8), GROUP_ROW - 3);
+      c.fillStyle = this.colours.quiet;
+      c.fillText(text, 4, top + GROUP_ROW / 2 + 1);
+    });
+    c.font = FONT;
+  }
+
+  /** What is worth a word on the axis: where a chain of causes begins, and what broke. */
+  marks() {
+    const { run, view } = this;
+    const marks = run.violations.map((violation) => ({ at: violation.at, text: `✗ ${violation.checker}`, colour: this.colours.violation }));
+    const fault = view.run === run && view.violation ? run.faults[view.violation.moment.fault] : null;
+    if (fault) marks.push({ at: fault.from, text: `cause: ${fault.kind}`, colour: this.colours.fault });
+    // The one in hand and its cause first: of marks that meet, the first is written.
+    const weight = ({ at }) => (at === view.instant ? 2 : fault && at === fault.from ? 1 : 0);
+    return marks.sort((a, b) => weight(b) - weight(a));
   }
 
   drawAxis(c) {
     const { from, to } = this.view;
-    const step = axisStep(to - from, (this.width - this.gutter) / 90);
+    const step = axisStep(to - from, this.span / 90);
     const places = Math.max(0, Math.min(9, Math.ceil(9 - Math.log10(step))));
+    const taken = [];
+    // Nothing is written over another, nor over the edge.
+    const write = (text, x, colour) => {
+      const half = c.measureText(text).width / 2;
+      const middle = Math.max(this.gutter + half, Math.min(this.width - half - 2, x));
+      if (taken.some(([left, right]) => middle - half < right && middle + half > left)) return;
+      taken.push([middle - half - 8, middle + half + 8]);
+      c.fillStyle = colour;
+      c.fillText(text, middle, 8);
+    };
     c.textAlign = "center";
-    c.fillStyle = this.colours.quiet;
-    c.strokeStyle = this.colours.line;
     c.lineWidth = 1;
+    for (const { at, text, colour } of this.marks()) {
+      if (at >= from && at <= to) write(text, this.x(at), colour);
+    }
     for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
       const x = Math.round(this.x(at)) + 0.5;
+      c.strokeStyle = this.colours.line;
       c.beginPath();
       c.moveTo(x, AXIS - 4);
       c.lineTo(x, this.height);
       c.stroke();
-      // A mark whose text would be cut by the edge has none.
       const text = `${seconds(at, places)} s`;
       const half = c.measureText(text).width / 2;
-      if (x - half >= this.gutter && x + half <= this.width) c.fillText(text, x, 8);
+      if (x - half >= this.gutter && x + half <= this.width) write(text, x, this.colours.quiet);
     }
+    this.drawEnd(c);
+  }
+
+  /** Beside a longer run: after its end there is nothing of a run. */
+  drawEnd(c) {
+    const x = this.x(this.run.virtual_ns);
+    if (x >= this.width - MARGIN) return;
+    c.fillStyle = this.colours.line;
+    c.globalAlpha = 0.5;
+    c.fillRect(x, this.top, this.width - x, this.height - this.top);
+    c.globalAlpha = 1;
+    c.fillStyle = this.colours.quiet;
+    c.textAlign = "left";
+    const text = "the run has ended";
+    if (c.measureText(text).width + 12 < this.width - x) c.fillText(text, Math.max(x, this.gutter) + 6, this.height - 12);
   }
 
   drawFaults(c) {
@@ -167,14 +252,19 @@ class Plot {
     this.run.faults.forEach((fault, index) => {
       if (fault.to < from || fault.from > to) return;
       const left = Math.max(this.gutter - 2, this.x(fault.from));
-      const width = Math.max(2, Math.min(this.width + 2, this.x(fault.to)) - left);
+      const width = Math.max(2, Math.min(this.width - MARGIN + 2, this.x(fault.to)) - left);
       const top = AXIS + this.faultRows[index] * FAULT_ROW;
-      c.globalAlpha = this.view.fault === fault ? 0.26 : 0.11;
+      const isChosen = this.view.fault === fault;
+      const tint = (lanes, colour, alpha) => {
+        c.globalAlpha = isChosen ? alpha * 2 : alpha;
+        c.fillStyle = colour;
+        for (const lane of lanes) c.fillRect(left, this.tops[lane], width, this.laneHeight);
+        c.globalAlpha = 1;
+      };
+      const sides = fault.split?.sides ?? [];
+      if (sides.length) sides.forEach((side, nth) => tint(side.nodes, this.sideColour(nth), 0.15));
+      else tint(fault.nodes, this.colours.fault, 0.12);
       c.fillStyle = this.colours.fault;
-      for (const lane of fault.nodes) {
-        c.fillRect(left, this.top + lane * this.laneHeight, width, this.laneHeight);
-      }
-      c.globalAlpha = 1;
       c.fillRect(left, top + 11, width, 3);
       c.fillRect(left, top + 1, 2, 13);
       // Only what fits in its own bar is written, so that no two texts meet.
@@ -184,23 +274,83 @@ class Plot {
     });
   }
 
+  sideColour(nth) {
+    return this.colours[SIDES[nth % SIDES.length]];
+  }
+
+  /** The letter of each side, on its nodes, as long as it lasts. */
+  drawSides(c) {
+    // Beside the band of a role in the middle of the lane, not over it.
+    const SIZE = Math.min(13, Math.floor(this.laneHeight * 0.34));
+    const { from, to } = this.view;
+    c.font = `bold ${Math.min(10.5, SIZE - 1)}px system-ui, "DejaVu Sans", sans-serif`;
+    this.visible.sides = [];
+    c.textAlign = "center";
+    this.run.faults.forEach((fault, index) => {
+      if (!fault.split || fault.to < from || fault.from > to) return;
+      const left = Math.max(this.gutter, this.x(fault.from));
+      const right = Math.min(this.width - MARGIN, this.x(fault.to));
+      // Faults that overlap stand in different rows, and so their letters beside each other.
+      const shift = this.faultRows[index] * (SIZE + 3);
+      fault.split.sides.forEach((side, nth) => {
+        for (const lane of side.nodes) {
+          this.visible.sides.push(`${this.run.nameOf(lane)} ${side.letter}`);
+          const top = this.tops[lane] + this.laneHeight - SIZE - 1;
+          for (let x = left + 1 + shift; x === left + 1 + shift || x + SIZE < right; x += LETTER_EVERY) {
+            c.fillStyle = this.sideColour(nth);
+            c.fillRect(x, top, SIZE, SIZE);
+            c.fillStyle = this.colours.paper;
+            c.fillText(side.letter, x + SIZE / 2, top + SIZE / 2 + 0.5);
+          }
+        }
+      });
+    });
+    c.font = FONT;
+  }
+
+  /** A band of a role: filled for who leads, hollow for who follows, dashed for who looks. */
+  drawBand(c, band, left, right, top, height) {
+    const width = Math.max(1, right - left);
+    if (band.what === "leads" || band.what === "master") {
+      c.fillStyle = this.colours[band.what];
+      c.fillRect(left, top, width, height);
+      return;
+    }
+    if (band.what === "follows") {
+      c.fillStyle = this.colours["follows-fill"];
+      c.fillRect(left, top, width, height);
+    }
+    c.strokeStyle = this.colours[band.what];
+    c.setLineDash(band.what === "looking" ? [4, 3] : []);
+    if (width < 2) {
+      c.beginPath();
+      c.moveTo(left + 0.5, top);
+      c.lineTo(left + 0.5, top + height);
+      c.stroke();
+    } else c.strokeRect(left + 0.5, top + 0.5, width - 1, height - 1);
+    c.setLineDash([]);
+  }
+
+  /** Where a band is cut at the right: what lasts to the run's end ends there. */
+  rightOf(band) {
+    return band.to >= this.view.to ? this.width - MARGIN : this.width + 1;
+  }
+
   drawBands(c) {
     const { from, to } = this.view;
     const height = Math.min(13, this.laneHeight * 0.4);
     for (const band of this.run.lanes.roles) {
       if (band.to < from || band.from > to) continue;
       const left = Math.max(this.gutter - 1, this.x(band.from));
-      const right = Math.min(this.width + 1, this.x(band.to));
-      const top = this.y(band.node) - height / 2;
-      c.fillStyle = this.colours[band.what];
-      c.fillRect(left, top, Math.max(1, right - left), height);
+      const right = Math.min(this.rightOf(band), this.x(band.to));
+      this.drawBand(c, band, left, right, Math.round(this.y(band.node) - height / 2), Math.round(height));
     }
     for (const band of this.run.lanes.lives) {
       if (band.to < from || band.from > to) continue;
       const left = Math.max(this.gutter - 1, this.x(band.from));
-      const right = Math.min(this.width + 1, this.x(band.to));
+      const right = Math.min(this.rightOf(band), this.x(band.to));
       const width = Math.max(1, right - left);
-      const [top, tall] = [this.top + band.node * this.laneHeight + 2, this.laneHeight - 4];
+      const [top, tall] = [this.tops[band.node] + 2, this.laneHeight - 4];
       const isDown = band.what === "down";
       // Hatched one way for down and dotted for paused: told apart without colour.
       c.save();
@@ -246,13 +396,13 @@ class Plot {
     for (const band of this.run.lanes.roles) {
       if (band.to < from || band.from > to) continue;
       const left = Math.max(this.gutter - 1, this.x(band.from));
-      const right = Math.min(this.width + 1, this.x(band.to));
+      const right = Math.min(this.rightOf(band), this.x(band.to));
       const text = band.epoch ? `${band.what} ${band.epoch}` : band.what;
       const width = c.measureText(text).width;
       if (width + 10 >= right - left) continue;
       const isStrong = band.what === "leads" || band.what === "master";
-      c.fillStyle = this.colours[band.what];
-      c.fillRect(left + 1, this.y(band.node) - 6, width + 6, 12);
+      c.fillStyle = isStrong ? this.colours[band.what] : band.what === "follows" ? this.colours["follows-fill"] : this.colours.paper;
+      c.fillRect(left + 2, this.y(band.node) - 5, width + 5, 10);
       c.fillStyle = isStrong ? this.colours.paper : this.colours.ink;
       c.fillText(text, left + 4, this.y(band.node) + 0.5);
     }
@@ -263,8 +413,8 @@ class Plot {
     const { run } = this;
     run.operationsOf.forEach((operations, lane) => {
       const top = this.y(lane) + this.laneHeight * 0.28;
-      // Those that began before the view and end in it are few: the list is walked from its start only
-      // as far as the view's end.
+      // Those that began before the view and end in it are few: the list is walked from its start
+      // only as far as the view's end.
       for (const operation of operations) {
         const begin = run.at[operation.invoked];
         if (begin > to) break;
@@ -295,7 +445,7 @@ class Plot {
       this.drawDensities(c, shown);
       return;
     }
-    const alpha = shown.length > 1500 ? 0.35 : shown.length > 300 ? 0.55 : 0.85;
+    const alpha = shown.length > 1500 ? 0.35 : shown.length > 300 ? 0.55 : 1;
     c.globalAlpha = alpha;
     c.lineWidth = 1;
     c.strokeStyle = this.colours.message;
@@ -333,7 +483,7 @@ class Plot {
   /** Too many messages for lines: how many each lane sends and receives, per pixel. */
   drawDensities(c, shown) {
     const { run } = this;
-    const columns = Math.max(1, Math.floor((this.width - this.gutter) / 2));
+    const columns = Math.max(1, Math.floor(this.span / 2));
     const counts = run.nodes.map(() => new Uint32Array(columns));
     const { from, to } = this.view;
     let most = 1;
@@ -348,7 +498,7 @@ class Plot {
     }
     c.fillStyle = this.colours.message;
     counts.forEach((lane, index) => {
-      const base = this.top + (index + 1) * this.laneHeight - 1;
+      const base = this.tops[index] + this.laneHeight - 1;
       for (let column = 0; column < columns; column++) {
         if (!lane[column]) continue;
         const height = Math.max(1, Math.sqrt(lane[column] / most) * this.laneHeight * 0.42);
@@ -472,8 +622,8 @@ class Plot {
     const c = this.overview.getContext("2d");
     const { run, view } = this;
     const height = 34;
-    const wide = this.width - this.gutter;
-    const x = (at) => this.gutter + (at / run.virtual_ns) * wide;
+    const wide = this.span;
+    const x = (at) => this.gutter + (at / view.end) * wide;
     c.clearRect(0, 0, this.width, height);
     c.fillStyle = this.colours.stripe;
     c.fillRect(this.gutter, 0, wide, height);
@@ -481,7 +631,7 @@ class Plot {
     if (!this.densities || this.densities.length !== columns) {
       this.densities = new Uint32Array(columns);
       for (let i = 0; i < run.count; i++) {
-        this.densities[Math.min(columns - 1, Math.floor((run.at[i] / run.virtual_ns) * columns))]++;
+        this.densities[Math.min(columns - 1, Math.floor((run.at[i] / view.end) * columns))]++;
       }
     }
     const most = this.densities.reduce((a, b) => Math.max(a, b), 1);

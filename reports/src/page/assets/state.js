@@ -3,12 +3,13 @@
 /** The state of a run, rebuilt for an instant from the changes before it. */
 class State {
   constructor(run, at) {
+    this.at = at;
     this.znodes = new Map();
     this.sessions = new Map();
     for (const change of run.changes) {
       if (run.at[change.event] > at) break;
       const { what, path, session, number, event } = change;
-      if (what === "created") this.znodes.set(path, { owner: session, version: 0, event });
+      if (what === "created") this.znodes.set(path, { owner: session, version: 0, event, panel: change.panel });
       else if (what === "deleted") this.znodes.delete(path);
       else if (what === "set") {
         const znode = this.znodes.get(path);
@@ -30,8 +31,9 @@ class State {
     }
   }
 
-  /** The znodes whose path has this part, in order. */
-  under(part) {
-    return [...this.znodes].filter(([path]) => path.includes(part)).sort(([a], [b]) => (a < b ? -1 : 1));
+  /** The znodes that belong to a panel (all of them without one), in order. */
+  znodesIn(panel) {
+    const those = [...this.znodes].filter(([, znode]) => panel === undefined || znode.panel === panel);
+    return those.sort(([a], [b]) => (a < b ? -1 : 1));
   }
 }

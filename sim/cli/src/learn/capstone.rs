@@ -141,7 +141,8 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
     let replay = format!("mailstorm learn {NAME} --hidden {hidden}");
     write(
         &file,
-        page(&[Shown { run: &run, about: None, replay: &replay, missing: None }]).as_bytes(),
+        page(&[Shown { run: &run, about: None, replay: &replay, missing: None, opens_on: None }])
+            .as_bytes(),
     )?;
     let trace = run.outcome.trace_hash.to_string();
     for violation in run.outcome.violations() {

@@ -17,7 +17,7 @@ use crate::storm::{is_terminal, put, write};
 use crate::wrap::{wrapped, wrapped_after};
 use answers::{Answers, Asked, Dialogue};
 use mailstorm_record::Violation;
-use mailstorm_reports::page::{Shown, page};
+use mailstorm_reports::page::{Shown, fragment, page};
 use mailstorm_scenarios::lessons::{self, Design, Held, Lesson, Records, SEED};
 use path::Path as LearningPath;
 use serde::Serialize;
@@ -265,6 +265,11 @@ fn graded(questions: &[Graded]) -> String {
 
 /// The first wrong design above the first right one.
 fn stacked(lesson: &Lesson, records: &Records) -> String {
+    with_shown(lesson, records, page)
+}
+
+/// What is made of the designs that are shown, each opened on the violation that it names first.
+fn with_shown(lesson: &Lesson, records: &Records, made: impl Fn(&[Shown<'_>]) -> String) -> String {
     let shown = designs_shown(lesson);
     let replay =
         |design: &&Design| format!("mailstorm replay {} --seed {SEED}", design.scenario.name());
@@ -277,38 +282,21 @@ fn stacked(lesson: &Lesson, records: &Records) -> String {
             about: None,
             replay,
             missing: None,
+            opens_on: design.breaks.first().copied(),
         })
         .collect();
     // Once, on top.
     if let Some(first) = shown.first_mut() {
         first.about = Some(lesson.story);
     }
-    page(&shown)
+    made(&shown)
 }
 
 fn designs_shown(lesson: &Lesson) -> Vec<&Design> {
     ["wrong", "right"].into_iter().filter_map(|sort| lesson.design(sort)).collect()
 }
 
-/// Violations that are known when it is too late for anything. What never happened shows nowhere; the fault
-/// that kept it from happening does.
-const MISSING_AT_THE_END: [&str; 3] = ["lost", "stopped", "unfinished"];
-
-/// The fragment of the page that shows the moment that decides: the violation that a design names first, or
-/// the first fault.
+/// The fragment that opens the page where it opens by itself.
 fn moment(lesson: &Lesson, records: &Records) -> String {
-    /// What is shown before and after it.
-    const AROUND_S: f64 = 1.0;
-    let first = designs_shown(lesson).into_iter().find_map(|design| {
-        let named = records.violation(design.name, design.breaks.first()?)?;
-        let shows = !MISSING_AT_THE_END.contains(&&*named.kind);
-        shows.then_some(named.at_ns as f64 / 1e9)
-    });
-    let fault = || {
-        let plan = &records.run(designs_shown(lesson).first()?.name).plan;
-        plan.faults.iter().map(|fault| fault.at_ms as f64 / 1e3).reduce(f64::min)
-    };
-    first.or_else(fault).map_or_else(String::new, |at| {
-        format!("#t={:.3}-{:.3}", (at - AROUND_S).max(0.0), at + AROUND_S)
-    })
+    with_shown(lesson, records, fragment)
 }

@@ -1,0 +1,112 @@
+//! Small recorded runs for tests of the page.
+
+use mailstorm_record::run::{Outcome, RUN_FORMAT};
+use mailstorm_record::{Event, Fault, FaultKind, Happening, Plan, Run, Verdict, Violation};
+use mailstorm_shared::Observation;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// A run of these events, with this violation if any; it ends a second after the last event.
+pub(crate) fn recorded(events: Vec<Event>, violation: Option<Violation>) -> Run {
+    let verdicts = violation.map(|v| (v.checker.clone(), Verdict::Violation(v)));
+    let virtual_ns = events.last().map_or(0, |event| event.at_ns) + 1_000 * NS_PER_MS;
+    Run {
+        format: RUN_FORMAT,
+        mailstorm: String::new(),
+        scenario: "ensemble".into(),
+        seed: 1,
+        inbox: None,
+        defect: None,
+        settings: Default::default(),
+        roles: Default::default(),
+        plan: Plan::default(),
+        outcome: Outcome {
+            verdicts: verdicts.into_iter().collect(),
+            virtual_ns,
+            ..Outcome::default()
+        },
+        events: Some(events),
+    }
+}
+
+/// Events in the order in which they are told, and the faults of the plan.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) events: Vec<Event>,
+    faults: Vec<Fault>,
+}
+
+impl Told {
+    pub(crate) fn at(mut self, at_ms: u64, node: &str, happening: Happening) -> Self {
+        let node = (!node.is_empty()).then(|| node.into());
+        self.events.push(Event { at_ns: at_ms * NS_PER_MS, node, happening });
+        self
+    }
+
+    pub(crate) fn starts(self, at_ms: u64, nodes: &[&str]) -> Self {
+        let start =
+            |told: Self, node: &&str| told.at(at_ms, node, Happening::Started { incarnation: 0 });
+        nodes.iter().fold(self, start)
+    }
+
+    /// The next fault of the plan begins.
+    pub(crate) fn begins(mut self, at_ms: u64, kind: FaultKind, nodes: &[&str]) -> Self {
+        let (index, label) = (self.faults.len(), kind.label().into_owned());
+        self.faults.push(Fault { at_ms, lasts_ms: 0, kind });
+        let nodes = nodes.iter().map(|node| (*node).into()).collect();
+        self.at(at_ms, "", Happening::FaultBegan { index, kind: label.into(), nodes })
+    }
+
+    pub(crate) fn ends(self, at_ms: u64, index: usize) -> Self {
+        self.at(at_ms, "", Happening::FaultEnded { index })
+    }
+
+    /// A message that takes a millisecond, or is lost.
+    pub(crate) fn sends(self, at_ms: u64, from: &str, to: &str, arrives: bool) -> Self {
+        let message = self.events.len() as u64;
+        let label = "hello".into();
+        let told =
+            self.at(at_ms, from, Happening::Sent { message, to: to.into(), bytes: 1, label });
+        if arrives { told.at(at_ms + 1, to, Happening::Delivered { message }) } else { told }
+    }
+
+    pub(crate) fn tries(self, at_ms: u64, worker: &str, mail: &str) -> Self {
+        let observation = Observation::MailAttempted {
+            worker: worker.into(),
+            mail: mail.into(),
+            token: 1,
+            attempt: 1,
+        };
+        self.at(at_ms, worker, Happening::Observed { observation })
+    }
+
+    pub(crate) fn takes(self, at_ms: u64, mail: &str, worker: &str) -> Self {
+        let observation = Observation::SinkAccepted {
+            resource: "claim".into(),
+            mail: mail.into(),
+            worker: worker.into(),
+            token: 1,
+            verdict: "ham".into(),
+        };
+        self.at(at_ms, "sink", Happening::Observed { observation })
+    }
+
+    /// The run, which ends a second later, with this violation.
+    pub(crate) fn run(self, violation: Option<Violation>) -> Run {
+        let mut run = recorded(self.events, violation);
+        run.plan.faults = self.faults;
+        run
+    }
+}
+
+/// A violation of these nodes at this time.
+pub(crate) fn violated(at_ms: u64, nodes: &[&str]) -> Violation {
+    Violation {
+        checker: "checker".into(),
+        kind: "kind".into(),
+        at_ns: at_ms * NS_PER_MS,
+        nodes: nodes.iter().map(|node| (*node).into()).collect(),
+        detail: "it broke".into(),
+        ..Violation::default()
+    }
+}

@@ -1,0 +1,270 @@
+//! What the page is told of a run: where it opens, what its violations follow from, what is stuck.
+
+use super::columns::Columns;
+use super::samples::{Told, violated};
+use super::{Shown, fragment};
+use mailstorm_record::{FaultKind, Happening, NodeName, Run, Violation};
+use mailstorm_shared::observation::Change;
+use mailstorm_shared::{Observation, ServerId, SessionId, Zxid};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NS_PER_MS: u64 = 1_000_000;
+
+fn shown(run: &Run) -> Shown<'_> {
+    Shown { run, about: None, replay: "", missing: None, opens_on: None }
+}
+
+fn data(run: &Run) -> Value {
+    serde_json::to_value(Columns::of(&shown(run))).unwrap()
+}
+
+fn nodes(names: &[&str]) -> Vec<NodeName> {
+    names.iter().map(|name| (*name).into()).collect()
+}
+
+/// From when to when a page opens, in milliseconds.
+fn opens(run: &Run) -> (u64, u64) {
+    let data = data(run);
+    let ms = |end: &str| data["opens"][end].as_u64().unwrap() / NS_PER_MS;
+    (ms("from"), ms("to"))
+}
+
+/// A worker is paused, wakes, and does what it should not.
+fn pause() -> Told {
+    let kind = FaultKind::Pause { nodes: nodes(&["w1"]) };
+    Told::default()
+        .starts(0, &["w1", "w2", "sink"])
+        .sends(100, "w2", "sink", true)
+        .begins(1_000, kind, &["w1"])
+        .at(1_000, "w1", Happening::Paused)
+        .sends(5_000, "w2", "sink", true)
+        .ends(6_000, 0)
+        .at(6_000, "w1", Happening::Resumed)
+        .sends(6_000, "w1", "sink", true)
+        .takes(6_001, "m-1", "w1")
+}
+
+#[test]
+fn a_page_opens_on_the_stretch_from_the_first_cause_to_the_violation() {
+    let run = pause().run(Some(violated(6_001, &["w1", "sink"])));
+    assert_eq!(opens(&run), (799, 6_201));
+    assert_eq!(fragment(&[shown(&run)]), "#t=0.799-6.202");
+    // Never beyond the run: it ends with what it broke on.
+    let mut run = pause().run(Some(violated(6_001, &["sink"])));
+    run.outcome.virtual_ns = 6_001 * NS_PER_MS;
+    assert_eq!(opens(&run), (799, 6_001));
+    // Without any fault, from the start.
+    let run =
+        Told::default().starts(3, &["w1"]).tries(500, "w1", "m").run(Some(violated(500, &["w1"])));
+    assert_eq!(opens(&run), (0, 520));
+}
+
+#[test]
+fn a_page_opens_on_the_violation_that_is_asked_for_else_on_the_first_in_time() {
+    let mut run = pause().run(Some(violated(6_001, &["w1", "sink"])));
+    let early = Violation { checker: "early".into(), ..violated(5_000, &["w2"]) };
+    run.outcome.verdicts.push(("early".into(), mailstorm_record::Verdict::Violation(early)));
+    let on = |opens_on| {
+        let columns = Columns::of(&Shown { opens_on, ..shown(&run) });
+        serde_json::to_value(columns).unwrap()["opens_on"].clone()
+    };
+    assert_eq!(on(None), json!(1));
+    assert_eq!(on(Some("checker/kind")), json!(0));
+    assert_eq!(on(Some("checker/other")), json!(1));
+}
+
+#[test]
+fn a_run_that_passes_opens_on_all_that_happens_in_it() {
+    let run = pause().run(None);
+    assert_eq!(opens(&run), (0, 6_241));
+    let mut run = pause().run(None);
+    run.outcome.virtual_ns = 6_001 * NS_PER_MS;
+    assert_eq!(opens(&run), (0, 6_001), "never beyond its end");
+    let mut run = pause().run(None);
+    run.events = None;
+    assert_eq!(opens(&run), (0, 7_001), "without events, from beginning to end");
+}
+
+/// The words of a chain, and the fault it begins with.
+fn chain(run: &Run) -> (Vec<String>, i64) {
+    let data = data(run);
+    let moment = &data["verdicts"][0]["moment"];
+    let events = run.events.as_ref().unwrap();
+    let told = |event: &Value| {
+        let event = &events[event.as_u64().unwrap() as usize];
+        let node = event.node.as_ref().map_or("world", |node| &*node.0);
+        format!("{node} {}", crate::words::kind(&event.happening))
+    };
+    let chain = moment["chain"].as_array().unwrap().iter().map(told).collect();
+    (chain, moment["fault"].as_i64().unwrap())
+}
+
+#[test]
+fn a_chain_of_causes_begins_with_the_fault_and_not_with_its_end() {
+    let run = pause().run(Some(violated(6_001, &["w1", "sink"])));
+    let expected = ["w1 paused", "w1 resumed", "w1 sent", "sink delivered", "sink sink_accepted"];
+    assert_eq!(chain(&run), (expected.map(str::to_owned).to_vec(), 0));
+}
+
+#[test]
+fn a_chain_without_a_fault_begins_with_the_start_of_a_process() {
+    let told = Told::default()
+        .starts(0, &["w1", "sink"])
+        .tries(400, "w1", "m-1")
+        .sends(401, "w1", "sink", true)
+        .takes(402, "m-1", "w1");
+    let run = told.run(Some(violated(402, &["sink"])));
+    let (chain, fault) = chain(&run);
+    assert_eq!((chain[0].as_str(), fault), ("sink started", -1));
+}
+
+#[test]
+fn a_message_that_a_partition_loses_is_a_cause_and_one_that_it_lets_through_is_none() {
+    let sides = vec![nodes(&["s1", "w1"]), nodes(&["s2", "sink"])];
+    let told = |to: &str| {
+        Told::default()
+            .starts(0, &["s1", "s2", "w1", "sink"])
+            .begins(
+                1_000,
+                FaultKind::Partition { sides: sides.clone() },
+                &["s1", "s2", "w1", "sink"],
+            )
+            .tries(1_001, "w1", "m-0")
+            .tries(2_000, "w1", "m-1")
+            .sends(2_001, "w1", to, false)
+            .tries(2_002, "w1", "m-2")
+            .run(Some(violated(2_002, &["w1"])))
+    };
+    assert_eq!(chain(&told("s2")).0, ["w1 sent", "w1 mail_attempted"]);
+    // Within a side it is lost for another reason: the chain goes back to where the partition
+    // began.
+    assert_eq!(chain(&told("s1")).0, ["w1 mail_attempted", "w1 mail_attempted"]);
+    assert_eq!(chain(&told("s1")).1, 0);
+}
+
+fn stuck(run: &Run) -> Value {
+    let data = data(run);
+    let mut stuck = data["verdicts"][0]["moment"]["stuck"].clone();
+    for who in stuck["behind"].as_array_mut().unwrap() {
+        let lane = who["node"].as_i64().unwrap();
+        let name =
+            usize::try_from(lane).map_or("-", |lane| data["nodes"][lane]["name"].as_str().unwrap());
+        *who = json!(format!("{name} {}", who["why"].as_str().unwrap()));
+    }
+    stuck
+}
+
+/// A worker dies with a mail in hand, and nobody takes it up.
+fn lost(missing: &[&str]) -> Run {
+    let kind = FaultKind::Crash { nodes: nodes(&["w1"]) };
+    let told = Told::default()
+        .starts(0, &["w1", "w2", "sink"])
+        .tries(100, "w2", "m-1")
+        .takes(200, "m-1", "w2")
+        .tries(700, "w1", "m-2")
+        .begins(1_000, kind, &["w1"])
+        .at(1_000, "w1", Happening::Crashed { why: "crash".into() })
+        .ends(5_000, 0)
+        .at(5_000, "w1", Happening::Started { incarnation: 1 });
+    let violation = Violation {
+        missing: missing.iter().map(|mail| (*mail).into()).collect(),
+        ..violated(9_000, &[]).since(700 * NS_PER_MS)
+    };
+    let mut run = told.run(Some(violation));
+    run.outcome.virtual_ns = 9_000 * NS_PER_MS;
+    run
+}
+
+#[test]
+fn what_stands_still_is_told_with_since_when_behind_whom_and_all_that_is_missing() {
+    let behind = "w1 tried m-2 last, at 0.700 s; down from 1.000 s to 5.000 s";
+    let expected = json!({ "since": 700_000_000, "behind": [behind], "missing": ["m-2", "m-3"] });
+    assert_eq!(stuck(&lost(&["m-2", "m-3"])), expected);
+    // A checker that names none: what was tried and has no result.
+    assert_eq!(stuck(&lost(&[]))["missing"], json!(["m-2"]));
+    assert_eq!(
+        chain(&lost(&["m-2"])),
+        (["w1 mail_attempted", "w1 crashed"].map(str::to_owned).to_vec(), 0)
+    );
+    assert_eq!(opens(&lost(&["m-2"])), (680, 9_000));
+}
+
+#[test]
+fn a_queue_that_does_not_move_is_behind_whoever_stands_first_in_it() {
+    let server = ServerId::new(1).unwrap();
+    let queue = |session, number| Change::Created {
+        path: format!("/lock/q-{number:010}").into(),
+        owner: SessionId(session),
+        value: 0,
+    };
+    let applied = |zxid, changes| Happening::Observed {
+        observation: Observation::Applied { server, zxid, digest: 0, changes },
+    };
+    let connected = |session| Happening::Observed {
+        observation: Observation::ClientConnected {
+            client: 1,
+            session: SessionId(session),
+            resumed: false,
+        },
+    };
+    let run = Told::default()
+        .starts(0, &["s1", "w1", "w2"])
+        .at(10, "w1", connected(7))
+        .at(10, "w2", connected(8))
+        .at(20, "s1", applied(Zxid(1), vec![queue(8, 11)]))
+        .at(30, "s1", applied(Zxid(2), vec![queue(7, 9)]))
+        .run(Some(violated(900, &[]).since(40 * NS_PER_MS)));
+    let behind = "w1 holds /lock/q-0000000009 since 0.030 s, 1 waits behind it; up ever since";
+    assert_eq!(stuck(&run)["behind"][0], json!(behind));
+    assert_eq!(data(&run)["owners"], json!({ "0x7": 0, "0x8": 1 }), "sessions have owners");
+}
+
+#[test]
+fn sides_of_a_fault_that_is_aimed_at_the_leader_name_who_led() {
+    let kind = FaultKind::OneWay { from: nodes(&["leader"]), to: nodes(&["s1"]) };
+    let run = Told::default().starts(0, &["s1", "s2"]).begins(5, kind, &["s1", "s2"]).run(None);
+    let sides = json!([{ "letter": "A", "nodes": [1] }, { "letter": "B", "nodes": [0] }]);
+    assert_eq!(data(&run)["faults"][0]["split"]["sides"], sides);
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_every_event_has_a_chain_that_begins_with_a_cause(
+        steps in prop::collection::vec((0_u8..7, 0_usize..3, 0_usize..3, 0_u64..50), 1..60),
+    ) {
+        let names = ["a", "b", "c"];
+        let (mut told, mut at, mut faults) = (Told::default(), 0, 0);
+        for (what, node, other, later) in steps {
+            at += later;
+            let (name, to) = (names[node], names[other]);
+            told = match what {
+                0 => told.at(at, name, Happening::Started { incarnation: 1 }),
+                1 => told.at(at, name, Happening::Crashed { why: "x".into() }),
+                2 => told.at(at, name, Happening::Paused),
+                3 => {
+                    faults += 1;
+                    let kind = FaultKind::Isolate { nodes: nodes(&[name]) };
+                    told.begins(at, kind, &[name])
+                }
+                4 if faults > 0 => told.ends(at, faults - 1),
+                5 => told.sends(at, name, to, false),
+                _ => {
+                    let told = told.sends(at, name, to, true);
+                    at += 1;
+                    told
+                }
+            };
+        }
+        let run = told.run(Some(violated(at, &["b"])));
+        let data = data(&run);
+        let follows = data["events"]["follows"].as_array().unwrap();
+        prop_assert_eq!(follows.len(), run.events.as_ref().unwrap().len());
+        let moment = &data["verdicts"][0]["moment"];
+        if let Some(first) = moment["chain"].get(0) {
+            prop_assert_eq!(&follows[first.as_u64().unwrap() as usize], &json!(0));
+        }
+        let (from, to) = opens(&run);
+        prop_assert!(from <= to && to * NS_PER_MS <= run.outcome.virtual_ns);
+    }
+}
