@@ -385,7 +385,10 @@ fn changed(event: usize, change: &Change) -> Changed {
 fn with_sendings(events: &[Event]) -> Vec<&Event> {
     let mut under_way = BTreeSet::new();
     let is_told = |event: &&Event| match &event.happening {
-        Happening::Sent { message, .. } => under_way.insert(*message) || true,
+        Happening::Sent { message, .. } => {
+            under_way.insert(*message);
+            true
+        }
         Happening::Delivered { message } => under_way.remove(message),
         _ => true,
     };

@@ -81,7 +81,7 @@ impl Moment {
     /// Of this violation.
     pub(super) fn of(violation: &Violation, scene: &Scene<'_>) -> Self {
         let involved: Vec<usize> = violation.nodes.iter().filter_map(|n| scene.place(n)).collect();
-        let is_stuck = violation.since_ns.is_some() || involved.is_empty();
+        let is_stuck = violation.since_ns().is_some() || involved.is_empty();
         let stuck = is_stuck.then(|| Stuck::of(violation, scene));
         let (event, chain, fault) = match &stuck {
             Some(stuck) if involved.is_empty() => standstill(violation, stuck, scene),
@@ -133,7 +133,7 @@ fn standstill(violation: &Violation, stuck: &Stuck, scene: &Scene<'_>) -> Found 
     // Where nothing was ever done there is no last thing.
     let last = match since {
         0 => None,
-        _ => scene.events[..scene.told_by(since)].iter().rposition(|event| is_told(&event)),
+        _ => scene.events[..scene.told_by(since)].iter().rposition(is_told),
     };
     let lane = |event: usize| scene.events[event].node.as_ref().and_then(|n| scene.place(n));
     let last_lane = last.and_then(lane);

@@ -217,11 +217,11 @@ mod tests {
         assert_eq!(lettered.join(" | "), sides);
         assert_eq!(split.told, told);
         let mut pairs: Vec<String> = Vec::new();
-        for to in 0..NODES.len() {
+        for (to, (listener, _)) in NODES.iter().enumerate() {
             let unheard: Vec<&str> =
                 (0..NODES.len()).filter(|from| split.cuts(*from, to)).map(|n| NODES[n].0).collect();
             if !unheard.is_empty() {
-                pairs.push(format!("{} not {}", NODES[to].0, unheard.join(" ")));
+                pairs.push(format!("{listener} not {}", unheard.join(" ")));
             }
         }
         assert_eq!(pairs.join("; "), deaf);

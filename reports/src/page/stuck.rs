@@ -109,7 +109,7 @@ impl Work {
                 _ => {}
             }
         }
-        work.lost = violations.flat_map(|v| v.missing.iter().cloned()).collect();
+        work.lost = violations.flat_map(|v| v.missing().iter().cloned()).collect();
         work
     }
 
@@ -162,12 +162,13 @@ impl Work {
 impl Stuck {
     pub(super) fn of(violation: &Violation, scene: &Scene<'_>) -> Self {
         let (work, events) = (scene.work, scene.events);
-        let since = violation.since_ns.unwrap_or_else(|| healed(events).unwrap_or(violation.at_ns));
+        let since =
+            violation.since_ns().unwrap_or_else(|| healed(events).unwrap_or(violation.at_ns));
         let since = since.min(violation.at_ns);
-        let missing = if violation.missing.is_empty() {
+        let missing = if violation.missing().is_empty() {
             work.missing_at(violation.at_ns, events)
         } else {
-            violation.missing.clone()
+            violation.missing().to_vec()
         };
         let mut behind: Vec<Behind> = Vec::new();
         let mut add = |node: i64, why: String, event: i64| {

@@ -167,10 +167,8 @@ fn lost(missing: &[&str]) -> Run {
         .at(1_000, "w1", Happening::Crashed { why: "crash".into() })
         .ends(5_000, 0)
         .at(5_000, "w1", Happening::Started { incarnation: 1 });
-    let violation = Violation {
-        missing: missing.iter().map(|mail| (*mail).into()).collect(),
-        ..violated(9_000, &[]).since(700 * NS_PER_MS)
-    };
+    let missing = missing.iter().map(|mail| (*mail).into()).collect();
+    let violation = violated(9_000, &[]).stuck(700 * NS_PER_MS, missing);
     let mut run = told.run(Some(violation));
     run.outcome.virtual_ns = 9_000 * NS_PER_MS;
     run

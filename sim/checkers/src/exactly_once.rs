@@ -265,10 +265,9 @@ impl Checker for ExactlyOnce {
         // The first that nobody took up again; if none was ever tried, the last that came through.
         let tried = lost.iter().filter_map(|(_, mail)| Some(mail.last_try.as_ref()?.1));
         let since_ns = tried.min().unwrap_or(self.last_accepted_ns);
-        Verdict::Violation(Violation {
-            missing: lost.into_iter().map(|(id, _)| Arc::clone(id)).collect(),
-            ..violation(self.name(), "lost", at_ns, [], detail).since(since_ns)
-        })
+        let missing = lost.into_iter().map(|(id, _)| Arc::clone(id)).collect();
+        let lost = violation(self.name(), "lost", at_ns, [], detail);
+        Verdict::Violation(lost.stuck(since_ns, missing))
     }
 
     fn figures(&self) -> Vec<Figure> {
@@ -347,10 +346,10 @@ mod tests {
         let detail = "4 of 5 mails are not in the sink at the end: m-2 (tried 2 times, last by w2 at \
                       0.004 s), m-3 (never tried), m-4 (never tried) and 1 more";
         assert_eq!(violation.detail, detail);
-        assert_eq!(violation.missing, ["m-2", "m-3", "m-4", "m-5"].map(Arc::from));
-        assert_eq!(violation.since_ns, Some(4_000_000));
+        assert_eq!(violation.missing(), ["m-2", "m-3", "m-4", "m-5"].map(Arc::from));
+        assert_eq!(violation.since_ns(), Some(4_000_000));
         let untried = History::new().processed("m-1", "w1", 1).violates(two_mails(), "lost");
-        assert_eq!(untried.since_ns, Some(2_000_000), "since the last that came through");
+        assert_eq!(untried.since_ns(), Some(2_000_000), "since the last that came through");
     }
 
     #[test]

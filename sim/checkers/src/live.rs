@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_violation_says_since_when_the_work_is_stuck() {
-        let since = |history: History, kind| history.violates(live(3), kind).since_ns;
+        let since = |history: History, kind| history.violates(live(3), kind).since_ns();
         let last = Some(501 * NS_PER_MS);
         assert_eq!(since(one().after_ms(1_000).accepted("m-2", "w1", 1), "gap"), last);
         assert_eq!(since(one().after_ms(5_000), "stopped"), last);

@@ -25,4 +25,4 @@ pub use fault::{Fault, FaultKind};
 pub use plan::{Plan, PlanError};
 pub use run::{Coverage, FaultCount, InboxMark, Run, TraceHash};
 pub use settings::{Setting, SettingError, Settings};
-pub use verdict::{Verdict, Violation};
+pub use verdict::{Standstill, Verdict, Violation};

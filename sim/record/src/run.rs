@@ -230,9 +230,9 @@ mod tests {
             at_ns: 7,
             nodes: vec!["s1".into()],
             detail: "1:2 is gone".into(),
-            since_ns: Some(5),
-            missing: vec!["m-1".into()],
+            ..Violation::default()
         };
+        let violation = violation.stuck(5, vec!["m-1".into()]);
         Run {
             format: RUN_FORMAT,
             mailstorm: VERSION.to_owned(),

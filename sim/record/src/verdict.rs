@@ -33,11 +33,17 @@ pub struct Violation {
     pub nodes: Vec<NodeName>,
     /// What broke, in one sentence with names and numbers.
     pub detail: String,
-    /// For work that is stuck: since when, in virtual nanoseconds.
+    /// Where work was to be done and was not: since when, and what of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since_ns: Option<u64>,
-    /// What is missing, by name, where work was to be done and was not: all of it, while the sentence
-    /// names the first few.
+    pub standstill: Option<Box<Standstill>>,
+}
+
+/// Work that is stuck.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// Since when, in virtual nanoseconds.
+    pub since_ns: u64,
+    /// What is missing, by name: all of it, while the violation's sentence names the first few.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Arc<str>>,
 }
@@ -46,7 +52,23 @@ impl Violation {
     /// The same, of work that has been stuck since this instant.
     #[must_use]
     pub fn since(self, at_ns: u64) -> Self {
-        Self { since_ns: Some(at_ns), ..self }
+        self.stuck(at_ns, Vec::new())
+    }
+
+    /// The same, of work that has been stuck since this instant, with what is missing.
+    #[must_use]
+    pub fn stuck(self, since_ns: u64, missing: Vec<Arc<str>>) -> Self {
+        Self { standstill: Some(Box::new(Standstill { since_ns, missing })), ..self }
+    }
+
+    /// Since when work is stuck, in virtual nanoseconds, where that is what broke.
+    pub fn since_ns(&self) -> Option<u64> {
+        self.standstill.as_ref().map(|standstill| standstill.since_ns)
+    }
+
+    /// What is missing, by name.
+    pub fn missing(&self) -> &[Arc<str>] {
+        self.standstill.as_ref().map_or(&[], |standstill| &standstill.missing)
     }
 
     /// What groups this violation with its likes: the checker, the kind, and the roles (names without
