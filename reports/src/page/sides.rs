@@ -4,7 +4,7 @@
 //! Holds: it says of every node what it hears, also of those on no side. Start at [`Split::of`].
 
 use super::nodes::Node;
-use mailstorm_record::fault::LEADER;
+use mailstorm_record::cast::Cast;
 use mailstorm_record::{FaultKind, NodeName};
 use serde::Serialize;
 
@@ -32,14 +32,30 @@ fn letter(place: usize) -> char {
     char::from(b'A' + (place % 26) as u8)
 }
 
+/// The fault with the nodes that the words of its plan meant when it began.
+fn meant(kind: &FaultKind, nodes: &[Node], leader: Option<usize>) -> FaultKind {
+    let names = |is: &dyn Fn(&Node) -> bool| -> Vec<NodeName> {
+        nodes.iter().filter(|node| is(node)).map(|node| node.name.clone()).collect()
+    };
+    let cast = Cast {
+        nodes: names(&|_| true),
+        voters: names(&|node| &*node.role == "server"),
+        observers: names(&|node| &*node.role == "observer"),
+        leader: leader.map(|leader| nodes[leader].name.clone()),
+    };
+    let mut meant = kind.clone();
+    for (list, nodes) in meant.node_lists_mut().into_iter().zip(cast.lists(kind)) {
+        *list = nodes;
+    }
+    meant
+}
+
 impl Split {
     /// What this fault does to the links of these nodes, of which `leader` led when it began.
     /// `None` when it cuts none.
     pub(crate) fn of(kind: &FaultKind, nodes: &[Node], leader: Option<usize>) -> Option<Self> {
-        let place = |name: &NodeName| match leader {
-            Some(leader) if &*name.0 == LEADER => Some(leader),
-            _ => nodes.iter().position(|node| node.name == *name),
-        };
+        let kind = &meant(kind, nodes, leader);
+        let place = |name: &NodeName| nodes.iter().position(|node| node.name == *name);
         let lane = |list: &Vec<NodeName>| -> Vec<usize> {
             let mut lanes: Vec<usize> = list.iter().filter_map(place).collect();
             lanes.sort_unstable();
