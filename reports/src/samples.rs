@@ -39,7 +39,8 @@ pub(crate) fn failing(scenario: &str) -> Summary {
         file: format!("{scenario}/7/case.toml"),
         options: String::new(),
         faults: 1,
-        story: vec!["at 1.1 s w3 stands still for 10.0 s".into()],
+        story: vec!["at 1.100 s w3 stands still for 10.0 s".into()],
+        untried: 0,
         case: "seed = 7\n".into(),
     };
     let group = Group {

@@ -173,6 +173,9 @@ pub struct ShrunkRun {
     pub faults: usize,
     /// One line per fault.
     pub story: Vec<String>,
+    /// How many simpler cases were not tried, because the budget was spent.
+    #[serde(default)]
+    pub untried: u64,
     /// The case itself, as it is in the file.
     pub case: String,
 }
@@ -272,6 +275,13 @@ impl Summary {
     /// The goals that were never reached, in order.
     pub fn goals_missed(&self) -> impl Iterator<Item = &str> {
         self.reached.iter().filter(|(_, count)| **count == 0).map(|(goal, _)| goal.as_str())
+    }
+
+    /// Whether goals were missed that the storms were to reach: what a violation cut short was not to come that
+    /// far, nor storms that are not as the scenario has them.
+    pub(crate) fn is_short_of_goals(&self) -> bool {
+        let is_long = self.violation == 0 && self.replay_options.is_empty();
+        is_long && self.goals_missed().next().is_some()
     }
 
     /// The kinds of faults that were injected over and over and never changed anything, in order, each with

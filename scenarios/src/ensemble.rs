@@ -26,9 +26,12 @@ use crate::scale::Scale;
 use mailstorm_checkers::reached;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_host::Address;
+use mailstorm_record::sentence::quantity;
 use mailstorm_record::{NodeName, Setting, Settings};
 use mailstorm_shared::{Ensemble, Millis, Observation};
-use mailstorm_world::{NodeSpec, Platters, Process, Progress, Scenario, Subject, Topology};
+use mailstorm_world::{
+    NodeSpec, Outline, Platters, Process, Progress, Scenario, Subject, Topology,
+};
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -91,6 +94,19 @@ impl Scenario for EnsembleStorm {
 
     fn about(&self) -> &str {
         self.about
+    }
+
+    fn outline(&self) -> Outline {
+        let servers = quantity(self.scale.get("servers"), "server");
+        let observers = match self.scale.get("observers") {
+            0 => String::new(),
+            observers => format!(", {}", quantity(observers, "observer")),
+        };
+        let clients = quantity(self.scale.get("clients"), "client");
+        Outline {
+            cast: format!("{servers}{observers} and {clients}"),
+            promise: "no acknowledged write was lost, and no brain was split".to_owned(),
+        }
     }
 
     fn topology(&self) -> Topology {

@@ -28,11 +28,13 @@ use mailstorm_mail::pipeline::{
 use mailstorm_mail::processing::{Judgement, Processed, process};
 use mailstorm_mail::samples;
 use mailstorm_mail::sink::serve_sink;
+use mailstorm_record::sentence::quantity;
 use mailstorm_record::{Event, Happening, InboxMark, NodeName, Setting, Settings, TraceHash};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::stream::Stream;
 use mailstorm_world::{
-    Limits, NodeSpec, Platters, Process, Progress, Scenario, SimPlatform, Subject, Topology,
+    Limits, NodeSpec, Outline, Platters, Process, Progress, Scenario, SimPlatform, Subject,
+    Topology,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -139,6 +141,16 @@ impl Scenario for MailClaims {
 
     fn about(&self) -> &str {
         "five servers, four workers and an inbox: every e-mail is processed exactly once"
+    }
+
+    fn outline(&self) -> Outline {
+        let servers = quantity(self.scale.get("servers"), "server");
+        let workers = quantity(self.scale.get("workers"), "worker");
+        let promise = match self.mails.inbox.len() {
+            1 => "the one mail was processed exactly once".to_owned(),
+            mails => format!("every one of {mails} mails was processed exactly once"),
+        };
+        Outline { cast: format!("{servers} and {workers}"), promise }
     }
 
     fn topology(&self) -> Topology {

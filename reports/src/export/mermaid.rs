@@ -8,8 +8,9 @@
 
 use super::window::{events, involved, moment, violation};
 use crate::escape::fenced;
-use crate::text::{seconds, violation_lines};
+use crate::text::violation_lines;
 use crate::words::words;
+use mailstorm_record::time::moment as seconds;
 use mailstorm_record::{Event, Happening, NodeName, Run};
 use mailstorm_shared::Observation;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,10 +8,11 @@
 use crate::escape::{address, html};
 use crate::markdown::{missed, times};
 use crate::summary::{Ended, Group, Summary};
-use crate::text::{figures, grouped, seconds, span, verdicts, violation_line};
+use crate::text::{figures, grouped, mean_and_most, verdicts, violation_line};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mailstorm_record::case::VERSION;
+use mailstorm_record::time::{measured_seconds, moment};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -240,7 +241,7 @@ fn write_faults(out: &mut String, s: &Summary) -> std::fmt::Result {
 fn write_slowest(out: &mut String, s: &Summary) -> std::fmt::Result {
     let row = |slow: &crate::summary::Slow| {
         let seed = slow.seed.to_string();
-        ("", vec![seed, seconds(slow.virtual_ns), grouped(slow.events), grouped(slow.messages)])
+        ("", vec![seed, moment(slow.virtual_ns), grouped(slow.events), grouped(slow.messages)])
     };
     let rows: Vec<_> = s.slowest.iter().map(row).collect();
     write_table(out, "Longest runs", &["seed", "virtual", "events", "messages"], &rows)
@@ -248,7 +249,7 @@ fn write_slowest(out: &mut String, s: &Summary) -> std::fmt::Result {
 
 fn write_figures(out: &mut String, s: &Summary) -> std::fmt::Result {
     let mut rows = vec![
-        ("", vec!["virtual time".to_owned(), span(s.virtual_seconds)]),
+        ("", vec!["virtual time".to_owned(), measured_seconds(s.virtual_seconds)]),
         ("", vec!["messages".to_owned(), grouped(s.messages)]),
         ("", vec!["bytes".to_owned(), grouped(s.bytes)]),
         ("", vec!["events of the clockwork".to_owned(), grouped(s.events)]),
@@ -257,7 +258,7 @@ fn write_figures(out: &mut String, s: &Summary) -> std::fmt::Result {
     if let Some(seed) = s.last_new_seed {
         rows.push(("", vec!["last new state at seed".to_owned(), seed.to_string()]));
     }
-    let counted = figures(&s.figures);
+    let counted = figures(&s.figures, mean_and_most);
     rows.extend(
         counted.iter().map(|(name, told)| ("", vec![html(&name.replace('_', " ")), html(told)])),
     );

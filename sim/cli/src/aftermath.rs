@@ -66,6 +66,7 @@ impl Examined<'_> {
             inbox,
             jobs: self.sweep.jobs,
             budget: SHRINK_FOR,
+            from: None,
             file: &self.sweep.folder(self.run).join(shrink::CASE_FILE),
         };
         let told = asked.shrink()?;
@@ -74,6 +75,7 @@ impl Examined<'_> {
             options: shrink::options(inbox),
             faults: told.faults_after,
             story: told.story,
+            untried: told.untried,
             case: told.case,
         })
     }

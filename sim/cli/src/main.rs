@@ -36,6 +36,8 @@ mod results;
 mod scenario_file;
 #[cfg(feature = "laboratory")]
 mod scenarios;
+#[cfg(feature = "laboratory")]
+mod screen;
 mod serve;
 #[cfg(feature = "laboratory")]
 mod shrink;

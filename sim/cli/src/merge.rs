@@ -7,11 +7,12 @@
 
 use crate::args::MergeArguments;
 use crate::failure::{ExitCode, Failure};
-use crate::results::{RESULT, code, place, tell_people, write_all, write_json};
+use crate::given::find;
+use crate::results::{RESULT, code, deed, place, tell_next, tell_people, write_all, write_json};
 use crate::shrink::CASE_FILE;
 use crate::storm::{expect_writable, write};
 use crate::{report, results};
-use mailstorm_reports::{JoinError, Part, Results, Shard, Summary};
+use mailstorm_reports::{Deed, JoinError, Part, Results, Shard, Summary};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -40,14 +41,29 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
     }
     let summaries = whole.summaries(&out.display().to_string());
     let code = code(summaries.iter().map(Summary::ended));
-    for summary in &summaries {
-        tell_people(arguments.json.as_deref(), summary)?;
+    let json = arguments.json.as_deref();
+    for (part, summary) in whole.scenarios.iter().zip(&summaries) {
+        tell_people(json, summary, &deed_of(part))?;
     }
     // Whatever cannot be written, the rest is.
     let written = write_all(out, &whole);
+    if written.is_ok() {
+        tell_next(json, &summaries, out)?;
+    }
     write_json(arguments.json.as_deref(), summaries)?;
     written?;
     Ok(code)
+}
+
+/// What the sweep did, as far as it is known without its inbox.
+fn deed_of(part: &Part) -> Deed {
+    let scenario = find(&part.terms.scenario, None, &part.terms.settings);
+    let same = scenario.ok().filter(|scenario| scenario.inbox() == part.terms.inbox);
+    let is_drawn = part.terms.plan.is_none();
+    same.map_or_else(
+        || Deed { is_drawn, ..Deed::default() },
+        |scenario| deed(&*scenario, is_drawn && scenario.plan().is_none()),
+    )
 }
 
 /// The result in this folder.

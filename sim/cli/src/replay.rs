@@ -4,9 +4,12 @@ use crate::args::ReplayArguments;
 use crate::failure::{ExitCode, Failure};
 use crate::one_run::has;
 use crate::report;
+use crate::screen::show;
 use crate::storm::put;
-use mailstorm_record::{Run, Verdict};
-use mailstorm_reports::{event_line, violation_lines};
+use mailstorm_record::time::{moment, span_of_ms};
+use mailstorm_record::{Fault, Run, Scene, Verdict, spaced};
+use mailstorm_reports::{event_line, grouped, numbered, violation_lines};
+use mailstorm_shrink::story;
 use mailstorm_world::Recording;
 use std::fmt::Write;
 use std::path::Path;
@@ -14,14 +17,18 @@ use std::path::Path;
 /// Runs it again and prints what it shows.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let wanted = arguments.run.wanted()?;
+    if arguments.toml {
+        crate::print(&wanted.spec().plan().to_toml())?;
+        return Ok(ExitCode::Pass);
+    }
     let again = arguments.run.again(wanted.scenario.inbox());
     let mut spec = wanted.spec();
     // A recording takes memory with every message, so it is made for those who ask for it.
     let is_recorded = arguments.trace || arguments.open || arguments.json.is_some();
-    spec.recording = if is_recorded { Recording::Full } else { Recording::Digest };
+    spec.recording = if is_recorded { Recording::Full } else { Recording::Faults };
     let run = mailstorm_world::run(&spec);
     if arguments.trace {
-        crate::print(&run.events.iter().flatten().map(event_line).collect::<String>())?;
+        show(&run.events.iter().flatten().map(event_line).collect::<String>())?;
     }
     if let Some(file) = &arguments.json {
         let mut json = run.to_json();
@@ -29,9 +36,9 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         put(file, &json)?;
     }
     if arguments.json.as_deref() != Some(Path::new("-")) {
-        crate::print(&told(&run, &again))?;
+        show(&told(&run, &again))?;
         if let Some(cast) = wanted.scenario.cast(run.seed) {
-            crate::print(&format!("cast       {cast}\n"))?;
+            show(&format!("cast       {cast}\n"))?;
         }
     }
     if arguments.open {
@@ -60,9 +67,9 @@ pub(crate) fn told(run: &Run, again: &str) -> String {
 fn write_told(out: &mut String, run: &Run, again: &str) -> std::fmt::Result {
     let outcome = &run.outcome;
     let defect = run.defect.map(|defect| format!(" with {}", defect.name())).unwrap_or_default();
-    let faults = run.plan.faults.len();
-    writeln!(out, "{} seed {}{defect}: {faults} faults", run.scenario, run.seed)?;
-    for line in run.plan.to_toml().lines().filter(|line| !line.is_empty()) {
+    let faults = numbered(run.plan.faults.len() as u64, "fault");
+    writeln!(out, "{} seed {}{defect}: {faults}", run.scenario, run.seed)?;
+    for line in faults_told(run) {
         writeln!(out, "  {line}")?;
     }
     for (checker, verdict) in &outcome.verdicts {
@@ -80,15 +87,40 @@ fn write_told(out: &mut String, run: &Run, again: &str) -> std::fmt::Result {
         .reached
         .iter()
         .filter(|(_, n)| **n > 0)
-        .map(|(goal, n)| format!("{goal} {n}"))
+        .map(|(goal, n)| format!("{} {}", spaced(goal), grouped(*n)))
         .collect();
     writeln!(out, "reached    {}", reached.join(", "))?;
     writeln!(
         out,
-        "{} messages, {} events, {:.3} s of virtual time",
-        outcome.messages,
-        outcome.events,
-        outcome.virtual_ns as f64 / 1e9
+        "{}, {}, {} of virtual time",
+        numbered(outcome.messages, "message"),
+        numbered(outcome.events, "event"),
+        moment(outcome.virtual_ns)
     )?;
     writeln!(out, "trace {hash}")
+}
+
+/// The faults in sentences: as they came, if that was recorded, otherwise as they are planned.
+fn faults_told(run: &Run) -> Vec<String> {
+    let faults = &run.plan.faults;
+    if faults.is_empty() {
+        return vec!["nothing goes wrong from outside".to_owned()];
+    }
+    if run.events.is_some() {
+        let mut lines = story(run);
+        let to_come = faults.len().saturating_sub(lines.len()) as u64;
+        if to_come > 0 {
+            let were = if to_come == 1 { "was" } else { "were" };
+            let more = numbered(to_come, "more fault");
+            lines.push(format!("{more} {were} planned for later, when the run had ended"));
+        }
+        return lines;
+    }
+    let mut planned: Vec<_> = faults.iter().collect();
+    planned.sort_by_key(|fault| fault.at_ms);
+    let told = |fault: &Fault| {
+        let at = span_of_ms(fault.at_ms);
+        format!("{at} into the storm {}", Scene::default().sentence(fault))
+    };
+    planned.into_iter().map(told).collect()
 }

@@ -7,8 +7,12 @@
 //! Start at [`write_all`].
 
 use crate::failure::{ExitCode, Failure};
+use crate::screen::{mention, show, width};
 use crate::storm::{is_terminal, put, write};
-use mailstorm_reports::{Ended, Results, Summary, Totals, index, junit, markdown, text};
+use mailstorm_reports::{
+    Deed, Ended, Results, Summary, Totals, closing, index, junit, markdown, text,
+};
+use mailstorm_world::Scenario;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -60,12 +64,35 @@ pub(crate) fn write_json(file: Option<&Path>, summaries: Vec<Summary>) -> Result
 }
 
 /// Prints a summary; beside the results for machines, if those have standard output to themselves.
-pub(crate) fn tell_people(json: Option<&Path>, summary: &Summary) -> Result<(), Failure> {
+pub(crate) fn tell_people(
+    json: Option<&Path>,
+    summary: &Summary,
+    deed: &Deed,
+) -> Result<(), Failure> {
+    say(json, &text(summary, deed, width()))
+}
+
+/// Prints where the page of all sweeps is, and what is next.
+pub(crate) fn tell_next(
+    json: Option<&Path>,
+    summaries: &[Summary],
+    folder: &Path,
+) -> Result<(), Failure> {
+    say(json, &closing(summaries, &folder.join(INDEX).display().to_string()))
+}
+
+fn say(json: Option<&Path>, text: &str) -> Result<(), Failure> {
     if is_terminal(json) {
-        crate::tell(text(summary).trim_end());
+        mention(text);
         return Ok(());
     }
-    crate::print(&text(summary))
+    show(text)
+}
+
+/// What a sweep of this scenario does; `is_drawn` if each seed draws its own storm.
+pub(crate) fn deed(scenario: &dyn Scenario, is_drawn: bool) -> Deed {
+    let outline = scenario.outline();
+    Deed { cast: outline.cast, promise: outline.promise, is_drawn }
 }
 
 /// The exit code of sweeps that ended so.

@@ -1,9 +1,9 @@
 //! `mailstorm shrink`: a failing run cut down to the smallest case that fails in the same way.
 //!
-//! Owns: running the cases that the search proposes, its budget of time and runs, the case file and what
-//! is told. Leaves: what is simpler, and in which order to try it, to `mailstorm_shrink`.
+//! Owns: running the cases that the search proposes, its budget of time and runs, the case file, what was
+//! refuted when the budget was spent (a file beside it), and what is told. Leaves: what is simpler, and in which order to try it, to `mailstorm_shrink`.
 //! Holds: every case that is kept was run and showed a violation with the same fingerprint; with a defect
-//! planted, the sound build does not show it.
+//! planted, the sound build does not show it. A case from which a search goes on is written in its place.
 //! Start at [`shrink`].
 
 use crate::args::ShrinkArguments;
@@ -11,13 +11,18 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::{Given, quoted};
 use crate::one_run::{OneRun, Wanted, has};
 use crate::progress::Narrowing;
+use crate::screen::show;
 use crate::storm::{is_terminal, processors, put, write};
+use mailstorm_record::time::{measured, measured_seconds, moment};
 use mailstorm_record::{Case, Run, Settings, Violation};
+use mailstorm_reports::numbered;
 use mailstorm_shared::harmless;
-use mailstorm_shrink::{Field, Tried, story};
+use mailstorm_shrink::{Field, Refuted, Tried, story};
 use mailstorm_world::{Recording, RunSpec, Scenario, with_settings};
 use serde::Serialize;
 use std::fmt::Write;
+use std::fs;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +32,8 @@ use std::time::Duration;
 pub(crate) const CASE_FILE: &str = "case.toml";
 /// The most runs of one search, whatever time it has.
 const RUNS_MAX: u64 = 20_000;
+/// How the file ends, beside a case, that holds what is known to be refuted.
+const REFUTED: &str = "refuted";
 
 /// Shrinks, tells the story, writes the case.
 pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
@@ -37,6 +44,7 @@ pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
         inbox: arguments.run.given.inbox.as_deref(),
         jobs: arguments.jobs.map_or_else(processors, usize::from),
         budget: arguments.budget,
+        from: Some(Path::new(&arguments.run.what)),
         file: &file,
     };
     let told = asked.shrink()?;
@@ -46,13 +54,17 @@ pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
         put(file, &json)?;
     }
     if !is_terminal(arguments.json.as_deref()) {
-        crate::print(&told.text())?;
+        show(&told.text())?;
     }
     Ok(ExitCode::Violation)
 }
 
-/// Where the case goes when nobody says.
+/// Where the case goes when nobody says. One from which a search goes on becomes simpler in its place.
 fn case_file(run: &OneRun, wanted: &Wanted) -> PathBuf {
+    let what = Path::new(&run.what);
+    if run.what.ends_with(".toml") && what.with_extension(REFUTED).is_file() {
+        return what.to_path_buf();
+    }
     let name = match Path::new(&run.what).file_stem() {
         Some(stem) if run.what.ends_with(".toml") => {
             format!("{}-shrunk.toml", stem.to_string_lossy())
@@ -73,6 +85,8 @@ pub(crate) struct Asked<'a> {
     pub inbox: Option<&'a Path>,
     pub jobs: usize,
     pub budget: Duration,
+    /// The case that it begins with, if it is one: a search may have ended there before its time.
+    pub from: Option<&'a Path>,
     /// Where the case is written.
     pub file: &'a Path,
 }
@@ -96,6 +110,12 @@ pub(crate) struct Told {
     pub seconds: f64,
     /// Whether nothing simpler was left to try.
     pub is_smallest: bool,
+    /// How many simpler cases were not tried, because the budget was spent.
+    pub untried: u64,
+    /// The budget.
+    pub budget_seconds: u64,
+    /// The command that goes on with the search, if anything is left to try.
+    pub go_on: Option<String>,
     /// The case, as it is written.
     pub case: String,
     pub file: PathBuf,
@@ -120,7 +140,8 @@ impl Asked<'_> {
             nodes: &|settings| sized(&base, settings).topology().names(),
         };
         let (mut runs, mut faults) = (1, start.plan.faults.len());
-        let shrunk = mailstorm_shrink::shrink(start, &field, &mut |cases| {
+        let known = self.refuted_before(&start, &first);
+        let shrunk = mailstorm_shrink::shrink(start, &field, known, &mut |cases| {
             let mut tried = Tried::NoneKeepsIt;
             let mut place = 0;
             let specs = cases.iter().map(|case| spec(&base, case)).collect::<Vec<_>>();
@@ -131,7 +152,7 @@ impl Asked<'_> {
                     faults = run.plan.faults.len();
                     tried = Tried::Keeps(place);
                 } else if progress.elapsed() >= self.budget || runs >= RUNS_MAX {
-                    tried = Tried::OutOfBudget;
+                    tried = Tried::OutOfBudget { tried: place + 1 };
                 } else {
                     place += 1;
                     return ControlFlow::Continue(());
@@ -142,7 +163,7 @@ impl Asked<'_> {
         });
         progress.finish();
         let seconds = progress.elapsed().as_secs_f64();
-        let last = RunSpec { recording: Recording::Full, ..spec(&base, &shrunk.case) };
+        let last = RunSpec { recording: Recording::Faults, ..spec(&base, &shrunk.case) };
         let last = mailstorm_world::run(&last);
         let violation = last.outcome.violations().find(|v| v.fingerprint() == fingerprint).cloned();
         let Some(violation) = violation else {
@@ -171,6 +192,15 @@ impl Asked<'_> {
             runs,
             seconds,
             is_smallest: shrunk.is_smallest,
+            untried: shrunk.untried as u64,
+            budget_seconds: self.budget.as_secs(),
+            go_on: (!shrunk.is_smallest).then(|| {
+                format!(
+                    "mailstorm shrink {}{}",
+                    quoted(&file.to_string_lossy()),
+                    options(self.inbox)
+                )
+            }),
             case: String::new(),
             replay: format!(
                 "mailstorm replay {}{}",
@@ -183,7 +213,27 @@ impl Asked<'_> {
         told.case = told.lines().iter().map(|line| comment(line)).collect();
         told.case += &shrunk.case.to_toml();
         write(&told.file, told.case.as_bytes())?;
+        let beside = told.file.with_extension(REFUTED);
+        if told.is_smallest {
+            // What a search left that ended before its time is of no use any more.
+            match fs::remove_file(&beside) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Failure::writing(&beside, &error));
+                }
+                _ => {}
+            }
+        } else {
+            let text = shrunk.refuted.to_text(&shrunk.case, last.outcome.trace_hash);
+            write(&beside, text.as_bytes())?;
+        }
         Ok(told)
+    }
+
+    /// What an earlier search for this case has refuted, if one ended before its time.
+    fn refuted_before(&self, start: &Case, first: &Run) -> Refuted {
+        let file = self.from.map(|case| case.with_extension(REFUTED));
+        let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+        Refuted::parse(&text, start, first.outcome.trace_hash)
     }
 
     /// What the case is to keep: the fingerprint it is kept for, or that of the run's first violation.
@@ -241,9 +291,8 @@ impl Told {
         let nodes: Vec<&str> = nodes.iter().map(|node| &*node.0).collect();
         let who = if nodes.is_empty() { String::new() } else { format!(" [{}]", nodes.join(", ")) };
         let mut lines = self.story.clone();
-        let (s, ms) = (at_ns / 1_000_000_000, at_ns / 1_000_000 % 1_000);
-        lines
-            .push(format!("at {s}.{ms:03} s {checker}/{kind}{who}: {}", detail.replace('\n', " ")));
+        let at = moment(*at_ns);
+        lines.push(format!("at {at} {checker}/{kind}{who}: {}", detail.replace('\n', " ")));
         lines
     }
 
@@ -269,13 +318,22 @@ impl Told {
         if !settings.is_empty() {
             writeln!(out, "  of size  {}", settings.join(", "))?;
         }
-        let end = if self.is_smallest { "nothing simpler is left" } else { "the budget is spent" };
         writeln!(
             out,
-            "  faults   {} -> {}, {:.1} s of search, {} runs; {end}",
-            self.faults_before, self.faults_after, self.seconds, self.runs
+            "  faults   {} -> {}, {} of search, {}{}",
+            self.faults_before,
+            self.faults_after,
+            measured_seconds(self.seconds),
+            numbered(self.runs, "run"),
+            if self.is_smallest { "; nothing simpler is left" } else { "" }
         )?;
         writeln!(out, "  case     {}", self.file.display())?;
-        writeln!(out, "  replay   {}", self.replay)
+        writeln!(out, "  replay   {}", self.replay)?;
+        let Some(go_on) = &self.go_on else { return Ok(()) };
+        let budget = measured(Duration::from_secs(self.budget_seconds));
+        let cases = numbered(self.untried, "simpler case");
+        let were = if self.untried == 1 { "was" } else { "were" };
+        writeln!(out, "  budget   {budget} spent: {cases} {were} not tried; go on with")?;
+        writeln!(out, "  go on    {go_on}")
     }
 }

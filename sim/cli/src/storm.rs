@@ -6,14 +6,15 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::{find, quoted};
 use crate::inbox;
 use crate::progress::Progress;
-use crate::results::{self, place, tell_people, write_all, write_json};
+use crate::results::{self, deed, place, tell_next, tell_people, write_all, write_json};
 use crate::scenario_file::ScenarioFile;
 use crate::shrink;
 use crate::verify::{Asking, Verifier};
 use mailstorm_record::TraceHash;
+use mailstorm_record::time::moment;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_reports::{
-    Ended, Part, RecordFile, Results, Shard, Summary, Tally, Terms, WallClock, violation_lines,
+    Deed, Ended, Part, RecordFile, Results, Shard, Summary, Tally, Terms, WallClock,
 };
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
@@ -96,13 +97,16 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
         }
         let part = results.scenarios.last().expect("it was just put there");
         let summary = part.summary(arguments.shard, &folder);
-        tell_people(json, &summary)?;
+        tell_people(json, &summary, &sweep.deed())?;
         ended.push(sweep.ended(&summary)?);
     }
     let summaries = results.summaries(&folder);
     let code = results::code(ended);
     // Whatever cannot be written, the rest is.
     let written = write_all(&arguments.out, &results);
+    if written.is_ok() {
+        tell_next(json, &summaries, &arguments.out)?;
+    }
     write_json(json, summaries)?;
     written?;
     Ok(code)
@@ -273,11 +277,16 @@ impl Sweep<'_> {
                 if part.tally.runs() > 0 {
                     let folder = self.arguments.out.display().to_string();
                     let summary = part.summary(shard, &folder);
-                    tell_people(self.arguments.json.as_deref(), &summary)?;
+                    tell_people(self.arguments.json.as_deref(), &summary, &self.deed())?;
                 }
                 Err(failure)
             }
         }
+    }
+
+    /// What it does, for the first words of its sum.
+    fn deed(&self) -> Deed {
+        deed(&*self.scenario, self.plan.is_none() && self.scenario.plan().is_none())
     }
 
     /// How it ended: by its verdicts, or by what its file expects of them, which is told then.
@@ -347,12 +356,13 @@ impl Sweep<'_> {
 
     /// Tells of a violation and writes the run down, so that the evidence is there whatever happens next.
     fn note_violation(&self, run: &Run, tally: &Tally, progress: &Progress) -> Result<(), Failure> {
-        if tally.violations() <= TOLD_AT_ONCE_MAX {
-            let trace = run.outcome.trace_hash.to_string();
-            let again = self.again(run);
-            for violation in run.outcome.violations().take(1) {
-                progress.say(&violation_lines(violation, run.seed, &again, &trace));
-            }
+        if tally.violations() <= TOLD_AT_ONCE_MAX
+            && let Some(violation) = run.outcome.violations().next()
+        {
+            // In full it is told at the end: on the way it is to be seen at once that there is one.
+            let (name, seed, at) = (&run.scenario, run.seed, moment(violation.at_ns));
+            let what = format!("{}/{}", violation.checker, violation.kind);
+            progress.say(&format!("{name}: seed {seed} breaks {what} at {at}"));
         }
         if tally.violations() <= WRITTEN_MAX || tally.is_first_of_its_kind(run.seed) {
             let folder = self.folder(run);

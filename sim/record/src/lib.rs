@@ -15,7 +15,9 @@ pub mod event;
 pub mod fault;
 pub mod plan;
 pub mod run;
+pub mod sentence;
 pub mod settings;
+pub mod time;
 pub mod verdict;
 
 pub use case::Case;
@@ -24,5 +26,6 @@ pub use event::{Event, Happening, NodeName};
 pub use fault::{Fault, FaultKind};
 pub use plan::{Plan, PlanError};
 pub use run::{Coverage, FaultCount, InboxMark, Run, TraceHash};
+pub use sentence::{Scene, quantity, spaced};
 pub use settings::{Setting, SettingError, Settings};
 pub use verdict::{Standstill, Verdict, Violation};

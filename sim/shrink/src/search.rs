@@ -7,6 +7,7 @@
 //! taken. Whoever runs them may run several at the same time, as long as the first in the list wins.
 //! Start at [`shrink`].
 
+use crate::refuted::Refuted;
 use crate::simpler::simpler;
 use crate::weight::Weight;
 use mailstorm_record::cast::WORDS;
@@ -27,8 +28,11 @@ pub enum Tried {
     NoneKeepsIt,
     /// This is the first that keeps it, by its place.
     Keeps(usize),
-    /// There is no time to try any more; none of those that were tried keeps it.
-    OutOfBudget,
+    /// There is no time to try any more than the first few; none of them keeps it.
+    OutOfBudget {
+        /// How many were tried.
+        tried: usize,
+    },
 }
 
 /// The end of a search.
@@ -38,39 +42,72 @@ pub struct Shrunk {
     pub case: Case,
     /// Whether nothing simpler is left to try; otherwise the budget was spent before.
     pub is_smallest: bool,
+    /// How many simpler cases are left to try, if none of them keeps the violation.
+    pub untried: usize,
+    /// What does not keep it, for a search that goes on from here.
+    pub refuted: Refuted,
 }
 
 /// Shrinks a case that is known to fail. `try_first` is given cases that are all simpler than the simplest
-/// found so far, and says which is the first that still fails in the same way.
+/// found so far, none of which is known to be refuted, and says which is the first that still fails in the
+/// same way.
 pub fn shrink(
     start: Case,
     field: &Field<'_>,
+    refuted: Refuted,
     try_first: &mut dyn FnMut(&[Case]) -> Tried,
 ) -> Shrunk {
-    let mut search = Search { case: start, field, try_first, is_spent: false };
+    let mut search = Search { case: start, field, refuted, try_first, is_spent: false };
     loop {
         let before = search.case.clone();
-        search.drop_faults();
-        search.end_earlier();
-        search.change_settings();
-        search.drop_faults();
-        search.simplify_faults();
-        search.begin_earlier();
-        search.end_earlier();
+        search.pass();
         if search.is_spent || search.case == before {
-            return Shrunk { case: search.case, is_smallest: !search.is_spent };
+            break;
         }
     }
+    let untried = if search.is_spent { search.untried() } else { 0 };
+    let Search { case, refuted, is_spent, .. } = search;
+    Shrunk { case, is_smallest: !is_spent, untried, refuted }
 }
 
 struct Search<'a> {
     case: Case,
     field: &'a Field<'a>,
+    refuted: Refuted,
     try_first: &'a mut dyn FnMut(&[Case]) -> Tried,
     is_spent: bool,
 }
 
 impl Search<'_> {
+    /// Everything that can be tried, once.
+    fn pass(&mut self) {
+        self.drop_faults();
+        self.end_earlier();
+        self.change_settings();
+        self.drop_faults();
+        self.simplify_faults();
+        self.begin_earlier();
+        self.end_earlier();
+    }
+
+    /// How many cases the next pass would try, if none of them kept the violation.
+    fn untried(&self) -> usize {
+        let mut offered = Refuted::default();
+        let mut count = |cases: &[Case]| {
+            cases.iter().for_each(|case| _ = offered.add(case));
+            Tried::NoneKeepsIt
+        };
+        Search {
+            case: self.case.clone(),
+            field: self.field,
+            refuted: self.refuted.clone(),
+            try_first: &mut count,
+            is_spent: false,
+        }
+        .pass();
+        offered.count()
+    }
+
     /// Takes the first of these that is simpler and keeps the violation; its place among them.
     fn step(&mut self, candidates: Vec<Case>) -> Option<usize> {
         if self.is_spent {
@@ -82,17 +119,25 @@ impl Search<'_> {
             .enumerate()
             .filter(|(_, case)| Weight::of(case, &self.field.settings) < weight)
             .filter(|(_, case)| case.plan.check(&(self.field.nodes)(&case.settings)).is_ok())
+            .filter(|(_, case)| !self.refuted.has(case))
             .unzip();
         if simpler.is_empty() {
             return None;
         }
-        match (self.try_first)(&simpler) {
+        let tried = (self.try_first)(&simpler);
+        let count = match tried {
+            Tried::Keeps(place) => place,
+            Tried::NoneKeepsIt => simpler.len(),
+            Tried::OutOfBudget { tried } => tried,
+        };
+        simpler[..count].iter().for_each(|case| _ = self.refuted.add(case));
+        match tried {
             Tried::Keeps(place) => {
                 self.case = simpler.swap_remove(place);
                 Some(places[place])
             }
             Tried::NoneKeepsIt => None,
-            Tried::OutOfBudget => {
+            Tried::OutOfBudget { .. } => {
                 self.is_spent = true;
                 None
             }

@@ -2,6 +2,7 @@
 //! goals, and into the record if there is one.
 
 use crate::coverage::CoverageMap;
+use crate::run::Recording;
 use crate::scenario::{Progress, Role};
 use mailstorm_checkers::{Goal, Reached, Suite};
 use mailstorm_record::{Coverage, Event, Fault, FaultCount, Happening, NodeName, Plan, Violation};
@@ -17,7 +18,8 @@ pub(crate) struct Judge {
     reached: Reached,
     hasher: StateHasher,
     coverage: CoverageMap,
-    record: Option<Vec<Event>>,
+    recording: Recording,
+    record: Vec<Event>,
     /// What the world itself has to say: panics, dead ends, blown bounds.
     pub(crate) own: Vec<Violation>,
     /// Whether something was found that ends the run.
@@ -33,7 +35,7 @@ impl Judge {
         suite: Suite,
         progress: Box<dyn Progress>,
         goals: Vec<Goal>,
-        full: bool,
+        recording: Recording,
         goes_on: bool,
     ) -> Self {
         Self {
@@ -42,7 +44,8 @@ impl Judge {
             reached: Reached::new(goals),
             hasher: StateHasher::new(),
             coverage: CoverageMap::default(),
-            record: full.then(Vec::new),
+            recording,
+            record: Vec::new(),
             own: Vec::new(),
             fired: false,
             ends_at_once: !goes_on,
@@ -53,7 +56,7 @@ impl Judge {
 
     /// Whether everything is recorded.
     pub(crate) fn is_full(&self) -> bool {
-        self.record.is_some()
+        self.recording == Recording::Full
     }
 
     /// Something happened.
@@ -63,15 +66,20 @@ impl Judge {
         self.progress.observe(&event);
         self.reached.observe(&event);
         self.coverage.observe(&event);
-        if let Some(record) = &mut self.record {
-            record.push(event);
+        let is_recorded = match self.recording {
+            Recording::Digest => false,
+            Recording::Faults => is_of_a_fault(&event),
+            Recording::Full => true,
+        };
+        if is_recorded {
+            self.record.push(event);
         }
     }
 
     /// Something that only a full recording tells of: it must leave the hash as it is.
     pub(crate) fn record_only(&mut self, at_ns: u64, node: NodeName, happening: Happening) {
-        if let Some(record) = &mut self.record {
-            record.push(Event { at_ns, node: Some(node), happening });
+        if self.is_full() {
+            self.record.push(Event { at_ns, node: Some(node), happening });
         }
     }
 
@@ -107,7 +115,23 @@ impl Judge {
     }
 
     pub(crate) fn take_record(&mut self) -> Option<Vec<Event>> {
-        self.record.take()
+        (self.recording != Recording::Digest).then(|| std::mem::take(&mut self.record))
+    }
+}
+
+/// Whether a fault cannot be told without it: that it began or ended, and who led then.
+fn is_of_a_fault(event: &Event) -> bool {
+    match &event.happening {
+        Happening::FaultBegan { .. } | Happening::FaultEnded { .. } | Happening::Crashed { .. } => {
+            true
+        }
+        Happening::Observed { observation } => matches!(
+            observation,
+            Observation::Leads { .. }
+                | Observation::SteppedDown { .. }
+                | Observation::Looking { .. }
+        ),
+        _ => false,
     }
 }
 

@@ -67,7 +67,8 @@ pub use platform::SimPlatform;
 pub use run::{Recording, RunSpec, run};
 #[cfg(madsim)]
 pub use scenario::{
-    Limits, NodeSpec, Platters, Process, Progress, Role, Scenario, Subject, Topology, with_settings,
+    Limits, NodeSpec, Outline, Platters, Process, Progress, Role, Scenario, Subject, Topology,
+    with_settings,
 };
 #[cfg(madsim)]
 pub use storm::storm;

@@ -80,6 +80,8 @@ pub enum Recording {
     /// Hashes and counters.
     #[default]
     Digest,
+    /// The same, when faults began and ended, and who led then.
+    Faults,
     /// Every event and every message. It changes nothing about the run.
     Full,
 }
@@ -161,7 +163,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
         suite,
         scenario.progress(spec.seed),
         scenario.goals(),
-        spec.recording == Recording::Full,
+        spec.recording,
         scenario.goes_on(),
     );
     let limits = scenario.limits();

@@ -23,6 +23,10 @@ pub trait Scenario: Send + Sync {
     fn name(&self) -> &str;
     /// What it shows, in a sentence.
     fn about(&self) -> &str;
+    /// What a sum of its runs begins with.
+    fn outline(&self) -> Outline {
+        Outline::default()
+    }
     /// The machines, and what connects them.
     fn topology(&self) -> Topology;
     /// The program of a node, from its start to its end. A process that must run until it is stopped
@@ -97,6 +101,21 @@ pub trait Scenario: Send + Sync {
     fn ends_torn(&self, file: &str) -> bool {
         let _ = file;
         true
+    }
+}
+
+/// What a scenario does, as parts of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Who takes part: `five servers and four workers`.
+    pub cast: String,
+    /// What held in a run that passes: `every one of 100 mails was processed exactly once`.
+    pub promise: String,
+}
+
+impl Default for Outline {
+    fn default() -> Self {
+        Self { cast: String::new(), promise: "everything that is checked held".to_owned() }
     }
 }
 

@@ -181,6 +181,9 @@ pub(crate) struct ReplayArguments {
     /// Print every event of the run, one a line.
     #[arg(long)]
     pub trace: bool,
+    /// Print the plan instead, as TOML for `--plan`: every fault with its numbers.
+    #[arg(long, conflicts_with_all = ["trace", "json", "open"])]
+    pub toml: bool,
     /// Write the whole run for machines: plan, events, verdict; `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,

@@ -180,7 +180,7 @@ fn shrink_first(
     let drawn = || storms.of(wanted.spec()).plan();
     wanted.plan = Some(first.plan.clone().unwrap_or_else(drawn));
     let file = PathBuf::from("runs/museum").join(format!("{}.toml", row.defect.name()));
-    Asked { wanted: &wanted, inbox: None, jobs, budget, file: &file }.shrink().map(Some)
+    Asked { wanted: &wanted, inbox: None, jobs, budget, from: None, file: &file }.shrink().map(Some)
 }
 
 /// Runs the sound build on the seeds that were used.

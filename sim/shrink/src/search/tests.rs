@@ -1,7 +1,7 @@
 //! Searches whose runs are a question to a closure.
 
 use super::*;
-use mailstorm_record::FaultKind;
+use mailstorm_record::{FaultKind, TraceHash};
 use proptest::prelude::*;
 
 fn settings() -> Vec<Setting> {
@@ -50,11 +50,11 @@ fn searched(start: &Case, fails: &dyn Fn(&Case) -> bool, runs_max: usize) -> (Sh
     let field = Field { settings: settings(), nodes: &nodes_of };
     let mut runs = 0;
     let mut kept = Weight::of(start, &field.settings);
-    let shrunk = shrink(start.clone(), &field, &mut |cases| {
+    let shrunk = shrink(start.clone(), &field, Refuted::default(), &mut |cases| {
         assert!(!cases.is_empty());
         for (place, case) in cases.iter().enumerate() {
             if runs == runs_max {
-                return Tried::OutOfBudget;
+                return Tried::OutOfBudget { tried: place };
             }
             runs += 1;
             assert!(Weight::of(case, &field.settings) < kept, "{case:?}");
@@ -132,13 +132,14 @@ fn a_case_that_fails_whatever_is_left_out_ends_empty() {
 fn a_case_of_which_nothing_can_be_left_out_stays_as_it_is() {
     let start = storm();
     let (shrunk, _) = searched(&start, &|case| *case == start, usize::MAX);
-    assert_eq!(shrunk, Shrunk { case: storm(), is_smallest: true });
+    assert_eq!((shrunk.case, shrunk.is_smallest, shrunk.untried), (storm(), true, 0));
 }
 
 #[test]
 fn a_search_whose_budget_is_spent_says_so_and_keeps_what_it_has() {
     let none = searched(&storm(), &|_| true, 0).0;
-    assert_eq!(none, Shrunk { case: storm(), is_smallest: false });
+    assert_eq!((none.case, none.is_smallest), (storm(), false));
+    assert!(none.untried > 100, "{}", none.untried);
     let some = searched(&storm(), &|case| case.plan.faults.len() >= 4, 5).0;
     assert!(!some.is_smallest);
     assert!((4..30).contains(&some.case.plan.faults.len()));
@@ -156,5 +157,71 @@ proptest! {
         let (shrunk, _) = searched(&start, &fails, usize::MAX);
         prop_assert_eq!(shrunk.case.plan.faults.len(), needed.iter().filter(|is| **is).count());
         prop_assert!(fails(&shrunk.case));
+    }
+}
+
+/// The search in pieces of so many runs, each of which goes on where the one before it ended: the smallest
+/// case, and every case that was run.
+fn in_pieces(start: &Case, fails: &dyn Fn(&Case) -> bool, runs: usize) -> (Case, Vec<Case>) {
+    let field = Field { settings: settings(), nodes: &nodes_of };
+    let (mut case, mut refuted, mut run) = (start.clone(), Refuted::default(), Vec::new());
+    loop {
+        let mut left = runs;
+        let shrunk = shrink(case, &field, refuted, &mut |cases| {
+            for (place, case) in cases.iter().enumerate() {
+                if left == 0 {
+                    return Tried::OutOfBudget { tried: place };
+                }
+                left -= 1;
+                run.push(case.clone());
+                if fails(case) {
+                    return Tried::Keeps(place);
+                }
+            }
+            Tried::NoneKeepsIt
+        });
+        assert_eq!(shrunk.is_smallest, shrunk.untried == 0);
+        if shrunk.is_smallest {
+            return (shrunk.case, run);
+        }
+        // As it is when it comes from files.
+        let text = shrunk.refuted.to_text(&shrunk.case, TraceHash(7));
+        refuted = Refuted::parse(&text, &shrunk.case, TraceHash(7));
+        assert_eq!(refuted, shrunk.refuted);
+        case = shrunk.case;
+    }
+}
+
+#[test]
+fn a_search_that_goes_on_runs_nothing_again_that_was_refuted_and_comes_to_its_end() {
+    let fails = |case: &Case| {
+        let has = |wanted: &str| case.plan.faults.iter().any(|f| f.kind.name() == wanted);
+        has("power_cut") && has("pause") && value(case, "servers") >= 3
+    };
+    let (whole, runs) = searched(&storm(), &fails, usize::MAX);
+    for piece in [1, 3, 10, 50, runs] {
+        let (case, run) = in_pieces(&storm(), &fails, piece);
+        let mut refuted: Vec<String> =
+            run.iter().filter(|case| !fails(case)).map(Case::to_toml).collect();
+        let count = refuted.len();
+        refuted.sort();
+        refuted.dedup();
+        assert_eq!(refuted.len(), count, "something was run twice in pieces of {piece}");
+        let weight = |case: &Case| Weight::of(case, &settings());
+        assert_eq!(weight(&case), weight(&whole.case), "{case:?}");
+    }
+}
+
+#[test]
+fn what_was_refuted_for_another_case_or_in_another_laboratory_is_not_known() {
+    let mut refuted = Refuted::default();
+    let (one, other) = (storm(), case(Vec::new()));
+    assert!(refuted.add(&other));
+    let text = refuted.to_text(&one, TraceHash(7));
+    assert_eq!(Refuted::parse(&text, &one, TraceHash(7)), refuted);
+    for (case, trace, text) in
+        [(&other, 7, text.as_str()), (&one, 8, text.as_str()), (&one, 7, ""), (&one, 7, "nonsense")]
+    {
+        assert_eq!(Refuted::parse(text, case, TraceHash(trace)).count(), 0);
     }
 }

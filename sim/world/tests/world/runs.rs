@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, address, asker, count, echo, idle, logger, nodes, tell, told};
 use mailstorm_host::{Endpoint, NetworkEvent, Platform};
-use mailstorm_record::{FaultKind, Run};
+use mailstorm_record::{Event, FaultKind, Happening, Run};
 use mailstorm_shared::Millis;
 use mailstorm_world::{Limits, Process, Recording, RunSpec, Window, run, storm};
 use std::ops::ControlFlow;
@@ -43,6 +43,13 @@ fn a_run_is_the_same_whether_it_is_recorded_or_not() {
         let digest = run(&RunSpec { recording: Recording::Digest, ..stormy().spec(seed) });
         assert_eq!(full.outcome, digest.outcome);
         assert!(digest.events.is_none());
+        let faults = run(&RunSpec { recording: Recording::Faults, ..stormy().spec(seed) });
+        assert_eq!(full.outcome, faults.outcome);
+        let all = full.events.expect("everything is recorded");
+        let began = |event: &&Event| matches!(event.happening, Happening::FaultBegan { .. });
+        let told = faults.events.expect("faults are recorded");
+        assert!(told.iter().filter(began).eq(all.iter().filter(began)));
+        assert!(told.len() < all.len());
     }
 }
 
