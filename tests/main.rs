@@ -24,5 +24,6 @@ mod results;
 mod shrinking;
 mod storms;
 mod support;
+mod terminal;
 mod tidy;
 mod weakened;

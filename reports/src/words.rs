@@ -2,9 +2,12 @@
 //!
 //! Holds: the sentence depends on the event alone. Start at [`words`].
 
-use mailstorm_record::{Happening, NodeName};
-use mailstorm_shared::observation::{Call, CallKind, Change, EventKind, Outcome};
+use crate::text::numbered;
+use mailstorm_record::time::span_of_ms;
+use mailstorm_record::{Happening, NodeName, spaced};
+use mailstorm_shared::observation::{Call, CallKind, Change, EventKind, Outcome, WatchKind};
 use mailstorm_shared::{Observation, SessionId};
+use mailstorm_wire::client::ErrorCode;
 
 /// What happened, in a few words; the time and the node stand before it.
 pub fn words(happening: &Happening) -> String {
@@ -16,17 +19,17 @@ pub fn words(happening: &Happening) -> String {
         Happening::Paused => "is paused".into(),
         Happening::Resumed => "wakes up again".into(),
         Happening::FaultBegan { index, kind, nodes } => {
-            format!("fault {index} begins: {kind} of {}", list(nodes))
+            format!("fault {index} begins: {} of {}", spaced(kind), list(nodes))
         }
         Happening::FaultEnded { index } => format!("fault {index} ends"),
         Happening::Phase { name } => format!("phase {name}"),
         Happening::DiskDamaged => "has lost durable data on its disk".into(),
         Happening::WritesLost { sectors, torn } => {
-            format!("had {sectors} sectors not synced: gone; and {torn} torn")
+            format!("had not synced {}: gone; and {torn} torn", numbered(*sectors as u64, "sector"))
         }
         Happening::State { hash } => format!("is in state {hash}"),
         Happening::Sent { message, to, bytes, label } => {
-            format!("sends #{message} to {to}: {label} ({bytes} bytes)")
+            format!("sends #{message} to {to}: {label} ({})", numbered(*bytes as u64, "byte"))
         }
         Happening::Delivered { message } => format!("receives #{message}"),
     }
@@ -121,7 +124,8 @@ fn observed(observation: &Observation) -> String {
         }
         Observation::SessionHeard { session, .. } => format!("hears of session {session}"),
         Observation::SessionExpired { session, timeout, silent_for, .. } => {
-            format!("ends session {session}: silent for {silent_for}, timeout {timeout}")
+            let (silent, timeout) = (span_of_ms(silent_for.0), span_of_ms(timeout.0));
+            format!("ends session {session}: silent for {silent}, timeout {timeout}")
         }
         Observation::Invoked { client, operation, call } => {
             format!("asks {client}.{operation}: {}", asked(call))
@@ -143,7 +147,7 @@ fn observed(observation: &Observation) -> String {
             format!("is notified: {path} {} ({zxid})", notified(*kind))
         }
         Observation::WatchGivenUp { path, watch, .. } => {
-            format!("gives its {watch:?} watch on {path} up")
+            format!("gives its {} watch on {path} up", watched(*watch))
         }
         Observation::ProtocolBroken { session, why, .. } => {
             format!("hangs up on nonsense in session {session}: {why}")
@@ -163,8 +167,8 @@ fn observed(observation: &Observation) -> String {
         Observation::MasterResigns { candidate, token } => {
             format!("{candidate} knows that it is no longer master, token {token}")
         }
-        Observation::Measured { name, value } => format!("has {name} {value}"),
-        Observation::Milestone { name } => format!("milestone {name}"),
+        Observation::Measured { name, value } => format!("has {} {value}", spaced(name)),
+        Observation::Milestone { name } => format!("milestone {}", spaced(name)),
     }
 }
 
@@ -186,7 +190,7 @@ fn change(change: &Change) -> String {
         Change::DataSet { path, version, .. } => format!("{path} set to version {version}"),
         Change::AclSet { path } => format!("{path} has another access list"),
         Change::SessionOpened { session, timeout } => {
-            format!("session {session} opened, timeout {timeout}")
+            format!("session {session} opened, timeout {}", span_of_ms(timeout.0))
         }
         Change::SessionClosed { session } => format!("session {session} closed"),
     }
@@ -228,8 +232,23 @@ fn answered(outcome: &Outcome) -> String {
             format!("ok at {zxid}, version {version}")
         }
         Outcome::Ok { zxid, .. } => format!("ok at {zxid}"),
-        Outcome::Failed { code, .. } => format!("refused with {code}"),
+        Outcome::Failed { code, .. } => format!("refused with {}", error_name(*code)),
         Outcome::Unknown => "nobody knows whether it happened".into(),
+    }
+}
+
+/// ZooKeeper's name of an error.
+fn error_name(code: i32) -> String {
+    ErrorCode::from_code(code).map_or_else(|| format!("error {code}"), |e| e.name().to_owned())
+}
+
+fn watched(watch: WatchKind) -> &'static str {
+    match watch {
+        WatchKind::Data => "data",
+        WatchKind::Creation => "creation",
+        WatchKind::Children => "children",
+        WatchKind::Persistent => "persistent",
+        WatchKind::Recursive => "recursive",
     }
 }
 
@@ -239,5 +258,39 @@ fn notified(kind: EventKind) -> &'static str {
         EventKind::Deleted => "deleted",
         EventKind::DataChanged => "changed",
         EventKind::ChildrenChanged => "has other children",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mailstorm_shared::Zxid;
+
+    #[test]
+    fn an_error_has_its_name_whatever_its_number() {
+        let told = |code| answered(&Outcome::Failed { code, zxid: Zxid::ZERO });
+        for error in ErrorCode::ALL {
+            assert_eq!(told(error.code()), format!("refused with {}", error.name()));
+        }
+        assert_eq!(told(-110), "refused with NODEEXISTS");
+        assert_eq!(told(-999), "refused with error -999");
+    }
+
+    #[test]
+    fn a_number_of_things_is_singular_for_one_in_a_trace() {
+        let sent = |bytes| Happening::Sent {
+            message: 7,
+            to: "s2".into(),
+            bytes,
+            label: "ACK 1:28".into(),
+        };
+        assert_eq!(words(&sent(1)), "sends #7 to s2: ACK 1:28 (1 byte)");
+        assert_eq!(words(&sent(30)), "sends #7 to s2: ACK 1:28 (30 bytes)");
+        let begun = Happening::FaultBegan {
+            index: 2,
+            kind: "leader_disk_stall".into(),
+            nodes: vec!["s1".into(), "s2".into()],
+        };
+        assert_eq!(words(&begun), "fault 2 begins: leader disk stall of s1, s2");
     }
 }

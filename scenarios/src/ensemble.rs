@@ -23,6 +23,7 @@ use self::served_again::ServedAgain;
 use self::tourist::Tourist;
 use crate::nodes::{self, CLIENT_PORT, boot_server, client_config, ensemble_of, in_order};
 use crate::scale::Scale;
+use crate::wording;
 use mailstorm_checkers::reached;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_host::Address;
@@ -30,7 +31,7 @@ use mailstorm_record::sentence::quantity;
 use mailstorm_record::{NodeName, Setting, Settings};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::{
-    NodeSpec, Outline, Platters, Process, Progress, Scenario, Subject, Topology,
+    Interpreter, NodeSpec, Outline, Platters, Process, Progress, Scenario, Subject, Topology,
 };
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -178,8 +179,8 @@ impl Scenario for EnsembleStorm {
         Some(Arc::new(Self { scale, ensemble, ..*self }))
     }
 
-    fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
-        nodes::label(listener, caller, bytes)
+    fn interpreter(&self, listener: &str) -> Option<Box<dyn Interpreter>> {
+        wording::interpreter(listener)
     }
 
     fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {

@@ -11,6 +11,7 @@ mod nodes;
 mod scale;
 #[cfg(test)]
 mod skew;
+mod wording;
 
 pub use ensemble::EnsembleStorm;
 pub use mail_claims::MailClaims;

@@ -15,6 +15,7 @@
 
 use crate::nodes::{self, boot_server, client_config, ensemble_of, in_order};
 use crate::scale::Scale;
+use crate::wording;
 use mailstorm_checkers::convergence::Service;
 use mailstorm_checkers::{ExactlyOnce, Goal, Suite, reached};
 use mailstorm_client::recipes::claims::Claims;
@@ -33,8 +34,8 @@ use mailstorm_record::{Event, Happening, InboxMark, NodeName, Setting, Settings,
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::stream::Stream;
 use mailstorm_world::{
-    Limits, NodeSpec, Outline, Platters, Process, Progress, Scenario, SimPlatform, Subject,
-    Topology,
+    Interpreter, Limits, NodeSpec, Outline, Platters, Process, Progress, Scenario, SimPlatform,
+    Subject, Topology,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -278,8 +279,8 @@ impl Scenario for MailClaims {
         Some(Arc::new(Self { all: self.all.clone(), mails, scale, ensemble }))
     }
 
-    fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
-        nodes::label(listener, caller, bytes)
+    fn interpreter(&self, listener: &str) -> Option<Box<dyn Interpreter>> {
+        wording::interpreter(listener)
     }
 
     fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {

@@ -2,7 +2,6 @@
 //! what is checked of the ensemble.
 
 use crate::scale::{LEADER, Scale};
-use bytes::Bytes;
 use mailstorm_checkers::{
     Answers, Convergence, Linearizable, Quorum, RealTime, SessionOrder, Sessions, SplitBrain,
     Suite, Watches,
@@ -17,8 +16,6 @@ use mailstorm_host::{Address, Platform};
 use mailstorm_record::NodeName;
 use mailstorm_shared::quorum::majority;
 use mailstorm_shared::{Ensemble, Millis, Observation, ServerId, StateHasher};
-use mailstorm_wire::client::decode_request;
-use mailstorm_wire::peer::PeerDecoder;
 use mailstorm_world::{Limits, Platters, Process, Window};
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -209,26 +206,6 @@ pub(crate) fn ensemble_checkers(ensemble: &Ensemble, limits: Limits) -> Suite {
         .with(Sessions::new())
         .with(Watches::new())
         .with(Convergence::new(ensemble.clone(), (limits.converge + limits.linger).0 * NS_PER_MS))
-}
-
-/// What a message between client and server, or between servers, is called.
-pub(crate) fn label(listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
-    let port: u16 = listener.rsplit(':').next()?.parse().ok()?;
-    let what = match port {
-        CLIENT_PORT if caller => {
-            let (_, request) = decode_request(Bytes::copy_from_slice(bytes.get(4..)?)).ok()?;
-            format!("{request:?}")
-        }
-        PEER_PORT => {
-            let mut decoder = PeerDecoder::new();
-            decoder.push(Bytes::copy_from_slice(bytes));
-            format!("{:?}", decoder.next_message().ok()??)
-        }
-        _ => return None,
-    };
-    /// Longer ones say nothing more.
-    const LABEL_CHARS_MAX: usize = 100;
-    Some(what.chars().take(LABEL_CHARS_MAX).collect())
 }
 
 /// The server that runs on the node of this name.

@@ -150,7 +150,7 @@ fn lines(run: &Run) -> Vec<Line<'_>> {
         let at_ns = event.at_ns;
         match (&event.happening, &event.node) {
             // They keep a connection alive, and would be most of what is told.
-            (Happening::Sent { label, .. }, _) if label.starts_with("Ping") => {}
+            (Happening::Sent { label, .. }, _) if is_ping(label) => {}
             (Happening::Sent { message, to, label, .. }, Some(from)) => {
                 if arrives.contains(message) {
                     under_way.insert(*message, Sending { at_ns, from, to, label });
@@ -276,6 +276,11 @@ fn write_diagram(
         None if lines.is_empty() => writeln!(out, "    Note over n0: nothing was recorded"),
         None => Ok(()),
     }
+}
+
+/// Whether a message only says that somebody is there.
+fn is_ping(label: &str) -> bool {
+    (label.starts_with("PING") || label.starts_with("ping")) && !label.contains(';')
 }
 
 /// What a message is. Where the world cannot tell, its label is the address that the connection was made to.

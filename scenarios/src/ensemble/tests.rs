@@ -173,32 +173,45 @@ fn storms_ask_for_every_operation_and_sweep_what_is_to_be_swept() {
         }
     }
     let operations = [
-        "Write(Create ",
-        "Write(Delete ",
-        "Write(SetData ",
-        "Write(SetAcl ",
-        "Multi(",
-        "MultiRead(",
-        "Exists ",
-        "GetData ",
-        "GetAcl ",
-        "Children ",
-        "Ephemerals ",
-        "AllChildrenNumber ",
-        "Sync ",
-        "Ping",
-        "Auth ",
-        "WhoAmI",
-        "SetWatches(",
-        "AddWatch ",
-        "CheckWatches ",
-        "RemoveWatches ",
-        "CloseSession",
+        "create ",
+        "create ephemeral ",
+        "create sequential ",
+        "createContainer ",
+        "createTTL ",
+        "delete ",
+        "setData ",
+        "setACL ",
+        "multi ",
+        "multiRead ",
+        "exists ",
+        "getData ",
+        "getACL ",
+        "getChildren ",
+        "getEphemerals ",
+        "getAllChildrenNumber ",
+        "sync ",
+        "ping",
+        "auth ",
+        "whoAmI",
+        "setWatches",
+        "addWatch ",
+        "checkWatches ",
+        "removeWatches ",
+        "closeSession",
     ];
     for operation in operations {
         assert!(asked.iter().any(|label| label.starts_with(operation)), "no {operation}");
     }
+    // And everything that is said has words.
+    for label in &asked {
+        let is_address = label.rsplit_once(':').is_some_and(|(node, _)| is_node(node));
+        assert!(!is_address && !label.contains(['{', '}', '(']), "{label}");
+    }
     assert_eq!(swept, ["/c/".into(), "/t/".into()].into());
+}
+
+fn is_node(name: &str) -> bool {
+    name.starts_with('s') && name[1..].parse::<u8>().is_ok()
 }
 
 fn is_name(name: &str) -> bool {

@@ -6,11 +6,14 @@
 
 use crate::nodes::{self, SESSION_TIMEOUT};
 use crate::scale::Scale;
+use crate::wording;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, Settings};
 use mailstorm_shared::{Millis, Observation, ServerId};
 use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
-use mailstorm_world::{Limits, NodeSpec, Platters, Process, Progress, Scenario, Topology};
+use mailstorm_world::{
+    Interpreter, Limits, NodeSpec, Platters, Process, Progress, Scenario, Topology,
+};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -170,8 +173,8 @@ impl Scenario for Staged {
         self.act.limits(&self.scale)
     }
 
-    fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
-        nodes::label(listener, caller, bytes).or_else(|| super::talk::label(bytes))
+    fn interpreter(&self, listener: &str) -> Option<Box<dyn Interpreter>> {
+        wording::interpreter(listener)
     }
 
     fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {

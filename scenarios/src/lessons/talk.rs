@@ -28,14 +28,6 @@ fn encode<T: Serialize>(number: u64, body: T) -> Bytes {
     framed(&serde_json::to_vec(&Numbered { number, body }).expect("plain data serialises"))
 }
 
-/// What a message says, for a recording: this talk, or any other of JSON in frames.
-pub(super) fn label(bytes: &[u8]) -> Option<String> {
-    const LABEL_CHARS_MAX: usize = 100;
-    let message: serde_json::Value = serde_json::from_slice(bytes.get(4..)?).ok()?;
-    let said = message.get("body").unwrap_or(&message);
-    Some(said.to_string().chars().take(LABEL_CHARS_MAX).collect())
-}
-
 /// Where questions of type `Q` arrive.
 pub(super) struct Desk<P: Platform, Q> {
     endpoint: P::Endpoint,

@@ -19,8 +19,8 @@
 //! Figure: how often each mail was attempted.
 
 use crate::checker::violation;
-use crate::live::seconds;
 use crate::{Checker, Figure, Interests};
+use mailstorm_record::time::moment;
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
 use mailstorm_shared::Observation;
 use std::collections::BTreeMap;
@@ -113,7 +113,7 @@ impl Mail {
         };
         match &self.last_try {
             Some((worker, at_ns)) => {
-                format!(" (tried {times}by {worker} at {})", seconds(*at_ns))
+                format!(" (tried {times}by {worker} at {})", moment(*at_ns))
             }
             None if judges_attempts => " (never tried)".into(),
             None => String::new(),

@@ -20,6 +20,7 @@
 use crate::checker::violation;
 use crate::reach::Changed;
 use crate::{Checker, Figure, Interests, Needs, Reach};
+use mailstorm_record::time::moment;
 use mailstorm_record::{Event, Happening, NodeName, Plan, Verdict, Violation};
 use mailstorm_shared::Millis;
 use std::collections::BTreeMap;
@@ -198,11 +199,6 @@ impl Supply {
     }
 }
 
-/// An instant or a span, to the millisecond.
-pub(crate) fn seconds(ns: u64) -> String {
-    format!("{}.{:03} s", ns / 1_000_000_000, ns / NS_PER_MS % 1_000)
-}
-
 impl Checker for Live {
     fn name(&self) -> &'static str {
         "live"
@@ -253,10 +249,10 @@ impl Checker for Live {
         let detail = format!(
             "no {} from {} to {}: {} is more than {}; {}",
             self.piece,
-            seconds(before_ns),
-            seconds(event.at_ns),
-            seconds(event.at_ns.saturating_sub(before_ns)),
-            seconds(due_ns.saturating_sub(before_ns)),
+            moment(before_ns),
+            moment(event.at_ns),
+            moment(event.at_ns.saturating_sub(before_ns)),
+            moment(due_ns.saturating_sub(before_ns)),
             self.told()
         );
         Err(self.wrong("gap", event.at_ns, before_ns, detail))
@@ -267,7 +263,7 @@ impl Checker for Live {
             return Verdict::Pass;
         }
         let piece = self.piece;
-        let (told, since) = (self.told(), seconds(self.last_ns));
+        let (told, since) = (self.told(), moment(self.last_ns));
         let due_ns = self.due_ns(self.last_ns);
         // It was known as soon as the bound had passed.
         if let Some(overdue_ns) = self.overdue_ns.or(due_ns.filter(|due_ns| at_ns > *due_ns)) {

@@ -1,7 +1,9 @@
 //! Progress of a long command: a bar on a terminal, a line now and then elsewhere.
 
+use crate::screen::mention;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mailstorm_reports::Tally;
+use mailstorm_record::time::measured;
+use mailstorm_reports::{Tally, numbered};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -23,7 +25,7 @@ impl Progress {
     pub(crate) fn new(scenario: &str, total: Option<u64>) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let style = match total {
-            Some(_) => "{prefix}  {bar:32}  {pos}/{len} seeds  {msg}  {eta} left",
+            Some(_) => "{prefix}  {wide_bar}  {pos}/{len} seeds  {msg}  {eta} left",
             None => "{prefix}  {spinner}  {pos} seeds  {msg}  {elapsed}",
         };
         let bar = match total {
@@ -43,8 +45,8 @@ impl Progress {
         let seconds = now.duration_since(self.began).as_secs_f64().max(0.001);
         if self.is_terminal {
             self.bar.set_message(format!(
-                "{} violations  {:.0}k messages/s",
-                tally.violations(),
+                "{}  {:.0}k messages/s",
+                numbered(tally.violations(), "violation"),
                 tally.messages() as f64 / seconds / 1_000.0
             ));
             self.bar.inc(1);
@@ -52,17 +54,18 @@ impl Progress {
             self.last_line = now;
             let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
             crate::tell(&format!(
-                "{}: {}{of} seeds, {} violations, {seconds:.0} s",
+                "{}: {}{of} seeds, {}, {}",
                 self.scenario,
                 tally.runs(),
-                tally.violations()
+                numbered(tally.violations(), "violation"),
+                measured(self.elapsed())
             ));
         }
     }
 
     /// Something worth a line of its own, above the bar.
     pub(crate) fn say(&self, lines: &str) {
-        self.bar.suspend(|| crate::tell(lines.trim_end()));
+        self.bar.suspend(|| mention(lines));
     }
 
     /// Since the sweep began.
@@ -102,14 +105,14 @@ impl Narrowing {
     pub(crate) fn step(&mut self, runs: u64, faults: usize) {
         let now = now();
         if self.is_terminal {
-            self.bar.set_message(format!("{faults} faults left  {runs} runs"));
+            let (faults, runs) = (numbered(faults as u64, "fault"), numbered(runs, "run"));
+            self.bar.set_message(format!("{faults} left  {runs}"));
             self.bar.tick();
         } else if now.duration_since(self.last_line) >= LINE_EVERY {
             self.last_line = now;
-            let (what, seconds) = (&self.what, self.elapsed().as_secs());
-            crate::tell(&format!(
-                "shrinking {what}: {faults} faults left, {runs} runs, {seconds} s"
-            ));
+            let (faults, runs) = (numbered(faults as u64, "fault"), numbered(runs, "run"));
+            let (what, time) = (&self.what, measured(self.elapsed()));
+            crate::tell(&format!("shrinking {what}: {faults} left, {runs}, {time}"));
         }
     }
 

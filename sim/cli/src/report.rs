@@ -11,6 +11,7 @@ use crate::inbox;
 use crate::one_run::{OneRun, Wanted};
 use crate::storm::{is_terminal, put};
 use mailstorm_record::Run;
+use mailstorm_record::time::moment;
 use mailstorm_reports::export::excerpt;
 use mailstorm_reports::page::{Shown, page};
 use mailstorm_world::Recording;
@@ -117,12 +118,10 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     let missing = is_cut.then(|| {
         let last_ns = events.last().map_or(0, |event| event.at_ns);
         format!(
-            "This record is cut short: {} events are here, the last at {}.{:03} s of {:.3} s. Run it again \
-             for the rest.",
+            "This record is cut short: {} events are here, the last at {} of {}. Run it again for the rest.",
             events.len(),
-            last_ns / 1_000_000_000,
-            last_ns / 1_000_000 % 1_000,
-            run.outcome.virtual_ns as f64 / 1e9
+            moment(last_ns),
+            moment(run.outcome.virtual_ns)
         )
     });
     if let Some(missing) = &missing {

@@ -59,6 +59,7 @@ mod tests {
             mailstorm: String::new(),
             scenario: "ensemble".into(),
             seed: 7,
+            roles: Default::default(),
             inbox: None,
             defect: None,
             settings: Default::default(),

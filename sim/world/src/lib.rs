@@ -67,8 +67,8 @@ pub use platform::SimPlatform;
 pub use run::{Recording, RunSpec, run};
 #[cfg(madsim)]
 pub use scenario::{
-    Limits, NodeSpec, Outline, Platters, Process, Progress, Role, Scenario, Subject, Topology,
-    with_settings,
+    Interpreter, Limits, NodeSpec, Outline, Platters, Process, Progress, Role, Scenario, Subject,
+    Topology, with_settings,
 };
 #[cfg(madsim)]
 pub use storm::storm;

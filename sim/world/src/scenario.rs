@@ -78,10 +78,9 @@ pub trait Scenario: Send + Sync {
     fn limits(&self) -> Limits {
         Limits::default()
     }
-    /// What a message is, in a few words, for a full recording; `listener` is the address that the
-    /// connection was made to, `caller` whether the message comes from the one who called it.
-    fn label(&self, listener: &str, caller: bool, bytes: &[u8]) -> Option<String> {
-        let _ = (listener, caller, bytes);
+    /// Who puts into words what is said on a connection to this address, for a full recording.
+    fn interpreter(&self, listener: &str) -> Option<Box<dyn Interpreter>> {
+        let _ = listener;
         None
     }
     /// Whether a fact rests on the disk of the node that tells it, so that the disk is to be read then: once
@@ -102,6 +101,12 @@ pub trait Scenario: Send + Sync {
         let _ = file;
         true
     }
+}
+
+/// Listens to one connection, from its beginning and in both directions.
+pub trait Interpreter {
+    /// What was sent, in a few words; `caller` is whether it comes from the one who called.
+    fn words(&mut self, caller: bool, bytes: &[u8]) -> Option<String>;
 }
 
 /// What a scenario does, as parts of a sentence.

@@ -105,6 +105,33 @@ impl ErrorCode {
         self as i32
     }
 
+    /// The name that ZooKeeper gives it (`KeeperException.Code`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SystemError => "SYSTEMERROR",
+            Self::RuntimeInconsistency => "RUNTIMEINCONSISTENCY",
+            Self::ConnectionLoss => "CONNECTIONLOSS",
+            Self::MarshallingError => "MARSHALLINGERROR",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::OperationTimeout => "OPERATIONTIMEOUT",
+            Self::BadArguments => "BADARGUMENTS",
+            Self::NoNode => "NONODE",
+            Self::NoAuth => "NOAUTH",
+            Self::BadVersion => "BADVERSION",
+            Self::NoChildrenForEphemerals => "NOCHILDRENFOREPHEMERALS",
+            Self::NodeExists => "NODEEXISTS",
+            Self::NotEmpty => "NOTEMPTY",
+            Self::SessionExpired => "SESSIONEXPIRED",
+            Self::InvalidAcl => "INVALIDACL",
+            Self::AuthFailed => "AUTHFAILED",
+            Self::SessionMoved => "SESSIONMOVED",
+            Self::NotReadOnly => "NOTREADONLY",
+            Self::NoWatcher => "NOWATCHER",
+            Self::ReconfigDisabled => "RECONFIGDISABLED",
+            Self::Throttled => "THROTTLEDOP",
+        }
+    }
+
     /// The error with this number, if this service uses it.
     pub fn from_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|error| error.code() == code)

@@ -217,8 +217,8 @@ fn told(taken: &Taken, held: &[Held], address: &str) -> String {
     for design in held {
         const INDENT: &str = "         ";
         let line = |v: &Violation| {
-            let (s, ms) = (v.at_ns / 1_000_000_000, v.at_ns / 1_000_000 % 1_000);
-            let broke = format!("breaks {}/{} at {s}.{ms:03} s: {}", v.checker, v.kind, v.detail);
+            let at = mailstorm_record::time::moment(v.at_ns);
+            let broke = format!("breaks {}/{} at {at}: {}", v.checker, v.kind, v.detail);
             wrapped_after(&broke, INDENT) + "\n"
         };
         let shows = match &design.broke_as_asked[..] {

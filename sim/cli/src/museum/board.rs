@@ -7,6 +7,7 @@ use super::{Storms, exhibit};
 use crate::failure::ExitCode;
 use crate::shrink::Told;
 use mailstorm_record::Plan;
+use mailstorm_record::time::measured_seconds;
 use mailstorm_shared::defect::Defect;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -89,8 +90,12 @@ impl Row {
         };
         let shrunk = self.shrunk.as_ref().map(|told| {
             format!(
-                "\n{:NAME_WIDTH$} shrunk: faults {} -> {}, {:.1} s, {} runs",
-                "", told.faults_before, told.faults_after, told.seconds, told.runs
+                "\n{:NAME_WIDTH$} shrunk: faults {} -> {}, {}, {} runs",
+                "",
+                told.faults_before,
+                told.faults_after,
+                measured_seconds(told.seconds),
+                told.runs
             )
         });
         format!(
@@ -134,8 +139,9 @@ impl Sound {
     pub(super) fn line(&self) -> String {
         let Self { scenario, storms, seeds, violations, seconds } = self;
         let mut out = format!(
-            "sound build: {scenario} seeds 1..{seeds}: {} violations, {seconds:.1} s\n",
-            violations.len()
+            "sound build: {scenario} seeds 1..{seeds}: {} violations, {}\n",
+            violations.len(),
+            measured_seconds(*seconds)
         );
         for (seed, fingerprint) in violations {
             // A guided run is made again by the sweep that leads to it.
@@ -198,10 +204,11 @@ impl Board {
         };
         format!(
             "{} first finds shrunk, each with its fingerprint: {} faults left in the median, {most} at the \
-             most; {:.1} s of search in the median, {longest:.1} s at the most\n",
+             most; {} of search in the median, {} at the most\n",
             faults.len(),
             faults[middle],
-            seconds[middle]
+            measured_seconds(seconds[middle]),
+            measured_seconds(*longest)
         )
     }
 

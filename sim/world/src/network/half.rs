@@ -7,12 +7,15 @@ use super::endpoint::Item;
 use super::{CONNECT_NS_MAX, RETRANSMIT_NS_MAX, WINDOW_BYTES};
 use crate::node::Node;
 use crate::queue::Due;
+use crate::scenario::Interpreter;
 use crate::slab::Id;
 use crate::world::World;
 use bytes::Bytes;
 use mailstorm_host::{Address, CloseReason, ConnectionId};
 use mailstorm_record::Happening;
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// One machine's side of a connection.
 pub(crate) struct Half {
@@ -43,6 +46,8 @@ pub(crate) struct Half {
     /// The address that was called, and whether this is the caller's side.
     pub(crate) listener: Address,
     is_caller: bool,
+    /// In a full recording, who puts into words what both sides say.
+    interpreter: Option<Rc<RefCell<Box<dyn Interpreter>>>>,
 }
 
 /// How far a half is.
@@ -104,6 +109,7 @@ impl World {
             queued_at: None,
             listener,
             is_caller: true,
+            interpreter: None,
         })
     }
 
@@ -115,6 +121,11 @@ impl World {
             .and_then(|(host, port)| Some((self.node_named(host)?, port.parse::<u16>().ok()?)));
         let to = target.map_or(node, |(to, _)| to);
         let id = self.new_half(endpoint, node, to, address.clone());
+        if self.judge.is_full() {
+            let interpreter = self.scenario.interpreter(&address.0);
+            let half = self.network.halves.get_mut(id).expect("it was just put there");
+            half.interpreter = interpreter.map(|interpreter| Rc::new(RefCell::new(interpreter)));
+        }
         match target {
             Some((_, port)) => {
                 self.send_segment(id, Body::Syn { port });
@@ -151,7 +162,7 @@ impl World {
     }
 
     fn send_segment(&mut self, id: Id, body: Body) {
-        let Self { network, queue, faults, judge, nodes, now, scenario, .. } = self;
+        let Self { network, queue, faults, judge, nodes, now, .. } = self;
         network.message += 1;
         let message = network.message;
         let half = network.halves.get_mut(id).expect("whoever sends looked it up");
@@ -165,7 +176,8 @@ impl World {
         if let (true, Body::Data(data)) = (judge.is_full(), &body)
             && let (Some(from), Some(to)) = (nodes.get(half.node), nodes.get(half.to))
         {
-            let label = scenario.label(&half.listener.0, half.is_caller, data);
+            let interpreter = half.interpreter.as_ref();
+            let label = interpreter.and_then(|i| i.borrow_mut().words(half.is_caller, data));
             let label = label.map_or_else(|| half.listener.0.clone(), Into::into);
             let to = to.spec.name.clone();
             let happening = Happening::Sent { message, to, bytes, label };
@@ -291,6 +303,7 @@ impl World {
     fn called(&mut self, caller: Id, port: u16) {
         let half = self.network.halves.get(caller).expect("the call came from it");
         let (from, node, address) = (half.node, half.to, half.listener.clone());
+        let interpreter = half.interpreter.clone();
         let listener = match self.nodes.get(node) {
             Some(machine) => machine.listeners.iter().find(|l| l.0 == port).map(|l| l.1),
             None => None,
@@ -305,6 +318,7 @@ impl World {
         half.peer = Some(caller);
         half.state = State::Open;
         half.is_caller = false;
+        half.interpreter = interpreter;
         self.network.halves.get_mut(caller).expect("the call came from it").peer = Some(id);
         self.send_segment(id, Body::SynAck);
         self.put(endpoint, Item::Accepted { half: id });
