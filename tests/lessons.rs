@@ -59,8 +59,8 @@ fn a_cut_of_ones_own_takes_the_place_of_the_lessons_faults() {
     let right = ended("quorum-half/right", cut);
     assert_eq!(right.code, PASS, "{right:?}");
     assert!(right.out.contains("right seed 1: 1 fault\n"), "{}", right.out);
-    let cut_told =
-        "s1, s2, s3 and a1 | s4, s5 and s6 | s7, s8, s9 and b1 do not hear each other for 18.0 s";
+    let cut_told = "s1, s2, s3 and a1 | s4, s5 and s6 | s7, s8, s9 (leader) and b1 do not hear each other \
+                    for 18.0 s";
     assert!(right.out.contains(cut_told), "{}", right.out);
     let (told, again) = (&right.out, format!("--set servers=9 --partition '{cut}'"));
     assert!(!told.contains(&again), "a pass needs no replay line: {told}");
