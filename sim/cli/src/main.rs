@@ -76,7 +76,11 @@ fn misspelt(error: &clap::Error) -> Result<ExitCode, Failure> {
     let text = error.render();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            print(&text.to_string()).map(|()| ExitCode::Pass)
+            #[cfg(feature = "laboratory")]
+            let printed = screen::show(&text.to_string());
+            #[cfg(not(feature = "laboratory"))]
+            let printed = print(&text.to_string());
+            printed.map(|()| ExitCode::Pass)
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             tell(text.to_string().trim_end());

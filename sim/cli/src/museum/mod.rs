@@ -35,7 +35,7 @@ use std::time::Duration;
 /// Hunts the defects and prints the scoreboard, or only lists the exhibits.
 pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     if arguments.list {
-        crate::print(&exhibits())?;
+        crate::screen::show(&exhibits())?;
         return Ok(ExitCode::Pass);
     }
     let mut wanted =
@@ -58,7 +58,7 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
             crate::tell(line.trim_end());
             Ok(())
         } else {
-            crate::print(line)
+            crate::screen::show(line)
         }
     };
     if arguments.compare_guidance {
