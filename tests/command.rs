@@ -405,11 +405,19 @@ fn help_scenarios_and_completions_are_printed() {
 #[test]
 fn a_reader_that_has_gone_is_no_failure() {
     let folder = folder_with(&[]);
-    let mut command = mailstorm(folder.path(), &["completions", "bash"]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let (code, err) = Killed::start(&mut command).without_reader();
-    assert_eq!(code, PASS, "{err}");
-    assert_eq!(err, "");
+    let commands: [&[&str]; 4] = [
+        &["completions", "bash"],
+        &["scenarios"],
+        &["storm", "ensemble-3", "--seeds", "1"],
+        &["replay", "ensemble-3", "--seed", "1", "--trace"],
+    ];
+    for arguments in commands {
+        let mut command = mailstorm(folder.path(), arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (code, err) = Killed::start(&mut command).without_reader();
+        assert_eq!(code, PASS, "{arguments:?}: {err}");
+        assert_eq!(err, "", "{arguments:?}");
+    }
 }
 
 #[test]
@@ -477,7 +485,7 @@ fn replay_line(ended: &Ended) -> Vec<String> {
     let violation = violation.unwrap_or_else(|| panic!("no violation is told: {ended:?}"));
     let line = lines[violation + 1].trim_start().strip_prefix("replay   mailstorm ");
     let line = line.unwrap_or_else(|| panic!("no replay line: {ended:?}"));
-    let (command, _) = line.split_once(" (trace ").expect("it names the trace");
+    let (command, _) = line.split_once(" # trace ").expect("it names the trace");
     command.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -531,6 +539,45 @@ fn a_violation_is_told_written_down_and_can_be_replayed() {
         let full: Value =
             serde_json::from_str(&fs::read_to_string(at.join("full.json")).unwrap()).unwrap();
         assert!(full["events"].as_array().is_some_and(|events| events.len() > 100));
+    }
+}
+
+#[test]
+fn a_record_or_a_case_that_is_another_run_now_says_so() {
+    let folder = folder_with(&[("plan.toml", LYING_DISKS)]);
+    let at = folder.path();
+    let storm =
+        run(at, &["storm", "mail-claims", "--seeds", "1", "--plan", "plan.toml", "--no-shrink"]);
+    assert_eq!(storm.code, VIOLATION, "{storm:?}");
+    let file = "runs/mail-claims/1/run.json";
+    let text = fs::read_to_string(at.join(file)).unwrap();
+    let run_of = Run::parse(&text).unwrap();
+    let (trace, other) = (run_of.outcome.trace_hash.to_string(), "8c0930c1d798645b");
+    fs::write(at.join("other.json"), text.replace(&trace, other)).unwrap();
+    let case = Case::of(&run_of).to_toml();
+    let changed = case.replace(&trace, other);
+    fs::write(at.join("case.toml"), &case).unwrap();
+    fs::write(at.join("other.toml"), &changed).unwrap();
+    let line = format!("trace = \"{other}\"\n");
+    fs::write(at.join("old.toml"), changed.replace(&line, "")).unwrap();
+    let version = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
+    fs::write(at.join("later.toml"), changed.replace(&version, "\"7.0\"")).unwrap();
+    for file in [file, "case.toml", "old.toml", "later.toml"] {
+        let ended = run(at, &["replay", file]);
+        assert_eq!(ended.code, VIOLATION, "{file}: {ended:?}");
+        assert!(!ended.out.contains("ANOTHER RUN"), "{file}: {ended:?}");
+        assert_eq!(ended.err.contains("written by mailstorm 7.0"), file == "later.toml");
+    }
+    for file in ["other.json", "other.toml"] {
+        let ended = run(at, &["replay", file]);
+        assert_eq!(ended.code, Some(4), "{file}: {ended:?}");
+        let told =
+            format!("ANOTHER RUN than recorded: {file} has trace {other}, this one is {trace}");
+        let last = ended.out.lines().last().unwrap();
+        assert!(last.starts_with(&told), "{last}");
+        // Who asks for another run gets one.
+        let ended = run(at, &["replay", file, "--defect", "minority-quorum"]);
+        assert!(!ended.out.contains("ANOTHER RUN"), "{file}: {ended:?}");
     }
 }
 

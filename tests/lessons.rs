@@ -374,7 +374,7 @@ fn a_scenario_in_a_file_exits_by_what_it_expects() {
     assert!(holds.err.contains("seed 1: breaks linearizable/not_linearizable, "), "{}", holds.err);
     let line = holds.err.lines().find(|line| line.contains("  replay   mailstorm ")).unwrap();
     let replay: Vec<&str> =
-        line.split_whitespace().skip(2).take_while(|word| *word != "(trace").collect();
+        line.split_whitespace().skip(2).take_while(|word| *word != "#").collect();
     assert_eq!(run(folder.path(), &replay).code, VIOLATION, "{replay:?}");
     assert_eq!(storm("asks-nothing.toml").code, VIOLATION);
     check(folder.path(), &["storm", "absent.toml"], &["cannot read absent.toml", "check the path"]);

@@ -11,11 +11,15 @@ mod ci;
 mod command;
 mod determinism;
 mod differences;
+#[cfg(unix)]
+mod endings;
 mod exports;
 mod inbox;
 mod lessons;
 mod museum;
 mod page;
+#[cfg(unix)]
+mod pasted;
 mod processes;
 mod quorums;
 mod readme;

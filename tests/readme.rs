@@ -16,11 +16,10 @@ fn the_violations_of_the_readme_are_those_that_its_replay_shows() {
     let mut violations = 0;
     for pair in shown {
         let command = pair[1].strip_prefix(REPLAY).expect("as it was filtered");
-        let (command, trace) = command.split_once("(trace ").expect("a replay names its trace");
+        let (command, trace) = command.split_once(" # trace ").expect("a replay names its trace");
         let arguments: Vec<_> = command.split_whitespace().collect();
         let replay = run(Path::new("."), &arguments);
         assert!(replay.out.contains(pair[0]), "README: {}\n{}", pair[0], replay.out);
-        let trace = trace.trim_end_matches(')');
         assert!(replay.out.contains(trace), "README: trace {trace}\n{}", replay.out);
         violations += 1;
     }

@@ -1,7 +1,7 @@
 //! What a sweep leaves for CI systems and for people, and that shards joined are the sweep.
 
 use crate::browser::Browser;
-use crate::command::{LYING_DISKS, check, folder_with, refused};
+use crate::command::{LYING_DISKS, check, folder_with};
 use crate::support::run;
 use serde_json::{Value, json};
 use std::fs;
@@ -194,7 +194,7 @@ fn a_shard_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_storm_that_does_not_end_leaves_no_result_of_an_older_one() {
+fn a_storm_that_cannot_write_its_evidence_says_so_in_every_result() {
     let folder = folder_with(&[
         ("runs/result.json", "{}"),
         ("runs/summary.md", "all is well"),
@@ -207,9 +207,16 @@ fn a_storm_that_does_not_end_leaves_no_result_of_an_older_one() {
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.err.contains("error: cannot write runs/mail-claims/1/run.json"), "{ended:?}");
     assert!(ended.out.contains("1 seed: 0 pass, 1 violation"), "{ended:?}");
-    assert!(!at.join("runs/result.json").exists() && !at.join("runs/summary.md").exists());
-    let error = refused(at, &["merge", "runs", "--out", "joined"]);
-    assert!(error.contains("a storm that did not end leaves none"), "{error}");
+    assert_eq!(object(&at.join("runs"), "result.json")["exit_code"], 3);
+    for file in ["summary.md", "junit.xml", "index.html"] {
+        let text = read(&at.join("runs"), file);
+        assert!(text.contains("cannot write runs/mail-claims/1/run.json"), "{file}: {text}");
+    }
+    // What is joined of it is no better.
+    let merged = run(at, &["merge", "runs", "--out", "joined"]);
+    assert_eq!(merged.code, Some(3), "{merged:?}");
+    assert!(merged.out.contains("\nSTOPPED  after 1 seed: cannot write "), "{merged:?}");
+    assert_eq!(object(&at.join("joined"), "result.json")["exit_code"], 3);
 }
 
 #[test]

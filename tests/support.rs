@@ -31,7 +31,28 @@ impl Killed {
     pub(crate) fn signal(&self, name: &str) {
         let id = self.0.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status().expect("there is a kill");
+        // One that has ended and was not waited for takes signals, too.
         assert!(sent.success(), "no SIG{name} for {id}");
+    }
+
+    /// What it prints to standard error, which is piped.
+    pub(crate) fn stderr(&mut self) -> std::process::ChildStderr {
+        self.0.stderr.take().expect("it is piped")
+    }
+
+    /// Returns as soon as it has a handler for this signal, where the system tells.
+    #[cfg(unix)]
+    pub(crate) fn when_it_watches(&self, signal: u32) {
+        let status = format!("/proc/{}/status", self.0.id());
+        loop {
+            let Ok(text) = fs::read_to_string(&status) else { return };
+            let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            if caught.is_none_or(|mask| mask >> (signal - 1) & 1 == 1) {
+                return;
+            }
+            thread::yield_now();
+        }
     }
 
     /// The exit code with which it ends by itself.

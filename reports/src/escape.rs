@@ -4,7 +4,9 @@
 
 use mailstorm_shared::harmless::is_obeyed;
 use mailstorm_shared::harmless_lines;
+use std::ffi::OsStr;
 use std::fmt::Write;
+use std::path::Path;
 
 /// As text or as an attribute's value in HTML.
 pub(crate) fn html(text: &str) -> String {
@@ -79,13 +81,66 @@ pub(crate) fn address(path: &str) -> String {
     out
 }
 
-/// As one word of a command line.
-pub fn quoted(word: &str) -> String {
+/// As one word of a command line, whatever its bytes: `sh` and its kin take it for exactly these, on one line.
+///
+/// What is plain stays as it is; else it stands between single quotes. Only where that would break the line, or
+/// is no text at all, it is written as `$'...'` with octal escapes, which `bash`, `zsh` and `ksh` know.
+pub fn quoted(word: impl AsRef<OsStr>) -> String {
+    let bytes = word.as_ref().as_encoded_bytes();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
+    match std::str::from_utf8(bytes) {
+        // At the beginning of a word, zsh takes '=' for the path of a command.
+        Ok(text) if text.chars().all(is_plain) && !text.is_empty() && !text.starts_with('=') => {
+            text.to_owned()
+        }
+        Ok(text) if !text.chars().any(breaks_a_line) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+        _ => octal(bytes),
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The path of a file as one word of a command line that is no option, whatever its first character.
+pub fn quoted_path(path: impl AsRef<Path>) -> String {
+    let path = path.as_ref();
+    if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
+        return quoted(Path::new(".").join(path));
+    }
+    quoted(path)
+}
+
+/// What moves a terminal's cursor, or turns the direction of the text that follows.
+fn breaks_a_line(c: char) -> bool {
+    let is_mark = matches!(
+        c,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    );
+    c.is_control() || is_mark
+}
+
+/// `$'...'`, in which everything is an escape that is no plain text: shells differ in `\x`, which may take
+/// more digits than two, and an interactive one looks for its history behind `!`.
+fn octal(bytes: &[u8]) -> String {
+    let mut out = "$'".to_owned();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if breaks_a_line(c) || matches!(c, '\'' | '\\' | '!') {
+                let mut buffer = [0; 4];
+                push_octal(&mut out, c.encode_utf8(&mut buffer).as_bytes());
+            } else {
+                out.push(c);
+            }
+        }
+        push_octal(&mut out, chunk.invalid());
+    }
+    out.push('\'');
+    out
+}
+
+fn push_octal(out: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        write!(out, "\\{byte:03o}").expect("writing to a string cannot fail");
+    }
 }
 
 #[cfg(test)]
@@ -115,5 +170,35 @@ mod tests {
         assert_eq!(quoted("runs/a-1/run.json"), "runs/a-1/run.json");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("in box"), "'in box'");
+        assert_eq!(quoted("=ls"), "'=ls'");
+        assert_eq!(quoted("a\nb\u{1b}[31m!\u{202e}"), r"$'a\012b\033[31m\041\342\200\256'");
+        assert_eq!(quoted_path("-x/run.json"), "./-x/run.json");
+        assert_eq!(quoted_path("x/-y"), "x/-y");
+    }
+
+    /// What a shell takes a word for.
+    #[cfg(unix)]
+    fn taken_by_a_shell(word: &str) -> Vec<u8> {
+        let line = format!("printf %s {word}");
+        let ended = std::process::Command::new("bash").args(["-c", &line]).output();
+        ended.expect("there is a bash").stdout
+    }
+
+    #[cfg(unix)]
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+        #[test]
+        fn a_shell_takes_a_quoted_word_for_its_bytes(
+            bytes in proptest::collection::vec(1_u8..=255, 0..24),
+            text in "[ -~äß😀\u{1}-\u{1f}\u{80}-\u{a0}\u{200b}-\u{2069}]{0,16}",
+        ) {
+            use std::os::unix::ffi::OsStrExt;
+            for bytes in [&bytes, text.as_bytes()] {
+                let word = quoted(OsStr::from_bytes(bytes));
+                proptest::prop_assert!(!word.chars().any(breaks_a_line), "{word:?}");
+                proptest::prop_assert_eq!(&taken_by_a_shell(&word), bytes, "{}", word);
+            }
+        }
     }
 }

@@ -3,12 +3,14 @@
 //! A case for each scenario, whatever came of it, so that its history has no holes. What went wrong first
 //! is told in it; every further thing (another kind of violation, what could not be told, goals that were
 //! missed) has a case of its own, since many readers look at one failure a case.
-//! Holds: well formed whatever the texts; no figure of real time, so that the same runs give the same
+//! Holds: valid under the strict schema that readers check against (Jenkins' `junit-10.xsd`), in which a case
+//! has no properties: seed, replay line and files are its output. Well formed whatever the texts; no figure of real time, so that the same runs give the same
 //! bytes. Written by hand: the library for it brings dates and random ids with it. Start at [`junit`].
 
+use crate::ended::{Ended, headline, stopped, surprise_lines};
 use crate::escape::{xml, xml_text};
 use crate::markdown::{missed, times};
-use crate::summary::{Ended, Summary};
+use crate::summary::Summary;
 use crate::text::{counted, grouped, violation_lines};
 use std::fmt::Write;
 
@@ -30,7 +32,8 @@ struct Complaint {
     message: String,
     /// At length.
     body: String,
-    properties: Vec<(&'static str, String)>,
+    /// What a program looks for in it, a line each.
+    facts: Vec<(&'static str, String)>,
 }
 
 fn complaints(s: &Summary) -> Vec<Complaint> {
@@ -40,36 +43,53 @@ fn complaints(s: &Summary) -> Vec<Complaint> {
         kind: kind.to_owned(),
         body: message.clone(),
         message,
-        properties: Vec::new(),
+        facts: Vec::new(),
     };
+    if let Some(stopped) = stopped(s) {
+        let kind = if s.ended() == Ended::Failed { "failed" } else { "interrupted" };
+        all.push(plain("error", kind, stopped));
+    }
     if s.not_deterministic > 0 {
         let message =
             format!("{} seeds were not the same in a second process", grouped(s.not_deterministic));
         all.push(plain("error", "not-deterministic", message));
     }
-    let mut groups: Vec<_> = s.groups.iter().collect();
+    for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
+        let again = s.again_by_seed(surprise.first_seed);
+        let facts = vec![
+            ("seed", surprise.first_seed.to_string()),
+            ("replay", format!("mailstorm replay {again}")),
+            ("trace", surprise.first_trace.clone()),
+        ];
+        let message = format!("{} runs are not as expected: {missed}", grouped(surprise.count));
+        let (body, kind) = (surprise_lines(s, missed, surprise), format!("unexpected: {missed}"));
+        all.push(Complaint { element: "failure", kind, message, body, facts });
+    }
+    // What a file expects is told by what is missing and what is too much.
+    let is_judged_by_kind = s.expected().is_none();
+    let mut groups: Vec<_> = s.groups.iter().filter(|_| is_judged_by_kind).collect();
     groups.sort_by_key(|(_, group)| (group.first_seed, group.first.at_ns));
     for (fingerprint, group) in groups {
         let again = s.again(group);
         let mut body = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
         body += &format!("  {}\n", times(group));
-        let mut properties = vec![
+        let mut facts = vec![
             ("seed", group.first_seed.to_string()),
             ("replay", format!("mailstorm replay {again}")),
             ("trace", group.first_trace.clone()),
         ];
         if let Some(shrunk) = &group.shrunk {
-            properties.push(("case", shrunk.file.clone()));
+            facts.push(("case", shrunk.file.clone()));
             body += &format!("  shrunk to {} faults: {}\n", shrunk.faults, shrunk.file);
             body.extend(shrunk.story.iter().map(|line| format!("    {line}\n")));
         }
         if let Some(report) = &group.report {
-            properties.push(("report", report.clone()));
+            facts.push(("report", report.clone()));
             body += &format!("  report   {report}\n");
         }
         let message = format!("seed {}: {}", group.first_seed, group.first.detail);
         let kind = fingerprint.clone();
-        all.push(Complaint { element: "failure", kind, message, body, properties });
+        all.push(Complaint { element: "failure", kind, message, body, facts });
     }
     for (why, count) in &s.unknown_whys {
         let message = format!("{} seeds could not be judged: {why}", grouped(*count));
@@ -116,8 +136,10 @@ fn write_suite(out: &mut String, s: &Summary, complaints: &[Complaint]) -> std::
         ("violation", s.violation.to_string()),
         ("unknown", s.unknown.to_string()),
         ("trace_hash", s.trace_hash.clone()),
+        ("ended", headline(s)),
+        ("exit_code", s.ended().exit_code().to_string()),
     ];
-    write_properties(out, "    ", &run)?;
+    write_properties(out, &run)?;
     write_case(out, s, name, complaints.first())?;
     for complaint in complaints.iter().skip(1) {
         write_case(out, s, &format!("{name}: {}", complaint.kind), Some(complaint))?;
@@ -137,26 +159,23 @@ fn write_case(
     write!(out, "    <testcase classname=\"mailstorm.{}\" name=\"{}\"", xml(class), xml(name))?;
     let Some(complaint) = complaint else { return writeln!(out, "/>") };
     writeln!(out, ">")?;
-    write_properties(out, "      ", &complaint.properties)?;
     let (element, kind) = (complaint.element, xml(&complaint.kind));
     let (message, body) = (xml(&complaint.message), xml_text(&complaint.body));
     writeln!(out, "      <{element} type=\"{kind}\" message=\"{message}\">{body}</{element}>")?;
+    if !complaint.facts.is_empty() {
+        let facts = complaint.facts.iter().map(|(name, fact)| format!("{name}: {fact}\n"));
+        let facts = xml_text(&facts.collect::<String>());
+        writeln!(out, "      <system-out>{facts}</system-out>")?;
+    }
     writeln!(out, "    </testcase>")
 }
 
-fn write_properties(
-    out: &mut String,
-    indent: &str,
-    properties: &[(&'static str, String)],
-) -> std::fmt::Result {
-    if properties.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "{indent}<properties>")?;
+fn write_properties(out: &mut String, properties: &[(&'static str, String)]) -> std::fmt::Result {
+    writeln!(out, "    <properties>")?;
     for (name, value) in properties {
-        writeln!(out, "{indent}  <property name=\"{name}\" value=\"{}\"/>", xml(value))?;
+        writeln!(out, "      <property name=\"{name}\" value=\"{}\"/>", xml(value))?;
     }
-    writeln!(out, "{indent}</properties>")
+    writeln!(out, "    </properties>")
 }
 
 #[cfg(test)]
@@ -164,11 +183,70 @@ mod tests {
     use super::*;
     use crate::samples::{failing, passing};
 
+    /// What the strict schema allows: an element, those that may stand in it in any order, whether text may,
+    /// attributes that it must have, and those that it may have.
+    type Rule = (
+        &'static str,
+        &'static [&'static str],
+        bool,
+        &'static [&'static str],
+        &'static [&'static str],
+    );
+
+    /// The part of Jenkins' `junit-10.xsd` from which anything is written here.
+    const SCHEMA: &[Rule] = &[
+        ("", &["testsuites"], false, &[], &[]),
+        (
+            "testsuites",
+            &["testsuite"],
+            false,
+            &[],
+            &["name", "time", "tests", "failures", "errors"],
+        ),
+        (
+            "testsuite",
+            &["testsuite", "properties", "testcase", "system-out", "system-err"],
+            false,
+            &["name", "tests", "failures", "errors"],
+            &["group", "time", "skipped", "timestamp", "hostname", "id", "package", "file"],
+        ),
+        ("properties", &["property"], false, &[], &[]),
+        ("property", &[], false, &["name", "value"], &[]),
+        (
+            "testcase",
+            &["skipped", "error", "failure", "system-out", "system-err"],
+            false,
+            &["name"],
+            &["time", "classname", "group"],
+        ),
+        ("failure", &[], true, &[], &["type", "message"]),
+        ("error", &[], true, &[], &["type", "message"]),
+        ("system-out", &[], true, &[], &[]),
+    ];
+
+    /// Fails unless the element may stand in the other with these attributes.
+    fn is_valid(parent: &str, element: &str, attributes: &[(String, String)]) {
+        let rule = |name| SCHEMA.iter().find(|rule| rule.0 == name).expect(name);
+        assert!(rule(parent).1.contains(&element), "{element} in {parent}");
+        let (_, _, _, required, optional) = rule(element);
+        let has = |name: &&&str| attributes.iter().any(|(key, _)| key == **name);
+        assert_eq!(required.iter().find(|name| !has(name)), None, "{element} needs it");
+        for (key, _) in attributes {
+            let is_known = required.iter().chain(*optional).any(|name| name == key);
+            assert!(is_known, "{element} has no attribute {key}");
+        }
+    }
+
+    fn may_hold_text(element: &str) -> bool {
+        SCHEMA.iter().any(|rule| rule.0 == element && rule.2)
+    }
+
     /// Reads XML as far as it is written here: no comments, no CDATA, no entities but numbers and the
-    /// predefined. Fails on what is not well formed; returns every element's name with its attributes.
+    /// predefined. Fails on what is not well formed, or not valid; returns every element's name with its
+    /// attributes, and with its text as the attribute `text`.
     fn elements(text: &str) -> Vec<(String, Vec<(String, String)>)> {
         let mut found = Vec::new();
-        let mut open = Vec::new();
+        let mut open: Vec<String> = Vec::new();
         let mut rest =
             text.strip_prefix("<?xml version=\"1.0\" encoding=\"UTF-8\"?>").expect("a head");
         let is_text = |text: &str| {
@@ -182,6 +260,13 @@ mod tests {
         };
         while let Some((before, after)) = rest.split_once('<') {
             is_text(before);
+            let parent = open.last().cloned().unwrap_or_default();
+            assert!(before.trim().is_empty() || may_hold_text(&parent), "{before:?} in {parent}");
+            if may_hold_text(&parent) {
+                let (_, pairs) = found.last_mut().expect("its tag was read");
+                let pairs: &mut Vec<(String, String)> = pairs;
+                pairs.push(("text".to_owned(), before.to_owned()));
+            }
             let (tag, after) = after.split_once('>').expect("a tag ends");
             rest = after;
             if let Some(name) = tag.strip_prefix('/') {
@@ -198,6 +283,7 @@ mod tests {
                 attributes = more;
             }
             assert_eq!(attributes.trim(), "", "{tag}");
+            is_valid(&parent, name, &pairs);
             found.push((name.to_owned(), pairs));
             if inner.len() == tag.len() {
                 open.push(name.to_owned());
@@ -246,9 +332,10 @@ mod tests {
         assert_eq!(named(&all, "testsuites", "tests"), ["4"]);
         assert_eq!(named(&all, "testsuites", "failures"), ["2"]);
         assert_eq!(named(&all, "testsuite", "errors"), ["0", "1"]);
-        let values = named(&all, "property", "value");
-        assert!(values.contains(&"mailstorm replay quorum-half/wrong --seed 3"), "{values:?}");
-        assert!(values.contains(&"quorum-half/wrong/7/case.toml"), "{values:?}");
+        let facts = named(&all, "system-out", "text");
+        assert!(facts[1].starts_with("seed: 3\n"), "{facts:?}");
+        assert!(facts[1].contains("\nreplay: mailstorm replay quorum-half/wrong --seed 3\n"));
+        assert!(facts[2].contains("\ncase: quorum-half/wrong/7/case.toml\n"), "{facts:?}");
     }
 
     #[test]

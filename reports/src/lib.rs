@@ -7,6 +7,7 @@
 //! Start at [`Tally`].
 
 mod divergence;
+mod ended;
 mod escape;
 pub mod export;
 mod index;
@@ -24,13 +25,14 @@ mod trace;
 pub mod words;
 
 pub use divergence::{Divergence, Parting};
-pub use escape::quoted;
+pub use ended::{Ended, Expected, FromFile, Stop, Surprise};
+pub use escape::{quoted, quoted_path};
 pub use index::index;
 pub use junit::junit;
 pub use layout::fold;
 pub use markdown::markdown;
 pub use results::{JoinError, Part, Results, ResultsError, Shard, Terms};
-pub use summary::{Ended, Group, RecordFile, ShrunkRun, Slow, Summary, Totals, WallClock};
+pub use summary::{Group, RecordFile, ShrunkRun, Single, Slow, Summary, Totals, WallClock};
 pub use tally::{GOALS_SEEDS_MIN, Tally};
 pub use text::{Deed, WIDTH, closing, grouped, numbered, text, violation_lines};
 pub use trace::event_line;

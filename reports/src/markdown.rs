@@ -3,8 +3,9 @@
 //! Holds: what comes out has less than a mebibyte, and says what was left out; no text from
 //! outside is markup in it. Start at [`markdown`].
 
+use crate::ended::{Ended, headline, share, surprise_lines};
 use crate::escape;
-use crate::summary::{Ended, Group, Summary};
+use crate::summary::{Group, Summary};
 use crate::text::{counted, grouped, verdicts, violation_lines};
 
 /// What GitHub takes as the summary of a step, less some room for the line that tells what was cut.
@@ -22,6 +23,9 @@ pub fn markdown(summaries: &[Summary]) -> String {
         for (why, count) in &s.unknown_whys {
             let text = format!("UNKNOWN    {why} ({} seeds)\n", grouped(*count));
             page.add(escape::fenced("text", &short(&text)) + "\n");
+        }
+        for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
+            page.add(escape::fenced("text", &short(&surprise_lines(s, missed, surprise))) + "\n");
         }
         for (fingerprint, group) in &s.groups {
             page.add(violation(s, fingerprint, group));
@@ -71,19 +75,22 @@ impl Page {
 fn head(s: &Summary) -> String {
     let mark = match s.ended() {
         Ended::Pass => "✅",
-        Ended::Unknown => "⚠️",
-        Ended::Violation | Ended::NotDeterministic => "❌",
+        Ended::Unknown | Ended::Interrupted => "⚠️",
+        Ended::Violation | Ended::NotDeterministic | Ended::Failed => "❌",
     };
+    let (name, ended) = (escape::markdown(&s.scenario), escape::markdown(&headline(s)));
     let mut out = format!(
-        "## {mark} {}: {} of {} seeds pass\n\n{}; {}\n\n",
-        escape::markdown(&s.scenario),
-        grouped(s.pass),
-        grouped(s.seeds),
+        "## {mark} {name}: {}\n\n{ended}. Exit code {}.\n\n{}; {}\n\n",
+        share(s),
+        s.ended().exit_code(),
         verdicts(s),
         s.seeds_told()
     );
     if let Some(inbox) = s.inbox_told() {
         out += &format!("{}.\n\n", escape::markdown(&inbox));
+    }
+    if s.stopped.is_some() {
+        out += "The same command with `--resume` goes on where it stopped.\n\n";
     }
     if s.not_deterministic > 0 {
         out += &format!(
@@ -101,7 +108,7 @@ fn head(s: &Summary) -> String {
 
 /// What the sweep was to reach and did not, a line each; nothing where a violation cut the runs short.
 pub(crate) fn missed(s: &Summary) -> Vec<String> {
-    if s.violation > 0 {
+    if s.violation > 0 || s.expected().is_some() {
         return Vec::new();
     }
     let goals = s.goals_missed().map(|goal| format!("Never reached: {goal}"));
@@ -115,8 +122,9 @@ fn violation(s: &Summary, fingerprint: &str, group: &Group) -> String {
     let again = s.again(group);
     let lines = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
     let mut out = format!(
-        "### {}\n\n{}\n\n{}\n",
+        "### {}{}\n\n{}\n\n{}\n",
         escape::markdown(fingerprint),
+        if s.expects(&group.first.checker, &group.first.kind) { ", as expected" } else { "" },
         times(group),
         escape::fenced("text", &short(&lines))
     );
@@ -208,7 +216,7 @@ mod tests {
     #[test]
     fn a_run_that_its_seed_does_not_make_again_is_replayed_from_its_record() {
         let mut summary = failing("mail-claims");
-        summary.folder = "my runs".to_owned();
+        summary.folder = "my runs".into();
         let group = summary.groups.values_mut().next().expect("one");
         let file = "mail-claims/7/run.json".to_owned();
         group.record = Some(RecordFile { file, options: " --inbox in".to_owned() });

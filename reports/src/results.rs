@@ -5,6 +5,7 @@
 //! Holds: the result that is joined from all shards is the one of the whole sweep, but for real time.
 //! Start at [`Results`].
 
+use crate::ended::{Ended, Stop};
 use crate::summary::{Summary, WallClock};
 use crate::tally::Tally;
 use mailstorm_record::case::VERSION;
@@ -12,6 +13,7 @@ use mailstorm_record::{InboxMark, Settings, TraceHash};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// The version of the file format. Grows when an old reader would misread a new file.
@@ -42,6 +44,9 @@ pub struct Part {
     /// What was left out of the inbox, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, u64>,
+    /// Why not all seeds were run, if they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stop>,
 }
 
 /// What a sweep runs, whatever its seeds: only results of the same can be joined.
@@ -188,7 +193,17 @@ impl Results {
 
     /// As a file.
     pub fn to_json(&self) -> String {
-        let mut text = serde_json::to_string_pretty(self).expect("plain data with string keys");
+        /// As it is read again, and how it ended besides.
+        #[derive(Serialize)]
+        struct Written<'a> {
+            ended: Ended,
+            exit_code: u8,
+            #[serde(flatten)]
+            results: &'a Results,
+        }
+        let ended = self.ended();
+        let written = Written { ended, exit_code: ended.exit_code(), results: self };
+        let mut text = serde_json::to_string_pretty(&written).expect("plain data with string keys");
         text.push('\n');
         text
     }
@@ -209,8 +224,14 @@ impl Results {
         Ok(serde_json::from_str(text)?)
     }
 
+    /// How the worst of its scenarios ended.
+    pub fn ended(&self) -> Ended {
+        let all = self.scenarios.iter().map(|part| part.summary(self.shard, Path::new("")).ended());
+        all.min().unwrap_or(Ended::Pass)
+    }
+
     /// The sums, for those who read them; their files lie in `folder`.
-    pub fn summaries(&self, folder: &str) -> Vec<Summary> {
+    pub fn summaries(&self, folder: &Path) -> Vec<Summary> {
         self.scenarios.iter().map(|part| part.summary(self.shard, folder)).collect()
     }
 
@@ -243,6 +264,7 @@ impl Results {
         for other in results {
             for (part, other) in whole.scenarios.iter_mut().zip(&other.scenarios) {
                 part.tally.join(&other.tally);
+                part.stopped = part.stopped.take().into_iter().chain(other.stopped.clone()).min();
                 // They may have been run one after another: what is claimed is no more than is known.
                 part.wall.wall_seconds += other.wall.wall_seconds;
                 part.wall.jobs = part.wall.jobs.max(other.wall.jobs);
@@ -252,7 +274,7 @@ impl Results {
     }
 
     /// Why these two are not of one sweep, if they are not.
-    fn difference(&self, other: &Self) -> Option<String> {
+    pub fn difference(&self, other: &Self) -> Option<String> {
         if self.mailstorm != other.mailstorm {
             let versions = (&self.mailstorm, &other.mailstorm);
             return Some(format!("made by mailstorm {} and by {}", versions.0, versions.1));
@@ -268,16 +290,29 @@ impl Results {
             return Some(format!("of the scenarios {} and of {}", names(self), names(other)));
         }
         let mut pairs = self.scenarios.iter().zip(&other.scenarios);
-        pairs.find_map(|(a, b)| a.terms.difference(&b.terms))
+        pairs.find_map(|(a, b)| {
+            let is_same_file = a.tally.terms_of_file() == b.tally.terms_of_file();
+            let what = format!("{} from two files, or with other expectations", a.terms.scenario);
+            a.terms.difference(&b.terms).or((!is_same_file).then_some(what))
+        })
     }
 }
 
 impl Part {
     /// Its sum, for those who read it, as that of a shard; its files lie in `folder`.
-    pub fn summary(&self, shard: Shard, folder: &str) -> Summary {
-        let mails = self.terms.inbox.map(|inbox| inbox.mails);
-        let (folder, left_out) = (folder.to_owned(), self.left_out.clone());
-        Summary { shard, folder, mails, left_out, ..self.tally.summary(self.wall) }
+    pub fn summary(&self, shard: Shard, folder: &Path) -> Summary {
+        let (first, last) = self.terms.seeds;
+        let begin = first.saturating_add(shard.index - 1);
+        let asked = last.checked_sub(begin).map(|span| (span / shard.of).saturating_add(1));
+        Summary {
+            shard,
+            folder: folder.to_owned(),
+            mails: self.terms.inbox.map(|inbox| inbox.mails),
+            left_out: self.left_out.clone(),
+            stopped: self.stopped.clone(),
+            seeds_asked: asked,
+            ..self.tally.summary(self.wall)
+        }
     }
 }
 
@@ -360,7 +395,8 @@ mod tests {
         };
         let wall = WallClock { wall_seconds: 2.0, jobs: 1 };
         let tally = Tally::new("ensemble", []);
-        let scenarios = vec![Part { terms, tally, wall, left_out: BTreeMap::new() }];
+        let left_out = BTreeMap::new();
+        let scenarios = vec![Part { terms, tally, wall, left_out, stopped: None }];
         (format!("out-{}", shard.index), Results { scenarios, ..Results::new(shard) })
     }
 

@@ -1,11 +1,13 @@
 //! The sum of a sweep, as data.
 
-use crate::escape::quoted;
+use crate::ended::{Ended, FromFile, Stop};
+use crate::escape::quoted_path;
 use crate::results::Shard;
 use crate::text::grouped;
 use mailstorm_record::{FaultCount, Run, Violation};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// What a sweep took in real time; the only figures here that depend on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -80,27 +82,29 @@ pub struct Summary {
     pub replay_options: String,
     /// Whether about half of the runs vary the plans of earlier ones.
     pub guided: bool,
+    /// The file that the scenario is written in, if it is; its name is the scenario's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FromFile>,
+    /// Why not all seeds were run, if they were not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stop>,
+    /// How many seeds were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seeds_asked: Option<u64>,
     /// Which of the seeds of a range these are.
     pub shard: Shard,
     /// Where the files of its runs lie; what is said of a file here is relative to it.
-    pub folder: String,
+    #[serde(serialize_with = "as_shown")]
+    pub folder: PathBuf,
     /// How many mails the inbox has, if there is one.
     pub mails: Option<u64>,
     /// What was left out of the inbox, by reason.
     pub left_out: BTreeMap<String, u64>,
 }
 
-/// How a sweep ended, the worst thing first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ended {
-    /// The same run twice was not the same: nothing can be said.
-    NotDeterministic,
-    /// Something did not hold.
-    Violation,
-    /// It could not be told, or a goal was never reached.
-    Unknown,
-    /// Everything that was to hold held.
-    Pass,
+/// A path as people read it; JSON has no other bytes than text.
+fn as_shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 /// A run that was long, by the world's own measures: equal on every machine.
@@ -199,14 +203,15 @@ impl Summary {
     /// What stands after `mailstorm replay` to see the first of these violations again.
     pub fn again(&self, group: &Group) -> String {
         match &group.record {
-            Some(record) => format!("{}{}", quoted(&self.path(&record.file)), record.options),
+            Some(record) => format!("{}{}", quoted_path(self.path(&record.file)), record.options),
             None => self.again_by_seed(group.first_seed),
         }
     }
 
     /// What stands after `mailstorm replay` to see a run again that has the plan of its seed.
     pub(crate) fn again_by_seed(&self, seed: u64) -> String {
-        format!("{} --seed {seed}{}", self.scenario, self.replay_options)
+        let name = self.file.as_ref().map_or(&self.scenario, |file| &file.workload);
+        format!("{name} --seed {seed}{}", self.replay_options)
     }
 
     /// The range of its seeds, from the first to the last, as `storm` takes it for this shard.
@@ -222,6 +227,7 @@ impl Summary {
     /// Its seeds, for people.
     pub(crate) fn seeds_told(&self) -> String {
         match self.shard {
+            _ if self.seeds == 0 => "no seed".to_owned(),
             Shard::WHOLE => format!("seeds {}", self.range()),
             shard => format!("shard {shard} of seeds {}", self.range()),
         }
@@ -243,28 +249,13 @@ impl Summary {
     }
 
     /// Where a file of this sweep lies, of which it is said here where it lies in the sweep's folder.
-    pub fn path(&self, file: &str) -> String {
-        if self.folder.is_empty() { file.to_owned() } else { format!("{}/{file}", self.folder) }
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
     }
 
     /// The command that replays a shrunk case.
     pub fn replay_case(&self, case: &ShrunkRun) -> String {
-        format!("mailstorm replay {}{}", quoted(&self.path(&case.file)), case.options)
-    }
-
-    /// How it ended.
-    pub fn ended(&self) -> Ended {
-        let misses_goals =
-            self.goals_missed().next().is_some() || self.faults_in_vain().next().is_some();
-        if self.not_deterministic > 0 {
-            Ended::NotDeterministic
-        } else if self.violation > 0 {
-            Ended::Violation
-        } else if self.unknown > 0 || (self.goals_count && misses_goals) {
-            Ended::Unknown
-        } else {
-            Ended::Pass
-        }
+        format!("mailstorm replay {}{}", quoted_path(self.path(&case.file)), case.options)
     }
 
     /// How many goals were reached at least once.
@@ -295,11 +286,25 @@ impl Summary {
 /// Several sweeps together.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Totals {
+    /// How the worst of them ended.
+    pub ended: Ended,
+    /// The exit code of the command.
+    pub exit_code: u8,
     /// All fields of the one sweep; or, of several, their sum under the names joined by commas.
     #[serde(flatten)]
     pub sum: Summary,
     /// Each sweep by itself.
-    pub scenarios: Vec<Summary>,
+    pub scenarios: Vec<Single>,
+}
+
+/// One sweep of several.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Single {
+    /// How it ended.
+    pub ended: Ended,
+    /// Its sum.
+    #[serde(flatten)]
+    pub summary: Summary,
 }
 
 impl Totals {
@@ -340,10 +345,16 @@ impl Totals {
             // They are given one inbox.
             sum.mails = sum.mails.max(other.mails);
             sum.left_out.extend(other.left_out.clone());
+            sum.stopped = sum.stopped.into_iter().chain(other.stopped.clone()).min();
+            sum.seeds_asked =
+                sum.seeds_asked.zip(other.seeds_asked).map(|(a, b)| a.saturating_add(b));
         }
         sum.messages_per_second = ratio(sum.messages as f64, sum.wall_seconds);
         sum.speedup = ratio(sum.virtual_seconds, sum.wall_seconds);
-        Self { sum, scenarios }
+        let ended = scenarios.iter().map(Summary::ended).min().unwrap_or(Ended::Pass);
+        let single = |summary: Summary| Single { ended: summary.ended(), summary };
+        let scenarios = scenarios.into_iter().map(single).collect();
+        Self { ended, exit_code: ended.exit_code(), sum, scenarios }
     }
 }
 

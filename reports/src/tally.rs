@@ -1,5 +1,6 @@
 //! Adding up the runs of a sweep, one by one.
 
+use crate::ended::FromFile;
 use crate::results::Shard;
 use crate::summary::{Group, Slow, Summary, WallClock};
 use mailstorm_record::{FaultCount, Run, TraceHash, Verdict};
@@ -57,6 +58,9 @@ pub struct Tally {
     replay_options: String,
     #[serde(default)]
     is_guided: bool,
+    /// The file that the scenario is written in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<FromFile>,
 }
 
 /// The states of the protocol that any run came through, and the goals, each with the first seed that did.
@@ -114,6 +118,7 @@ impl Tally {
             not_deterministic: 0,
             replay_options: String::new(),
             is_guided: false,
+            file: None,
         }
     }
 
@@ -121,6 +126,12 @@ impl Tally {
     #[must_use]
     pub fn replayed_with(self, replay_options: String) -> Self {
         Self { replay_options, ..self }
+    }
+
+    /// The same, of a scenario that is written in a file.
+    #[must_use]
+    pub fn from_file(self, file: Option<FromFile>) -> Self {
+        Self { file, ..self }
     }
 
     /// The same, of runs of which about half vary the plans of earlier ones.
@@ -174,6 +185,21 @@ impl Tally {
         self.covered.0.len() + self.groups.len() > known
     }
 
+    /// A run that was added is not as its file expects, which is told by `missed`. Such runs are noted in the
+    /// order of their seeds.
+    pub fn note_surprise(&mut self, run: &Run, missed: &str) {
+        let expect = self.file.as_mut().and_then(|file| file.expect.as_mut());
+        expect.expect("only what is expected can be missed").add(run, missed);
+    }
+
+    /// What its file says, whatever came of it.
+    pub(crate) fn terms_of_file(&self) -> Option<FromFile> {
+        let mut file = self.file.clone();
+        let expect = file.as_mut().and_then(|file| file.expect.as_mut());
+        expect.into_iter().for_each(|expect| expect.surprises.clear());
+        file
+    }
+
     /// Adds the sum of other seeds of the same sweep. It comes from a file, where any number may stand.
     pub fn join(&mut self, other: &Self) {
         if other.runs() > 0 {
@@ -204,6 +230,11 @@ impl Tally {
             *first = (*first).min(*seed);
         }
         self.traces.0 = self.traces.0.wrapping_add(other.traces.0);
+        let expect = self.file.as_mut().and_then(|file| file.expect.as_mut());
+        let theirs = other.file.as_ref().and_then(|file| file.expect.as_ref());
+        if let (Some(expect), Some(theirs)) = (expect, theirs) {
+            expect.join(theirs);
+        }
         add(&mut self.verified, other.verified);
         add(&mut self.not_deterministic, other.not_deterministic);
     }
@@ -279,6 +310,11 @@ impl Tally {
     }
 
     /// The kinds of violations so far, by fingerprint.
+    pub fn groups(&self) -> &BTreeMap<String, Group> {
+        &self.groups
+    }
+
+    /// The same, to note in them what was made of their first run.
     pub fn groups_mut(&mut self) -> &mut BTreeMap<String, Group> {
         &mut self.groups
     }
@@ -292,6 +328,17 @@ impl Tally {
     /// How many runs have been added.
     pub fn runs(&self) -> u64 {
         self.pass.saturating_add(self.violation).saturating_add(self.unknown)
+    }
+
+    /// How many seeds in a row came to nothing new, up to the last, of every `step`-th seed.
+    pub fn runs_since_new(&self, step: u64) -> u64 {
+        let since = self.last_new_seed().or(self.first_seed).unwrap_or(self.last_seed);
+        self.last_seed.saturating_sub(since) / step.max(1)
+    }
+
+    /// The seed of the last run that was added.
+    pub fn last_seed(&self) -> Option<u64> {
+        self.first_seed.map(|_| self.last_seed)
     }
 
     /// How many of them had a violation.
@@ -345,8 +392,11 @@ impl Tally {
             goals_count: self.is_as_it_comes && self.runs() >= GOALS_SEEDS_MIN,
             replay_options: self.replay_options.clone(),
             guided: self.is_guided,
+            file: self.file.clone(),
+            stopped: None,
+            seeds_asked: None,
             shard: Shard::WHOLE,
-            folder: String::new(),
+            folder: Default::default(),
             mails: None,
             left_out: BTreeMap::new(),
         }

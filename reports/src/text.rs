@@ -4,8 +4,9 @@
 //! but for what is copied and pasted ([`fold`](crate::fold) sees to sentences).
 //! Start at [`text`]; the list of columns is `layout`'s.
 
+use crate::ended::{self, Ended};
 use crate::layout::{columns, wrapped};
-use crate::summary::{Ended, Group, Summary};
+use crate::summary::{Group, Summary};
 use mailstorm_record::Violation;
 use mailstorm_record::sentence::{quantity, spaced};
 use mailstorm_record::time::{measured, measured_seconds, moment};
@@ -164,7 +165,9 @@ fn write_summary(out: &mut String, s: &Summary, deed: &Deed, width: usize) -> st
             numbered(injected, "time")
         )?;
     }
-    writeln!(out, "{}; {}", verdicts(s), measured_seconds(s.wall_seconds))
+    writeln!(out, "{}; {}", verdicts(s), measured_seconds(s.wall_seconds))?;
+    out.push_str(&ended::closing(s));
+    Ok(())
 }
 
 /// The verdict, and what was run, in a sentence.
@@ -183,6 +186,14 @@ fn headline(s: &Summary, deed: &Deed) -> String {
         false => format!("{} of {} runs", grouped(number), grouped(s.seeds)),
     };
     match s.ended() {
+        Ended::Failed => format!("FAIL  {done}: it could not go on; see the end."),
+        Ended::Interrupted => {
+            format!("INTERRUPTED  {done}: nothing was broken so far; see the end.")
+        }
+        Ended::Pass | Ended::Violation if s.expected().is_some() => {
+            let word = if s.ended() == Ended::Pass { "PASS" } else { "FAIL" };
+            format!("{word}  {done}: {}.", ended::share(s))
+        }
         Ended::NotDeterministic => {
             let was = if s.not_deterministic == 1 { "was" } else { "were" };
             let some = some(s.not_deterministic);
@@ -252,7 +263,7 @@ fn write_group(
         let left = shrunk.faults;
         writeln!(
             out,
-            "  shrunk   {}   (faults {} -> {left})",
+            "  shrunk   {}   # faults {} -> {left}",
             s.replay_case(shrunk),
             group.faults
         )?;
@@ -265,14 +276,14 @@ fn write_group(
             writeln!(out, "           {go_on}")?;
         }
     }
-    group.report.iter().try_for_each(|file| writeln!(out, "  report   {}", s.path(file)))
+    group.report.iter().try_for_each(|file| writeln!(out, "  report   {}", s.path(file).display()))
 }
 
 /// What a violation says of itself: what, when, who, and the line that replays it; `again` is what
 /// stands in it after `mailstorm replay`.
 pub fn violation_lines(violation: &Violation, seed: u64, again: &str, trace: &str) -> String {
     let line = violation_line(violation, seed);
-    format!("{line}\n  replay   mailstorm replay {again}        (trace {trace})\n")
+    format!("{line}\n  replay   mailstorm replay {again}   # trace {trace}\n")
 }
 
 /// What, when, who.
@@ -383,7 +394,7 @@ mod tests {
         assert_eq!(
             violation_lines(&violation, 42, "mail-claims --seed 42", "00ff"),
             "VIOLATION  exactly-once/doubled  seed 42  at 5.000 s [w1, sink]: m-1 was accepted twice\n  \
-             replay   mailstorm replay mail-claims --seed 42        (trace 00ff)\n"
+             replay   mailstorm replay mail-claims --seed 42   # trace 00ff\n"
         );
     }
 

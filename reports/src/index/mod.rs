@@ -5,9 +5,10 @@
 //! time, so that the same runs give the same bytes; text from outside is text.
 //! Start at [`index`].
 
+use crate::ended::{Ended, headline, surprise_lines};
 use crate::escape::{address, html};
 use crate::markdown::{missed, times};
-use crate::summary::{Ended, Group, Summary};
+use crate::summary::{Group, Summary};
 use crate::text::{figures, grouped, mean_and_most, verdicts, violation_line};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -52,38 +53,27 @@ fn write_page(out: &mut String, summaries: &[Summary]) -> std::fmt::Result {
 fn class(ended: Ended) -> &'static str {
     match ended {
         Ended::Pass => "pass",
-        Ended::Unknown => "unknown",
-        Ended::Violation | Ended::NotDeterministic => "violation",
+        Ended::Unknown | Ended::Interrupted => "unknown",
+        Ended::Violation | Ended::NotDeterministic | Ended::Failed => "violation",
     }
 }
 
 /// What is said of a sweep in a few words. A sign stands before the colour.
 fn verdict(s: &Summary) -> String {
-    match s.ended() {
-        Ended::Pass => format!("✓ {} seeds pass", grouped(s.pass)),
-        Ended::Unknown if s.unknown > 0 => {
-            format!("? {} of {} seeds could not be judged", grouped(s.unknown), grouped(s.seeds))
-        }
-        Ended::Unknown => "? goals were missed".to_owned(),
-        Ended::Violation => {
-            let kinds = s.groups.len();
-            let plural = if kinds == 1 { "" } else { "s" };
-            format!(
-                "✗ {kinds} kind{plural} of violation in {} of {} seeds",
-                grouped(s.violation),
-                grouped(s.seeds)
-            )
-        }
-        Ended::NotDeterministic => {
-            format!("✗ {} seeds are not deterministic", grouped(s.not_deterministic))
-        }
-    }
+    let sign = match s.ended() {
+        Ended::Pass => "✓",
+        Ended::Unknown | Ended::Interrupted => "?",
+        Ended::Violation | Ended::NotDeterministic | Ended::Failed => "✗",
+    };
+    format!("{sign} {}", headline(s))
 }
 
 fn write_head(out: &mut String, summaries: &[Summary]) -> std::fmt::Result {
     let worst = summaries.iter().map(Summary::ended).min().unwrap_or(Ended::Pass);
     let title = match worst {
         Ended::Pass => "Everything held",
+        Ended::Failed => "The sweep could not be finished",
+        Ended::Interrupted => "Interrupted before the end",
         Ended::Unknown => "Not everything could be told",
         Ended::Violation => "Something did not hold",
         Ended::NotDeterministic => "The same run was not the same twice",
@@ -105,15 +95,23 @@ fn write_sweep(out: &mut String, place: usize, s: &Summary) -> std::fmt::Result 
     writeln!(
         out,
         "<section class=\"sweep\" id=\"sweep-{place}\">\n<h2>{} <span class=\"{}\">{}</span></h2>\n\
-         <p class=\"quiet\">{}; {}</p>",
+         <p class=\"quiet\">{}; {}; exit code {}</p>",
         html(&s.scenario),
         class(s.ended()),
         html(&verdict(s)),
         html(&verdicts(s)),
-        s.seeds_told()
+        s.seeds_told(),
+        s.ended().exit_code()
     )?;
     if let Some(inbox) = s.inbox_told() {
         writeln!(out, "<p class=\"quiet\">{}</p>", html(&inbox))?;
+    }
+    for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
+        let lines = html(&surprise_lines(s, missed, surprise));
+        writeln!(
+            out,
+            "<article class=\"found\"><h3>not as expected</h3>\n<pre>{lines}</pre></article>"
+        )?;
     }
     for line in missed(s) {
         writeln!(out, "<p class=\"missed\">{}</p>", html(&line))?;
@@ -150,9 +148,10 @@ fn write_violation(
     let line = violation_line(&group.first, group.first_seed);
     writeln!(
         out,
-        "<article class=\"found\">\n<h3>{}</h3>\n<p>{}</p>\n<pre>{}</pre>\n<pre>mailstorm replay {}</pre>\n\
+        "<article class=\"found\">\n<h3>{}{}</h3>\n<p>{}</p>\n<pre>{}</pre>\n<pre>mailstorm replay {}</pre>\n\
          <p class=\"links\">",
         html(fingerprint),
+        if s.expects(&group.first.checker, &group.first.kind) { ", as expected" } else { "" },
         times(group),
         html(&line),
         html(&s.again(group))
@@ -269,12 +268,17 @@ fn write_figures(out: &mut String, s: &Summary) -> std::fmt::Result {
 fn write_again(out: &mut String, s: &Summary) -> std::fmt::Result {
     let options = &s.replay_options;
     let guided = if s.guided { " --guided" } else { "" };
-    let storm = format!(
-        "mailstorm storm {} --seeds {}{}{options}{guided}",
-        s.scenario,
-        s.range(),
-        s.shard_option()
-    );
+    let storm = match &s.file {
+        Some(file) => {
+            format!("mailstorm storm {} --seeds {}{}", file.storm, s.range(), s.shard_option())
+        }
+        None => format!(
+            "mailstorm storm {} --seeds {}{}{options}{guided}",
+            s.scenario,
+            s.range(),
+            s.shard_option()
+        ),
+    };
     let first = s.groups.values().min_by_key(|group| group.first_seed);
     let again = first.map_or_else(|| s.again_by_seed(s.first_seed), |group| s.again(group));
     writeln!(

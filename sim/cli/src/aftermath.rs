@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::one_run::Wanted;
 use crate::results::place;
 use crate::storm::Sweep;
-use crate::{report, shrink};
+use crate::{interrupt, report, shrink};
 use mailstorm_record::Run;
 use mailstorm_reports::{Part, ShrunkRun};
 use std::time::Duration;
@@ -20,31 +20,45 @@ const SHRUNK_MAX: usize = 3;
 /// For how long each of them is shrunk, at the most. `mailstorm shrink` may take longer.
 const SHRINK_FOR: Duration = Duration::from_secs(10);
 
-/// Makes pages and cases of what the sweep found first, and notes in its result where they are.
-pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) {
+/// Makes pages and cases of what the sweep found first, and notes in its result where they are. Returns the first
+/// failure of writing one; the others are made all the same.
+pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) -> Result<(), Failure> {
+    let mut failed = Ok(());
     for (number, run) in sweep.firsts.iter().take(PAGES_MAX).enumerate() {
+        // What is not examined now is when the sweep is resumed.
+        if interrupt::is_asked() {
+            break;
+        }
         let shown = Examined { sweep, run }.show(&sweep.again(run));
-        let shown = shown.map_err(|failure| complain(run, "no page", &failure)).is_ok();
+        let is_shown = shown.is_ok();
+        failed = failed.and(shown);
         // A run that shows two kinds of violation shows them for one reason: one case is enough.
+        let mut file_failed = Ok(());
         let fingerprint = run.outcome.violations().next().map(|violation| violation.fingerprint());
         let is_shrunk = number < SHRUNK_MAX && !sweep.arguments.no_shrink;
         let shrunk = fingerprint.as_ref().filter(|_| is_shrunk).and_then(|fingerprint| {
-            let shrunk = Examined { sweep, run }.shrunk(fingerprint);
-            shrunk.map_err(|failure| complain(run, "not shrunk", &failure)).ok()
+            match (Examined { sweep, run }).shrunk(fingerprint) {
+                Ok(shrunk) => return Some(shrunk),
+                Err(failure) if failure.is_of_writing() => file_failed = Err(failure),
+                Err(failure) => complain(sweep, run, &failure),
+            }
+            None
         });
+        failed = failed.and(file_failed);
         for (of, group) in part.tally.groups_mut() {
             if group.first_seed == run.seed {
-                let place = |file| shown.then(|| place(&run.scenario, run.seed, file));
+                let place = |file| is_shown.then(|| place(sweep.name(), run.seed, file));
                 (group.report, group.excerpt) = (place(report::FILE), place(report::EXCERPT));
                 let is_it = fingerprint.as_ref() == Some(of);
                 group.shrunk = shrunk.clone().filter(|_| is_it);
             }
         }
     }
+    failed
 }
 
-fn complain(run: &Run, what: &str, failure: &Failure) {
-    crate::tell(&format!("note: {what} of {} seed {}: {failure}", run.scenario, run.seed));
+fn complain(sweep: &Sweep<'_>, run: &Run, failure: &Failure) {
+    crate::tell(&format!("note: not shrunk: {} seed {}: {failure}", sweep.name(), run.seed));
 }
 
 struct Examined<'a> {
@@ -71,7 +85,7 @@ impl Examined<'_> {
         };
         let told = asked.shrink()?;
         Ok(ShrunkRun {
-            file: place(&self.run.scenario, self.run.seed, shrink::CASE_FILE),
+            file: place(self.sweep.name(), self.run.seed, shrink::CASE_FILE),
             options: shrink::options(inbox),
             faults: told.faults_after,
             story: told.story,
@@ -87,6 +101,7 @@ impl Examined<'_> {
             defect: self.run.defect,
             plan: Some(self.run.plan.clone()),
             fingerprint,
+            recorded: None,
         }
     }
 }

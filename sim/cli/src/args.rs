@@ -25,7 +25,7 @@ use std::path::PathBuf;
 #[command(
     name = "mailstorm",
     version,
-    after_help = "Exit codes: 0 pass, 1 violation, 2 unknown, 3 usage or tool error, 4 not deterministic."
+    after_help = "Exit codes: 0 pass, 1 violation, 2 unknown or interrupted, 3 usage or tool error, 4 not deterministic."
 )]
 #[cfg_attr(not(feature = "laboratory"), command(arg_required_else_help = true))]
 pub(crate) struct Arguments {

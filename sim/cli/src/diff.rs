@@ -3,8 +3,8 @@
 //! Start at [`diff`].
 
 use crate::args::DiffArguments;
+use crate::artifact::put;
 use crate::failure::{ExitCode, Failure};
-use crate::storm::put;
 use mailstorm_record::Run;
 use mailstorm_reports::Divergence;
 use std::fs;

@@ -3,8 +3,8 @@
 //! Owns: where each format goes. Leaves: the formats to `reports`.
 //! Start at [`Exports::write`].
 
+use crate::artifact::{is_terminal, put};
 use crate::failure::Failure;
-use crate::storm::{is_terminal, put};
 use clap::{Args, ValueHint};
 use mailstorm_record::Run;
 use mailstorm_reports::export::{excerpt, mermaid, perfetto, shiviz};

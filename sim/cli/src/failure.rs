@@ -35,27 +35,35 @@ impl From<ExitCode> for std::process::ExitCode {
 
 /// Why a command could not be carried out: one line, with a next step.
 #[derive(Debug)]
-pub(crate) struct Failure(String);
+pub(crate) struct Failure {
+    line: String,
+    is_of_writing: bool,
+}
 
 impl Failure {
     pub(crate) fn new(line: impl Into<String>) -> Self {
-        Self(line.into())
+        Self { line: line.into(), is_of_writing: false }
     }
 
     /// A file that could not be written.
     #[cfg(feature = "laboratory")]
     pub(crate) fn writing(path: &Path, error: &std::io::Error) -> Self {
-        Self(format!(
-            "cannot write {}: {error}; free some space or give another place",
-            path.display()
-        ))
+        let path = path.display();
+        let line = format!("cannot write {path}: {error}; free some space or give another place");
+        Self { line, is_of_writing: true }
+    }
+
+    /// Whether a file could not be written.
+    #[cfg(feature = "laboratory")]
+    pub(crate) fn is_of_writing(&self) -> bool {
+        self.is_of_writing
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Errors of libraries may have several lines; ours have one.
-        let mut lines = self.0.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut lines = self.line.lines().map(str::trim).filter(|line| !line.is_empty());
         f.write_str(lines.next().unwrap_or("failed"))?;
         lines.try_for_each(|line| write!(f, " {line}"))
     }

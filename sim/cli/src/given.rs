@@ -12,7 +12,7 @@ use mailstorm_record::fault::FOREVER_MS;
 use mailstorm_record::{
     Fault, FaultKind, InboxMark, NodeName, Plan, SettingError, Settings, TraceHash,
 };
-pub(crate) use mailstorm_reports::quoted;
+pub(crate) use mailstorm_reports::{quoted, quoted_path};
 use mailstorm_scenarios::lessons;
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{Scenario, with_settings};
@@ -63,33 +63,35 @@ fn parse_digest(text: &str) -> Result<TraceHash, String> {
 }
 
 impl Given {
-    /// As words of a command line; the variant is part of the scenario's name there.
-    pub(crate) fn words(&self) -> Vec<String> {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.to_string_lossy().into_owned());
-        let sets =
-            self.set.iter().map(|set| ("--set", Some(format!("{}={}", set.name, set.value))));
+    /// As a person types them: each with a space before it, quoted where a shell would not take it for
+    /// one word. The variant is part of the scenario's name there.
+    pub(crate) fn line(&self) -> String {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(quoted_path);
+        let set = |set: &Set| ("--set", Some(quoted(format!("{}={}", set.name, set.value))));
         let digest = self.inbox_digest.map(|digest| digest.to_string());
         let named = [
             ("--plan", path(&self.plan)),
             ("--inbox", path(&self.inbox)),
             ("--inbox-digest", digest),
         ];
-        let cuts = self.partition.iter().map(|cut| ("--partition", Some(cut.text.clone())));
-        [("--defect", self.defect.clone())]
+        let cuts = self.partition.iter().map(|cut| ("--partition", Some(quoted(&cut.text))));
+        [("--defect", self.defect.as_ref().map(quoted))]
             .into_iter()
-            .chain(sets)
+            .chain(self.set.iter().map(set))
             .chain(named)
             .chain(cuts)
-            .filter_map(|(option, value)| Some([option.to_owned(), value?]))
-            .flatten()
-            .chain(self.all_faults.then(|| "--all-faults".to_owned()))
+            .filter_map(|(option, value)| Some(format!(" {option} {}", value?)))
+            .chain(self.all_faults.then(|| " --all-faults".to_owned()))
             .collect()
     }
 
-    /// As a person types them: each with a space before it, quoted where a shell would not take it for
-    /// one word.
-    pub(crate) fn line(&self) -> String {
-        self.words().iter().map(|word| format!(" {}", quoted(word))).collect()
+    /// Whether nothing is given that makes another run of a record or a case; its inbox must be given
+    /// again.
+    pub(crate) fn is_nothing_but_inbox(&self) -> bool {
+        let Self { variant, defect, set, plan, partition, all_faults, inbox: _, inbox_digest: _ } =
+            self;
+        let is_run_as_it_was = variant.is_none() && defect.is_none() && set.is_empty();
+        is_run_as_it_was && plan.is_none() && partition.is_empty() && !all_faults
     }
 
     /// The inbox that is given, if one is, and if it is the one that it is to be.
@@ -346,5 +348,16 @@ mod tests {
             r" --defect minority-quorum --set servers=9 --plan 'it'\''s here.toml' --all-faults";
         assert_eq!(given.line(), line);
         assert_eq!(Given::default().line(), "");
+        let odd = Given { inbox: Some("-in".into()), ..Given::default() };
+        assert_eq!(odd.line(), " --inbox ./-in");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_no_text_is_given_again_byte_for_byte() {
+        use std::os::unix::ffi::OsStringExt;
+        let path = std::ffi::OsString::from_vec(b"in\xe4box".to_vec()).into();
+        let given = Given { inbox: Some(path), ..Given::default() };
+        assert_eq!(given.line(), r" --inbox $'in\344box'");
     }
 }

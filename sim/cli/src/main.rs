@@ -8,14 +8,20 @@
 mod aftermath;
 mod args;
 #[cfg(feature = "laboratory")]
+mod artifact;
+#[cfg(feature = "laboratory")]
 mod diff;
 #[cfg(feature = "laboratory")]
 mod export;
 mod failure;
 #[cfg(feature = "laboratory")]
+mod folder;
+#[cfg(feature = "laboratory")]
 mod given;
 #[cfg(feature = "laboratory")]
 mod inbox;
+#[cfg(feature = "laboratory")]
+mod interrupt;
 #[cfg(feature = "laboratory")]
 mod learn;
 #[cfg(feature = "laboratory")]
@@ -58,7 +64,10 @@ use mailstorm_shared::{harmless, harmless_lines};
 use std::io::Write;
 
 fn main() -> std::process::ExitCode {
-    let ended = match Arguments::try_parse() {
+    // A printed line ends in a comment. Where a shell hands that over as words, as zsh does with what is typed,
+    // they are no arguments all the same.
+    let words = std::env::args_os().take_while(|word| word != "#");
+    let ended = match Arguments::try_parse_from(words) {
         Ok(arguments) => run(arguments),
         Err(error) => misspelt(&error),
     };

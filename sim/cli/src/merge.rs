@@ -6,16 +6,17 @@
 //! Start at [`merge`].
 
 use crate::args::MergeArguments;
+use crate::artifact::{self, write};
 use crate::failure::{ExitCode, Failure};
+use crate::folder;
 use crate::given::find;
-use crate::results::{RESULT, code, deed, place, tell_next, tell_people, write_all, write_json};
+use crate::report;
+use crate::results::{RESULT, code, deed, place, tell_next, tell_people, write_everything};
 use crate::shrink::CASE_FILE;
-use crate::storm::{expect_writable, write};
-use crate::{report, results};
-use mailstorm_reports::{Deed, JoinError, Part, Results, Shard, Summary};
+use mailstorm_reports::{Deed, JoinError, Part, Results, Shard, Stop};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Joins, writes, and tells.
 pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
@@ -34,25 +35,27 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
             folder.display()
         )));
     }
-    expect_writable(out, arguments.json.as_deref())?;
-    results::forget(out)?;
-    for part in &mut whole.scenarios {
-        take_over(part, &folders, out)?;
-    }
-    let summaries = whole.summaries(&out.display().to_string());
-    let code = code(summaries.iter().map(Summary::ended));
     let json = arguments.json.as_deref();
+    let _claim = folder::claim(out)?;
+    json.filter(|file| !artifact::is_terminal(Some(file)))
+        .map_or(Ok(()), artifact::expect_writable)?;
+    let names = whole.scenarios.iter().map(|part| part.terms.scenario.clone()).collect::<Vec<_>>();
+    folder::clear(out, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let mut failed = Ok(());
+    for part in &mut whole.scenarios {
+        if let Err(failure) = take_over(part, &folders, out) {
+            part.stopped = Some(Stop::Failed(failure.to_string()));
+            failed = failed.and(Err(failure));
+        }
+    }
+    let summaries = whole.summaries(out);
     for (part, summary) in whole.scenarios.iter().zip(&summaries) {
-        tell_people(json, summary, &deed_of(part))?;
+        failed = failed.and(tell_people(json, summary, &deed_of(part)));
     }
     // Whatever cannot be written, the rest is.
-    let written = write_all(out, &whole);
-    if written.is_ok() {
-        tell_next(json, &summaries, out)?;
-    }
-    write_json(arguments.json.as_deref(), summaries)?;
-    written?;
-    Ok(code)
+    failed.and(write_everything(out, json, &mut whole))?;
+    tell_next(json, &summaries, out)?;
+    Ok(code(whole.ended()))
 }
 
 /// What the sweep did, as far as it is known without its inbox.
@@ -74,7 +77,7 @@ fn read(folder: &Path) -> Result<Results, Failure> {
         let what = if folder.is_dir() { "holds no" } else { "is no folder with a" };
         return Err(Failure::new(format!(
             "{shown} {what} {RESULT}: give the folders that 'mailstorm storm --shard I/N --out DIR' wrote; a \
-             storm that did not end leaves none"
+             storm that was killed leaves none"
         )));
     }
     let text = fs::read_to_string(&file)
@@ -83,10 +86,7 @@ fn read(folder: &Path) -> Result<Results, Failure> {
         Failure::new(format!("{name}: {error}; run the shard again with this version"))
     })?;
     // They become paths below another folder.
-    let is_name = |part: &&Part| {
-        let mut components = Path::new(&part.terms.scenario).components();
-        !part.terms.scenario.is_empty() && components.all(|c| matches!(c, Component::Normal(_)))
-    };
+    let is_name = |part: &&Part| folder::is_name(&part.terms.scenario);
     if let Some(part) = results.scenarios.iter().find(|part| !is_name(part)) {
         return Err(Failure::new(format!(
             "{name}: '{}' is no scenario's name; run the shard again",

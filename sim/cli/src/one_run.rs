@@ -3,15 +3,16 @@
 //! Holds: what is printed for a replay makes the same run again. Start at [`OneRun`].
 
 use crate::failure::Failure;
-use crate::given::{Given, find, quoted};
+use crate::given::{Given, find, quoted_path};
 use crate::scenario_file::ScenarioFile;
 use clap::Args;
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::case::VERSION;
-use mailstorm_record::{Case, InboxMark, Plan, Run, Settings};
+use mailstorm_record::{Case, InboxMark, Plan, Run, Settings, TraceHash};
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(crate) struct OneRun {
     /// A scenario's name (then `--seed` is needed, but of a lesson), or the file of a run or a case:
     /// `runs/mail-claims/42/run.json`, `case.toml`.
     #[arg(value_name = "SCENARIO|FILE")]
-    pub what: String,
+    pub what: OsString,
     /// The seed.
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
@@ -38,7 +39,22 @@ impl OneRun {
         // A file knows its inbox.
         let is_file = Path::new(&self.what).is_file();
         let given = if is_file { self.given.clone() } else { self.given.with_digest(inbox) };
-        format!("{}{seed}{}", quoted(&given.full_name(&self.what)), given.line())
+        format!("{}{seed}{}", quoted_path(self.full()), given.line())
+    }
+
+    /// The scenario with its variant, or the file.
+    fn full(&self) -> PathBuf {
+        let mut full = self.what.clone();
+        if let Some(variant) = &self.given.variant {
+            full.push("/");
+            full.push(variant);
+        }
+        full.into()
+    }
+
+    /// Whether it is a file of the kind that people write.
+    pub(crate) fn is_toml(&self) -> bool {
+        Path::new(&self.what).extension().is_some_and(|end| end == "toml")
     }
 
     /// Where a file about the run goes when nobody says: beside the file that it came from, or where a storm
@@ -56,15 +72,15 @@ impl OneRun {
         let Self { seed, given, .. } = self;
         let inbox = given.open_inbox()?;
         let defect = given.planted()?;
-        let name = given.full_name(&self.what);
-        let mut wanted = if Path::new(&name).is_file() {
-            from_file(&name, *seed, given, inbox.as_ref())?
+        let file = self.full();
+        let name = file.to_string_lossy();
+        let mut wanted = if file.is_file() {
+            from_file(&file, *seed, given, inbox.as_ref())?
         } else {
             // No scenario has such a name, so it is meant to be a file.
-            let is_path = name.matches(['/', '\\']).count() > 1 || Path::new(&name).is_dir();
+            let is_path = name.matches(['/', '\\']).count() > 1 || file.is_dir();
             if is_path || name.ends_with(".json") || name.ends_with(".toml") {
-                let wrong =
-                    if Path::new(&name).is_dir() { "is a folder" } else { "does not exist" };
+                let wrong = if file.is_dir() { "is a folder" } else { "does not exist" };
                 return Err(Failure::new(format!(
                     "{name} {wrong}: give the run.json that 'mailstorm storm' wrote, a case, or a scenario \
                      and --seed S"
@@ -77,8 +93,12 @@ impl OneRun {
                     "which seed of '{name}'? add --seed S, or give the file of a run"
                 )));
             };
-            Wanted { scenario, seed, defect: None, plan: None, fingerprint: None }
+            Wanted { scenario, seed, defect: None, plan: None, fingerprint: None, recorded: None }
         };
+        if seed.is_some() || !given.is_nothing_but_inbox() {
+            // What else is given makes another run of it.
+            wanted.recorded = None;
+        }
         wanted.defect = defect.or(wanted.defect);
         if let Some(plan) = given.plan_for(&wanted.scenario)? {
             wanted.plan = Some(plan);
@@ -99,6 +119,8 @@ pub(crate) struct Wanted {
     pub plan: Option<Plan>,
     /// What a case is kept for.
     pub fingerprint: Option<String>,
+    /// The trace that its file tells of, if this is the version that wrote it, with the file's name.
+    pub recorded: Option<(TraceHash, String)>,
 }
 
 impl Wanted {
@@ -111,6 +133,18 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// That this is another run than the one that was recorded, if it is.
+    pub(crate) fn differs_from(&self, run: &Run) -> Option<String> {
+        let now = run.outcome.trace_hash;
+        let (then, file) = self.recorded.as_ref().filter(|(then, _)| *then != now)?;
+        Some(format!(
+            "ANOTHER RUN than recorded: {file} has trace {then}, this one is {now}; they differ, so it was changed by \
+             hand (then take its trace out) or made by another build of mailstorm {VERSION}"
+        ))
+    }
+}
+
 /// Whether the run has a violation that is known by this.
 pub(crate) fn has(run: &Run, fingerprint: &str) -> bool {
     run.outcome.violations().any(|violation| violation.fingerprint() == fingerprint)
@@ -118,18 +152,27 @@ pub(crate) fn has(run: &Run, fingerprint: &str) -> bool {
 
 /// The run that a record or a case file tells of.
 fn from_file(
-    file: &str,
+    path: &Path,
     seed: Option<u64>,
     given: &Given,
     inbox: Option<&Inbox>,
 ) -> Result<Wanted, Failure> {
-    let text = fs::read_to_string(file)
+    let shown = path.to_string_lossy();
+    let file = &*shown;
+    let text = fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("cannot read {file}: {error}; check the path")))?;
     if ScenarioFile::is_one(&text) {
         let ScenarioFile { workload, plan, seed: own, .. } =
-            ScenarioFile::read(file, given, inbox)?;
+            ScenarioFile::parse(&text, file, given, inbox)?;
         let seed = seed.or(own).unwrap_or(SEED);
-        return Ok(Wanted { scenario: workload, seed, defect: None, plan, fingerprint: None });
+        return Ok(Wanted {
+            scenario: workload,
+            seed,
+            defect: None,
+            plan,
+            fingerprint: None,
+            recorded: None,
+        });
     }
     let is_case = file.ends_with(".toml");
     let mut case = if is_case {
@@ -140,10 +183,12 @@ fn from_file(
         let run = Run::parse(&text).map_err(|error| {
             Failure::new(format!("{file}: {error}; give a run.json that 'mailstorm storm' wrote"))
         })?;
+        let mut case = Case::of(&run);
         if !run.mailstorm.is_empty() && run.mailstorm != VERSION {
             crate::tell(&other_version(file, &run.mailstorm));
+            case.trace = None;
         }
-        Case::of(&run)
+        case
     };
     case.settings.0.extend(given.settings().0);
     let of_this_file = |failure| Failure::new(format!("{file}: {failure}"));
@@ -156,6 +201,7 @@ fn from_file(
         let read = Case::read(&text, file, &nodes).map_err(|e| Failure::new(e.to_string()))?;
         if let Some(version) = read.other_version() {
             crate::tell(&other_version(file, version));
+            case.trace = None;
         }
         case.plan = read.plan;
     } else {
@@ -171,6 +217,7 @@ fn from_file(
         defect: case.defect,
         plan: Some(case.plan),
         fingerprint: case.fingerprint,
+        recorded: case.trace.map(|trace| (trace, file.to_owned())),
     })
 }
 

@@ -1,11 +1,11 @@
 //! `mailstorm replay`: one seed again, with everything recorded for those who ask for it.
 
 use crate::args::ReplayArguments;
+use crate::artifact::put;
 use crate::failure::{ExitCode, Failure};
 use crate::one_run::has;
 use crate::report;
 use crate::screen::show;
-use crate::storm::put;
 use mailstorm_record::time::{moment, span_of_ms};
 use mailstorm_record::{Fault, Run, Scene, Verdict, spaced};
 use mailstorm_reports::{event_line, grouped, numbered, violation_lines};
@@ -47,10 +47,19 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         crate::tell(&page.display().to_string());
         report::open(&page);
     }
+    let differs = wanted.differs_from(&run);
+    if let Some(line) = &differs {
+        if arguments.json.as_deref() == Some(Path::new("-")) {
+            crate::tell(line);
+        } else {
+            crate::print(&format!("{line}\n"))?;
+        }
+    }
     if let Some(lost) = wanted.fingerprint.filter(|fingerprint| !has(&run, fingerprint)) {
         crate::tell(&format!("note: the violation this was kept for did not come again: {lost}"));
     }
     Ok(match run.outcome.verdict() {
+        _ if differs.is_some() => ExitCode::NotDeterministic,
         Verdict::Pass => ExitCode::Pass,
         Verdict::Violation(_) => ExitCode::Violation,
         Verdict::Unknown { .. } => ExitCode::Unknown,

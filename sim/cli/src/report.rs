@@ -6,15 +6,16 @@
 //! Start at [`report`].
 
 use crate::args::ReportArguments;
+use crate::artifact::{is_terminal, put};
 use crate::failure::{ExitCode, Failure};
 use crate::inbox;
 use crate::one_run::{OneRun, Wanted};
-use crate::storm::{is_terminal, put};
 use mailstorm_record::Run;
 use mailstorm_record::time::moment;
 use mailstorm_reports::export::excerpt;
 use mailstorm_reports::page::{Shown, page};
 use mailstorm_world::Recording;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -86,7 +87,7 @@ struct Found {
     place: PathBuf,
 }
 
-fn run_of(what: &str, arguments: &ReportArguments) -> Result<Found, Failure> {
+fn run_of(what: &OsStr, arguments: &ReportArguments) -> Result<Found, Failure> {
     let asked =
         OneRun { what: what.to_owned(), seed: arguments.seed, given: arguments.given.clone() };
     let (run, missing) = match recorded(&asked)? {
@@ -105,11 +106,13 @@ fn in_full(wanted: &Wanted) -> mailstorm_world::RunSpec {
 /// makes another run of it.
 fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     let OneRun { what, seed, given } = asked;
-    let is_as_it_was = seed.is_none() && given.words().is_empty();
-    if !is_as_it_was || !what.ends_with(".json") || !Path::new(what).is_file() {
+    let file = Path::new(what);
+    let is_as_it_was = seed.is_none() && given.is_nothing_but_inbox() && given.inbox.is_none();
+    if !is_as_it_was || file.extension().is_none_or(|end| end != "json") || !file.is_file() {
         return Ok(None);
     }
-    let text = fs::read_to_string(what)
+    let what = file.display();
+    let text = fs::read_to_string(file)
         .map_err(|error| Failure::new(format!("cannot read {what}: {error}; check the path")))?;
     let (run, is_cut) = Run::parse_beginning(&text).map_err(|error| {
         Failure::new(format!("{what}: {error}; give a run.json that 'mailstorm storm' wrote"))

@@ -6,15 +6,14 @@
 //! its folder holds no result of an older one that could be taken for it.
 //! Start at [`write_all`].
 
+use crate::artifact::{is_terminal, put, write};
 use crate::failure::{ExitCode, Failure};
+use crate::folder;
 use crate::screen::{mention, show, width};
-use crate::storm::{is_terminal, put, write};
 use mailstorm_reports::{
-    Deed, Ended, Results, Summary, Totals, closing, index, junit, markdown, text,
+    Deed, Ended, Results, Stop, Summary, Totals, closing, index, junit, markdown, text,
 };
 use mailstorm_world::Scenario;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 /// Everything that is needed to join the results of shards.
@@ -25,7 +24,7 @@ const INDEX: &str = "index.html";
 
 /// Writes the results into their folder; returns the first failure.
 pub(crate) fn write_all(folder: &Path, results: &Results) -> Result<(), Failure> {
-    let summaries = results.summaries(&folder.display().to_string());
+    let summaries = results.summaries(folder);
     let files = [
         (RESULT, results.to_json()),
         (JUNIT, junit(&summaries)),
@@ -42,16 +41,7 @@ pub(crate) fn write_all(folder: &Path, results: &Results) -> Result<(), Failure>
 
 /// Takes the results of an older sweep out of this folder.
 pub(crate) fn forget(folder: &Path) -> Result<(), Failure> {
-    for name in [RESULT, JUNIT, SUMMARY, INDEX] {
-        let file = folder.join(name);
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Failure::writing(&file, &error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    folder::forget(folder, &[RESULT, JUNIT, SUMMARY, INDEX])
 }
 
 /// Writes the sums for machines, if they are asked for.
@@ -95,12 +85,33 @@ pub(crate) fn deed(scenario: &dyn Scenario, is_drawn: bool) -> Deed {
     Deed { cast: outline.cast, promise: outline.promise, is_drawn }
 }
 
-/// The exit code of sweeps that ended so.
-pub(crate) fn code(ended: impl IntoIterator<Item = Ended>) -> ExitCode {
-    match ended.into_iter().min().unwrap_or(Ended::Pass) {
+/// Writes the results and, if they are asked for, the sums for machines. What cannot be written makes the exit
+/// code another, so that what can be is written once more, and says so.
+pub(crate) fn write_everything(
+    out: &Path,
+    json: Option<&Path>,
+    results: &mut Results,
+) -> Result<(), Failure> {
+    let written = write_all(out, results);
+    let failed = written.and(write_json(json, results.summaries(out)));
+    if let (Err(failure), Some(last)) = (&failed, results.scenarios.last_mut()) {
+        last.stopped.get_or_insert(Stop::Failed(failure.to_string()));
+        // The first failure is the one that is told.
+        let _ = write_all(out, results);
+        if !is_terminal(json) {
+            let _ = write_json(json, results.summaries(out));
+        }
+    }
+    failed
+}
+
+/// The exit code of a sweep that ended so.
+pub(crate) fn code(ended: Ended) -> ExitCode {
+    match ended {
         Ended::Pass => ExitCode::Pass,
-        Ended::Unknown => ExitCode::Unknown,
+        Ended::Unknown | Ended::Interrupted => ExitCode::Unknown,
         Ended::Violation => ExitCode::Violation,
+        Ended::Failed => ExitCode::Usage,
         Ended::NotDeterministic => ExitCode::NotDeterministic,
     }
 }
@@ -108,4 +119,24 @@ pub(crate) fn code(ended: impl IntoIterator<Item = Ended>) -> ExitCode {
 /// Where a file of a run lies, seen from the folder of its sweep.
 pub(crate) fn place(scenario: &str, seed: u64, file: &str) -> String {
     format!("{scenario}/{seed}/{file}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_name_the_exit_code_that_the_command_has() {
+        let all = [
+            Ended::Failed,
+            Ended::NotDeterministic,
+            Ended::Violation,
+            Ended::Interrupted,
+            Ended::Unknown,
+            Ended::Pass,
+        ];
+        for ended in all {
+            assert_eq!(code(ended) as u8, ended.exit_code(), "{ended:?}");
+        }
+    }
 }

@@ -29,10 +29,11 @@
 //! ```
 
 use crate::failure::Failure;
-use crate::given::{Given, find, meant, quoted};
+use crate::given::{Given, find, meant, quoted_path};
 use mailstorm_checkers::kinds;
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::{Plan, Run, Settings};
+use mailstorm_reports::Expected;
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_world::Scenario;
 use serde::Deserialize;
@@ -134,7 +135,8 @@ impl ScenarioFile {
         Self::parse(&text, file, given, inbox)
     }
 
-    fn parse(
+    /// Reads a file's text; `file` is its name for errors.
+    pub(crate) fn parse(
         text: &str,
         file: &str,
         given: &Given,
@@ -194,6 +196,16 @@ impl ScenarioFile {
         Ok(Self { file, name, about, workload, seed, plan, expect, settings })
     }
 
+    /// The file, as it was named.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Whether its runs are those of the workload itself.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.expect.is_none() && self.settings.is_empty()
+    }
+
     /// What a replay must be given besides the workload and the seed, each with a space before it.
     pub(crate) fn replay_options(&self, given: &Given) -> String {
         let asked = given.settings();
@@ -201,7 +213,7 @@ impl ScenarioFile {
         let settings: String = own.map(|(name, value)| format!(" --set {name}={value}")).collect();
         let has_faults = self.plan.is_some() && given.plan.is_none() && given.partition.is_empty();
         let plan =
-            if has_faults { format!(" --plan {}", quoted(&self.file)) } else { String::new() };
+            if has_faults { format!(" --plan {}", quoted_path(&self.file)) } else { String::new() };
         format!("{settings}{plan}{}", given.line())
     }
 }
@@ -268,6 +280,12 @@ fn with_nearest(message: &str) -> String {
 }
 
 impl Expect {
+    /// The same for the results, where nothing has been run.
+    pub(crate) fn to_be_shown(&self) -> Expected {
+        let (violations, reached) = (self.violations.clone(), self.reached.clone());
+        Expected { violations, reached, ..Expected::default() }
+    }
+
     /// What of this a run does not show, in words; `None` if it shows exactly this.
     pub(crate) fn missed_by(&self, run: &Run) -> Option<String> {
         let found: BTreeSet<String> =

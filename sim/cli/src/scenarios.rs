@@ -9,9 +9,10 @@ mod check;
 mod faults;
 
 use crate::args::ScenariosArguments;
+use crate::artifact::put;
 use crate::failure::{ExitCode, Failure};
 use crate::given::{find, unknown};
-use crate::storm::{processors, put};
+use crate::storm::processors;
 use crate::wrap::{beside, hanging, wrapped, wrapped_after};
 use mailstorm_record::{Setting, Settings};
 use mailstorm_reports::GOALS_SEEDS_MIN;

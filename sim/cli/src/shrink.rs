@@ -7,12 +7,14 @@
 //! Start at [`shrink`].
 
 use crate::args::ShrinkArguments;
+use crate::artifact::{is_terminal, put, write};
 use crate::failure::{ExitCode, Failure};
-use crate::given::{Given, quoted};
+use crate::given::{Given, quoted_path};
+use crate::interrupt;
 use crate::one_run::{OneRun, Wanted, has};
 use crate::progress::Narrowing;
 use crate::screen::show;
-use crate::storm::{is_terminal, processors, put, write};
+use crate::storm::processors;
 use mailstorm_record::time::{measured, measured_seconds, moment};
 use mailstorm_record::{Case, Run, Settings, Violation};
 use mailstorm_reports::numbered;
@@ -37,6 +39,8 @@ const REFUTED: &str = "refuted";
 
 /// Shrinks, tells the story, writes the case.
 pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
+    // What was found so far is the case, when somebody has waited long enough.
+    interrupt::watch()?;
     let wanted = arguments.run.wanted()?;
     let file = arguments.out.clone().unwrap_or_else(|| case_file(&arguments.run, &wanted));
     let asked = Asked {
@@ -62,11 +66,11 @@ pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
 /// Where the case goes when nobody says. One from which a search goes on becomes simpler in its place.
 fn case_file(run: &OneRun, wanted: &Wanted) -> PathBuf {
     let what = Path::new(&run.what);
-    if run.what.ends_with(".toml") && what.with_extension(REFUTED).is_file() {
+    if run.is_toml() && what.with_extension(REFUTED).is_file() {
         return what.to_path_buf();
     }
     let name = match Path::new(&run.what).file_stem() {
-        Some(stem) if run.what.ends_with(".toml") => {
+        Some(stem) if run.is_toml() => {
             format!("{}-shrunk.toml", stem.to_string_lossy())
         }
         _ => CASE_FILE.to_owned(),
@@ -130,8 +134,11 @@ impl Asked<'_> {
         let mut progress =
             Narrowing::new(format!("{} seed {}", wanted.scenario.name(), wanted.seed));
         let first = mailstorm_world::run(&wanted.spec());
+        wanted.differs_from(&first).iter().for_each(|line| crate::tell(line));
         let fingerprint = self.fingerprint(&first)?;
         let mut start = Case::of(&first);
+        // Each case that is tried is another run.
+        start.trace = None;
         start.fingerprint = Some(fingerprint.clone());
         let base = with_settings(&wanted.scenario, &Settings::default())
             .expect("every scenario can have its own numbers");
@@ -151,7 +158,10 @@ impl Asked<'_> {
                 if has(&run, &fingerprint) && !is_failing_anyway(&base, &run, &fingerprint) {
                     faults = run.plan.faults.len();
                     tried = Tried::Keeps(place);
-                } else if progress.elapsed() >= self.budget || runs >= RUNS_MAX {
+                } else if progress.elapsed() >= self.budget
+                    || runs >= RUNS_MAX
+                    || interrupt::is_asked()
+                {
                     tried = Tried::OutOfBudget { tried: place + 1 };
                 } else {
                     place += 1;
@@ -194,24 +204,16 @@ impl Asked<'_> {
             is_smallest: shrunk.is_smallest,
             untried: shrunk.untried as u64,
             budget_seconds: self.budget.as_secs(),
-            go_on: (!shrunk.is_smallest).then(|| {
-                format!(
-                    "mailstorm shrink {}{}",
-                    quoted(&file.to_string_lossy()),
-                    options(self.inbox)
-                )
-            }),
+            go_on: (!shrunk.is_smallest)
+                .then(|| format!("mailstorm shrink {}{}", quoted_path(&file), options(self.inbox))),
             case: String::new(),
-            replay: format!(
-                "mailstorm replay {}{}",
-                quoted(&file.to_string_lossy()),
-                options(self.inbox)
-            ),
+            replay: format!("mailstorm replay {}{}", quoted_path(&file), options(self.inbox)),
             file,
         };
         let comment = |line: &str| format!("# {}\n", harmless(line));
         told.case = told.lines().iter().map(|line| comment(line)).collect();
-        told.case += &shrunk.case.to_toml();
+        let case = Case { trace: Some(last.outcome.trace_hash), ..shrunk.case };
+        told.case += &case.to_toml();
         write(&told.file, told.case.as_bytes())?;
         let beside = told.file.with_extension(REFUTED);
         if told.is_smallest {
@@ -223,7 +225,7 @@ impl Asked<'_> {
                 _ => {}
             }
         } else {
-            let text = shrunk.refuted.to_text(&shrunk.case, last.outcome.trace_hash);
+            let text = shrunk.refuted.to_text(&case, last.outcome.trace_hash);
             write(&beside, text.as_bytes())?;
         }
         Ok(told)

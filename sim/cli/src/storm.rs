@@ -1,30 +1,32 @@
 //! `mailstorm storm`: many seeds, each a different storm, and the sum of them.
 
-use crate::aftermath;
 use crate::args::StormArguments;
+use crate::artifact::{self, is_terminal, write};
 use crate::failure::{ExitCode, Failure};
-use crate::given::{find, quoted};
+use crate::given::{find, quoted, quoted_path};
 use crate::inbox;
 use crate::progress::Progress;
-use crate::results::{self, deed, place, tell_next, tell_people, write_all, write_json};
-use crate::scenario_file::ScenarioFile;
-use crate::shrink;
+use crate::results::{code, deed, place, tell_next, tell_people, write_all, write_everything};
+use crate::scenario_file::{Expect, ScenarioFile};
 use crate::verify::{Asking, Verifier};
+use crate::{aftermath, folder, interrupt, shrink};
 use mailstorm_record::TraceHash;
 use mailstorm_record::time::moment;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_reports::{
-    Deed, Ended, Part, RecordFile, Results, Shard, Summary, Tally, Terms, WallClock,
+    Deed, FromFile, Part, RecordFile, Results, Shard, Stop, Tally, Terms, WallClock,
 };
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{Guided, RunSpec, Scenario};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Violations told while the sweep goes on; all are in the summary.
 const TOLD_AT_ONCE_MAX: u64 = 3;
@@ -61,8 +63,7 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
         };
         let firsts = Vec::new();
         let left_out = inbox::left_out(&scenario, inbox.as_ref());
-        let sweep =
-            Sweep { scenario, plan, file, defect, jobs, arguments, firsts, surprises: 0, left_out };
+        let sweep = Sweep { scenario, plan, file, defect, jobs, arguments, firsts, left_out };
         expect_seeds(arguments.shard, &sweep.seeds())?;
         sweeps.push(sweep);
     }
@@ -74,42 +75,94 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
             )));
         }
     }
-    expect_writable(&arguments.out, arguments.json.as_deref())?;
-    results::forget(&arguments.out)?;
-    let json = arguments.json.as_deref();
+    let names: Vec<String> = sweeps.iter().map(|sweep| sweep.name().to_owned()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    folder::expect_places(&names)?;
+    let (out, json) = (&arguments.out, arguments.json.as_deref());
+    let _claim = folder::claim(out)?;
+    json.filter(|file| !is_terminal(Some(file))).map_or(Ok(()), artifact::expect_writable)?;
+    interrupt::watch()?;
     let scenarios = sweeps.iter().map(|sweep| &sweep.scenario);
     let told = inbox.as_ref().and_then(|inbox| inbox::told_of_storm(inbox, scenarios));
     if let Some(told) = told {
         if is_terminal(json) { crate::tell(told.trim_end()) } else { crate::print(&told)? }
     }
-    let folder = arguments.out.display().to_string();
     let mut results = Results::new(arguments.shard);
-    let mut ended = Vec::new();
-    for mut sweep in sweeps {
-        let part = sweep.run()?;
+    let mut earlier = Vec::new();
+    if arguments.resume {
+        earlier = resumed(out, &sweeps)?;
+    } else {
+        folder::clear(out, &names)?;
+    }
+    earlier.resize(sweeps.len(), None);
+    let mut failed = Ok(());
+    for (mut sweep, earlier) in sweeps.into_iter().zip(earlier) {
+        let part = match &failed {
+            Ok(()) => {
+                let (part, ended) = sweep.run(earlier);
+                failed = ended;
+                part
+            }
+            Err(failure) => sweep.not_run(earlier, Stop::Failed(Failure::to_string(failure))),
+        };
         results.scenarios.push(part);
-        if !sweep.firsts.is_empty() {
+        if !sweep.firsts.is_empty() && failed.is_ok() && !interrupt::is_asked() {
             // What takes long may not end: what is known is on disk before it. Whatever cannot be written
             // now is tried again, and then complained of.
-            let _ = write_all(&arguments.out, &results);
+            let _ = write_all(out, &results);
             let part = results.scenarios.last_mut().expect("it was just put there");
-            aftermath::examine(&sweep, part);
+            failed = aftermath::examine(&sweep, part);
+            if let Err(failure) = &failed {
+                part.stopped.get_or_insert(Stop::Failed(failure.to_string()));
+            }
         }
         let part = results.scenarios.last().expect("it was just put there");
-        let summary = part.summary(arguments.shard, &folder);
-        tell_people(json, &summary, &sweep.deed())?;
-        ended.push(sweep.ended(&summary)?);
+        // Nothing is told of what had not begun when something failed.
+        if part.tally.runs() > 0 || failed.is_ok() {
+            failed =
+                failed.and(tell_people(json, &part.summary(arguments.shard, out), &sweep.deed()));
+        }
     }
-    let summaries = results.summaries(&folder);
-    let code = results::code(ended);
     // Whatever cannot be written, the rest is.
-    let written = write_all(&arguments.out, &results);
-    if written.is_ok() {
-        tell_next(json, &summaries, &arguments.out)?;
+    failed = failed.and(write_everything(out, json, &mut results));
+    if failed.is_ok() {
+        tell_next(json, &results.summaries(out), out)?;
     }
-    write_json(json, summaries)?;
-    written?;
-    Ok(code)
+    if results.scenarios.iter().any(|part| part.stopped.is_some()) {
+        crate::tell(&format!("  resume   {}", as_typed(std::env::args_os().skip(1))));
+    }
+    failed?;
+    Ok(code(results.ended()))
+}
+
+/// The command that goes on with a sweep that was typed so.
+fn as_typed(words: impl Iterator<Item = OsString>) -> String {
+    let mut words: Vec<OsString> = words.take_while(|word| word != "#").collect();
+    if words.is_empty() {
+        words.push("storm".into());
+    }
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".into());
+    }
+    words.iter().fold("mailstorm".to_owned(), |line, word| line + " " + &quoted(word))
+}
+
+/// What each of these sweeps came to before it was interrupted; they must be the ones that were.
+fn resumed(out: &Path, sweeps: &[Sweep<'_>]) -> Result<Vec<Option<Part>>, Failure> {
+    let earlier = folder::earlier_result(out)?;
+    let mut now = Results::new(earlier.shard);
+    now.scenarios = sweeps.iter().map(Sweep::nothing_yet).collect();
+    now.shard = sweeps.first().map_or(Shard::WHOLE, |sweep| sweep.arguments.shard);
+    let shards = (earlier.shard, now.shard);
+    let other_shard = || Some(format!("shard {} and {}", shards.0, shards.1));
+    let other = earlier.difference(&now);
+    if let Some(what) = other.or_else(|| (shards.0 != shards.1).then(other_shard)?) {
+        return Err(Failure::new(format!(
+            "{} holds another storm: {what}; give the options of that one, or storm without --resume",
+            out.display()
+        )));
+    }
+    Ok(earlier.scenarios.into_iter().map(Some).collect())
 }
 
 /// A shard that has nothing to do was cut too small.
@@ -121,41 +174,6 @@ fn expect_seeds(shard: Shard, seeds: &RangeInclusive<u64>) -> Result<(), Failure
     Err(Failure::new(format!(
         "shard {shard} of {count} seeds has none: ask for more with --seeds, or for fewer shards"
     )))
-}
-
-/// Makes the places for the results, so that nobody learns only after hours that there are none.
-pub(crate) fn expect_writable(out: &Path, json: Option<&Path>) -> Result<(), Failure> {
-    fs::create_dir_all(out).map_err(|error| Failure::writing(out, &error))?;
-    // That a folder is there does not say that anything can be put into it.
-    let probe = out.join(".mailstorm");
-    write(&probe, b"")?;
-    fs::remove_file(&probe).map_err(|error| Failure::writing(&probe, &error))?;
-    let Some(file) = json.filter(|file| !is_terminal(Some(file))) else { return Ok(()) };
-    make_folder(file)
-        .and_then(|()| fs::File::options().append(true).create(true).open(file).map(|_| ()))
-        .map_err(|error| Failure::writing(file, &error))
-}
-
-pub(crate) fn is_terminal(file: Option<&Path>) -> bool {
-    file == Some(Path::new("-"))
-}
-
-/// Makes the folder of a file.
-fn make_folder(file: &Path) -> std::io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.map_or(Ok(()), fs::create_dir_all)
-}
-
-/// Writes a file whose folders may be missing.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    make_folder(path)
-        .and_then(|()| fs::write(path, bytes))
-        .map_err(|error| Failure::writing(path, &error))
-}
-
-/// Writes to a file, or to the terminal for `-`.
-pub(crate) fn put(file: &Path, text: &str) -> Result<(), Failure> {
-    if is_terminal(Some(file)) { crate::print_as_it_is(text) } else { write(file, text.as_bytes()) }
 }
 
 /// One job per processor.
@@ -174,35 +192,83 @@ pub(crate) struct Sweep<'a> {
     pub arguments: &'a StormArguments,
     /// The first run of each kind of violation that nobody expects, in the order of their seeds.
     pub firsts: Vec<Run>,
-    /// How many runs were not as the file expects.
-    surprises: u64,
     /// What was left out of the inbox, by reason.
     left_out: BTreeMap<String, u64>,
 }
 
 impl Sweep<'_> {
-    fn run(&mut self) -> Result<Part, Failure> {
+    /// What the sweep is called: as its scenario, or as the file says.
+    pub(crate) fn name(&self) -> &str {
+        self.file.as_ref().map_or_else(|| self.scenario.name(), |file| &file.name)
+    }
+
+    /// Nothing has been run.
+    fn nothing_yet(&self) -> Part {
         let goals = self.scenario.goals().into_iter().map(|goal| goal.name.to_owned());
-        let mut tally = Tally::new(self.scenario.name(), goals)
+        let tally = Tally::new(self.name(), goals)
             .as_it_comes(self.is_as_it_comes())
             .guided(self.arguments.guided)
+            .from_file(self.of_file())
             .replayed_with(self.replay_options());
+        let wall = WallClock { wall_seconds: 0.0, jobs: self.jobs };
+        let left_out = self.left_out.clone();
+        Part { terms: self.terms(), tally, wall, left_out, stopped: None }
+    }
+
+    /// What came of it before, and nothing more.
+    fn not_run(&self, earlier: Option<Part>, stop: Stop) -> Part {
+        let mut part = earlier.unwrap_or_else(|| self.nothing_yet());
+        if part.stopped.is_some() || part.tally.runs() == 0 {
+            part.stopped = Some(stop);
+        }
+        part
+    }
+
+    /// Runs its seeds, or those that are left of an earlier sweep. Says what could not be done, if it ended so.
+    fn run(&mut self, earlier: Option<Part>) -> (Part, Result<(), Failure>) {
+        if let Some(part) = &earlier {
+            self.firsts = self.not_examined(part);
+        }
+        let is_done = earlier.as_ref().is_some_and(|part| part.stopped.is_none());
+        if interrupt::is_asked() || is_done {
+            return (self.not_run(earlier, Stop::Interrupted), Ok(()));
+        }
+        let Part { terms, mut tally, wall: before, .. } =
+            earlier.unwrap_or_else(|| self.nothing_yet());
+        let mut firsts = std::mem::take(&mut self.firsts);
+        let mut verifier = match self.verifier() {
+            Ok(verifier) => verifier,
+            Err(failure) => {
+                let stopped = Some(Stop::Failed(failure.to_string()));
+                let left_out = self.left_out.clone();
+                let part = Part { terms, tally, wall: before, left_out, stopped };
+                return (part, Err(failure));
+            }
+        };
         let (first, last) = self.seeds().into_inner();
         let shard = self.arguments.shard;
         let is_endless = self.arguments.time.is_some();
         let total = (!is_endless)
             .then(|| ((last - first - (shard.index - 1)) / shard.of).saturating_add(1));
-        let mut progress = Progress::new(self.scenario.name(), total);
-        let mut verifier = self.verifier()?;
+        let mut progress =
+            Progress::new(self.name(), total.map(|n| n.saturating_sub(tally.runs())));
         let orders = verifier.as_ref().map(Verifier::orders);
+        // Those before it have been run.
+        let begin = tally.last_seed().map_or(0, |seed| seed.saturating_add(1));
+        let time_left = self.arguments.time.map(|time| {
+            time.saturating_sub(
+                Duration::try_from_secs_f64(before.wall_seconds).unwrap_or_default(),
+            )
+        });
         let is_verified = |seed: u64| (seed - first) / shard.of < self.arguments.verify.0;
         let until = if is_endless { u64::MAX } else { last };
-        let seeds = shard.seeds(first).take_while(|seed| *seed <= until);
+        let seeds = shard.seeds(first).skip_while(move |seed| *seed < begin);
+        let seeds = seeds.take_while(move |seed| *seed <= until);
         let specs = seeds.map(|seed| self.spec(seed));
-        let mut failure = None;
-        let (mut firsts, mut surprises) = (Vec::new(), 0);
+        let (mut failure, mut is_interrupted) = (None, false);
+        let mut surprises = 0;
         let expect = self.file.as_ref().and_then(|file| file.expect.as_ref());
-        let mut runs_since_new = 0;
+        let mut runs_since_new = tally.runs_since_new(shard.of);
         let tell = |run: Run| {
             let is_new = tally.add(&run);
             runs_since_new = if is_new { 0 } else { runs_since_new + 1 };
@@ -218,9 +284,10 @@ impl Sweep<'_> {
             }
             if let Some(missed) = expect.and_then(|expect| expect.missed_by(&run)) {
                 surprises += 1;
+                tally.note_surprise(&run, &missed);
                 if surprises <= TOLD_AT_ONCE_MAX {
-                    let (name, seed) = (&run.scenario, run.seed);
-                    let again = format!("{name} --seed {seed}{}", self.replay_options());
+                    let (name, seed) = (self.name(), run.seed);
+                    let again = format!("{} --seed {seed}{}", run.scenario, self.replay_options());
                     let told = format!("UNEXPECTED {name}  seed {seed}: {missed}");
                     progress.say(&format!("{told}\n  replay   mailstorm replay {again}"));
                 }
@@ -237,16 +304,21 @@ impl Sweep<'_> {
                     Err(error) => failure = Some(error),
                 }
             }
-            let is_over = self.arguments.time.is_some_and(|time| progress.elapsed() >= time);
+            let is_over = time_left.is_some_and(|time| progress.elapsed() >= time);
             let is_stale = self.arguments.stale.is_some_and(|n| runs_since_new >= n);
             if is_stale {
                 progress.say(&format!(
                     "{}: stopped after seed {}: {runs_since_new} seeds in a row came to nothing new",
-                    run.scenario, run.seed
+                    self.name(),
+                    run.seed
                 ));
             }
+            // Who asks after the last seed interrupts nothing.
+            let is_last = !is_endless && last.saturating_sub(run.seed) < shard.of;
+            is_interrupted = interrupt::is_asked() && !is_last && !is_stale;
             // A time that is over does not cut the seeds that were asked for by number.
             if failure.is_some()
+                || is_interrupted
                 || is_stale
                 || (is_over
                     && (last.saturating_sub(run.seed) < shard.of || self.arguments.seeds.is_none()))
@@ -263,25 +335,16 @@ impl Sweep<'_> {
             mailstorm_world::storm(Asking { source: specs, orders, is_verified }, self.jobs, tell);
         }
         progress.finish();
-        (self.firsts, self.surprises) = (firsts, surprises);
         if let Some(verified) = verifier.as_ref().and_then(Verifier::summary) {
             crate::tell(&verified);
         }
-        let wall = WallClock { wall_seconds: progress.elapsed().as_secs_f64(), jobs: self.jobs };
+        self.firsts = firsts;
+        let wall_seconds = before.wall_seconds + progress.elapsed().as_secs_f64();
+        let wall = WallClock { wall_seconds, jobs: self.jobs };
+        let failed = failure.as_ref().map(|failure| Stop::Failed(failure.to_string()));
+        let stopped = failed.or(is_interrupted.then_some(Stop::Interrupted));
         let left_out = self.left_out.clone();
-        let part = Part { terms: self.terms(), tally, wall, left_out };
-        match failure {
-            None => Ok(part),
-            Some(failure) => {
-                // What was found so far is not lost with what could not be done.
-                if part.tally.runs() > 0 {
-                    let folder = self.arguments.out.display().to_string();
-                    let summary = part.summary(shard, &folder);
-                    tell_people(self.arguments.json.as_deref(), &summary, &self.deed())?;
-                }
-                Err(failure)
-            }
-        }
+        (Part { terms, tally, wall, left_out, stopped }, failure.map_or(Ok(()), Err))
     }
 
     /// What it does, for the first words of its sum.
@@ -289,21 +352,24 @@ impl Sweep<'_> {
         deed(&*self.scenario, self.plan.is_none() && self.scenario.plan().is_none())
     }
 
-    /// How it ended: by its verdicts, or by what its file expects of them, which is told then.
-    fn ended(&self, summary: &Summary) -> Result<Ended, Failure> {
-        let expected = self.file.as_ref().filter(|file| file.expect.is_some());
-        let Some(file) = expected.filter(|_| summary.ended() != Ended::NotDeterministic) else {
-            return Ok(summary.ended());
-        };
-        let (name, runs, surprises) = (&file.name, summary.seeds, self.surprises);
-        let about = file.about.as_ref().map(|about| format!(" ({about})")).unwrap_or_default();
-        let line = format!("{name}{about}: {} of {runs} runs as expected", runs - surprises);
-        if is_terminal(self.arguments.json.as_deref()) {
-            crate::tell(&line);
-        } else {
-            crate::print(&format!("{line}\n"))?;
-        }
-        Ok(if surprises == 0 { Ended::Pass } else { Ended::Violation })
+    /// The first runs of an earlier sweep's kinds of violations of which no page was made, as far as their
+    /// records can be read.
+    fn not_examined(&self, part: &Part) -> Vec<Run> {
+        let groups = part.tally.groups().values().filter(|group| group.report.is_none());
+        let seeds: BTreeSet<u64> = groups.map(|group| group.first_seed).collect();
+        let record = |seed: u64| self.arguments.out.join(place(self.name(), seed, RECORD));
+        let text = seeds.into_iter().filter_map(|seed| fs::read_to_string(record(seed)).ok());
+        text.filter_map(|text| Run::parse(&text).ok()).collect()
+    }
+
+    /// The scenario's file, as the results tell of it.
+    fn of_file(&self) -> Option<FromFile> {
+        self.file.as_ref().map(|file| FromFile {
+            workload: self.scenario.name().to_owned(),
+            storm: format!("{}{}", quoted_path(file.file()), self.arguments.given.line()),
+            about: file.about.clone(),
+            expect: file.expect.as_ref().map(Expect::to_be_shown),
+        })
     }
 
     /// Which seeds are asked for.
@@ -322,7 +388,7 @@ impl Sweep<'_> {
         let seeds = self.seeds();
         let plan = self.plan.as_ref();
         Terms {
-            scenario: self.scenario.name().to_owned(),
+            scenario: self.name().to_owned(),
             seeds: (*seeds.start(), *seeds.end()),
             settings: Settings::of(&self.scenario.settings()),
             inbox: self.scenario.inbox(),
@@ -351,7 +417,8 @@ impl Sweep<'_> {
     /// Whether the storms are those that the scenario's goals were made for.
     fn is_as_it_comes(&self) -> bool {
         let given = &self.arguments.given;
-        self.plan.is_none() && given.set.is_empty() && given.inbox.is_none()
+        let is_plain = self.file.as_ref().is_none_or(ScenarioFile::is_plain);
+        is_plain && self.plan.is_none() && given.set.is_empty() && given.inbox.is_none()
     }
 
     /// Tells of a violation and writes the run down, so that the evidence is there whatever happens next.
@@ -376,7 +443,7 @@ impl Sweep<'_> {
     fn record(&self, run: &Run) -> Option<RecordFile> {
         let is_varied = run.plan != self.spec(run.seed).plan();
         is_varied.then(|| RecordFile {
-            file: place(&run.scenario, run.seed, RECORD),
+            file: place(self.name(), run.seed, RECORD),
             options: shrink::options(self.arguments.given.inbox.as_deref()),
         })
     }
@@ -386,7 +453,7 @@ impl Sweep<'_> {
         match self.record(run) {
             Some(RecordFile { file, options }) => {
                 let file = self.arguments.out.join(file);
-                format!("{}{options}", quoted(&file.to_string_lossy()))
+                format!("{}{options}", quoted_path(file))
             }
             None => format!("{} --seed {}{}", run.scenario, run.seed, self.replay_options()),
         }
@@ -398,7 +465,7 @@ impl Sweep<'_> {
     }
 
     pub(crate) fn folder(&self, run: &Run) -> PathBuf {
-        self.arguments.out.join(&run.scenario).join(run.seed.to_string())
+        self.arguments.out.join(self.name()).join(run.seed.to_string())
     }
 }
 
@@ -428,7 +495,6 @@ mod tests {
             jobs,
             arguments: &arguments,
             firsts,
-            surprises: 0,
             left_out: BTreeMap::new(),
         };
         assert_eq!(sweep.again(&run), "ensemble-3 --seed 7 --inbox 'in box'");

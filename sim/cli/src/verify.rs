@@ -5,10 +5,11 @@
 //! Start at [`Verifier`]; [`answer`] is what the second process does.
 
 use crate::args::AnswerArguments;
+use crate::artifact::write;
 use crate::failure::{ExitCode, Failure};
 use crate::given::{find, open_inbox};
+use crate::interrupt;
 use crate::replay::told;
-use crate::storm::write;
 use mailstorm_record::Run;
 use mailstorm_reports::Divergence;
 use mailstorm_world::storm::Source;
@@ -91,7 +92,7 @@ impl Verifier {
             write(file, run.to_json().as_bytes())?;
         }
         let divergence = Divergence::between(&here, &there);
-        let [a, b] = files.map(|file| crate::given::quoted(&file.to_string_lossy()));
+        let [a, b] = files.map(crate::given::quoted_path);
         let again = if divergence.same { "; they did not differ again" } else { "" };
         Ok(format!("  compare  mailstorm diff {a} {b}{again}\n{}", divergence.text()))
     }
@@ -152,6 +153,7 @@ fn report(run: &Run) -> Vec<u8> {
 
 /// What the second process does: runs what it is asked to on its standard input.
 pub(crate) fn answer(arguments: &AnswerArguments) -> Result<ExitCode, Failure> {
+    interrupt::ignore()?;
     let inbox = open_inbox(arguments.inbox.as_deref())?;
     let jobs = usize::from(arguments.jobs);
     answer_orders(

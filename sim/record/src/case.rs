@@ -11,6 +11,7 @@
 //! seed = 42
 //! defect = "ack-before-sync"
 //! fingerprint = "quorum/lost/s"
+//! trace = "8c0930c1d798645b"
 //! inbox = { mails = 100, digest = "00000000000000ff" }
 //!
 //! [settings]
@@ -23,7 +24,7 @@
 //! ```
 
 use crate::plan::line_at;
-use crate::{InboxMark, NodeName, Plan, PlanError, Run, Settings};
+use crate::{InboxMark, NodeName, Plan, PlanError, Run, Settings, TraceHash};
 use mailstorm_shared::defect::Defect;
 use serde::Deserialize;
 use std::fmt::Write;
@@ -47,6 +48,10 @@ pub struct Case {
     /// What the violation is known by that the case is kept for.
     #[serde(default)]
     pub fingerprint: Option<String>,
+    /// The hash of the trace of this run, as the version that wrote it made it. Whoever changes the case by hand
+    /// takes it out: it is another run then.
+    #[serde(default)]
+    pub trace: Option<TraceHash>,
     /// The inbox it was made with, if the scenario has one.
     #[serde(default)]
     pub inbox: Option<InboxMark>,
@@ -71,6 +76,7 @@ impl Case {
             seed: run.seed,
             defect: run.defect,
             fingerprint: run.outcome.violations().next().map(|violation| violation.fingerprint()),
+            trace: Some(run.outcome.trace_hash),
             inbox: run.inbox,
             settings: run.settings.clone(),
             plan: run.plan.clone(),
@@ -131,6 +137,9 @@ impl Case {
         if let Some(fingerprint) = &self.fingerprint {
             put(format!("fingerprint = {}", quoted(fingerprint)));
         }
+        if let Some(trace) = self.trace {
+            put(format!("trace = \"{trace}\""));
+        }
         if let Some(InboxMark { mails, digest }) = self.inbox {
             put(format!("inbox = {{ mails = {mails}, digest = \"{digest}\" }}"));
         }
@@ -167,6 +176,7 @@ mod tests {
             seed: 42,
             defect: Some(Defect::AckBeforeSync),
             fingerprint: Some("quorum/lost/s".to_owned()),
+            trace: Some(TraceHash(0xfeed)),
             inbox: Some(InboxMark { mails: 100, digest: TraceHash(0xff) }),
             settings: Settings(settings.iter().map(|(n, v)| ((*n).to_owned(), *v)).collect()),
             plan: Plan { lifts_atlas: true, lasts_ms: None, faults: vec![fault; faults] },
@@ -178,7 +188,7 @@ mod tests {
         let expected = format!(
             "mailstorm = \"{VERSION}\"\nscenario = \"mail-claims\"\nseed = 42\n\
              defect = \"ack-before-sync\"\nfingerprint = \"quorum/lost/s\"\n\
-             inbox = {{ mails = 100, digest = \"00000000000000ff\" }}\nlifts_atlas = true\n\n\
+             trace = \"000000000000feed\"\ninbox = {{ mails = 100, digest = \"00000000000000ff\" }}\nlifts_atlas = true\n\n\
              [settings]\nservers = 3\n\n[[faults]]\nat_ms = 4000\nlasts_ms = 900\n\
              kind.crash = {{ nodes = [\"s1\", \"s2\"] }}\n"
         );
@@ -188,6 +198,7 @@ mod tests {
     #[test]
     fn a_case_read_back_is_the_same_case() {
         let plain = Case { defect: None, fingerprint: None, inbox: None, ..case(0, &[]) };
+        let plain = Case { trace: None, ..plain };
         let plain = Case { plan: Plan::default(), ..plain };
         for case in [case(2, &[("mails", 1), ("servers", 3)]), case(0, &[("mails", 1)]), plain] {
             assert_eq!(Case::read(&case.to_toml(), "c.toml", &nodes()), Ok(case));

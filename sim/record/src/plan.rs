@@ -65,6 +65,8 @@ struct SpannedPlan {
     _defect: IgnoredAny,
     #[serde(default, rename = "fingerprint")]
     _fingerprint: IgnoredAny,
+    #[serde(default, rename = "trace")]
+    _trace: IgnoredAny,
     #[serde(default, rename = "inbox")]
     _inbox: IgnoredAny,
     #[serde(default, rename = "settings")]

@@ -6,6 +6,7 @@ use crate::learn::answers::Given as Answer;
 use crate::one_run::OneRun;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use mailstorm_reports::Shard;
+use std::ffi::OsString;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -92,6 +93,10 @@ pub(crate) struct StormArguments {
     /// with its plan, its page and its smallest case.
     #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
+    /// Go on where a storm with the same options was interrupted, or stopped by an error, in the folder of its
+    /// results: what comes out is what one storm over all seeds gives.
+    #[arg(long, conflicts_with = "guided")]
+    pub resume: bool,
     /// Do not shrink the first run of each kind of violation.
     #[arg(long)]
     pub no_shrink: bool,
@@ -198,7 +203,7 @@ pub(crate) struct ReportArguments {
     /// A scenario's name (then `--seed` is needed), or the file of a run or a case; several are stacked,
     /// the first on top.
     #[arg(value_name = "SCENARIO|FILE", required = true, num_args = 1..=4)]
-    pub what: Vec<String>,
+    pub what: Vec<OsString>,
     /// The seed to show.
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,

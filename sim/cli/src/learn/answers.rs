@@ -150,7 +150,7 @@ impl Answers {
         let options = asked.iter().map(|question| {
             let given = self.by_key.get(question.key).cloned().flatten();
             let answer = given.unwrap_or_else(|| "?".to_owned());
-            format!(" --answer {}", quoted(&format!("{}={answer}", question.key)))
+            format!(" --answer {}", quoted(format!("{}={answer}", question.key)))
         });
         format!(
             "{}\nAnswer, and see what happens ('?' for what you do not know):\n  mailstorm learn {lesson}{}\n",

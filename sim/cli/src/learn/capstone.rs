@@ -8,10 +8,11 @@
 use super::answers::{Answers, Asked};
 use super::{Graded, complete, graded, read_path, say, write_json};
 use crate::args::LearnArguments;
+use crate::artifact::write;
 use crate::failure::{ExitCode, Failure};
 use crate::given::find;
 use crate::report;
-use crate::storm::{processors, write};
+use crate::storm::processors;
 use crate::wrap::wrapped;
 use mailstorm_record::{Run, Settings};
 use mailstorm_reports::page::{Shown, page};

@@ -10,10 +10,10 @@ mod capstone;
 mod path;
 
 use crate::args::LearnArguments;
+use crate::artifact::{is_terminal, put, write};
 use crate::failure::{ExitCode, Failure};
 use crate::given::meant;
 use crate::report;
-use crate::storm::{is_terminal, put, write};
 use crate::wrap::{wrapped, wrapped_after};
 use answers::{Answers, Asked, Dialogue};
 use mailstorm_record::Violation;

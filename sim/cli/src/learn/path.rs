@@ -5,8 +5,8 @@
 //! cannot be read as such is told, and is kept aside before another takes its place.
 
 use super::capstone;
+use crate::artifact::write;
 use crate::failure::Failure;
-use crate::storm::write;
 use mailstorm_scenarios::lessons;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

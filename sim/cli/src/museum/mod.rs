@@ -14,12 +14,13 @@ mod guidance;
 mod hunt;
 
 use crate::args::MuseumArguments;
+use crate::artifact::{expect_writable, is_terminal, put};
 use crate::failure::{ExitCode, Failure};
 use crate::given::{find, meant};
 use crate::one_run::Wanted;
 use crate::progress::now;
 use crate::shrink::Asked;
-use crate::storm::{is_terminal, processors, put, write};
+use crate::storm::processors;
 use board::{Board, Row, Sound};
 use hunt::{Bounds, Hunts};
 use mailstorm_record::{Run, Settings};
@@ -46,7 +47,7 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     // What cannot be written is known before the hours of hunting.
     for file in [&arguments.json, &arguments.markdown].into_iter().flatten() {
         if !is_terminal(Some(file)) && !file.exists() {
-            write(file, b"")?;
+            expect_writable(file)?;
         }
     }
     let jobs = arguments.jobs.map_or_else(processors, usize::from);
@@ -175,6 +176,7 @@ fn shrink_first(
         seed: first.seed,
         defect: Some(row.defect),
         plan: None,
+        recorded: None,
         fingerprint: Some(first.fingerprint.clone()),
     };
     let drawn = || storms.of(wanted.spec()).plan();

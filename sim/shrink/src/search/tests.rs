@@ -25,6 +25,7 @@ fn nodes_of(settings: &Settings) -> Vec<NodeName> {
 
 fn case(faults: Vec<Fault>) -> Case {
     Case {
+        trace: None,
         version: "0".to_owned(),
         scenario: "x".to_owned(),
         seed: 1,

@@ -1,0 +1,197 @@
+//! The folder of a sweep's results: one sweep at a time, and nothing in it that looks like another's.
+//!
+//! Owns: the lock, and what becomes of an earlier sweep's runs. Leaves: what is written to `results` and `storm`.
+//! Holds: a folder has one writer; the runs of an earlier sweep are set aside, never mixed with those of this one.
+//! Start at [`claim`].
+
+use crate::artifact;
+use crate::failure::Failure;
+use crate::results::{self, RESULT};
+use mailstorm_reports::Results;
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::path::{Component, Path};
+
+/// Where the runs of an earlier sweep go, one generation of them.
+pub(crate) const EARLIER: &str = "earlier";
+/// Names in the folder that are not those of a scenario.
+const TAKEN: [&str; 2] = [EARLIER, "learn"];
+/// Held as long as somebody writes into the folder. The system gives it up when its holder ends, however that ends.
+const LOCK: &str = ".lock";
+/// What a sweep leaves of a run. Only a folder with one of them is a run's.
+const OF_A_RUN: [&str; 6] =
+    ["run.json", "plan.toml", "case.toml", "report.html", "excerpt.md", "here.json"];
+
+/// The right to write into a folder, until it is dropped.
+pub(crate) struct Claim {
+    _lock: File,
+}
+
+/// Makes the folder, and claims it.
+pub(crate) fn claim(out: &Path) -> Result<Claim, Failure> {
+    fs::create_dir_all(out).map_err(|error| Failure::writing(out, &error))?;
+    let file = out.join(LOCK);
+    let lock = File::options().append(true).create(true).open(&file);
+    let lock = lock.map_err(|error| Failure::writing(&file, &error))?;
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Failure::new(format!(
+            "another storm writes into {}: wait until it ends, or give another folder with --out",
+            out.display()
+        ))),
+        // A file system that knows no locks cannot tell of another storm.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Claim { _lock: lock }),
+    }
+}
+
+/// Takes the results of an earlier sweep out of the folder. Its runs, and those of the scenarios that are run now,
+/// are set aside.
+pub(crate) fn clear(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
+    let before = fs::read_to_string(out.join(RESULT)).ok();
+    let before = before.and_then(|text| Results::parse(&text).ok());
+    let parts = before.iter().flat_map(|results| &results.scenarios);
+    let old = parts.map(|part| part.terms.scenario.as_str()).filter(|name| is_name(name));
+    let names: BTreeSet<&str> = scenarios.iter().copied().chain(old).collect();
+    let mut moved = 0;
+    for name in names {
+        moved += set_aside(&out.join(name), &out.join(EARLIER).join(name))?;
+    }
+    results::forget(out)?;
+    if moved > 0 {
+        let runs = if moved == 1 { "run" } else { "runs" };
+        let place = out.join(EARLIER);
+        crate::tell(&format!(
+            "note: {moved} {runs} of an earlier storm moved to {}; what stood there of these scenarios is gone",
+            place.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Moves the folders of runs, and returns how many there are. Those that were moved before make room for them.
+fn set_aside(from: &Path, to: &Path) -> Result<usize, Failure> {
+    let runs = runs_in(from);
+    if runs.is_empty() {
+        return Ok(0);
+    }
+    let moved = || {
+        for old in runs_in(to) {
+            fs::remove_dir_all(to.join(old))?;
+        }
+        fs::create_dir_all(to)?;
+        runs.iter().try_for_each(|run| fs::rename(from.join(run), to.join(run)))
+    };
+    moved().map_err(|error: std::io::Error| {
+        Failure::new(format!(
+            "cannot move the earlier runs of {} to {}: {error}; give another folder with --out",
+            from.display(),
+            to.display()
+        ))
+    })?;
+    // It goes if nothing else is in it.
+    let _ = fs::remove_dir(from);
+    Ok(runs.len())
+}
+
+/// The folders of runs in this one: named by a seed, with something in it that a sweep has left.
+fn runs_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_run = |name: &String| {
+        let holds = |file: &&str| folder.join(name).join(file).is_file();
+        name.parse::<u64>().is_ok() && OF_A_RUN.iter().any(holds)
+    };
+    let mut runs: Vec<String> = names.filter(is_run).collect();
+    runs.sort();
+    runs
+}
+
+/// Whether a scenario's name can become a path below the folder.
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    !name.is_empty() && is_below
+}
+
+/// Two scenarios of one name would lie in one place, as would one that is named like something else here.
+pub(crate) fn expect_places(names: &[&str]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if TAKEN.contains(name) {
+            return Err(Failure::new(format!(
+                "no scenario can be named '{name}': its results would lie where others do; rename it in its file"
+            )));
+        }
+        if !seen.insert(name) {
+            return Err(Failure::new(format!(
+                "the scenario '{name}' is there twice: give it once, or another name in its file"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The result that lies in the folder, to go on with it.
+pub(crate) fn earlier_result(out: &Path) -> Result<Results, Failure> {
+    let file = out.join(RESULT);
+    let shown = file.display();
+    let text = fs::read_to_string(&file).map_err(|error| {
+        Failure::new(format!("cannot read {shown}: {error}; without --resume a storm begins anew"))
+    })?;
+    Results::parse(&text).map_err(|error| {
+        Failure::new(format!("{shown}: {error}; without --resume a storm begins anew"))
+    })
+}
+
+/// Takes the files out of the folder that would be taken for this sweep's.
+pub(crate) fn forget(out: &Path, names: &[&str]) -> Result<(), Failure> {
+    names.iter().map(|name| out.join(name)).try_for_each(|file| {
+        artifact::remove(&file).map_err(|error| Failure::writing(&file, &error))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_generation_of_earlier_runs_is_kept_and_nothing_else_is_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path();
+        let put = |file: &str| artifact::write(&out.join(file), file.as_bytes()).unwrap();
+        for file in
+            ["a/b/7/run.json", "a/b/9/case.toml", "a/b/notes/x", "a/b/8/mine", "c/1/run.json"]
+        {
+            put(file);
+        }
+        clear(out, &["a/b"]).unwrap();
+        let is_there = |file: &str| out.join(file).is_file();
+        assert!(is_there("earlier/a/b/7/run.json") && is_there("earlier/a/b/9/case.toml"));
+        assert!(!out.join("a/b/7").exists() && !out.join("a/b/9").exists());
+        assert!(is_there("a/b/notes/x") && is_there("a/b/8/mine") && is_there("c/1/run.json"));
+        put("a/b/5/run.json");
+        clear(out, &["a/b", "c"]).unwrap();
+        assert!(is_there("earlier/a/b/5/run.json") && !out.join("earlier/a/b/7").exists());
+        assert!(is_there("earlier/c/1/run.json") && !out.join("c").exists());
+    }
+
+    #[test]
+    fn a_folder_has_one_writer_until_that_one_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = claim(folder.path()).unwrap();
+        let Err(second) = claim(folder.path()) else { panic!("two writers") };
+        assert!(second.to_string().contains("another storm writes into"), "{second}");
+        drop(first);
+        claim(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_none() {
+        for wrong in ["", "..", "../x", "/x", "a/../../b"] {
+            assert!(!is_name(wrong), "{wrong}");
+        }
+        assert!(is_name("a/b"));
+        expect_places(&["a", "a/b"]).unwrap();
+        for wrong in [&["a", "a"][..], &["earlier"], &["learn"]] {
+            expect_places(wrong).unwrap_err();
+        }
+    }
+}

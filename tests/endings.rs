@@ -1,0 +1,315 @@
+//! How a sweep ends is the same in its exit code, on the terminal and in every file that it leaves.
+
+#![cfg(unix)]
+
+use crate::command::{LYING_DISKS, folder_with, refused};
+use crate::support::{Ended, Killed, mailstorm, run};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+fn read(folder: &Path, name: &str) -> String {
+    let path = folder.join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What a sweep's folder tells: the exit code and, in words, how it ended. All files must agree.
+#[track_caller]
+fn told(out: &Path, said: &str) -> u64 {
+    let result: Value = serde_json::from_str(&read(out, "result.json")).unwrap();
+    let code = result["exit_code"].as_u64().expect("a code");
+    let texts = ["summary.md", "junit.xml", "index.html"].map(|file| (file, read(out, file)));
+    for (file, text) in &texts {
+        assert!(text.replace("\\_", "_").contains(said), "{file}: no '{said}' in {text}");
+    }
+    let [(_, summary), (_, junit), (_, index)] = &texts;
+    assert_eq!(junit.contains(" failures=\"0\" errors=\"0\">"), code == 0, "{junit}");
+    assert_eq!(summary.contains('✅'), code == 0, "{summary}");
+    assert_eq!(index.contains("<h1 class=\"pass\">"), code == 0, "{index}");
+    for (text, mark) in [
+        (summary, format!("Exit code {code}.")),
+        (index, format!("exit code {code}<")),
+        (junit, format!("<property name=\"exit_code\" value=\"{code}\"/>")),
+    ] {
+        assert!(text.contains(&mark), "no '{mark}' in {text}");
+    }
+    code
+}
+
+/// A scenario's file, of which the workload holds; it expects what is given.
+fn calm(name: &str, expect: &str) -> String {
+    format!(
+        "scenario = \"{name}\"\nworkload = \"ensemble-3\"\nlasts_ms = 2000\n\n[topology]\nclients = 1\n\n[expect]\n{expect}\n"
+    )
+}
+
+#[test]
+fn every_file_of_a_sweep_tells_its_exit_code() {
+    let folder = folder_with(&[
+        ("plan.toml", LYING_DISKS),
+        ("right.toml", &calm("calm", "violations = []")),
+        ("spared.toml", &calm("spared", "violations = [\"quorum/lost\"]")),
+        ("unreached.toml", &calm("unreached", "reached = [\"leader_paused\"]")),
+        ("in/a.eml", "Subject: a\n\nb\n"),
+    ]);
+    let at = folder.path();
+    std::os::unix::fs::symlink("/proc/self/environ", at.join("in/b.eml")).unwrap();
+    let few = "--seeds=1..2";
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["ensemble-3", few], 0, "2 seeds pass"),
+        (&["mail-claims", few, "--plan", "plan.toml", "--no-shrink"], 1, "kind"),
+        (&["right.toml", few], 0, "2 of 2 runs as expected"),
+        (&["spared.toml", few], 1, "does not break quorum/lost"),
+        (&["unreached.toml", few], 1, "does not reach leader_paused"),
+        (&["ensemble-3", "right.toml", "spared.toml", few], 1, "0 of 2 runs as expected"),
+        (&["mail-claims", few, "--inbox", "in", "--verify", "1"], 4, "1 seeds are not determin"),
+    ];
+    for (number, (storm, code, said)) in cases.iter().enumerate() {
+        let out = format!("out-{number}");
+        let arguments = [&["storm"], *storm, &["--out", &out, "--json", "all.json"]].concat();
+        if storm.contains(&"--verify") && !Path::new("/proc/self/environ").exists() {
+            continue;
+        }
+        let ended = run(at, &arguments);
+        assert_eq!(ended.code, Some(*code), "{arguments:?}: {ended:?}");
+        let results: Value = serde_json::from_str(&read(at, "all.json")).unwrap();
+        assert_eq!(results["exit_code"], *code, "{arguments:?}");
+        let last = ended.out.lines().last().unwrap();
+        let is_last_told = match code {
+            0 => last.contains("2 pass") || last.contains("2 of 2 runs as expected"),
+            1 => last.contains("2 violations") || last.contains("0 of 2 runs as expected"),
+            _ => last.contains("NOT DETERMINISTIC"),
+        };
+        assert!(is_last_told, "{arguments:?}: {last}");
+        // Of several, each tells how it ended; the worst of them is the exit code.
+        if storm.len() < 4 || storm[1] == few {
+            assert_eq!(told(&at.join(&out), said), *code as u64, "{arguments:?}");
+        }
+    }
+    // A file is known by its own name.
+    let junit = read(&at.join("out-3"), "junit.xml");
+    assert!(junit.contains("<testcase classname=\"mailstorm.spared\" name=\"spared\">"), "{junit}");
+    let index = read(&at.join("out-3"), "index.html");
+    assert!(index.contains("mailstorm storm spared.toml --seeds 1..2\n"), "{index}");
+}
+
+#[test]
+fn a_violation_that_a_file_expects_is_none_of_its_failures() {
+    let text = format!(
+        "scenario = \"lies\"\nworkload = \"mail-claims\"\n{LYING_DISKS}\n[expect]\nviolations = []\n"
+    );
+    let folder = folder_with(&[("lies.toml", &text)]);
+    let at = folder.path();
+    let storm = ["storm", "lies.toml", "--seeds", "1..1"];
+    let ended = run(at, &storm);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(told(&at.join("runs"), "breaks "), 1);
+    assert!(at.join("runs/lies/1/run.json").is_file(), "under the name of the file");
+    let result: Value = serde_json::from_str(&read(&at.join("runs"), "result.json")).unwrap();
+    let part = &result["scenarios"][0];
+    assert_eq!(part["terms"]["scenario"], "lies");
+    let missed = part["tally"]["file"]["expect"]["surprises"].as_object().unwrap();
+    let (missed, _) = missed.iter().next().unwrap();
+    let broken: Vec<String> = missed
+        .strip_prefix("breaks ")
+        .unwrap()
+        .split(", ")
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    let expects = text.replace("violations = []", &format!("violations = [{}]", broken.join(",")));
+    fs::write(at.join("lies.toml"), expects).unwrap();
+    let ended = run(at, &storm);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(told(&at.join("runs"), "1 of 1 runs as expected"), 0);
+    assert!(!read(&at.join("runs"), "junit.xml").contains("<failure"));
+    assert!(read(&at.join("runs"), "index.html").contains(", as expected</h3>"));
+}
+
+#[test]
+fn a_passing_sweep_over_a_failing_one_leaves_nothing_that_looks_like_its_own() {
+    let folder = folder_with(&[("plan.toml", LYING_DISKS)]);
+    let at = folder.path();
+    let storm = ["storm", "mail-claims", "--seeds", "1..1", "--no-shrink"];
+    let failing = run(at, &[&storm[..], &["--plan", "plan.toml"]].concat());
+    assert_eq!(failing.code, Some(1), "{failing:?}");
+    assert!(at.join("runs/mail-claims/1/report.html").is_file());
+    // The sweep of another scenario is another sweep, too.
+    let passing = run(at, &["storm", "ensemble-3", "--seeds", "1..1"]);
+    assert_eq!(passing.code, Some(0), "{passing:?}");
+    let note = "note: 1 run of an earlier storm moved to runs/earlier";
+    assert!(passing.err.contains(note), "{passing:?}");
+    assert!(!at.join("runs/mail-claims").exists());
+    assert!(at.join("runs/earlier/mail-claims/1/report.html").is_file());
+    assert!(!read(&at.join("runs"), "index.html").contains("mail-claims"));
+    let again = run(at, &["storm", "ensemble-3", "--seeds", "1..1"]);
+    assert!(!again.err.contains("earlier"), "nothing is there to move: {again:?}");
+}
+
+/// Starts a storm that goes on for ever, and waits until it has found something.
+fn endless(at: &Path, options: &[&str]) -> (Killed, BufReader<std::process::ChildStderr>) {
+    let storm = ["storm", "ensemble-3", "--defect", "minority-quorum", "--no-shrink"];
+    let mut command = mailstorm(at, &[&storm[..], options].concat());
+    let out = fs::File::create(at.join("printed")).unwrap();
+    command.stdout(out).stderr(Stdio::piped());
+    let mut child = Killed::start(&mut command);
+    let mut err = BufReader::new(child.stderr());
+    let mut line = String::new();
+    while !line.starts_with("VIOLATION") {
+        line.clear();
+        assert!(err.read_line(&mut line).unwrap() > 0, "it goes on until it is interrupted");
+    }
+    (child, err)
+}
+
+#[test]
+fn an_interrupted_sweep_tells_what_it_found_and_goes_on_to_the_same_end() {
+    let seeds = ["--seeds", "1..60", "--jobs", "1"];
+    for signal in ["INT", "TERM"] {
+        let folder = folder_with(&[]);
+        let at = folder.path();
+        let (child, err) = endless(at, &seeds);
+        // As `timeout` does, which sends it to the process and to its group: that is one request.
+        child.signal(signal);
+        child.signal(signal);
+        let rest: Vec<String> = err.lines().map(Result::unwrap).collect();
+        assert_eq!(child.ends(), Some(1), "it had found something: {rest:?}");
+        let out = at.join("runs");
+        assert_eq!(told(&out, "interrupted after "), 1);
+        let printed = read(at, "printed");
+        assert!(printed.contains("\nINTERRUPTED  after "), "{printed}");
+        let result: Value = serde_json::from_str(&read(&out, "result.json")).unwrap();
+        assert_eq!(result["scenarios"][0]["stopped"], "interrupted");
+        // The last line goes on with it.
+        let line = rest.last().unwrap().strip_prefix("  resume   mailstorm ").unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let resumed = run(at, &words);
+        assert_eq!(resumed.code, Some(1), "{resumed:?}");
+        let whole = run(at, &[&words[..words.len() - 1], &["--out", "whole"]].concat());
+        assert_eq!(whole.code, Some(1), "{whole:?}");
+        for file in ["index.html", "junit.xml", "summary.md"] {
+            assert_eq!(read(&out, file), read(&at.join("whole"), file), "{file}");
+        }
+        // With nothing left to do it only tells.
+        let again = run(at, &words);
+        assert_eq!(again.code, Some(1), "{again:?}");
+        let error = refused(at, &[&words[..], &["--set", "clients=2"]].concat());
+        assert!(error.contains("runs holds another storm: ensemble-3 with settings"), "{error}");
+    }
+}
+
+#[test]
+fn a_sweep_that_is_interrupted_before_it_found_anything_has_exit_code_2() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    let mut command =
+        mailstorm(at, &["storm", "ensemble-3", "ensemble", "--for", "1h", "--jobs", "1"]);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = Killed::start(&mut command);
+    // It is asked over and over until it watches for signals: before that, one would end it at once.
+    let err = BufReader::new(child.stderr());
+    while !at.join("runs/.lock").exists() {
+        std::thread::yield_now();
+    }
+    child.when_it_watches(15);
+    child.signal("TERM");
+    let rest: Vec<String> = err.lines().map(Result::unwrap).collect();
+    assert_eq!(child.ends(), Some(2), "{rest:?}");
+    assert_eq!(told(&at.join("runs"), "interrupted after "), 2);
+    // What had not begun is told as well.
+    let junit = read(&at.join("runs"), "junit.xml");
+    assert!(
+        junit.contains("<testcase classname=\"mailstorm.ensemble\" name=\"ensemble\">"),
+        "{junit}"
+    );
+}
+
+#[test]
+fn two_storms_into_one_folder_are_refused_and_a_dead_one_is_no_hindrance() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    let (child, _err) = endless(at, &["--for", "1h", "--jobs", "1"]);
+    let second = ["storm", "ensemble-3", "--seeds", "1"];
+    let error = refused(at, &second);
+    let said =
+        "another storm writes into runs: wait until it ends, or give another folder with --out";
+    assert!(error.contains(said), "{error}");
+    child.signal("KILL");
+    assert_eq!(child.ends(), None);
+    let ended = run(at, &second);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+/// Runs it with files of so many kibibytes at the most, as a disk that is full.
+fn on_a_small_disk(at: &Path, kibibytes: u32, arguments: &[&str]) -> Ended {
+    let script = format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$0\" \"$@\"");
+    let ended = Command::new("bash")
+        .args(["-c", &script, env!("CARGO_BIN_EXE_mailstorm")])
+        .args(arguments)
+        .current_dir(at)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { code: ended.status.code(), out: text(&ended.stdout), err: text(&ended.stderr) }
+}
+
+/// Every file below this folder.
+fn files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let below = path.strip_prefix(folder).unwrap();
+                found.push(below.to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_disk_that_fills_up_leaves_no_half_file_and_the_rest_is_written() {
+    let storm =
+        ["storm", "ensemble-3", "--defect", "minority-quorum", "--seeds", "2", "--no-shrink"];
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    let whole = run(at, &[&storm[..], &["--out", "whole"]].concat());
+    assert_eq!(whole.code, Some(1), "{whole:?}");
+    let mut sizes: Vec<u64> = files(&at.join("whole"))
+        .iter()
+        .map(|file| fs::metadata(at.join("whole").join(file)).unwrap().len())
+        .collect();
+    sizes.sort();
+    let largest = sizes.last().unwrap() / 1024;
+    for kibibytes in [largest, largest / 2, 8, 4, 1] {
+        let kibibytes = u32::try_from(kibibytes).unwrap();
+        let out = format!("small-{kibibytes}");
+        let ended = on_a_small_disk(at, kibibytes, &[&storm[..], &["--out", &out]].concat());
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        let errors = ended.err.lines().filter(|line| line.starts_with("error: ")).count();
+        assert_eq!(errors, 1, "{ended:?}");
+        let out = at.join(&out);
+        for file in files(&out) {
+            assert!(!file.ends_with(".part"), "{file}");
+            let text = read(&out, &file);
+            let is_whole = match file.rsplit('.').next().unwrap() {
+                "json" => serde_json::from_str::<Value>(&text).is_ok(),
+                "html" => text.trim_end().ends_with("</html>"),
+                "xml" => text.trim_end().ends_with("</testsuites>"),
+                "toml" => text.contains("[[faults]]"),
+                _ => true,
+            };
+            assert!(is_whole, "{kibibytes} KiB: {file}: {text}");
+        }
+        if out.join("result.json").exists() {
+            let result: Value = serde_json::from_str(&read(&out, "result.json")).unwrap();
+            assert_eq!(result["exit_code"], 3, "{kibibytes} KiB");
+        }
+    }
+}

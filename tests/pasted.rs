@@ -1,0 +1,111 @@
+//! Commands that are printed can be pasted: the whole line, into a shell, wherever it was printed.
+
+#![cfg(unix)]
+
+use crate::command::{CASE, LYING_DISKS};
+use crate::support::{Ended, mailstorm, run};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// Runs a line in a shell, which finds the binary under its name.
+fn paste(folder: &Path, line: &str) -> Ended {
+    let script = format!("mailstorm() {{ \"$MAILSTORM\" \"$@\"; }}\n{line}\n");
+    let ended = Command::new("bash")
+        .args(["-c", &script])
+        .env("MAILSTORM", env!("CARGO_BIN_EXE_mailstorm"))
+        .env_remove("RUST_LOG")
+        .current_dir(folder)
+        .output()
+        .expect("there is a bash");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ended { code: ended.status.code(), out: text(&ended.stdout), err: text(&ended.stderr) }
+}
+
+/// Every `mailstorm ...` to the end of its line, as a reader of the file sees it.
+fn commands(text: &str, verb: &str) -> Vec<String> {
+    let shown = text
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#10;", "\n")
+        .replace("&amp;", "&")
+        .replace("</pre>", "\n");
+    let start = format!("mailstorm {verb} ");
+    shown.lines().filter_map(|line| line.find(&start).map(|at| line[at..].to_owned())).collect()
+}
+
+/// A folder with a plan and an inbox whose names a shell would take apart.
+fn odd_names() -> (TempDir, [&'static OsStr; 3]) {
+    let names = [
+        OsStr::from_bytes(b"it's a $plan `x`!.toml"),
+        OsStr::from_bytes(b"in\xe4 box"),
+        OsStr::from_bytes(b"-o\xe4\x1b[31m\nut"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(names[0]), LYING_DISKS).unwrap();
+    fs::create_dir(folder.path().join(names[1])).unwrap();
+    for name in ["a.eml", "b.eml"] {
+        let mail = "From: a@x\nSubject: s\n\nhi\n";
+        fs::write(folder.path().join(names[1]).join(name), mail).unwrap();
+    }
+    (folder, names)
+}
+
+#[test]
+fn every_printed_command_runs_when_its_line_is_pasted_whole() {
+    let (folder, [plan, inbox, out]) = odd_names();
+    let at = folder.path();
+    let mut storm = mailstorm(at, &["storm", "mail-claims", "--seeds", "1..2", "--no-shrink"]);
+    let mut out_option = OsStr::new("--out=").to_owned();
+    out_option.push(out);
+    storm.arg("--plan").arg(plan).arg("--inbox").arg(inbox).arg(out_option);
+    let ended = storm.output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let printed = String::from_utf8(ended.stdout).unwrap();
+    let results = at.join(out);
+    let record = fs::read_to_string(results.join("mail-claims/1/run.json")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    let trace = record["outcome"]["trace_hash"].as_str().unwrap();
+
+    let mut texts = vec![("the terminal", printed)];
+    for file in ["summary.md", "junit.xml", "index.html", "mail-claims/1/excerpt.md"] {
+        texts.push((file, fs::read_to_string(results.join(file)).unwrap()));
+    }
+    for (place, text) in &texts {
+        let mut lines = commands(text, "replay");
+        assert!(!lines.is_empty(), "{place} tells how to replay: {text}");
+        lines.sort();
+        lines.dedup();
+        for line in lines {
+            let again = paste(at, &line);
+            assert_eq!((again.code, again.err.as_str()), (Some(1), ""), "{place}: {line}");
+            assert_eq!(again.trace(), trace, "{place}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_comment_that_a_shell_hands_over_as_words_is_none_of_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["replay", "ensemble-3", "--seed", "2", "#", "trace", "00ff"];
+    let ended = run(folder.path(), &words);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
+fn a_record_and_a_case_are_found_in_a_folder_whose_name_is_no_text() {
+    let (folder, [_, _, out]) = odd_names();
+    let at = folder.path();
+    fs::create_dir(at.join(out)).unwrap();
+    fs::write(at.join(out).join("case.toml"), CASE).unwrap();
+    let case = Path::new(".").join(out).join("case.toml");
+    for verb in ["replay", "report"] {
+        let ended = mailstorm(at, &[verb]).arg(&case).output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{verb}: {ended:?}");
+    }
+    assert!(at.join(out).join("report.html").is_file());
+}
