@@ -41,6 +41,7 @@ servers = 2
 
 [[faults]]
 at_ms = 1000
+lasts_ms = 0
 kind.crash = { nodes = [\"s2\"] }
 ";
 
@@ -150,7 +151,7 @@ fn a_broken_plan_is_told_with_its_file_its_line_and_what_was_expected() {
     const HEAD: &str = "[[faults]]\nat_ms = 1\n";
     let folder = folder_with(&[
         ("kind.toml", &format!("{HEAD}kind.crsh = {{ nodes = [\"s1\"] }}\n")),
-        ("node.toml", &format!("\n\n{HEAD}kind.crash = {{ nodes = [\"s9\"] }}\n")),
+        ("node.toml", &format!("\n\n{HEAD}lasts_ms = 9\nkind.crash = {{ nodes = [\"s9\"] }}\n")),
         ("key.toml", &format!("{HEAD}colour = 2\nkind.crash = {{ nodes = [\"s1\"] }}\n")),
         ("missing.toml", HEAD),
         ("syntax.toml", "[[faults]\n"),
@@ -221,7 +222,7 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
         (&["replay", "name.toml"], &["name.toml: unknown scenario", "did you mean 'mail-claims'?"]),
         (&["replay", "set.toml"], &["set.toml: ", "`servers` cannot be 99", "1 to 9"]),
         (&["replay", "node.toml"], &["node.toml:7: ", "`s3`", "does not exist"]),
-        (&["replay", "later.toml"], &["later.toml:10: ", "`eclipse`", "written by mailstorm 7.0"]),
+        (&["replay", "later.toml"], &["later.toml:11: ", "`eclipse`", "written by mailstorm 7.0"]),
         (
             &["replay", "mail-claims", "--seed", "1", "--inbox", "absent"],
             &["cannot read the inbox"],
@@ -239,7 +240,7 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
     let text = fs::read_to_string(at.join("run.json")).unwrap();
     let mut record: Value = serde_json::from_str(&text).unwrap();
     record["plan"] = serde_json::json!({
-        "faults": [{ "at_ms": 1, "kind": { "crash": { "nodes": ["s77"] } } }]
+        "faults": [{ "at_ms": 1, "lasts_ms": 0, "kind": { "crash": { "nodes": ["s77"] } } }]
     });
     fs::write(at.join("run.json"), record.to_string()).unwrap();
     check(at, &["replay", "run.json"], &["run.json", "`s77`", "does not exist"]);

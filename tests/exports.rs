@@ -98,7 +98,7 @@ fn the_excerpt_of_a_violation_ends_with_it_and_a_sweep_leaves_the_same() {
     let at = folder.path();
     passes(at, &[&BROKEN[..], &["--mermaid", "excerpt.md"]].concat());
     let told = read(at, "excerpt.md");
-    assert!(told.starts_with("```text\nVIOLATION  quorum/minority  seed 6  at "), "{told}");
+    assert!(told.starts_with("```text\nVIOLATION  quorum/unpromised  seed 6  at "), "{told}");
     let replay = "mailstorm replay ensemble-3 --seed 6 --defect minority-quorum";
     assert!(told.contains(&format!("\n```sh\n{replay}\n```\n")), "{told}");
     let diagram = told.split("```mermaid\n").nth(1).unwrap().trim_end().trim_end_matches("```");
@@ -107,8 +107,8 @@ fn the_excerpt_of_a_violation_ends_with_it_and_a_sweep_leaves_the_same() {
     assert!((5..=30).contains(&arrows.count()), "{diagram}");
     let last = diagram.trim_end().lines().last().unwrap();
     assert!(
-        last.contains(" VIOLATION quorum/minority#58;")
-            || last.contains(" VIOLATION quorum/minority: ")
+        last.contains(" VIOLATION quorum/unpromised#58;")
+            || last.contains(" VIOLATION quorum/unpromised: ")
     );
     // The bare diagram is the same, and so is what a sweep writes by itself.
     passes(at, &[&BROKEN[..], &["--mermaid", "diagram.mmd"]].concat());

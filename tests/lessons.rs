@@ -120,7 +120,7 @@ fn how_long_two_masters_believed_in_themselves_is_shown_though_they_did_harm() {
     let most_ms = &json["figures"]["two_masters_believed_ms_max"];
     assert!((8_000..16_000).contains(&most_ms.as_u64().unwrap()), "{most_ms}");
     let told = run(folder.path(), &arguments).out;
-    assert!(told.contains("two_masters_believed_ms  mean "), "{told}");
+    assert!(told.contains("two masters believed"), "{told}");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_lesson_asks_first_then_shows_and_grades_and_remembers() {
     assert!(told.contains("you said 1; it is 2 leaders"), "{told}");
     assert!(told.contains("right: 0 leaders"), "{told}");
     assert!(told.contains("1. 'wrong': two of five are enough."), "{told}");
-    assert!(told.contains("it is 16.129 s (13.629 to 18.629 is right)\n"), "{told}");
+    assert!(told.contains("it is 16.132 s (13.632 to 18.632 is right)\n"), "{told}");
     assert!(told.contains("     From the story: 20.0 - 5.0 + 1 = 16\n"), "{told}");
     assert!(told.contains("1 of 3 right"), "{told}");
     assert!(told.contains("page     runs/learn/quorum-half/report.html#t=4."), "{told}");

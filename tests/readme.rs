@@ -35,7 +35,7 @@ fn the_case_of_the_readme_shows_the_violation_of_its_story() {
     let replay = run(folder.path(), &["replay", "case.toml"]);
     assert_eq!(replay.code, Some(1), "{replay:?}");
     let story = readme.split("SHRUNK ").nth(1).expect("the README shows a story");
-    let ends = story.lines().find(|line| line.contains(" split-brain/mutex [")).expect("its end");
+    let ends = story.lines().find(|line| line.contains("]: the sink accepted ")).expect("its end");
     let (_, detail) = ends.split_once("]: ").expect("who, and what");
     assert!(replay.out.contains(detail), "README: {detail}\n{}", replay.out);
 }

@@ -164,7 +164,7 @@ fn what_cannot_be_shrunk_is_refused_with_a_next_step() {
             &["quorum/lost/s did not come again", "now shows quorum/", "`fingerprint`"],
         ),
         (&["shrink", "short.json"], &["short.json: not a record", "give a run.json"]),
-        (&["shrink", "later.toml"], &["later.toml:10: ", "`eclipse`", "written by mailstorm 7.0"]),
+        (&["shrink", "later.toml"], &["later.toml:11: ", "`eclipse`", "written by mailstorm 7.0"]),
         (&["shrink", "note.txt"], &["note.txt: not a record"]),
         (&["shrink", "absent.json"], &["absent.json does not exist"]),
         (&["shrink", "ensemble", "--seed", "1", "--budget", "0s"], &["0s", "90s"]),

@@ -227,7 +227,7 @@ impl World {
     fn read_disk(&mut self, node: usize, one_in: NonZeroU32) {
         let machine = &mut self.nodes[node];
         machine.said += 1;
-        if machine.said % u64::from(one_in.get()) != 0 {
+        if !machine.said.is_multiple_of(u64::from(one_in.get())) {
             return;
         }
         let Some(platters) = machine.disk.files.platters() else { return };
