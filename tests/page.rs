@@ -45,6 +45,8 @@ fn a_page_opens_from_disk_asks_for_nothing_and_has_the_violation_in_view() {
     browser.open(&page, "");
     let head = browser.evaluate("document.getElementById('verdict').textContent");
     assert!(head.as_str().unwrap().starts_with("Violation of"), "{head}");
+    // The moment as the terminal tells it, which does not round 11.628593 s up.
+    assert!(head.as_str().unwrap().contains(", at 11.628 s,"), "{head}");
     let view = browser.evaluate("window.mailstorm.view()");
     let (from, to) = (view["from"].as_f64().unwrap(), view["to"].as_f64().unwrap());
     // The run ends with what it broke on.

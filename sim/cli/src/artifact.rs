@@ -3,7 +3,7 @@
 //! Owns: how every file reaches the disk. Leaves: what is in it to those who make it.
 //! Holds: under the name of a file stands all of its text, or what stood there before. A disk that fills up in the
 //! middle, or a process that ends there, leaves nothing that looks whole.
-//! Start at [`write`].
+//! Start at [`write()`].
 
 use crate::failure::Failure;
 use std::fs::{self, File};

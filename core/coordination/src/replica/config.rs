@@ -15,7 +15,7 @@ pub struct ReplicaConfig {
     pub init_limit_ticks: u32,
     /// How many ticks leader and learner wait for each other before they part.
     pub sync_limit_ticks: u32,
-    /// After at most how many applied entries a snapshot is due (see [`Self::snapshot_after`]), ...
+    /// After at most how many applied entries a snapshot is due (see `snapshot_after`), ...
     pub snapshot_every_entries: usize,
     /// ... or after how many bytes of them: what was applied since the last snapshot stays in memory, and
     /// a hundred thousand entries may be a hundred megabytes or a hundred gigabytes.

@@ -23,6 +23,11 @@ function seconds(ns, places = 3) {
   return (ns / 1e9).toFixed(places);
 }
 
+/** A moment as the terminal tells it: cut to milliseconds, not rounded. */
+function toldMoment(ns) {
+  return seconds(Math.floor(ns / 1e6) * 1e6);
+}
+
 /** The first place in a sorted list whose value is at least this. */
 function firstAtLeast(list, value, length = list.length) {
   let low = 0, high = length;

@@ -24,7 +24,7 @@ function ofRun({ run, runs }, words = "of") {
 /** A violation in a line. */
 function violationTitle(run, violation) {
   const names = violation.nodes.map((lane) => `, ${run.nameOf(lane)}`).join("");
-  return `${violation.checker}: ${violation.kind.replaceAll("_", " ")}, at ${seconds(violation.at)} s${names}`;
+  return `${violation.checker}: ${violation.kind.replaceAll("_", " ")}, at ${toldMoment(violation.at)} s${names}`;
 }
 
 /** Behind whom work is stuck, in a sentence; empty for what is not. */
@@ -71,7 +71,7 @@ function showHead(runs, first, goTo) {
     for (const verdict of sorted) {
       const isBroken = verdict.verdict === "violation";
       const sign = { pass: "✓", violation: "✗", unknown: "?" }[verdict.verdict];
-      const text = isBroken ? `${verdict.checker}/${verdict.kind} ${seconds(verdict.at)} s` : verdict.checker;
+      const text = isBroken ? `${verdict.checker}/${verdict.kind} ${toldMoment(verdict.at)} s` : verdict.checker;
       const item = element("li", { class: verdict.verdict, title: verdict.detail }, `${sign} ${text}`);
       if (isBroken) act(item, () => goTo(run, verdict));
       list.append(item);
