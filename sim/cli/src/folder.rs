@@ -51,16 +51,25 @@ pub(crate) fn clear(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
     let parts = before.iter().flat_map(|results| &results.scenarios);
     let old = parts.map(|part| part.terms.scenario.as_str()).filter(|name| is_name(name));
     let names: BTreeSet<&str> = scenarios.iter().copied().chain(old).collect();
-    let mut moved = 0;
+    let (mut moved, mut gone) = (0, 0);
     for name in names {
-        moved += set_aside(&out.join(name), &out.join(EARLIER).join(name))?;
+        let (from, to) = (out.join(name), out.join(EARLIER).join(name));
+        let before = runs_in(&to).len();
+        let runs = set_aside(&from, &to)?;
+        moved += runs;
+        gone += if runs > 0 { before } else { 0 };
     }
     results::forget(out)?;
     if moved > 0 {
         let runs = if moved == 1 { "run" } else { "runs" };
         let place = out.join(EARLIER);
+        let gone = match gone {
+            0 => String::new(),
+            1 => ", in place of 1 that was there".to_owned(),
+            gone => format!(", in place of {gone} that were there"),
+        };
         crate::tell(&format!(
-            "note: {moved} {runs} of an earlier storm moved to {}; what stood there of these scenarios is gone",
+            "note: {moved} {runs} of an earlier storm moved to {}{gone}",
             place.display()
         ));
     }

@@ -125,10 +125,11 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     }
     // Whatever cannot be written, the rest is.
     failed = failed.and(write_everything(out, json, &mut results));
-    if failed.is_ok() {
+    let is_stopped = results.scenarios.iter().any(|part| part.stopped.is_some());
+    if failed.is_ok() && !is_stopped {
         tell_next(json, &results.summaries(out), out)?;
     }
-    if results.scenarios.iter().any(|part| part.stopped.is_some()) {
+    if is_stopped {
         crate::tell(&format!("  resume   {}", as_typed(std::env::args_os().skip(1))));
     }
     failed?;

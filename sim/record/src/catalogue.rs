@@ -336,7 +336,7 @@ pub const KINDS: &[Kind] = &[
 pub fn unless_said(lasts_ms: Option<u64>) -> Option<&'static str> {
     match lasts_ms? {
         0 => Some("happens at once; `lasts_ms` may be left out"),
-        FOREVER_MS => Some("without `lasts_ms`, for the rest of the run"),
+        FOREVER_MS => Some("lasts for the rest of the run without `lasts_ms`"),
         _ => None,
     }
 }

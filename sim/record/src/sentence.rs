@@ -86,7 +86,11 @@ impl Scene<'_> {
                 format!("{} do not hear each other{lasting}", sides.join(" | "))
             }
             FaultKind::Bridge { left, right } => {
-                let (left, right) = (self.names(left), self.names(right));
+                // A storm's bridge may name the leader on one side and every server on the other.
+                let ours: Vec<String> = left.iter().map(|node| self.name(node)).collect();
+                let is_theirs = |node: &&NodeName| !ours.contains(&self.name(node));
+                let right: Vec<NodeName> = right.iter().filter(is_theirs).cloned().collect();
+                let (left, right) = (self.names(left), self.names(&right));
                 format!("{left} | {right} do not hear each other, all others hear both{lasting}")
             }
             FaultKind::Ring { nodes } => {
@@ -273,6 +277,12 @@ mod tests {
             FaultKind::Reset { nodes: named(&["s1"]), every_ms: 0 },
             &["s1"],
             "every connection of s1 breaks",
+        );
+        check(
+            1_000,
+            FaultKind::Bridge { left: named(&["leader"]), right: named(&["s1", "s2", "s3"]) },
+            &["s1", "s2", "s3"],
+            "s3 (leader) | s1 and s2 do not hear each other, all others hear both for 1.0 s",
         );
         check(
             60_000,
