@@ -4,6 +4,7 @@
 //! Holds: whoever is named is named with what the record shows of it. Start at [`Stuck::of`].
 
 use super::moments::Scene;
+use mailstorm_record::time::moment;
 use mailstorm_record::{Event, Happening, Violation};
 use mailstorm_shared::Observation;
 use mailstorm_shared::observation::Change;
@@ -193,7 +194,7 @@ impl Stuck {
                 0 => String::new(),
                 count => format!(" and {count} more"),
             };
-            let at = seconds(events[*event].at_ns);
+            let at = moment(events[*event].at_ns);
             let state = state(*lane, since, violation.at_ns, scene);
             let why = format!("tried {}{more} last, at {at}; {state}", mails[0]);
             add(*lane as i64, why, *event as i64);
@@ -201,7 +202,7 @@ impl Stuck {
         // Whoever is first in a queue that does not move.
         for (held, waiting) in work.queues(violation.at_ns) {
             let are = if waiting == 1 { "1 waits".to_owned() } else { format!("{waiting} wait") };
-            let why = format!("{} since {}, {are} behind it", held.path, seconds(held.from));
+            let why = format!("{} since {}, {are} behind it", held.path, moment(held.from));
             match work.owners.get(&held.session) {
                 Some(lane) => {
                     let state = state(*lane, since, violation.at_ns, scene);
@@ -220,7 +221,7 @@ impl Stuck {
             }
         }
         if let Some(ns) = leaderless(since, violation.at_ns, scene) {
-            add(-1, format!("no server leads for {} of this time", seconds(ns)), -1);
+            add(-1, format!("no server leads for {} of this time", moment(ns)), -1);
         }
         Self { since, behind, missing }
     }
@@ -247,11 +248,11 @@ fn absence(lane: usize, since: u64, until: u64, part: u64, scene: &Scene<'_>) ->
         lasts > 0 && (from <= since || lasts >= (until - since) / part)
     };
     let span = |from: u64, to: u64| {
-        let from = seconds(from);
+        let from = moment(from);
         if to >= scene.end_ns {
             format!("since {from}")
         } else {
-            format!("from {from} to {}", seconds(to))
+            format!("from {from} to {}", moment(to))
         }
     };
     let lives = scene.lanes.lives.iter();
@@ -287,8 +288,4 @@ fn leaderless(since: u64, until: u64, scene: &Scene<'_>) -> Option<u64> {
     }
     let without = (until - since).saturating_sub(covered);
     (without > (until - since) / 2).then_some(without)
-}
-
-fn seconds(ns: u64) -> String {
-    format!("{}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1_000)
 }

@@ -6,6 +6,7 @@
 use crate::args::InboxArguments;
 use crate::failure::{ExitCode, Failure};
 use crate::given::open_inbox;
+use crate::wrap::broken;
 use mailstorm_mail::inbox::{Inbox, is_stream};
 use mailstorm_mail::processing::{Judgement, process};
 use mailstorm_record::TraceHash;
@@ -14,8 +15,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Where lines are broken.
-const COLUMNS: usize = 80;
 /// So many dead letters are named.
 const DEAD_LETTERS_NAMED_MAX: usize = 3;
 
@@ -90,30 +89,16 @@ fn line(text: &str) -> String {
     wrapped("           ", text)
 }
 
-/// A text behind its head, in lines that break between words; a longer word has a line of its own.
+/// A text behind its head, in lines that go on a little to the right of its beginning.
 fn wrapped(head: &str, text: &str) -> String {
-    let width = |text: &str| text.chars().count();
-    let indent = " ".repeat(width(head) + 2);
-    let mut out = head.to_owned();
-    let mut column = width(head);
-    for (place, word) in text.split(' ').enumerate() {
-        if place > 0 && column + 1 + width(word) > COLUMNS {
-            out = format!("{}\n{indent}", out.trim_end());
-            column = width(&indent);
-        } else if place > 0 {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += width(word);
-    }
-    out.push('\n');
-    out
+    let indent = " ".repeat(head.chars().count() + 2);
+    broken(head, &indent, text) + "\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wrap::COLUMNS;
 
     #[test]
     fn a_line_breaks_between_words_and_goes_on_under_its_own_beginning() {

@@ -1,7 +1,7 @@
 //! Text for a terminal, broken between words.
 
 /// As wide as the narrowest terminal that anybody uses.
-const COLUMNS: usize = 80;
+pub(crate) const COLUMNS: usize = 80;
 
 /// Broken between words.
 pub(crate) fn wrapped(text: &str) -> String {
@@ -24,8 +24,9 @@ pub(crate) fn hanging(before: &str, text: &str) -> String {
     broken(before, "        ", text) + "\n"
 }
 
-/// The first line begins with `first`, all others with `indent`.
-fn broken(first: &str, indent: &str, text: &str) -> String {
+/// Broken between words: the first line begins with `first`, all others with `indent`; a longer word has a
+/// line of its own.
+pub(crate) fn broken(first: &str, indent: &str, text: &str) -> String {
     let mut lines = vec![first.to_owned()];
     let mut is_empty = true;
     for word in text.split_whitespace() {
