@@ -15,6 +15,7 @@ pub mod observation;
 pub mod quorum;
 pub mod state_hash;
 pub mod time;
+pub mod zeros;
 
 pub use defect::Defects;
 pub use harmless::{harmless, harmless_lines};

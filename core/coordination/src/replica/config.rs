@@ -94,6 +94,12 @@ impl ReplicaConfig {
         every - drawn as usize
     }
 
+    /// Whether that much has come since the last snapshot. Asked after every step, so that nothing is drawn
+    /// while the answer would be no whatever was drawn.
+    pub(super) fn is_snapshot_due(&self, last: Zxid, since: usize, every: usize) -> bool {
+        since >= every - every / 2 && since >= self.snapshot_after(last, every)
+    }
+
     /// The pause between two pings.
     pub(super) fn ping_interval(&self) -> Millis {
         Millis((self.tick.0 / 2).max(1))

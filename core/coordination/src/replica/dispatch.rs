@@ -556,10 +556,15 @@ impl Replica {
         let config = &self.base.config;
         !receiving
             && !under_way
-            && (delivered_since.entries
-                >= config.snapshot_after(last, config.snapshot_every_entries)
-                || delivered_since.bytes
-                    >= config.snapshot_after(last, config.snapshot_every_bytes))
+            && (config.is_snapshot_due(
+                last,
+                delivered_since.entries,
+                config.snapshot_every_entries,
+            ) || config.is_snapshot_due(
+                last,
+                delivered_since.bytes,
+                config.snapshot_every_bytes,
+            ))
     }
 
     /// Numbers and issues a disk command of the server's own snapshot.

@@ -28,6 +28,7 @@ use super::bits::{one_wrong_bit, u32_at, u64_at};
 use super::recovery::RecoverError;
 use bytes::{BufMut, Bytes, BytesMut};
 use mailstorm_shared::checksum::{crc32c, crc32c_append};
+use mailstorm_shared::zeros::{is_zeros, leading_zeros};
 use mailstorm_shared::{ServerId, Zxid};
 use mailstorm_wire::txn::Entry;
 
@@ -315,7 +316,7 @@ fn record_at(file: &Bytes, sequence: u64, at: u64) -> Result<(Record, u64), Inva
     let Some(head) = head_at(file, sequence, at) else {
         let bytes = file.get(start..).unwrap_or_default();
         let bytes = &bytes[..bytes.len().min(RECORD_BYTES as usize)];
-        return Err(if bytes.iter().all(|byte| *byte == 0) {
+        return Err(if is_zeros(bytes) {
             Invalid::Zeros
         } else if bytes.len() == RECORD_BYTES as usize && head_is_rotten(bytes, sequence, at) {
             Invalid::OneBit
@@ -374,7 +375,7 @@ fn look_behind(file: &[u8], sequence: u64, invalid: u64) -> Behind {
     let end = file.len() as u64;
     while at + RECORD_BYTES <= end {
         let Some(head) = head_at(file, sequence, at) else {
-            at += ALIGNMENT as u64;
+            at = next_candidate(file, at);
             continue;
         };
         let first_found = *first.get_or_insert(at);
@@ -395,7 +396,14 @@ fn first_whole(file: &Bytes, sequence: u64, from: u64) -> Option<(u64, Record)> 
         {
             return Some((at, record));
         }
-        at += ALIGNMENT as u64;
+        at = next_candidate(file, at);
     }
     None
+}
+
+/// The next offset at which a head may stand: none begins with zeros, and most of a file is zeros.
+fn next_candidate(file: &[u8], at: u64) -> u64 {
+    let next = at + ALIGNMENT as u64;
+    let rest = usize::try_from(next).ok().and_then(|start| file.get(start..)).unwrap_or_default();
+    next + (leading_zeros(rest) / ALIGNMENT * ALIGNMENT) as u64
 }

@@ -16,6 +16,7 @@ use super::snapshot::{self, Content};
 use super::{FileName, Identity, state};
 use crate::io::{DurableState, Recovered};
 use bytes::Bytes;
+use mailstorm_shared::zeros::length_without_trailing_zeros;
 use mailstorm_shared::{Defects, Epoch, ServerId, Zxid, planted};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,7 +189,7 @@ pub fn recover(
     let sound = walk.sound.then(|| walk.chains.last()).flatten();
     let standing = sound.and_then(|chain| stand(chain, &snapshots));
     let (base, chain, whole) = match standing {
-        Some(base) => (base, sound.cloned(), promises.is_some()),
+        Some(base) => (base, walk.chains.pop(), promises.is_some()),
         None => {
             let (base, chain) = salvage(&walk.chains, &snapshots);
             (base, chain, false)
@@ -200,12 +201,12 @@ pub fn recover(
     findings.append(&mut walk.findings);
     let snapshot = base.and_then(|zxid| snapshots.good.get(&zxid));
     let last_file = chain.as_ref().map(|chain| chain.last_file);
-    let log = chain.map(|chain| chain.entries).unwrap_or_default();
+    let mut log = chain.map(|chain| chain.entries).unwrap_or_default();
     let last = log.last().map(|entry| entry.zxid).max(base).unwrap_or(Zxid::ZERO);
     let kept_from = log
         .partition_point(|entry| Some(entry.zxid) <= base)
         .saturating_sub(options.entries_before_snapshot);
-    let log = log[kept_from..].to_vec();
+    log.drain(..kept_from);
 
     let promised = promises.unwrap_or(NO_PROMISES);
     let state = DurableState { votes: promised.votes && whole, ..promised };
@@ -311,8 +312,8 @@ fn end_of_log(
     let names = sequences.into_iter().map(FileName::Log);
     let written = |name: FileName| {
         let file = files.get(&name)?;
-        let end = file.iter().rposition(|byte| *byte != 0)? + 1;
-        Some((name, file.slice(..end)))
+        let end = length_without_trailing_zeros(file);
+        (end > 0).then(|| (name, file.slice(..end)))
     };
     names.filter_map(written).collect()
 }
@@ -580,7 +581,7 @@ fn add_file(walk: &mut Walk, before: Option<&LogRead<'_>>, log: &LogRead<'_>, de
         ));
     }
     let rest = &log.file[usize::try_from(end_offset).unwrap_or(0).min(log.file.len())..];
-    let torn_bytes = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+    let torn_bytes = length_without_trailing_zeros(rest) as u64;
     walk.newest = Some(Newest {
         header: *header,
         ending: Ending { sequence: log.sequence, offset: end_offset, torn_bytes },

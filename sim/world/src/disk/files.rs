@@ -13,6 +13,7 @@
 
 use crate::stream::{Stream, scale};
 use bytes::Bytes;
+use mailstorm_shared::zeros::{is_zeros, length_without_trailing_zeros};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
@@ -215,8 +216,7 @@ impl Body {
     /// The first sector that damage may not reach if the file can end torn: the newest batch is spared,
     /// and what stands at the very end (after a log was cut, that is no part of the newest batch).
     fn tail(&self) -> usize {
-        let written =
-            self.content.iter().rposition(|b| *b != 0).map_or(0, |last| last / SECTOR_BYTES);
+        let written = length_without_trailing_zeros(&self.content).saturating_sub(1) / SECTOR_BYTES;
         let newest = self.newest.first().copied().unwrap_or(0);
         newest.min(written.saturating_sub(TAIL_SECTORS))
     }
@@ -568,7 +568,7 @@ impl Files {
             let body = &self.bodies[id];
             let all = body.content.len().div_ceil(SECTOR_BYTES);
             let end = if ends_torn(name) { all.min(body.tail()) } else { all };
-            let filled = |s: &usize| body.sector(*s).iter().any(|b| *b != 0);
+            let filled = |s: &usize| !is_zeros(body.sector(*s));
             candidates.extend((0..end).filter(filled).map(|s| (*id, s)));
         }
         self.stream.pick(&candidates).copied()
