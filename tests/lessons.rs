@@ -261,7 +261,7 @@ fn whoever_knows_nothing_is_shown_the_solution_and_the_lesson_is_not_done() {
         assert_eq!(wide, None, "{}", lesson.name);
     }
     let path = run(folder.path(), &["learn"]).out;
-    assert!(path.starts_with("The path, 0 of 16 lessons done:\n"), "{path}");
+    assert!(path.starts_with("The path, 0 of 17 lessons done:\n"), "{path}");
     assert!(path.contains("[ ]  1. mail-flag            0 of 3  "), "{path}");
     assert!(path.ends_with("next     mailstorm learn mail-flag\n"), "{path}");
 }
@@ -275,7 +275,7 @@ fn a_file_of_what_was_learned_that_cannot_be_read_is_told_and_kept() {
     let ended = run(folder.path(), &["learn"]);
     assert_eq!(ended.code, PASS, "{ended:?}");
     assert!(ended.err.starts_with("note: runs/learn/path.json: "), "{ended:?}");
-    assert!(ended.out.starts_with("The path, 0 of 16"), "{ended:?}");
+    assert!(ended.out.starts_with("The path, 0 of 17"), "{ended:?}");
     let answers =
         ["--answer", "four-survive=1", "--answer", "six-survive=?", "--answer", "halves=?"];
     let ended = run(folder.path(), &[&["learn", "quorum-even"], &answers[..]].concat());

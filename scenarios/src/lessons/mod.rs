@@ -27,6 +27,7 @@ mod master_ephemeral;
 mod master_hop;
 mod master_stale_cache;
 mod question;
+mod quorum_bridge;
 mod quorum_even;
 mod quorum_half;
 mod quorum_leader_dies;
@@ -110,6 +111,7 @@ pub fn all() -> Vec<Lesson> {
         lock_herd::lesson(),
         mail_database::lesson(),
         master_hop::lesson(),
+        quorum_bridge::lesson(),
     ]
 }
 

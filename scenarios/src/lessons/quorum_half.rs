@@ -13,7 +13,7 @@
 //! the wrong design comes at about 14.8 s, not at once: until then one side cannot write.
 
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
-use super::{Answer, Design, Lesson, Question, Records, Unit};
+use super::{Answer, Design, Lesson, Question, Unit};
 use crate::nodes::{SECOND_SESSION, boot_server_of_quorum, client_config, ensemble_of};
 use crate::scale::{QUORUM, SERVERS_MAX, Scale};
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use mailstorm_client::{Client, ClientConfig};
 use mailstorm_host::Platform;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::defect::Defect;
-use mailstorm_shared::{Defects, Ensemble, Millis, Observation, ServerId};
+use mailstorm_shared::{Defects, Ensemble, Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::collections::BTreeSet;
 
@@ -94,7 +94,7 @@ pub(super) fn lesson() -> Lesson {
                     range: (0.0, 5.0),
                     tolerance: 0.0,
                     derivation: Some("1 + 1"),
-                    truth: |records| leaders_at(records, "wrong", 17.0),
+                    truth: |records| Some(records.leaders_at("wrong", 17.0)),
                 },
                 rests_on: &[
                     "two of the five servers are a quorum",
@@ -111,7 +111,7 @@ pub(super) fn lesson() -> Lesson {
                     range: (0.0, 5.0),
                     tolerance: 0.0,
                     derivation: None,
-                    truth: |records| leaders_at(records, "right", 17.0),
+                    truth: |records| Some(records.leaders_at("right", 17.0)),
                 },
                 rests_on: &[
                     "two servers and a client, one server, two servers and a client",
@@ -157,21 +157,6 @@ fn scale(defects: Defects) -> Scale {
         return scale;
     }
     scale.and(QUORUM, "how many servers decide; 0: half of them", 0, 0..=SERVERS_MAX)
-}
-
-/// How many servers lead at this moment.
-fn leaders_at(records: &Records, design: &str, at_s: f64) -> Option<f64> {
-    let mut leading: BTreeSet<ServerId> = BTreeSet::new();
-    for (_, _, observation) in records.observed(design).take_while(|(at, ..)| *at <= at_s) {
-        match observation {
-            Observation::Leads { server, .. } => _ = leading.insert(*server),
-            Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
-                leading.remove(server);
-            }
-            _ => {}
-        }
-    }
-    Some(leading.len() as f64)
 }
 
 struct HalfTheServers {

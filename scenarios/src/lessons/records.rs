@@ -2,7 +2,7 @@
 
 use super::{Design, Lesson};
 use mailstorm_record::{Event, Happening, Run, Violation};
-use mailstorm_shared::Observation;
+use mailstorm_shared::{Observation, ServerId};
 use mailstorm_world::{Recording, RunSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -51,6 +51,32 @@ impl Records {
     /// A figure of the run of this design, by its name in the record.
     pub fn figure(&self, design: &str, name: &str) -> Option<u64> {
         self.run(design).outcome.figures.get(name).copied()
+    }
+
+    /// How many servers lead at this moment in the run of this design.
+    pub fn leaders_at(&self, design: &str, at_s: f64) -> f64 {
+        self.leading_at(design, at_s).len() as f64
+    }
+
+    /// The number of the one server that leads at this moment in the run of this design.
+    pub fn leader_at(&self, design: &str, at_s: f64) -> Option<f64> {
+        let leading = self.leading_at(design, at_s);
+        let leader = leading.first().filter(|_| leading.len() == 1)?;
+        Some(f64::from(leader.number()))
+    }
+
+    fn leading_at(&self, design: &str, at_s: f64) -> BTreeSet<ServerId> {
+        let mut leading = BTreeSet::new();
+        for (_, _, observation) in self.observed(design).take_while(|(at, ..)| *at <= at_s) {
+            match observation {
+                Observation::Leads { server, .. } => _ = leading.insert(*server),
+                Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
+                    leading.remove(server);
+                }
+                _ => {}
+            }
+        }
+        leading
     }
 
     /// What each design was to show, and what it showed.
