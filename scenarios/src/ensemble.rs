@@ -24,8 +24,7 @@ use self::tourist::Tourist;
 use crate::nodes::{self, CLIENT_PORT, boot_server, client_config, ensemble_of, in_order};
 use crate::scale::Scale;
 use crate::wording;
-use mailstorm_checkers::reached;
-use mailstorm_checkers::{Goal, Suite};
+use mailstorm_checkers::{Goal, Suite, ensemble};
 use mailstorm_host::Address;
 use mailstorm_record::sentence::quantity;
 use mailstorm_record::{NodeName, Setting, Settings};
@@ -152,7 +151,7 @@ impl Scenario for EnsembleStorm {
     }
 
     fn goals(&self) -> Vec<Goal> {
-        reached::ensemble::all(&self.ensemble)
+        ensemble::goals::all(&self.ensemble)
     }
 
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {

@@ -16,8 +16,7 @@
 use crate::nodes::{self, boot_server, client_config, ensemble_of, in_order};
 use crate::scale::Scale;
 use crate::wording;
-use mailstorm_checkers::convergence::Service;
-use mailstorm_checkers::{ExactlyOnce, Goal, Suite, reached};
+use mailstorm_checkers::{ExactlyOnce, Goal, Service, Suite, ensemble, mail};
 use mailstorm_client::recipes::claims::Claims;
 use mailstorm_client::{CallError, Client, ClientConfig};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
@@ -234,8 +233,8 @@ impl Scenario for MailClaims {
     }
 
     fn goals(&self) -> Vec<Goal> {
-        let mut goals = reached::ensemble::all(&self.ensemble);
-        goals.extend(reached::mail::all());
+        let mut goals = ensemble::goals::all(&self.ensemble);
+        goals.extend(mail::goals::all());
         // An inbox in which everything is a mail gives no dead letter.
         let is_dead = |p: &Processed| matches!(p.judgement, Judgement::DeadLetter { .. });
         if !self.mails.processed.values().any(is_dead) {

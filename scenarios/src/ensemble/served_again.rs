@@ -6,7 +6,7 @@
 
 use super::auditor;
 use super::tourist::ALL_MET;
-use mailstorm_checkers::convergence::Service;
+use mailstorm_checkers::Service;
 use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::Ensemble;
 use mailstorm_shared::observation::{Observation, Outcome};

@@ -25,7 +25,7 @@ use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use bytes::Bytes;
-use mailstorm_checkers::{Goal, IfPossible, Suite, reached};
+use mailstorm_checkers::{Goal, IfPossible, Suite, mail};
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_host::Platform;
@@ -103,7 +103,7 @@ pub(super) fn lesson() -> Lesson {
                         batch: BATCH,
                         judging: JUDGING,
                         gap_max: GAP_MAX,
-                        goals: || vec![session_expired(), reached::mail::claim_taken_over()],
+                        goals: || vec![session_expired(), mail::goals::claim_taken_over()],
                     },
                 ),
             },

@@ -21,7 +21,7 @@ use super::designs::outbox::{Outbox, Refused, Sink};
 use super::stage::{Act, Program, Staged, Work};
 use super::{Answer as Asked, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
-use mailstorm_checkers::{Goal, SplitBrain, Suite, reached};
+use mailstorm_checkers::{Goal, SplitBrain, Suite, mail};
 use mailstorm_host::Platform;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
@@ -108,7 +108,7 @@ pub(super) fn lesson() -> Lesson {
                         batch: 1,
                         judging: JUDGING,
                         gap_max: GAP_MAX,
-                        goals: || vec![another_leader(), reached::mail::claim_taken_over()],
+                        goals: || vec![another_leader(), mail::goals::claim_taken_over()],
                     },
                 ),
             },
@@ -215,7 +215,7 @@ impl Act for RowLocks {
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {
-        vec![reached::mail::mail_tried_again()]
+        vec![mail::goals::mail_tried_again()]
     }
 
     fn work(&self, _scale: &Scale) -> Work {

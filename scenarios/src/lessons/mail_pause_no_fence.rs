@@ -25,7 +25,7 @@ use super::designs::mails::Shelf;
 use super::stage::{Act, Program, Staged, Work};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
-use mailstorm_checkers::{Goal, IfPossible, Interests, SplitBrain, Suite, reached};
+use mailstorm_checkers::{Goal, IfPossible, Interests, SplitBrain, Suite, mail};
 use mailstorm_record::Happening;
 use mailstorm_shared::observation::Change;
 use mailstorm_shared::{Defects, Millis, Observation};
@@ -215,7 +215,7 @@ impl Act for Sleeper {
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {
         let mut goals = vec![session_expired()];
         if self.0.guard == Guard::Fence {
-            goals.push(reached::mail::stale_token_refused());
+            goals.push(mail::goals::stale_token_refused());
         } else {
             goals.push(sent_after_sleep());
         }

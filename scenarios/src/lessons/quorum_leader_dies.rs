@@ -21,7 +21,7 @@ use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::nodes::{boot_server, client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{
-    Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite, reached,
+    Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite, ensemble,
 };
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
@@ -258,7 +258,7 @@ impl Act for LeaderDies {
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {
         let mut goals = vec![
-            reached::ensemble::leader_died_with_writes_in_flight(),
+            ensemble::goals::leader_died_with_writes_in_flight(),
             Goal::milestone(IN_FLIGHT, "a letter had no definite end"),
             Goal::milestone("found_three", "the letter on three disks was read"),
             Goal::milestone(
@@ -267,7 +267,7 @@ impl Act for LeaderDies {
             ),
         ];
         if self.defects == Defects::NONE {
-            goals.push(reached::ensemble::truncated());
+            goals.push(ensemble::goals::truncated());
         }
         goals
     }

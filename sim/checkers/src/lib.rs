@@ -7,69 +7,42 @@
 //! history, it says what is strange about it.
 //! Start at [`Checker`], then [`Suite`], then the property you care about:
 //!
-//! - the ensemble: [`quorum`], [`split_brain`], [`sessions`], [`convergence`];
-//! - what clients see: [`answers`], [`real_time`], [`linearizable`], [`session_order`],
-//!   [`watches`];
-//! - the mail: [`exactly_once`];
-//! - what is promised to nobody, and measured: [`staleness`];
-//! - what a lesson bounds: [`live`], [`bound`]; whether any design could keep it: [`reach`], [`needs`],
-//!   [`possible`];
-//! - whether a sweep saw what it was made for: [`reached`].
+//! - [`common`]: what a checker is, and what names no system;
+//! - [`ensemble`]: what the servers keep;
+//! - [`clients`]: what the ensemble's clients see;
+//! - [`mail`]: what becomes of each mail.
 //!
 //! Panics, dead ends ("nothing can ever happen again") and blown bounds are not judged here: they are
 //! no events. Whoever drives the run reports them as a [`Violation`] of its own.
 
-pub mod checker;
-pub mod figure;
-pub mod kinds;
-pub mod servers;
-pub mod suite;
+pub mod common;
 
-mod clients;
-mod server_log;
-mod znodes;
+pub mod ensemble;
 
-pub mod answers;
-pub mod bound;
-pub mod convergence;
-pub mod exactly_once;
-pub mod linearizable;
-pub mod live;
-pub mod needs;
-pub mod possible;
-pub mod quorum;
-pub mod reach;
-pub mod reached;
-pub mod real_time;
-pub mod session_order;
-pub mod sessions;
-pub mod split_brain;
-pub mod staleness;
-pub mod watches;
+pub mod clients;
 
-#[cfg(test)]
-mod history;
+pub mod mail;
 
-pub use answers::Answers;
-pub use bound::Bound;
-pub use checker::{Checker, Interests};
-pub use convergence::{Convergence, Service};
-pub use exactly_once::ExactlyOnce;
-pub use figure::Figure;
-pub use linearizable::Linearizable;
-pub use live::Live;
-pub use needs::Needs;
-pub use possible::IfPossible;
-pub use quorum::Quorum;
-pub use reach::Reach;
-pub use reached::{Goal, Reached};
-pub use real_time::RealTime;
-pub use session_order::SessionOrder;
-pub use sessions::Sessions;
-pub use split_brain::SplitBrain;
-pub use staleness::Staleness;
-pub use suite::Suite;
-pub use watches::Watches;
+pub use clients::answers::Answers;
+pub use clients::linearizable::Linearizable;
+pub use clients::real_time::RealTime;
+pub use clients::session_order::SessionOrder;
+pub use clients::staleness::Staleness;
+pub use clients::watches::Watches;
+pub use common::bound::Bound;
+pub use common::checker::{Checker, Interests};
+pub use common::figure::Figure;
+pub use common::live::Live;
+pub use common::possible::IfPossible;
+pub use common::reach::Reach;
+pub use common::reached::{Goal, Reached};
+pub use common::suite::Suite;
+pub use ensemble::convergence::{Convergence, Service};
+pub use ensemble::needs::Needs;
+pub use ensemble::quorum::Quorum;
+pub use ensemble::sessions::Sessions;
+pub use ensemble::split_brain::SplitBrain;
+pub use mail::exactly_once::ExactlyOnce;
 
 // Named in the documentation above.
 #[cfg(doc)]

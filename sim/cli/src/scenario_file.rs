@@ -30,7 +30,7 @@
 
 use crate::failure::Failure;
 use crate::given::{Given, find, meant, quoted_path};
-use mailstorm_checkers::kinds;
+use mailstorm_checkers::common::kinds;
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_reports::Expected;

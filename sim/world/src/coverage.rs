@@ -7,7 +7,7 @@
 //! in every run of a scenario on one inbox. Whatever is seen here is told by servers: no judgement rests on it.
 //! Start at [`CoverageMap::observe`].
 
-use mailstorm_checkers::servers::server_on;
+use mailstorm_checkers::ensemble::servers::server_on;
 use mailstorm_record::{Coverage, Event, FaultKind, Happening};
 use mailstorm_shared::{Epoch, Observation, ServerId, Zxid};
 

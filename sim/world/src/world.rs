@@ -195,7 +195,7 @@ impl World {
     /// The world itself found something; the run ends.
     pub(crate) fn accuse(&mut self, checker: &str, kind: &str, nodes: &[usize], detail: String) {
         let nodes = nodes.iter().map(|n| self.nodes[*n].spec.name.clone()).collect();
-        mailstorm_checkers::kinds::expect_known(checker, kind);
+        mailstorm_checkers::common::kinds::expect_known(checker, kind);
         let (checker, kind) = (checker.to_owned(), kind.to_owned());
         let at_ns = self.now;
         let violation = Violation { checker, kind, at_ns, nodes, detail, ..Violation::default() };

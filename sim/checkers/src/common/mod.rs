@@ -1,0 +1,22 @@
+//! What serves every system: what a checker is, and the properties that name no system.
+//!
+//! - what a checker is, what it finds and measures, how several are fed: [`checker`], [`kinds`],
+//!   [`figure`], [`suite`];
+//! - whether a sweep saw what it was made for: [`reached`];
+//! - what a lesson bounds: [`live`], [`bound`]; who hears whom meanwhile: [`reach`]; what is asked only
+//!   where the work could be done: [`possible`].
+
+pub mod checker;
+pub mod figure;
+pub mod kinds;
+pub mod suite;
+
+pub mod reached;
+
+pub mod bound;
+pub mod live;
+pub mod possible;
+pub mod reach;
+
+#[cfg(test)]
+pub(crate) mod history;

@@ -1,0 +1,18 @@
+//! What the ensemble promises: its servers, their logs, their leaders and their sessions.
+//!
+//! - what it must keep: [`quorum`], [`split_brain`], [`sessions`], [`convergence`];
+//! - what work on it needs to go on: [`needs`];
+//! - what storms of it must reach: [`goals`].
+
+pub mod servers;
+
+pub mod convergence;
+pub mod quorum;
+pub mod sessions;
+pub mod split_brain;
+
+pub mod needs;
+
+pub mod goals;
+
+mod server_log;
