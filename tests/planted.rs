@@ -12,7 +12,7 @@ use mailstorm_checkers::{Goal, Suite};
 use mailstorm_host::Platform;
 use mailstorm_record::{Event, Happening, Run, Settings};
 use mailstorm_reports::Divergence;
-use mailstorm_shared::{Millis, Observation, ServerId};
+use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::twin::{Answer, Twin, answer_orders, elsewhere};
 use mailstorm_world::{
     NodeSpec, Process, Progress, Recording, RunSpec, Scenario, Topology, Window, run,
@@ -137,7 +137,7 @@ impl Progress for ComesHome {
     fn observe(&mut self, event: &Event) {
         self.0 |= milestone(event) == Some(HOME);
     }
-    fn ready(&self, _: Option<ServerId>) -> bool {
+    fn ready(&self, _: bool) -> bool {
         true
     }
     fn done(&self) -> bool {

@@ -5,14 +5,13 @@ use crate::nodes::{client_config, ensemble_of};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_client::Client;
-use mailstorm_record::{NodeName, Plan, Settings};
-use mailstorm_shared::{Millis, Observation};
+use mailstorm_record::{Plan, Settings};
+use mailstorm_shared::Millis;
 use mailstorm_world::{
-    Limits, NodeSpec, Platters, Process, Progress, RunSpec, Scenario, SimPlatform, Subject,
-    Topology, scenario,
+    Limits, NodeSpec, Process, Progress, RunSpec, Scenario, SimPlatform, Subject, Topology,
+    scenario,
 };
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -101,17 +100,5 @@ impl Scenario for Damaged {
 
     fn limits(&self) -> Limits {
         Limits { converge: CONVERGE, ..self.scenario.limits() }
-    }
-
-    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
-        self.scenario.rests_on_disk(observation)
-    }
-
-    fn read_disk(&self, node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
-        self.scenario.read_disk(node, disk)
-    }
-
-    fn ends_torn(&self, file: &str) -> bool {
-        self.scenario.ends_torn(file)
     }
 }

@@ -27,13 +27,12 @@ use crate::wording;
 use mailstorm_checkers::{Goal, Suite, ensemble};
 use mailstorm_host::Address;
 use mailstorm_record::sentence::quantity;
-use mailstorm_record::{NodeName, Setting, Settings};
-use mailstorm_shared::{Ensemble, Millis, Observation};
+use mailstorm_record::{Setting, Settings};
+use mailstorm_shared::{Ensemble, Millis};
 use mailstorm_world::{
-    Interpreter, NodeSpec, Outline, Platters, Process, Progress, Scenario, Subject, Topology,
+    Interpreter, NodeSpec, Outline, Process, Progress, Scenario, Subject, Topology,
 };
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -110,8 +109,7 @@ impl Scenario for EnsembleStorm {
     }
 
     fn topology(&self) -> Topology {
-        let voters = self.ensemble.voters().iter().map(|id| NodeSpec::server(*id));
-        let observers = self.ensemble.observers().iter().map(|id| NodeSpec::observer(*id));
+        let servers = nodes::servers(&self.ensemble);
         let clients = 1..=self.scale.get("clients");
         let clients = clients.map(|number| NodeSpec::client(&format!("c{number}")));
         let witnesses = 1..=self.scale.get("witnesses");
@@ -119,7 +117,7 @@ impl Scenario for EnsembleStorm {
             .map(|number| NodeSpec::client(&format!("{WITNESS}{number}")).called("witness"));
         let auditor =
             NodeSpec::client(auditor::NAME).called("auditor").subject_to(Subject::NOTHING);
-        let nodes = voters.chain(observers).chain(clients).chain(witnesses).chain([auditor]);
+        let nodes = servers.chain(clients).chain(witnesses).chain([auditor]);
         self.scale.topology(nodes.collect())
     }
 
@@ -180,17 +178,5 @@ impl Scenario for EnsembleStorm {
 
     fn interpreter(&self, listener: &str) -> Option<Box<dyn Interpreter>> {
         wording::interpreter(listener)
-    }
-
-    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
-        nodes::rests_on_disk(observation)
-    }
-
-    fn read_disk(&self, node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
-        nodes::read_disk(node, disk)
-    }
-
-    fn ends_torn(&self, file: &str) -> bool {
-        nodes::ends_torn(file)
     }
 }

@@ -9,6 +9,7 @@ pub mod lessons;
 mod mail_claims;
 mod nodes;
 mod scale;
+mod service;
 #[cfg(test)]
 mod skew;
 mod wording;

@@ -29,16 +29,15 @@ use mailstorm_mail::processing::{Judgement, Processed, process};
 use mailstorm_mail::samples;
 use mailstorm_mail::sink::serve_sink;
 use mailstorm_record::sentence::quantity;
-use mailstorm_record::{Event, Happening, InboxMark, NodeName, Setting, Settings, TraceHash};
+use mailstorm_record::{Event, Happening, InboxMark, Setting, Settings, TraceHash};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::stream::Stream;
 use mailstorm_world::{
-    Interpreter, Limits, NodeSpec, Outline, Platters, Process, Progress, Scenario, SimPlatform,
-    Subject, Topology,
+    Interpreter, Limits, NodeSpec, Outline, Process, Progress, Scenario, SimPlatform, Subject,
+    Topology,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -154,8 +153,7 @@ impl Scenario for MailClaims {
     }
 
     fn topology(&self) -> Topology {
-        let mut nodes: Vec<NodeSpec> =
-            self.ensemble.voters().iter().map(|id| NodeSpec::server(*id)).collect();
+        let mut nodes: Vec<NodeSpec> = nodes::servers(&self.ensemble).collect();
         for number in 1..=self.worker_machines() {
             let worker = NodeSpec::client(&format!("w{number}")).called("worker").returns();
             nodes.push(if number > self.scale.get("workers") { worker.spare() } else { worker });
@@ -280,18 +278,6 @@ impl Scenario for MailClaims {
 
     fn interpreter(&self, listener: &str) -> Option<Box<dyn Interpreter>> {
         wording::interpreter(listener)
-    }
-
-    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
-        nodes::rests_on_disk(observation)
-    }
-
-    fn read_disk(&self, node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
-        nodes::read_disk(node, disk)
-    }
-
-    fn ends_torn(&self, file: &str) -> bool {
-        nodes::ends_torn(file)
     }
 }
 

@@ -10,15 +10,12 @@ use mailstorm_client::ClientConfig;
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_coordination::storage::{FileName, OnDisk, inspect};
 use mailstorm_host::coordination::{ServerProbe, ServerSettings, serve_coordination};
 use mailstorm_host::{Address, Platform};
-use mailstorm_record::NodeName;
 use mailstorm_shared::quorum::majority;
-use mailstorm_shared::{Ensemble, Millis, Observation, ServerId, StateHasher};
-use mailstorm_world::{Limits, Platters, Process, Window};
+use mailstorm_shared::{Ensemble, Millis, ServerId, StateHasher};
+use mailstorm_world::{Limits, NodeSpec, Process, Window};
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 
 /// Where servers listen for clients.
@@ -46,6 +43,14 @@ pub(crate) fn ensemble_of(voters: u64, observers: u64) -> Ensemble {
     let ids = |range: std::ops::RangeInclusive<u64>| range.filter_map(id);
     Ensemble::new(ids(1..=voters), ids(voters + 1..=voters + observers))
         .expect("distinct servers, and at least one voter")
+}
+
+/// The nodes of an ensemble's servers, named `s` and a number: those that vote, then those that observe.
+pub(crate) fn servers(ensemble: &Ensemble) -> impl Iterator<Item = NodeSpec> {
+    let voters = ensemble.voters().iter().map(|id| NodeSpec::server(&id.to_string()));
+    let observers = ensemble.observers().iter();
+    let observers = observers.map(|id| NodeSpec::server(&id.to_string()).called("observer"));
+    voters.chain(observers)
 }
 
 /// The program of the server node `s1`, `s2`, ..., which as leader sweeps this often.
@@ -121,12 +126,6 @@ impl Window for ServerWindow {
     }
 }
 
-/// Whether a lawful crash can cut off the end of a server's file: of a log, which grows in place. All
-/// others are written beside the old ones and renamed when they are whole.
-pub(crate) fn ends_torn(file: &str) -> bool {
-    matches!(FileName::parse(file), Some(FileName::Log(_)))
-}
-
 /// The program of a node, which waits with its first start if another server than would be elected is to lead
 /// first. Of servers that know nothing yet an election prefers the one with the highest number, so a majority
 /// begins of which the wanted leader is that; the others come when it leads, and follow it.
@@ -151,25 +150,6 @@ pub(crate) fn in_order(
         platform.sleep(LATER).await;
         boot(process).await;
     })
-}
-
-/// Whether a fact rests on its server's disk, and how often that is to be read then.
-pub(crate) fn rests_on_disk(observation: &Observation) -> Option<NonZeroU32> {
-    match observation {
-        Observation::ServerStarted { .. } => NonZeroU32::new(1),
-        Observation::EpochAccepted { .. } | Observation::Follows { .. } => NonZeroU32::new(8),
-        Observation::Durable { .. } => NonZeroU32::new(256),
-        _ => None,
-    }
-}
-
-/// What a server's disk says on its own.
-pub(crate) fn read_disk(node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
-    let server = server_of(&node.0)?;
-    let names = disk.names().filter_map(FileName::parse);
-    let OnDisk { last_logged, accepted_epoch, current_epoch } =
-        inspect(server, names, |name| disk.read(&name.to_string()))?;
-    Some(Observation::DiskHolds { server, last_logged, accepted_epoch, current_epoch })
 }
 
 /// The session of a client process, with every server of the ensemble. A process that was started again is

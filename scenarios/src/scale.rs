@@ -3,13 +3,15 @@
 //! Owns: the settings that several scenarios have, and which numbers make no sense together. Leaves: those that one scenario has alone to it.
 //! Holds: with the defaults, a scenario is what it is without any settings.
 
-use crate::nodes::SESSION_TIMEOUT;
+use crate::nodes::{SESSION_TIMEOUT, ensemble_of};
+use crate::service::Service;
 use mailstorm_record::{Setting, Settings};
 use mailstorm_shared::Millis;
 use mailstorm_shared::quorum::majority;
 use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
-use mailstorm_world::{NodeSpec, Topology};
+use mailstorm_world::{NodeSpec, System, Topology};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 /// The most servers that vote; client numbers and plans are made for one digit.
 pub(crate) const SERVERS_MAX: u64 = 9;
@@ -127,6 +129,13 @@ impl Scale {
         Ok(())
     }
 
+    /// The ensemble, if the scenario has one.
+    fn systems(&self) -> Vec<Arc<dyn System>> {
+        let Some(servers) = self.find("servers") else { return Vec::new() };
+        let observers = self.find("observers").map_or(0, |setting| setting.value);
+        vec![Arc::new(Service(ensemble_of(servers.value, observers)))]
+    }
+
     /// The machines of a scenario, with latencies as they are set.
     pub(crate) fn topology(&self, nodes: Vec<NodeSpec>) -> Topology {
         self.topology_at(nodes, NetworkSpeed::default(), DiskSpeed::default())
@@ -139,10 +148,11 @@ impl Scale {
         network: NetworkSpeed,
         disk: DiskSpeed,
     ) -> Topology {
+        let systems = self.systems();
         if self.get("plain_latencies") == 0 {
-            return Topology { nodes, network, disk };
+            return Topology { nodes, systems, network, disk };
         }
-        Topology { nodes, network: NetworkSpeed::PLAIN, disk: DiskSpeed::PLAIN }
+        Topology { nodes, systems, network: NetworkSpeed::PLAIN, disk: DiskSpeed::PLAIN }
     }
 }
 

@@ -7,9 +7,8 @@
 use super::all;
 use mailstorm_record::fault::FOREVER_MS;
 use mailstorm_record::{Fault, FaultKind, NodeName, Plan};
-use mailstorm_world::scenario::Role;
 use mailstorm_world::stream::Stream;
-use mailstorm_world::{NodeSpec, RunSpec, Scenario, run};
+use mailstorm_world::{NodeSpec, RunSpec, Scenario, Subject, run};
 use std::sync::Arc;
 
 /// The plans that each design is put under; fewer for those that are made of the same parts as another, and have
@@ -63,7 +62,7 @@ fn plan(scenario: &Arc<dyn Scenario>, number: u64) -> Plan {
     let mut s = Stream::new(number, scenario.name());
     let topology = scenario.topology();
     let nodes = topology.names();
-    let is_mortal = |node: &&NodeSpec| node.role != Role::Outside;
+    let is_mortal = |node: &&NodeSpec| node.subject != Subject::NOTHING;
     let mortal = topology.nodes.iter().filter(is_mortal).map(|node| node.name.clone());
     let mortal: Vec<NodeName> = mortal.collect();
     let count = s.between(1, 4);
@@ -77,8 +76,7 @@ fn no_right_design_is_said_to_stand_still_under_any_clean_cut_crash_or_pause() {
     for lesson in all() {
         for design in lesson.designs.iter().filter(|design| design.is_right) {
             let scenario = &design.scenario;
-            let is_server = |node: &NodeSpec| node.role.is_server();
-            let rests_on_ensemble = scenario.topology().nodes.iter().any(is_server);
+            let rests_on_ensemble = !scenario.topology().systems.is_empty();
             for number in 1..=plans_of(lesson.name) {
                 let plan = plan(scenario, number);
                 assert_eq!(plan.check(&scenario.topology().names()), Ok(()));

@@ -17,7 +17,7 @@
 use super::designs::ledger::{Answer as Stored, Entry, LEDGER, is_stored, serve_ledger, to_ledger};
 use super::stage::{Act, Program, Staged, Work, patience, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server_in_long_epochs, client_config, ensemble_of};
+use crate::nodes::{boot_server_in_long_epochs, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use mailstorm_checkers::{Bound, Goal, Interests, Live, Needs, Quorum, SplitBrain, Suite};
 use mailstorm_client::lock::Lock;
@@ -159,7 +159,7 @@ impl OneLock {
 impl Act for OneLock {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let servers = servers(&ensemble);
         let clients = (1..=CLIENTS).map(|number| NodeSpec::client(&format!("c{number}")));
         servers.chain(clients).chain([NodeSpec::outside(LEDGER)]).collect()
     }

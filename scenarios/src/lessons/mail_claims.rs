@@ -22,7 +22,7 @@ use super::designs::mails::{Mails, Shelf};
 use super::designs::outbox::{Outbox, Sink};
 use super::stage::{Act, Program, Staged, Work};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::nodes::{boot_server, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use bytes::Bytes;
 use mailstorm_checkers::{Goal, IfPossible, Suite, mail};
@@ -166,7 +166,7 @@ struct StickyClaims {
 impl Act for StickyClaims {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = ensemble_of(scale.get("servers"), 0);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let servers = servers(&ensemble);
         servers.chain(workers(scale.get("workers"))).chain([Sink::node()]).collect()
     }
 

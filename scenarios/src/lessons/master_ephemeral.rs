@@ -24,7 +24,7 @@ use super::designs::application::{
 use super::designs::master::{CANDIDATES, Candidate, MASTER_IP, Manners, begins};
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{SESSION_TIMEOUT, boot_server, client_config, ensemble_of};
+use crate::nodes::{SESSION_TIMEOUT, boot_server, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, Sessions, SplitBrain, Suite, Watches};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
@@ -175,7 +175,7 @@ impl MasterIp {
 impl Act for MasterIp {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let servers = servers(&ensemble);
         let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name).called("candidate"));
         let applications = (1..=APPLICATIONS).map(|number| NodeSpec::client(&format!("c{number}")));
         servers.chain(candidates).chain(applications).collect()

@@ -32,7 +32,7 @@ use super::designs::master::{CANDIDATES, Candidate, Manners, begins};
 use super::master_ephemeral::another_master;
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::nodes::{boot_server, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, SplitBrain, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
@@ -234,7 +234,7 @@ impl StaleCache {
 impl Act for StaleCache {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let servers = servers(&ensemble);
         let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name).called("candidate"));
         let applications = (1..=APPLICATIONS).map(|number| NodeSpec::client(&format!("c{number}")));
         let ledger = [NodeSpec::outside(LEDGER)];

@@ -22,7 +22,7 @@
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::nodes::{boot_server, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
@@ -163,7 +163,7 @@ impl Bridge {
 impl Act for Bridge {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let servers = servers(&ensemble);
         let writers = WRITERS.map(|(name, ..)| NodeSpec::client(name).called("writer"));
         servers.chain(writers).collect()
     }

@@ -19,7 +19,7 @@
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged, whose_write};
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::nodes::{boot_server, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use mailstorm_checkers::{
     Bound, Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite,
@@ -224,7 +224,7 @@ impl Servers {
 impl Act for Servers {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let servers = servers(&ensemble);
         servers.chain(WRITERS.map(|(name, ..)| NodeSpec::client(name).called("writer"))).collect()
     }
 

@@ -14,7 +14,7 @@
 
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Unit};
-use crate::nodes::{SECOND_SESSION, boot_server_of_quorum, client_config, ensemble_of};
+use crate::nodes::{SECOND_SESSION, boot_server_of_quorum, client_config, ensemble_of, servers};
 use crate::scale::{QUORUM, SERVERS_MAX, Scale};
 use bytes::Bytes;
 use mailstorm_checkers::{
@@ -179,10 +179,9 @@ impl HalfTheServers {
 impl Act for HalfTheServers {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
-        let voters = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
-        let observers = ensemble.observers().iter().map(|id| NodeSpec::observer(*id));
+        let servers = servers(&ensemble);
         let writers = WRITERS.map(|(name, ..)| NodeSpec::client(name).called("writer"));
-        voters.chain(observers).chain(writers).collect()
+        servers.chain(writers).collect()
     }
 
     fn boot(&self, scale: &Scale, mut process: Process) -> Program {

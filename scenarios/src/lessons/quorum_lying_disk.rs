@@ -23,7 +23,7 @@
 use super::designs::writer::{Writer, acknowledged, is_acknowledged, whose_write};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::nodes::{boot_server, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Needs, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
@@ -256,7 +256,7 @@ impl PowerCut {
 impl Act for PowerCut {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = Self::ensemble(scale);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let servers = servers(&ensemble);
         servers.chain([NodeSpec::client(WRITER).called("writer")]).collect()
     }
 

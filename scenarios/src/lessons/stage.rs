@@ -9,14 +9,11 @@ use crate::scale::Scale;
 use crate::wording;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, Settings};
-use mailstorm_shared::{Millis, Observation, ServerId};
+use mailstorm_shared::Millis;
 use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
-use mailstorm_world::{
-    Interpreter, Limits, NodeSpec, Platters, Process, Progress, Scenario, Topology,
-};
+use mailstorm_world::{Interpreter, Limits, NodeSpec, Process, Progress, Scenario, Topology};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -176,18 +173,6 @@ impl Scenario for Staged {
     fn interpreter(&self, listener: &str) -> Option<Box<dyn Interpreter>> {
         wording::interpreter(listener)
     }
-
-    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
-        nodes::rests_on_disk(observation)
-    }
-
-    fn read_disk(&self, node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
-        nodes::read_disk(node, disk)
-    }
-
-    fn ends_torn(&self, file: &str) -> bool {
-        nodes::ends_torn(file)
-    }
 }
 
 /// What a lesson's run waits for: so many pieces of work.
@@ -234,7 +219,7 @@ impl Progress for Work {
         self.done += u64::from((self.is_piece)(event));
     }
 
-    fn ready(&self, _leader: Option<ServerId>) -> bool {
+    fn ready(&self, _is_led: bool) -> bool {
         true
     }
 

@@ -11,7 +11,7 @@ use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, Happening, Plan};
-use mailstorm_shared::{Millis, Observation, ServerId};
+use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::scenario::NetworkSpeed;
 use mailstorm_world::{Limits, NodeSpec, Process, Progress, RunSpec, Scenario, Topology, run};
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ impl Progress for Shares {
         );
         self.0 += usize::from(told);
     }
-    fn ready(&self, _: Option<ServerId>) -> bool {
+    fn ready(&self, _: bool) -> bool {
         true
     }
     fn done(&self) -> bool {

@@ -3,7 +3,8 @@
 
 use crate::coverage::CoverageMap;
 use crate::run::Recording;
-use crate::scenario::{Progress, Role};
+use crate::scenario::Progress;
+use mailstorm_checkers::ensemble::servers::{node_of, server_on};
 use mailstorm_checkers::{Goal, Reached, Suite};
 use mailstorm_record::{Coverage, Event, Fault, FaultCount, Happening, NodeName, Plan, Violation};
 use mailstorm_shared::{Epoch, Observation, ServerId, StateHasher};
@@ -155,15 +156,15 @@ impl Leadership {
     }
 
     /// A server's process is gone.
-    pub(crate) fn gone(&mut self, role: &Role) {
-        if let Role::Server { id, .. } = role {
-            self.leading.remove(id);
+    pub(crate) fn gone(&mut self, node: &NodeName) {
+        if let Some(server) = server_on(Some(node)) {
+            self.leading.remove(&server);
         }
     }
 
     /// The leader of the newest epoch.
-    pub(crate) fn leader(&self) -> Option<ServerId> {
-        self.leading.iter().max_by_key(|(_, epoch)| **epoch).map(|(server, _)| *server)
+    pub(crate) fn leader(&self) -> Option<NodeName> {
+        self.leading.iter().max_by_key(|(_, epoch)| **epoch).map(|(server, _)| node_of(*server))
     }
 }
 

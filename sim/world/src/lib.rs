@@ -53,6 +53,8 @@ pub mod stream;
 #[cfg(madsim)]
 pub mod swarm;
 #[cfg(madsim)]
+pub mod system;
+#[cfg(madsim)]
 pub mod twin;
 #[cfg(madsim)]
 mod world;
@@ -67,8 +69,10 @@ pub use platform::SimPlatform;
 pub use run::{Recording, RunSpec, run};
 #[cfg(madsim)]
 pub use scenario::{
-    Interpreter, Limits, NodeSpec, Outline, Platters, Process, Progress, Role, Scenario, Subject,
-    Topology, with_settings,
+    Interpreter, Limits, NodeSpec, Outline, Process, Progress, Scenario, Subject, Topology,
+    with_settings,
 };
 #[cfg(madsim)]
 pub use storm::storm;
+#[cfg(madsim)]
+pub use system::{Budget, Member, Platters, System};

@@ -6,25 +6,24 @@
 //! Holds: faults may overlap; each takes away only what it has brought; a process is up again when the
 //! last fault that keeps it down has ended. Each fault draws from a stream of its own.
 //!
-//! The *atlas* keeps damage to what disks hold durably within what a correct ensemble must survive: in
-//! one run at most as many voters are ever damaged as may be gone while the rest still decides; the
-//! newest batch of a log is spared (damage there looks like a crash, see `disk::files`); damage comes
+//! The *atlas* keeps damage to what disks hold durably within what a correct system must survive: in one
+//! run at most as many voters are ever damaged as the system's budget says; the newest batch of a log is
+//! spared (damage there looks like a crash, see `disk::files`); damage comes
 //! while the process is down, so that it is found before anything else happens to the file.
 
 use crate::disk::files::{Fate, Losses};
 use crate::executor::{self, Task, spawn_program};
 use crate::network::link::Link;
-use crate::node::Life;
+use crate::node::{Life, Node};
 use crate::platform::SimPlatform;
 use crate::queue::{Control, Due};
-use crate::scenario::{Process, Role};
+use crate::scenario::Process;
 use crate::slab::Id;
 use crate::stream::Stream;
 use crate::world::{World, WorldRef};
 use madsim::runtime::Handle;
 use mailstorm_record::{Cast, Fault, FaultKind, Happening, NodeName, cast};
 use mailstorm_shared::StateHasher;
-use mailstorm_shared::quorum::tolerated_failures;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -102,14 +101,14 @@ impl Nemesis {
     /// The nodes of each list of a fault, when this node leads.
     fn resolve(&self, kind: &FaultKind, leader: Option<usize>) -> Vec<Vec<usize>> {
         let world = self.world.borrow();
-        let names = |wanted: &dyn Fn(&Role) -> bool| -> Vec<NodeName> {
-            let specs = world.nodes.iter().map(|node| &node.spec);
-            specs.filter(|spec| wanted(&spec.role)).map(|spec| spec.name.clone()).collect()
+        let names = |wanted: &dyn Fn(&Node) -> bool| -> Vec<NodeName> {
+            let nodes = world.nodes.iter().filter(|node| wanted(node));
+            nodes.map(|node| node.spec.name.clone()).collect()
         };
         let cast = Cast {
             nodes: names(&|_| true),
-            voters: names(&|role| matches!(role, Role::Server { votes: true, .. })),
-            observers: names(&|role| matches!(role, Role::Server { votes: false, .. })),
+            voters: names(&Node::votes),
+            observers: names(&|node| node.system().is_some() && !node.votes()),
             leader: leader.map(|node| world.nodes[node].spec.name.clone()),
         };
         let place = |name: &NodeName| world.node_named(&name.0);
@@ -119,14 +118,10 @@ impl Nemesis {
     /// The node whose server leads, or, when nobody does, some server; `None` if there is no server.
     fn leader(&self, stream: &mut Stream) -> Option<usize> {
         let world = self.world.borrow();
-        let leader = world.leadership.leader();
-        let is = |wanted: &dyn Fn(&Role) -> bool| {
-            let matching = world.nodes.iter().enumerate().filter(|(_, n)| wanted(&n.spec.role));
-            matching.map(|(index, _)| index).collect::<Vec<_>>()
-        };
-        let leading = is(&|role| matches!(role, Role::Server { id, .. } if Some(*id) == leader));
-        let servers = is(&|role| role.is_server());
-        leading.first().copied().or_else(|| stream.pick(&servers).copied())
+        let leader = world.leadership.leader().and_then(|leader| world.node_named(&leader.0));
+        let is_server = |place: &usize| world.nodes[*place].system().is_some();
+        let servers: Vec<usize> = (0..world.nodes.len()).filter(is_server).collect();
+        leader.or_else(|| stream.pick(&servers).copied())
     }
 
     pub(crate) fn fault_begins(&mut self, index: usize) {
@@ -227,11 +222,11 @@ impl Nemesis {
                 self.cut(index, &both_ways(nodes, &all), begins);
             }
             FaultKind::KillSessions { .. } => {
-                let world = self.world.borrow();
-                let is_server = |n: &usize| world.nodes[*n].spec.role.is_server();
-                let servers: Vec<usize> = (0..world.nodes.len()).filter(is_server).collect();
-                drop(world);
-                self.cut(index, &both_ways(nodes, &servers), begins);
+                let of = |node: &usize| both_ways(&[*node], &self.servers_of(*node));
+                let mut pairs: Vec<(usize, usize)> = nodes.iter().flat_map(of).collect();
+                pairs.sort_unstable();
+                pairs.dedup();
+                self.cut(index, &pairs, begins);
             }
             FaultKind::Slow { delay_ms, kib_per_second, .. } => {
                 let (delay, left) = (delay_ms * NS_PER_MS, kib_per_second * 1024);
@@ -465,9 +460,11 @@ impl Nemesis {
             let told = !matches!(kind, FaultKind::DiskLost { .. });
             self.kill(*node, kind.name(), told, Death::OfMachine(Fate::Drawn));
             let mut world = self.world.borrow_mut();
-            let World { nodes, scenario, .. } = &mut *world;
-            let files = &mut nodes[*node].disk.files;
-            let ends_torn = |file: &str| scenario.ends_torn(file);
+            let World { nodes, systems, .. } = &mut *world;
+            let machine = &mut nodes[*node];
+            let system = machine.system().map(|place| &systems[place]);
+            let files = &mut machine.disk.files;
+            let ends_torn = |file: &str| system.is_none_or(|system| system.ends_torn(file));
             let is_damaged = match kind {
                 FaultKind::DiskLost { .. } => files.lose(),
                 FaultKind::BitRot { sectors, .. } => {
@@ -486,16 +483,29 @@ impl Nemesis {
         }
     }
 
-    /// Whether a correct ensemble must survive damage to this disk, too.
+    /// Whether a correct system must survive damage to this disk, too.
     fn atlas_allows(&self, node: usize) -> bool {
         let world = self.world.borrow();
-        let votes = |n: usize| matches!(world.nodes[n].spec.role, Role::Server { votes: true, .. });
-        if world.faults.plan.lifts_atlas || !votes(node) || self.damaged.contains(&node) {
+        let votes_in = |n: usize| world.nodes[n].membership.filter(|of| of.votes);
+        let Some(of) = votes_in(node) else { return true };
+        if world.faults.plan.lifts_atlas || self.damaged.contains(&node) {
             return true;
         }
-        let voters = (0..world.nodes.len()).filter(|n| votes(*n)).count();
-        let damaged = self.damaged.iter().filter(|n| votes(**n)).count();
-        damaged < tolerated_failures(voters)
+        let damaged = self.damaged.iter().filter(|n| votes_in(**n) == Some(of)).count();
+        damaged < world.systems[of.system].budget().damaged
+    }
+
+    /// The servers with which this node may have a session: those of every system but its own, or of its own
+    /// if there is no other.
+    fn servers_of(&self, node: usize) -> Vec<usize> {
+        let world = self.world.borrow();
+        let own = world.nodes[node].system();
+        let of = |wanted: &dyn Fn(usize) -> bool| -> Vec<usize> {
+            let is = |n: &usize| world.nodes[*n].system().is_some_and(wanted);
+            (0..world.nodes.len()).filter(is).collect()
+        };
+        let others = of(&|system| Some(system) != own);
+        if others.is_empty() { of(&|_| true) } else { others }
     }
 
     fn pause(&self, index: usize, node: usize, begins: bool) {

@@ -2,7 +2,7 @@
 
 use crate::clock::NodeClock;
 use crate::disk::Device;
-use crate::scenario::NodeSpec;
+use crate::scenario::{Membership, NodeSpec};
 use crate::slab::Id;
 use crate::stream::Stream;
 use mailstorm_host::Address;
@@ -11,6 +11,8 @@ use std::net::{IpAddr, Ipv4Addr};
 /// A machine.
 pub(crate) struct Node {
     pub(crate) spec: NodeSpec,
+    /// The system that it is a member of, if any.
+    pub(crate) membership: Option<Membership>,
     pub(crate) ip: IpAddr,
     pub(crate) clock: NodeClock,
     pub(crate) entropy: Stream,
@@ -61,7 +63,12 @@ pub(crate) enum Life {
 }
 
 impl Node {
-    pub(crate) fn new(seed: u64, index: usize, spec: NodeSpec) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        index: usize,
+        spec: NodeSpec,
+        membership: Option<Membership>,
+    ) -> Self {
         let name = spec.name.0.clone();
         let mut clock = Stream::new(seed, &format!("clock {name}"));
         let monotonic_ms = clock.below(1 << 32);
@@ -85,8 +92,19 @@ impl Node {
             said: 0,
             last_words: None,
             window: None,
+            membership,
             spec,
         }
+    }
+
+    /// The system that it is a member of, by its place.
+    pub(crate) fn system(&self) -> Option<usize> {
+        self.membership.map(|membership| membership.system)
+    }
+
+    /// Whether it counts when a majority of its system is counted.
+    pub(crate) fn votes(&self) -> bool {
+        self.membership.is_some_and(|membership| membership.votes)
     }
 
     /// Whether its process is there, running or paused.

@@ -273,7 +273,7 @@ impl Driver {
         for node in 0..nodes {
             self.nemesis.start(node);
         }
-        let ready = |world: &World| world.judge.progress.ready(world.leadership.leader());
+        let ready = |world: &World| world.judge.progress.ready(world.leadership.leader().is_some());
         match self.wait(self.limits.start, ready).await {
             Ended::Fired => return false,
             Ended::Met => {}

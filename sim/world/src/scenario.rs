@@ -3,14 +3,13 @@
 //!
 //! Start at [`Scenario`].
 
-pub use crate::disk::files::Platters;
 use crate::platform::SimPlatform;
+use crate::system::{Member, System};
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, SettingError, Settings};
-use mailstorm_shared::{Defects, Millis, Observation, ServerId};
+use mailstorm_shared::{Defects, Millis};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -83,24 +82,6 @@ pub trait Scenario: Send + Sync {
         let _ = listener;
         None
     }
-    /// Whether a fact rests on the disk of the node that tells it, so that the disk is to be read then: once
-    /// in so many times, since that takes longer than most of what happens in a run.
-    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
-        let _ = observation;
-        None
-    }
-    /// What the files say that are on the disk of a node, as they would be if the power went now; `None` if
-    /// they say nothing.
-    fn read_disk(&self, node: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
-        let _ = (node, disk);
-        None
-    }
-    /// Whether a lawful crash can cut off the end of this file, so that damage to its newest batch cannot
-    /// be told from a crash: true for a log. The atlas keeps such damage away.
-    fn ends_torn(&self, file: &str) -> bool {
-        let _ = file;
-        true
-    }
 }
 
 /// Listens to one connection, from its beginning and in both directions.
@@ -161,9 +142,10 @@ pub struct Process {
 pub trait Progress {
     /// Looks at the next event.
     fn observe(&mut self, event: &Event);
-    /// Whether the storm may begin. Asked from the start of the run; `leader` leads the ensemble.
-    fn ready(&self, leader: Option<ServerId>) -> bool {
-        leader.is_some()
+    /// Whether the storm may begin. Asked from the start of the run; `is_led` says whether every moving
+    /// target of every system means somebody.
+    fn ready(&self, is_led: bool) -> bool {
+        is_led
     }
     /// Whether everything that was to be done is done. Asked often once all faults have ended: must be
     /// cheap.
@@ -205,10 +187,12 @@ impl Default for Limits {
 }
 
 /// The machines and what connects them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Topology {
     /// The machines. Their addresses are `10.0.0.1`, `10.0.0.2`, ... in this order.
     pub nodes: Vec<NodeSpec>,
+    /// The systems that run on them, each node in at most one. What storms strike most often is the first.
+    pub systems: Vec<Arc<dyn System>>,
     /// How fast the network is while it is well.
     pub network: NetworkSpeed,
     /// How fast the disks are while they are well.
@@ -221,28 +205,35 @@ impl Topology {
         self.nodes.iter().map(|node| node.name.clone()).collect()
     }
 
-    /// The names of all nodes of one kind that this kind of trouble may come to.
-    pub(crate) fn subject(
-        &self,
-        role: impl Fn(&Role) -> bool,
-        subject: impl Fn(&Subject) -> bool,
-    ) -> Vec<NodeName> {
-        self.nodes
-            .iter()
-            .filter(|n| role(&n.role) && subject(&n.subject) && !n.spare)
-            .map(|n| n.name.clone())
-            .collect()
+    /// The system of each node, by its place among them, with what the node is in it.
+    pub(crate) fn memberships(&self) -> Vec<Option<Membership>> {
+        let mut all = vec![None; self.nodes.len()];
+        for (system, of) in self.systems.iter().enumerate() {
+            for Member { node, votes } in of.members() {
+                let place = self.nodes.iter().position(|spec| spec.name == node);
+                let place = place.expect("the members of a system are nodes of its topology");
+                assert!(all[place].is_none(), "no node is a member of two systems");
+                all[place] = Some(Membership { system, votes });
+            }
+        }
+        all
     }
+}
+
+/// What a node is in a system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Membership {
+    /// The system, by its place in the topology.
+    pub(crate) system: usize,
+    pub(crate) votes: bool,
 }
 
 /// One machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSpec {
-    /// Its name: letters and a number.
+    /// Its name.
     pub name: NodeName,
-    /// What runs on it.
-    pub role: Role,
-    /// What that is called in reports, in a word: `worker`, `supervisor`.
+    /// What runs on it, in a word: `worker`, `supervisor`.
     pub called: Arc<str>,
     /// What may go wrong with it when a swarm draws the faults. A plan may name any node.
     pub subject: Subject,
@@ -255,29 +246,6 @@ pub struct NodeSpec {
 
 /// After how long a process that ended by itself is started again.
 pub const RESTART_DELAY: Millis = Millis(500);
-
-/// What runs on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// A server of the ensemble.
-    Server {
-        /// Which.
-        id: ServerId,
-        /// Whether it votes; otherwise it is an observer.
-        votes: bool,
-    },
-    /// A worker or client of the ensemble.
-    Client,
-    /// Something of the outside world: the sink.
-    Outside,
-}
-
-impl Role {
-    /// Whether it is a server of the ensemble.
-    pub fn is_server(&self) -> bool {
-        matches!(self, Self::Server { .. })
-    }
-}
 
 /// What may go wrong with a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,24 +268,19 @@ impl Subject {
 }
 
 impl NodeSpec {
-    /// A server of the ensemble that votes, named `s` and its number.
-    pub fn server(id: ServerId) -> Self {
-        Self::new(&format!("s{}", id.number()), Role::Server { id, votes: true }, Subject::ALL)
-    }
-
-    /// A server of the ensemble that only observes, named `s` and its number.
-    pub fn observer(id: ServerId) -> Self {
-        Self::new(&format!("s{}", id.number()), Role::Server { id, votes: false }, Subject::ALL)
+    /// A server, with which everything may go wrong.
+    pub fn server(name: &str) -> Self {
+        Self::new(name, "server", Subject::ALL)
     }
 
     /// A worker or client without a disk that matters.
     pub fn client(name: &str) -> Self {
-        Self::new(name, Role::Client, Subject { disk: false, ..Subject::ALL })
+        Self::new(name, "client", Subject { disk: false, ..Subject::ALL })
     }
 
-    /// Something of the outside world, which never fails.
+    /// Something of the outside world, which never fails: it is called what it is, the sink, the ledger.
     pub fn outside(name: &str) -> Self {
-        Self::new(name, Role::Outside, Subject::NOTHING)
+        Self::new(name, name.trim_end_matches(|c: char| c.is_ascii_digit()), Subject::NOTHING)
     }
 
     /// The same node, on which nothing runs until a process asks for it.
@@ -344,16 +307,9 @@ impl NodeSpec {
         Self { subject, ..self }
     }
 
-    fn new(name: &str, role: Role, subject: Subject) -> Self {
-        let called = match role {
-            Role::Server { votes: true, .. } => "server",
-            Role::Server { votes: false, .. } => "observer",
-            Role::Client => "client",
-            // What stands outside is called what it is: the sink, the ledger.
-            Role::Outside => name.trim_end_matches(|c: char| c.is_ascii_digit()),
-        };
-        let called = called.into();
-        Self { name: name.into(), role, called, subject, spare: false, returns: false }
+    fn new(name: &str, called: &str, subject: Subject) -> Self {
+        let (name, called) = (name.into(), called.into());
+        Self { name, called, subject, spare: false, returns: false }
     }
 }
 

@@ -8,12 +8,11 @@
 //! no plan drawn here lifts the atlas.
 //! Start at [`draw`].
 
-use crate::scenario::{Role, Topology};
+use crate::scenario::{NodeSpec, Topology};
 use crate::stream::Stream;
 use mailstorm_record::cast::LEADER;
 use mailstorm_record::{Fault, FaultKind, NodeName, Plan};
 use mailstorm_shared::Millis;
-use mailstorm_shared::quorum::tolerated_failures;
 
 /// How many of a million seeds have a given kind of trouble.
 const KIND_PER_MILLION: u32 = 300_000;
@@ -48,46 +47,67 @@ pub enum Mix {
 
 /// Draws the plan of a storm of this length.
 pub fn draw(seed: u64, topology: &Topology, storm: Millis, mix: Mix) -> Plan {
-    let cast = Cast::of(topology);
     let mut plan = Plan { lasts_ms: Some(storm.0), ..Plan::default() };
-    if cast.all.is_empty() {
-        return plan;
+    for (place, cast) in Cast::all_of(topology).iter().enumerate() {
+        if cast.all.is_empty() {
+            continue;
+        }
+        // The first system's streams have the names that they would have without any other.
+        let mut name = "swarm".to_owned();
+        if let (1.., Some(system)) = (place, topology.systems.get(place)) {
+            name = format!("{name} {}", system.name());
+        }
+        let is_first = place == 0;
+        draw_for(seed, &name, cast, is_first, storm, mix, &mut plan.faults);
     }
-    let mut swarm = Stream::new(seed, "swarm");
+    plan.faults.sort_by_key(|fault| fault.at_ms);
+    plan
+}
+
+/// Draws what befalls one system; with the first, also what befalls anybody.
+fn draw_for(
+    seed: u64,
+    name: &str,
+    cast: &Cast,
+    is_first: bool,
+    storm: Millis,
+    mix: Mix,
+    faults: &mut Vec<Fault>,
+) {
+    let mut swarm = Stream::new(seed, name);
     let mut add = |at_ms: u64, lasts_ms: u64, kind| {
         if at_ms < storm.0 {
             let lasts_ms = lasts_ms.min(storm.0 - at_ms);
-            plan.faults.push(Fault { at_ms, lasts_ms, kind });
+            faults.push(Fault { at_ms, lasts_ms, kind });
         }
     };
     // Drawn for every kind, so that a kind that finds no node moves no other.
-    let mut times_of = |per_minute_max: u64| {
+    let mut times_of = |befalls: Befalls, per_minute_max: u64| {
         let has_it = swarm.chance(KIND_PER_MILLION);
         let times = swarm.between(1, (per_minute_max * storm.0).div_ceil(60_000).max(1));
-        if has_it || mix == Mix::Every { times } else { 0 }
+        let is_drawn = is_first || befalls == Befalls::System;
+        if is_drawn && (has_it || mix == Mix::Every) { times } else { 0 }
     };
-    for (name, trouble) in TROUBLES {
-        let times = times_of(TIMES_PER_MINUTE_MAX);
-        let mut stream = Stream::new(seed, &format!("swarm {name}"));
+    for (trouble_name, befalls, trouble) in TROUBLES {
+        let times = times_of(*befalls, TIMES_PER_MINUTE_MAX);
+        let mut stream = Stream::new(seed, &format!("{name} {trouble_name}"));
         for _ in 0..times {
             let at_ms = stream.below(storm.0);
-            let Some((lasts_ms, kind)) = trouble(&mut stream, &cast) else { continue };
+            let Some((lasts_ms, kind)) = trouble(&mut stream, cast) else { continue };
             add(at_ms, lasts_ms, kind);
         }
     }
-    for (name, sequence) in SEQUENCES {
-        let times = times_of(SEQUENCES_PER_MINUTE_MAX);
-        let mut stream = Stream::new(seed, &format!("swarm {name}"));
+    for (sequence_name, befalls, sequence) in SEQUENCES {
+        let times = times_of(*befalls, SEQUENCES_PER_MINUTE_MAX);
+        let mut stream = Stream::new(seed, &format!("{name} {sequence_name}"));
         for _ in 0..times {
             let at_ms = stream.below(storm.0);
-            let Some(blows) = sequence(&mut stream, &cast) else { continue };
+            let Some(blows) = sequence(&mut stream, cast) else { continue };
             for Blow { after_ms, lasts_ms, kind } in blows {
                 add(at_ms + after_ms, lasts_ms, kind);
             }
         }
     }
-    plan.faults.sort_by_key(|fault| fault.at_ms);
-    plan
 }
 
 /// Draws one trouble or sequence of any kind, as a storm may have it. None if this kind finds nobody to
@@ -95,25 +115,34 @@ pub fn draw(seed: u64, topology: &Topology, storm: Millis, mix: Mix) -> Plan {
 pub(crate) fn draw_one(stream: &mut Stream, cast: &Cast) -> Option<Vec<Blow>> {
     let place = stream.below((TROUBLES.len() + SEQUENCES.len()) as u64) as usize;
     match TROUBLES.get(place) {
-        Some((_, trouble)) => {
+        Some((.., trouble)) => {
             let (lasts_ms, kind) = trouble(stream, cast)?;
             Some(vec![Blow { after_ms: 0, lasts_ms, kind }])
         }
-        None => SEQUENCES[place - TROUBLES.len()].1(stream, cast),
+        None => SEQUENCES[place - TROUBLES.len()].2(stream, cast),
     }
 }
 
-/// Who can be struck.
+/// Whom a kind of trouble comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Befalls {
+    /// Anybody, whatever runs there.
+    Anybody,
+    /// The members of a system, each system by itself.
+    System,
+}
+
+/// Who can be struck, seen from one system.
 pub(crate) struct Cast {
-    /// Servers and clients whose network may fail.
+    /// Everybody whose network may fail.
     all: Vec<NodeName>,
-    /// Servers whose network may fail.
+    /// Members of the system whose network may fail.
     servers: Vec<NodeName>,
-    /// Clients whose network may fail.
+    /// All others whose network may fail.
     clients: Vec<NodeName>,
     /// Whose process may fail.
     processes: Vec<NodeName>,
-    /// Servers whose process may fail.
+    /// Members whose process may fail.
     server_processes: Vec<NodeName>,
     /// Whose clocks may be wrong.
     clocks: Vec<NodeName>,
@@ -124,26 +153,36 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    pub(crate) fn of(topology: &Topology) -> Self {
-        let server = |role: &Role| role.is_server();
-        let client = |role: &Role| !role.is_server();
-        let anybody = |_: &Role| true;
-        let votes = |role: &Role| matches!(role, Role::Server { votes: true, .. });
-        let voters = topology.nodes.iter().filter(|node| votes(&node.role)).count();
-        Self {
-            all: topology.subject(anybody, |s| s.network),
-            servers: topology.subject(server, |s| s.network),
-            clients: topology.subject(client, |s| s.network),
-            processes: topology.subject(anybody, |s| s.process),
-            server_processes: topology.subject(server, |s| s.process),
-            clocks: topology.subject(anybody, |s| s.clock),
-            disks: topology.subject(anybody, |s| s.disk),
-            spare_voters: tolerated_failures(voters),
-        }
+    /// One for each system; one without any system where there is none.
+    pub(crate) fn all_of(topology: &Topology) -> Vec<Self> {
+        let memberships = topology.memberships();
+        let of = |system: usize| {
+            let names = |has: &dyn Fn(bool, &NodeSpec) -> bool| -> Vec<NodeName> {
+                let nodes = topology.nodes.iter().zip(&memberships);
+                nodes
+                    .filter(|(spec, membership)| {
+                        let is_member = membership.is_some_and(|m| m.system == system);
+                        !spec.spare && has(is_member, spec)
+                    })
+                    .map(|(spec, _)| spec.name.clone())
+                    .collect()
+            };
+            Self {
+                all: names(&|_, spec| spec.subject.network),
+                servers: names(&|is_member, spec| is_member && spec.subject.network),
+                clients: names(&|is_member, spec| !is_member && spec.subject.network),
+                processes: names(&|_, spec| spec.subject.process),
+                server_processes: names(&|is_member, spec| is_member && spec.subject.process),
+                clocks: names(&|_, spec| spec.subject.clock),
+                disks: names(&|_, spec| spec.subject.disk),
+                spare_voters: topology.systems.get(system).map_or(0, |of| of.budget().down),
+            }
+        };
+        (0..topology.systems.len().max(1)).map(of).collect()
     }
 
     /// The servers if there are any, or everybody.
-    fn ensemble(&self) -> &[NodeName] {
+    fn members(&self) -> &[NodeName] {
         if self.servers.is_empty() { &self.all } else { &self.servers }
     }
 }
@@ -185,14 +224,14 @@ fn leader_process(cast: &Cast) -> Option<Vec<NodeName>> {
 
 /// The servers cut in two, and the clients with them, each on either side.
 fn sides(stream: &mut Stream, cast: &Cast, first: usize) -> Option<(u64, FaultKind)> {
-    let mut servers = cast.ensemble().to_vec();
+    let mut servers = cast.members().to_vec();
     if servers.len() < 2 {
         return None;
     }
     stream.shuffle(&mut servers);
     let mut right = servers.split_off(first.clamp(1, servers.len() - 1));
     let mut left = servers;
-    for client in cast.clients.iter().filter(|client| !cast.ensemble().contains(client)) {
+    for client in cast.clients.iter().filter(|client| !cast.members().contains(client)) {
         if stream.chance(500_000) { &mut left } else { &mut right }.push(client.clone());
     }
     left.sort();
@@ -203,15 +242,17 @@ fn sides(stream: &mut Stream, cast: &Cast, first: usize) -> Option<(u64, FaultKi
 }
 
 /// Every kind of trouble, by a name that keys its stream.
-const TROUBLES: &[(&str, Trouble)] = &[
-    ("halves", |s, c| sides(s, c, c.ensemble().len() / 2)),
-    ("minority", |s, c| {
+const TROUBLES: &[(&str, Befalls, Trouble)] = &[
+    ("halves", Befalls::System, |s, c| sides(s, c, c.members().len() / 2)),
+    ("minority", Befalls::System, |s, c| {
         let first = s.between(1, c.spare_voters.max(1) as u64) as usize;
         sides(s, c, first)
     }),
-    ("one node", |s, c| Some((short(s), FaultKind::Isolate { nodes: one(s, &c.all)? }))),
-    ("bridge", |s, c| {
-        let mut nodes = c.ensemble().to_vec();
+    ("one node", Befalls::Anybody, |s, c| {
+        Some((short(s), FaultKind::Isolate { nodes: one(s, &c.all)? }))
+    }),
+    ("bridge", Befalls::System, |s, c| {
+        let mut nodes = c.members().to_vec();
         if nodes.len() < 3 {
             return None;
         }
@@ -220,111 +261,135 @@ const TROUBLES: &[(&str, Trouble)] = &[
         let right = nodes.split_off(nodes.len() / 2);
         Some((short(s), FaultKind::Bridge { left: nodes, right }))
     }),
-    ("ring", |s, c| {
-        let mut nodes = c.ensemble().to_vec();
+    ("ring", Befalls::System, |s, c| {
+        let mut nodes = c.members().to_vec();
         if nodes.len() < 4 {
             return None;
         }
         s.shuffle(&mut nodes);
         Some((short(s), FaultKind::Ring { nodes }))
     }),
-    ("one way", |s, c| {
+    ("one way", Befalls::System, |s, c| {
         let from = some(s, &c.all, 2)?;
-        let to: Vec<_> = c.ensemble().iter().filter(|n| !from.contains(n)).cloned().collect();
+        let to: Vec<_> = c.members().iter().filter(|n| !from.contains(n)).cloned().collect();
         Some((short(s), FaultKind::OneWay { from, to: some(s, &to, to.len())? }))
     }),
-    ("leader cut", |s, c| Some((short(s), FaultKind::Isolate { nodes: leader(c)? }))),
-    ("leader cut long", |s, c| Some((long(s), FaultKind::Isolate { nodes: leader(c)? }))),
-    ("leader crash", |s, c| Some((short(s), FaultKind::Crash { nodes: leader_process(c)? }))),
-    ("leader kill", |s, c| Some((short(s), FaultKind::Kill { nodes: leader_process(c)? }))),
-    ("leader pause", |s, c| Some((short(s), FaultKind::Pause { nodes: leader_process(c)? }))),
-    ("leader slow", |s, c| {
+    ("leader cut", Befalls::System, |s, c| {
+        Some((short(s), FaultKind::Isolate { nodes: leader(c)? }))
+    }),
+    ("leader cut long", Befalls::System, |s, c| {
+        Some((long(s), FaultKind::Isolate { nodes: leader(c)? }))
+    }),
+    ("leader crash", Befalls::System, |s, c| {
+        Some((short(s), FaultKind::Crash { nodes: leader_process(c)? }))
+    }),
+    ("leader kill", Befalls::System, |s, c| {
+        Some((short(s), FaultKind::Kill { nodes: leader_process(c)? }))
+    }),
+    ("leader pause", Befalls::System, |s, c| {
+        Some((short(s), FaultKind::Pause { nodes: leader_process(c)? }))
+    }),
+    ("leader slow", Befalls::System, |s, c| {
         let delay_ms = s.between(20, 800);
         Some((short(s), FaultKind::Slow { nodes: leader(c)?, delay_ms, kib_per_second: 0 }))
     }),
-    ("crash one", |s, c| Some((short(s), FaultKind::Crash { nodes: one(s, &c.processes)? }))),
-    ("crash several", |s, c| {
+    ("crash one", Befalls::Anybody, |s, c| {
+        Some((short(s), FaultKind::Crash { nodes: one(s, &c.processes)? }))
+    }),
+    ("crash several", Befalls::Anybody, |s, c| {
         Some((short(s), FaultKind::Crash { nodes: some(s, &c.processes, c.processes.len())? }))
     }),
-    ("kill one", |s, c| Some((short(s), FaultKind::Kill { nodes: one(s, &c.processes)? }))),
-    ("kill several", |s, c| {
+    ("kill one", Befalls::Anybody, |s, c| {
+        Some((short(s), FaultKind::Kill { nodes: one(s, &c.processes)? }))
+    }),
+    ("kill several", Befalls::Anybody, |s, c| {
         Some((short(s), FaultKind::Kill { nodes: some(s, &c.processes, c.processes.len())? }))
     }),
-    ("crash loop", |s, c| {
+    ("crash loop", Befalls::Anybody, |s, c| {
         let (up_ms, down_ms) = (s.between(100, 2_000), s.between(50, 1_000));
         let nodes = one(s, &c.processes)?;
         Some((short(s), FaultKind::CrashLoop { nodes, up_ms, down_ms }))
     }),
-    ("power cut one", |s, c| {
+    ("power cut one", Befalls::Anybody, |s, c| {
         Some((short(s), FaultKind::PowerCut { nodes: one(s, &c.processes)? }))
     }),
-    ("power cut all", |s, c| {
+    ("power cut all", Befalls::System, |s, c| {
         let nodes = if c.server_processes.is_empty() { &c.processes } else { &c.server_processes };
         let lasts = s.between(50, 3_000);
         (!nodes.is_empty()).then(|| (lasts, FaultKind::PowerCut { nodes: nodes.clone() }))
     }),
-    ("pause", |s, c| Some((short(s), FaultKind::Pause { nodes: some(s, &c.processes, 2)? }))),
-    ("long pause", |s, c| Some((long(s), FaultKind::Pause { nodes: one(s, &c.processes)? }))),
-    ("drift", |s, c| {
+    ("pause", Befalls::Anybody, |s, c| {
+        Some((short(s), FaultKind::Pause { nodes: some(s, &c.processes, 2)? }))
+    }),
+    ("long pause", Befalls::Anybody, |s, c| {
+        Some((long(s), FaultKind::Pause { nodes: one(s, &c.processes)? }))
+    }),
+    ("drift", Befalls::Anybody, |s, c| {
         let (slow, fast) =
             if s.chance(500_000) { (DRIFT_PPM, DRIFT_PPM) } else { (SLOW_PPM, FAST_PPM) };
         let ppm = s.between(0, slow + fast) as i32 - slow as i32;
         Some((long(s), FaultKind::Drift { nodes: some(s, &c.clocks, 2)?, ppm }))
     }),
-    ("jump", |s, c| {
+    ("jump", Befalls::Anybody, |s, c| {
         let by_ms = s.between(0, 7_200_000) as i64 - 3_600_000;
         Some((long(s), FaultKind::Jump { nodes: some(s, &c.clocks, 2)?, by_ms }))
     }),
-    ("disk stall", |s, c| Some((short(s), FaultKind::DiskStall { nodes: some(s, &c.disks, 2)? }))),
-    ("disk slow", |s, c| {
+    ("disk stall", Befalls::Anybody, |s, c| {
+        Some((short(s), FaultKind::DiskStall { nodes: some(s, &c.disks, 2)? }))
+    }),
+    ("disk slow", Befalls::Anybody, |s, c| {
         let factor = s.between(5, 100) as u32;
         Some((long(s), FaultKind::DiskSlow { nodes: some(s, &c.disks, 2)?, factor }))
     }),
-    ("disk full", |s, c| Some((short(s), FaultKind::DiskFull { nodes: one(s, &c.disks)? }))),
-    ("sync fails", |s, c| {
+    ("disk full", Befalls::Anybody, |s, c| {
+        Some((short(s), FaultKind::DiskFull { nodes: one(s, &c.disks)? }))
+    }),
+    ("sync fails", Befalls::Anybody, |s, c| {
         let lasts = s.between(50, 2_000);
         Some((lasts, FaultKind::SyncFails { nodes: one(s, &c.disks)? }))
     }),
-    ("write fails", |s, c| {
+    ("write fails", Befalls::Anybody, |s, c| {
         Some((s.between(1, 1_000), FaultKind::WriteFails { nodes: one(s, &c.disks)? }))
     }),
-    ("torn writes", |s, c| {
+    ("torn writes", Befalls::Anybody, |s, c| {
         Some((short(s), FaultKind::TornWrites { nodes: some(s, &c.disks, 3)? }))
     }),
-    ("bit rot", |s, c| {
+    ("bit rot", Befalls::Anybody, |s, c| {
         let sectors = s.between(1, 4) as u32;
         Some((short(s), FaultKind::BitRot { nodes: one(s, &c.disks)?, sectors }))
     }),
-    ("unreadable", |s, c| {
+    ("unreadable", Befalls::Anybody, |s, c| {
         let sectors = s.between(1, 4) as u32;
         Some((short(s), FaultKind::UnreadableSectors { nodes: one(s, &c.disks)?, sectors }))
     }),
-    ("misdirected", |s, c| {
+    ("misdirected", Befalls::Anybody, |s, c| {
         Some((short(s), FaultKind::MisdirectedWrite { nodes: one(s, &c.disks)? }))
     }),
-    ("lost disk", |s, c| Some((short(s), FaultKind::DiskLost { nodes: one(s, &c.disks)? }))),
-    ("sessions", |s, c| {
+    ("lost disk", Befalls::Anybody, |s, c| {
+        Some((short(s), FaultKind::DiskLost { nodes: one(s, &c.disks)? }))
+    }),
+    ("sessions", Befalls::Anybody, |s, c| {
         let clients = if c.clients.is_empty() { return None } else { &c.clients };
         Some((long(s), FaultKind::KillSessions { nodes: some(s, clients, 2)? }))
     }),
-    ("resets", |s, c| {
+    ("resets", Befalls::Anybody, |s, c| {
         let every_ms = s.between(100, 2_000);
         Some((short(s), FaultKind::Reset { nodes: some(s, &c.all, 3)?, every_ms }))
     }),
-    ("flood", |s, c| {
+    ("flood", Befalls::System, |s, c| {
         let connections = s.between(10, 100) as u32;
-        Some((short(s), FaultKind::Flood { nodes: some(s, c.ensemble(), 3)?, connections }))
+        Some((short(s), FaultKind::Flood { nodes: some(s, c.members(), 3)?, connections }))
     }),
-    ("corruption", |s, c| {
+    ("corruption", Befalls::System, |s, c| {
         let per_million = s.between(1_000, 50_000) as u32;
         let nodes = if c.servers.is_empty() { return None } else { &c.servers };
         Some((short(s), FaultKind::Corrupt { nodes: some(s, nodes, 2)?, per_million }))
     }),
-    ("slow", |s, c| {
+    ("slow", Befalls::Anybody, |s, c| {
         let (delay_ms, kib_per_second) = (s.between(5, 500), s.between(0, 4) * 64);
         Some((short(s), FaultKind::Slow { nodes: some(s, &c.all, 3)?, delay_ms, kib_per_second }))
     }),
-    ("flap", |s, c| {
+    ("flap", Befalls::Anybody, |s, c| {
         let (down_ms, up_ms) = (s.between(20, 1_500), s.between(20, 1_500));
         Some((short(s), FaultKind::Flap { nodes: one(s, &c.all)?, down_ms, up_ms }))
     }),
@@ -363,20 +428,20 @@ fn leader_trouble(stream: &mut Stream, cast: &Cast) -> Option<(u64, FaultKind)> 
 }
 
 /// Every kind of trouble that is several faults, by a name that keys its stream.
-const SEQUENCES: &[(&str, Sequence)] = &[
-    ("leader without servers", |s, c| {
+const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
+    ("leader without servers", Befalls::System, |s, c| {
         let lasts_ms = if s.chance(500_000) { long(s) } else { short(s) };
         Some(vec![Blow { after_ms: 0, lasts_ms, kind: leader_without_servers(c)? }])
     }),
     // It does not notice for long that it leads nobody, and its clients ask it all the while.
-    ("stale leader", |s, c| {
+    ("stale leader", Befalls::System, |s, c| {
         let (lasts_ms, ppm) = (long(s), -(s.between(300_000, SLOW_PPM) as i32));
         let slow = FaultKind::Drift { nodes: leader(c)?, ppm };
         let cut = leader_without_servers(c)?;
         Some([slow, cut].map(|kind| Blow { after_ms: 0, lasts_ms, kind }).into())
     }),
     // Two troubles of one leader, at once or the second while the first still lasts.
-    ("leader twice", |s, c| {
+    ("leader twice", Befalls::System, |s, c| {
         let (first_ms, first) = leader_trouble(s, c)?;
         let (second_ms, second) = leader_trouble(s, c)?;
         let after_ms = if s.chance(500_000) { 0 } else { s.below(first_ms) };
@@ -387,7 +452,7 @@ const SEQUENCES: &[(&str, Sequence)] = &[
     }),
     // Each new leader is struck soon after the last one was: in its election, its synchronisation, or
     // its first proposals.
-    ("leader after leader", |s, c| {
+    ("leader after leader", Befalls::System, |s, c| {
         let mut after_ms = 0;
         let mut blows = Vec::new();
         for _ in 0..s.between(3, 6) {
@@ -398,7 +463,7 @@ const SEQUENCES: &[(&str, Sequence)] = &[
         Some(blows)
     }),
     // A server that stayed behind comes back, and somebody fails while it learns what it missed.
-    ("learner struck", |s, c| {
+    ("learner struck", Befalls::System, |s, c| {
         let nodes = one(s, &c.server_processes)?;
         let behind_ms = s.between(1_000, 10_000);
         let behind = match s.below(3) {
@@ -419,7 +484,7 @@ const SEQUENCES: &[(&str, Sequence)] = &[
         ])
     }),
     // Servers are restarted one after another, as an operator in a hurry does it.
-    ("rolling restart", |s, c| {
+    ("rolling restart", Befalls::System, |s, c| {
         let mut nodes = c.server_processes.clone();
         s.shuffle(&mut nodes);
         let pace_ms = s.between(50, 2_000);
@@ -432,7 +497,7 @@ const SEQUENCES: &[(&str, Sequence)] = &[
     }),
     // What killed processes left in the page cache is read by the next ones, and may be lost all the
     // same: the power goes before anybody syncs it, unless whoever read it did.
-    ("kill, then power", |s, c| {
+    ("kill, then power", Befalls::System, |s, c| {
         let nodes = some(s, &c.server_processes, c.server_processes.len())?;
         let down_ms = s.between(1, 300);
         let dark = some(s, &c.server_processes, c.server_processes.len())?;
@@ -443,7 +508,7 @@ const SEQUENCES: &[(&str, Sequence)] = &[
         ])
     }),
     // Servers read their disks when they start: that is when it must fail.
-    ("restart on failing reads", |s, c| {
+    ("restart on failing reads", Befalls::Anybody, |s, c| {
         let nodes = one(s, &c.disks)?;
         let (lasts_ms, down_ms) = (s.between(100, 2_000), s.between(1, 500));
         Some(vec![
@@ -452,7 +517,7 @@ const SEQUENCES: &[(&str, Sequence)] = &[
         ])
     }),
     // A sync that failed has dropped what it should have written, though it can still be read.
-    ("sync fails, then power", |s, c| {
+    ("sync fails, then power", Befalls::System, |s, c| {
         let nodes = some(s, &c.disks, 2)?;
         let fails_ms = s.between(1, 400);
         let after_ms = fails_ms + s.between(0, 4_000);
@@ -464,7 +529,7 @@ const SEQUENCES: &[(&str, Sequence)] = &[
         ])
     }),
     // The power comes back, and goes again before the servers have found each other.
-    ("power flickers", |s, c| {
+    ("power flickers", Befalls::System, |s, c| {
         let mut after_ms = 0;
         let mut blows = Vec::new();
         for _ in 0..s.between(2, 4) {
@@ -480,15 +545,17 @@ const SEQUENCES: &[(&str, Sequence)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::NodeSpec;
-    use mailstorm_shared::ServerId;
+    use crate::system::Servers;
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     fn topology() -> Topology {
-        let servers = (1..=5).filter_map(ServerId::new).map(NodeSpec::server);
+        let servers = ["s1", "s2", "s3", "s4", "s5"].into_iter().map(NodeSpec::server);
         let workers = ["w1", "w2"].into_iter().map(NodeSpec::client);
         let spare = [NodeSpec::client("w3").spare(), NodeSpec::outside("sink")];
-        Topology { nodes: servers.chain(workers).chain(spare).collect(), ..Topology::default() }
+        let nodes = servers.chain(workers).chain(spare).collect();
+        let systems = vec![Arc::new(Servers { voters: 5, others: 0 }) as _];
+        Topology { nodes, systems, ..Topology::default() }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::queue::{Control, Due, Queue};
 use crate::scenario::{DiskSpeed, Scenario};
 use crate::slab::{Id, Slab};
 use crate::stream::Stream;
+use crate::system::System;
 use mailstorm_record::{Event, Happening, TraceHash, Violation};
 use mailstorm_shared::{Defects, Millis, Observation, StateHasher};
 use std::cell::RefCell;
@@ -48,6 +49,7 @@ pub(crate) struct World {
     pub(crate) leadership: Leadership,
     pub(crate) faults: FaultBook,
     pub(crate) scenario: Arc<dyn Scenario>,
+    pub(crate) systems: Vec<Arc<dyn System>>,
     /// What the run's own task is to do.
     pub(crate) controls: VecDeque<Control>,
     pub(crate) control_waker: Option<Waker>,
@@ -95,12 +97,9 @@ impl World {
         let Materials { seed, defects, scenario, faults, judge, events_max } = materials;
         let topology = scenario.topology();
         let network = Network::new(seed, &topology);
-        let nodes = topology
-            .nodes
-            .into_iter()
-            .enumerate()
-            .map(|(i, spec)| Node::new(seed, i, spec))
-            .collect();
+        let memberships = topology.memberships();
+        let specs = topology.nodes.into_iter().zip(memberships).enumerate();
+        let nodes = specs.map(|(i, (spec, of))| Node::new(seed, i, spec, of)).collect();
         Self {
             seed,
             defects,
@@ -115,6 +114,7 @@ impl World {
             leadership: Leadership::default(),
             faults,
             scenario,
+            systems: topology.systems,
             controls: VecDeque::new(),
             control_waker: None,
             events: 0,
@@ -216,7 +216,8 @@ impl World {
     /// A process tells of itself.
     pub(crate) fn observe(&mut self, node: usize, observation: Observation) {
         self.leadership.observe(&observation);
-        let rests = self.scenario.rests_on_disk(&observation);
+        let system = self.nodes[node].system().map(|place| &self.systems[place]);
+        let rests = system.and_then(|system| system.rests_on_disk(&observation));
         self.tell(Some(node), Happening::Observed { observation });
         if let Some(one_in) = rests {
             self.read_disk(node, one_in);
@@ -231,7 +232,8 @@ impl World {
             return;
         }
         let Some(platters) = machine.disk.files.platters() else { return };
-        let found = self.scenario.read_disk(&machine.spec.name, &platters);
+        let Some(system) = machine.membership.map(|of| &self.systems[of.system]) else { return };
+        let found = system.read_disk(&machine.spec.name, &platters);
         if let Some(observation) = found {
             self.tell(Some(node), Happening::Observed { observation });
         }
@@ -297,8 +299,7 @@ impl World {
         for id in self.sleeps.ids(|sleeper| sleeper.node == node) {
             self.sleeps.remove(id);
         }
-        let role = self.nodes[node].spec.role;
-        self.leadership.gone(&role);
+        self.leadership.gone(&self.nodes[node].spec.name);
     }
 
     /// A source of randomness is gone.

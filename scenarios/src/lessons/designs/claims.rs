@@ -6,7 +6,7 @@ use super::mails::{Mails, Shelf};
 use super::outbox::Sink;
 use crate::lessons::Records;
 use crate::lessons::stage::{Act, Program, Work};
-use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::nodes::{boot_server, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, IfPossible, Interests, Needs, SplitBrain, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
@@ -49,7 +49,7 @@ impl ClaimsOfAnEnsemble {
 impl Act for ClaimsOfAnEnsemble {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = ensemble_of(scale.get("servers"), 0);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let servers = servers(&ensemble);
         servers.chain(workers(scale.get("workers"))).chain([Sink::node()]).collect()
     }
 

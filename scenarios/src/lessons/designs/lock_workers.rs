@@ -11,7 +11,7 @@
 use super::mails::{Mails, Shelf};
 use super::outbox::{Outbox, Refused, Sink};
 use crate::lessons::stage::Program;
-use crate::nodes::{boot_server, client_config, ensemble_of};
+use crate::nodes::{boot_server, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use bytes::Bytes;
 use mailstorm_client::recipes::lock::{Held, Lock};
@@ -61,7 +61,7 @@ pub(crate) struct LockWorkers {
 impl LockWorkers {
     pub(crate) fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
         let ensemble = ensemble_of(scale.get("servers"), 0);
-        let servers = ensemble.voters().iter().map(|id| NodeSpec::server(*id));
+        let servers = servers(&ensemble);
         servers.chain(super::claims::workers(self.workers)).chain([Sink::node()]).collect()
     }
 

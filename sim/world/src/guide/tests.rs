@@ -4,16 +4,18 @@ use super::vary::{FAULTS_MAX, Field};
 use super::*;
 use crate::scenario::{NodeSpec, Topology};
 use crate::swarm::{self, LONG_MS, Mix};
-use mailstorm_shared::{Millis, ServerId};
+use crate::system::Servers;
+use mailstorm_shared::Millis;
+use std::sync::Arc;
 
 const STORM: Millis = Millis(60_000);
 
 fn topology() -> Topology {
-    let servers = (1..=5).filter_map(ServerId::new).map(NodeSpec::server);
-    let others = [ServerId::new(6).map(NodeSpec::observer), Some(NodeSpec::client("w1"))];
+    let servers = ["s1", "s2", "s3", "s4", "s5", "s6"].into_iter().map(NodeSpec::server);
     let exempt = [NodeSpec::client("w2").spare(), NodeSpec::outside("sink")];
-    let nodes = servers.chain(others.into_iter().flatten()).chain(exempt).collect();
-    Topology { nodes, ..Topology::default() }
+    let nodes = servers.chain([NodeSpec::client("w1")]).chain(exempt).collect();
+    let systems = vec![Arc::new(Servers { voters: 5, others: 1 }) as _];
+    Topology { nodes, systems, ..Topology::default() }
 }
 
 fn corpus() -> Corpus {

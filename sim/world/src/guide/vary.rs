@@ -6,7 +6,7 @@
 //! Start at [`Field::vary`].
 
 use super::Kept;
-use crate::scenario::{Role, Subject, Topology};
+use crate::scenario::{Membership, Subject, Topology};
 use crate::stream::Stream;
 use crate::swarm::{Blow, Cast, LONG_MS, draw_one};
 use mailstorm_record::cast::LEADER;
@@ -30,7 +30,8 @@ pub(super) const FAULTS_MAX: usize = 120;
 
 /// Where plans are varied.
 pub(super) struct Field {
-    cast: Cast,
+    /// Who can be struck, for each system.
+    casts: Vec<Cast>,
     /// Nodes that may stand for each other in any fault.
     alike: Vec<Vec<NodeName>>,
     storm_ms: u64,
@@ -82,7 +83,7 @@ const STEPS: [Step; 8] = [
     |field, s, draft| {
         let moment = s.pick(draft.moments).copied().unwrap_or_else(|| s.below(field.storm_ms));
         let at_ms = field.near(s, moment, AIM_MS);
-        let blows = draw_one(s, &field.cast).unwrap_or_default();
+        let blows = field.cast(s).and_then(|cast| draw_one(s, cast)).unwrap_or_default();
         draft.faults.extend(blows.into_iter().map(|Blow { after_ms, lasts_ms, kind }| Fault {
             at_ms: at_ms + after_ms,
             lasts_ms,
@@ -101,22 +102,22 @@ impl Draft<'_> {
 
 impl Field {
     pub(super) fn of(topology: &Topology, storm: Millis) -> Self {
-        let is_voter = |role: &Role| matches!(role, Role::Server { votes: true, .. });
-        let mut alike: Vec<(bool, bool, Subject, Vec<NodeName>)> = Vec::new();
-        for node in topology.nodes.iter().filter(|node| !node.spare) {
-            let kind = (node.role.is_server(), is_voter(&node.role), node.subject);
-            match alike.iter_mut().find(|known| (known.0, known.1, known.2) == kind) {
-                Some(known) => known.3.push(node.name.clone()),
-                None => alike.push((kind.0, kind.1, kind.2, vec![node.name.clone()])),
+        let mut alike: Vec<(Option<Membership>, Subject, Vec<NodeName>)> = Vec::new();
+        let nodes = topology.nodes.iter().zip(topology.memberships());
+        for (node, membership) in nodes.filter(|(node, _)| !node.spare) {
+            let kind = (membership, node.subject);
+            match alike.iter_mut().find(|known| (known.0, known.1) == kind) {
+                Some(known) => known.2.push(node.name.clone()),
+                None => alike.push((kind.0, kind.1, vec![node.name.clone()])),
             }
         }
-        for (_, is_voter, subject, nodes) in &mut alike {
-            if *is_voter && *subject == Subject::ALL {
+        for (membership, subject, nodes) in &mut alike {
+            if membership.is_some_and(|of| of.votes) && *subject == Subject::ALL {
                 nodes.push(LEADER.into());
             }
         }
         let alike = alike.into_iter().map(|(.., nodes)| nodes).collect();
-        Self { cast: Cast::of(topology), alike, storm_ms: storm.0 }
+        Self { casts: Cast::all_of(topology), alike, storm_ms: storm.0 }
     }
 
     /// Another plan, made from this one, and perhaps from the end of the other.
@@ -142,6 +143,14 @@ impl Field {
         }
         faults.sort_by_key(|fault| fault.at_ms);
         Plan { lasts_ms: Some(self.storm_ms), faults, ..Plan::default() }
+    }
+
+    /// Who can be struck, seen from one of the systems.
+    fn cast(&self, stream: &mut Stream) -> Option<&Cast> {
+        match &self.casts[..] {
+            [only] => Some(only),
+            several => stream.pick(several),
+        }
     }
 
     /// A millisecond of the storm not farther from this one than that.

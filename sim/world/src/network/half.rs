@@ -43,6 +43,8 @@ pub(crate) struct Half {
     give_up_at: Option<u64>,
     /// The earliest time for which the queue knows of that.
     queued_at: Option<u64>,
+    /// Whether both sides put checksums on what they send.
+    is_checksummed: bool,
     /// The address that was called, and whether this is the caller's side.
     pub(crate) listener: Address,
     is_caller: bool,
@@ -107,6 +109,7 @@ impl World {
             parked: VecDeque::new(),
             give_up_at: None,
             queued_at: None,
+            is_checksummed: false,
             listener,
             is_caller: true,
             interpreter: None,
@@ -121,6 +124,11 @@ impl World {
             .and_then(|(host, port)| Some((self.node_named(host)?, port.parse::<u16>().ok()?)));
         let to = target.map_or(node, |(to, _)| to);
         let id = self.new_half(endpoint, node, to, address.clone());
+        if let Some((to, port)) = target {
+            let is_checksummed = self.is_checksummed(node, to, port);
+            let half = self.network.halves.get_mut(id).expect("it was just put there");
+            half.is_checksummed = is_checksummed;
+        }
         if self.judge.is_full() {
             let interpreter = self.scenario.interpreter(&address.0);
             let half = self.network.halves.get_mut(id).expect("it was just put there");
@@ -135,6 +143,13 @@ impl World {
             None => self.queue.push(self.now + 100_000, Due::Refused(id)),
         }
         id
+    }
+
+    /// Whether these two put checksums on what they send each other over a connection to this port.
+    fn is_checksummed(&self, from: usize, to: usize, port: u16) -> bool {
+        let system = |node: usize| self.nodes.get(node).and_then(Node::system);
+        let common = system(from).filter(|of| system(to) == Some(*of));
+        common.is_some_and(|of| self.systems[of].checksummed_ports().contains(&port))
     }
 
     /// An owner sends data.
@@ -304,6 +319,7 @@ impl World {
         let half = self.network.halves.get(caller).expect("the call came from it");
         let (from, node, address) = (half.node, half.to, half.listener.clone());
         let interpreter = half.interpreter.clone();
+        let is_checksummed = half.is_checksummed;
         let listener = match self.nodes.get(node) {
             Some(machine) => machine.listeners.iter().find(|l| l.0 == port).map(|l| l.1),
             None => None,
@@ -318,6 +334,7 @@ impl World {
         half.peer = Some(caller);
         half.state = State::Open;
         half.is_caller = false;
+        half.is_checksummed = is_checksummed;
         half.interpreter = interpreter;
         self.network.halves.get_mut(caller).expect("the call came from it").peer = Some(id);
         self.send_segment(id, Body::SynAck);
@@ -343,8 +360,10 @@ impl World {
         let half = self.network.halves.get_mut(id).expect("the data came from it");
         half.backlog -= bytes.len();
         let (node, to, peer) = (half.node, half.to, half.peer);
+        let is_checksummed = half.is_checksummed;
         let Self { network, faults, .. } = self;
-        let bytes = network.link(node, to).carry(bytes, |fault| faults.effective(fault));
+        let link = network.link(node, to);
+        let bytes = link.carry(bytes, is_checksummed, |fault| faults.effective(fault));
         let Some(peer) = peer else { return self.tell_unknown(id) };
         let Some(half) = self.network.halves.get_mut(peer) else { return self.tell_unknown(id) };
         if matches!(half.state, State::Shut | State::Over) {

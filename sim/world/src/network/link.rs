@@ -16,8 +16,6 @@ pub(crate) struct Link {
     speed: NetworkSpeed,
     /// When everything sent so far is on the way.
     free_at: u64,
-    /// Whether what goes over it is checksummed by those who send it.
-    pub(crate) is_checksummed: bool,
     /// The faults that cut it.
     pub(crate) cut_by: Vec<usize>,
     /// The faults that slow it, each with the delay it adds at the most, and the bandwidth it leaves.
@@ -37,7 +35,7 @@ pub(crate) struct Passage {
 }
 
 impl Link {
-    pub(crate) fn new(seed: u64, name: &str, speed: &NetworkSpeed, is_checksummed: bool) -> Self {
+    pub(crate) fn new(seed: u64, name: &str, speed: &NetworkSpeed) -> Self {
         let mut stream = Stream::new(seed, name);
         let base_us = stream.between(speed.base_us_min, speed.base_us_max.max(speed.base_us_min));
         Self {
@@ -45,7 +43,6 @@ impl Link {
             base_ns: base_us * 1_000,
             speed: *speed,
             free_at: 0,
-            is_checksummed,
             cut_by: Vec::new(),
             slowed_by: Vec::new(),
             corrupted_by: Vec::new(),
@@ -104,9 +101,14 @@ impl Link {
         self.base_ns
     }
 
-    /// The bytes as they come out of the link.
-    pub(crate) fn carry(&mut self, bytes: Bytes, mut effective: impl FnMut(usize)) -> Bytes {
-        if self.corrupted_by.is_empty() || !self.is_checksummed || bytes.is_empty() {
+    /// The bytes as they come out of the link; only those of messages with checksums may change.
+    pub(crate) fn carry(
+        &mut self,
+        bytes: Bytes,
+        is_checksummed: bool,
+        mut effective: impl FnMut(usize),
+    ) -> Bytes {
+        if self.corrupted_by.is_empty() || !is_checksummed || bytes.is_empty() {
             return bytes;
         }
         let mut changed = None;

@@ -52,12 +52,11 @@ impl Network {
     pub(crate) fn new(seed: u64, topology: &Topology) -> Self {
         let nodes = topology.nodes.len() + 1;
         let name = |node: usize| topology.nodes.get(node).map_or("strangers", |n| &*n.name.0);
-        let server = |node: usize| topology.nodes.get(node).is_some_and(|n| n.role.is_server());
         let links = (0..nodes * nodes)
             .map(|place| {
                 let (from, to) = (place / nodes, place % nodes);
                 let stream = format!("link {}>{}", name(from), name(to));
-                Link::new(seed, &stream, &topology.network, server(from) && server(to))
+                Link::new(seed, &stream, &topology.network)
             })
             .collect();
         Self {

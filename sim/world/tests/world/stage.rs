@@ -3,10 +3,12 @@
 use mailstorm_checkers::{Goal, Interests, Suite};
 use mailstorm_host::{Address, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, Fault, FaultKind, Happening, NodeName, Plan, Run};
+use mailstorm_shared::quorum::tolerated_failures;
 use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};
 use mailstorm_world::platform::SimEndpoint;
 use mailstorm_world::{
-    Limits, NodeSpec, Process, Progress, Recording, RunSpec, Scenario, Topology, run,
+    Budget, Limits, Member, NodeSpec, Process, Progress, Recording, RunSpec, Scenario, System,
+    Topology, run,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +19,8 @@ type Program = Arc<dyn Fn(Process) -> Pin<Box<dyn Future<Output = ()>>> + Send +
 #[derive(Clone)]
 pub(crate) struct Stage {
     nodes: Vec<(NodeSpec, Program)>,
+    /// Those of them that are a system.
+    servers: Vec<NodeName>,
     plan: Option<Plan>,
     pub(crate) limits: Limits,
     ends_with: &'static str,
@@ -26,6 +30,7 @@ impl Stage {
     pub(crate) fn new() -> Self {
         Self {
             nodes: Vec::new(),
+            servers: Vec::new(),
             plan: Some(Plan::default()),
             limits: Limits { linger: Millis(0), ..Limits::default() },
             ends_with: "done",
@@ -46,7 +51,10 @@ impl Stage {
         number: u8,
         program: impl Fn(Process) -> F + Send + Sync + 'static,
     ) -> Self {
-        self.node(NodeSpec::server(ServerId::new(number).expect("not 0")), program)
+        let name = format!("s{number}");
+        let mut stage = self.node(NodeSpec::server(&name), program);
+        stage.servers.push(name.as_str().into());
+        stage
     }
 
     pub(crate) fn client<F: Future<Output = ()> + 'static>(
@@ -71,6 +79,11 @@ impl Stage {
     pub(crate) fn in_a_swarm(mut self) -> Self {
         self.plan = None;
         self
+    }
+
+    fn systems(&self) -> Vec<Arc<dyn System>> {
+        let servers = || Arc::new(Servers(self.servers.clone())) as _;
+        (!self.servers.is_empty()).then(servers).into_iter().collect()
     }
 
     /// The milestone that ends the run; until then it must come within the limits.
@@ -108,7 +121,7 @@ impl Progress for SeesMilestone {
     fn observe(&mut self, event: &Event) {
         self.seen |= milestone(event).is_some_and(|name| name == self.name);
     }
-    fn ready(&self, _: Option<ServerId>) -> bool {
+    fn ready(&self, _: bool) -> bool {
         true
     }
     fn done(&self) -> bool {
@@ -129,6 +142,7 @@ impl Scenario for Stage {
     fn topology(&self) -> Topology {
         Topology {
             nodes: self.nodes.iter().map(|(spec, _)| spec.clone()).collect(),
+            systems: self.systems(),
             ..Topology::default()
         }
     }
@@ -156,6 +170,25 @@ impl Scenario for Stage {
     }
     fn limits(&self) -> Limits {
         self.limits
+    }
+}
+
+/// The servers of a stage, whose messages to port 1 are said to have checksums.
+struct Servers(Vec<NodeName>);
+
+impl System for Servers {
+    fn name(&self) -> &str {
+        "servers"
+    }
+    fn members(&self) -> Vec<Member> {
+        self.0.iter().map(|node| Member { node: node.clone(), votes: true }).collect()
+    }
+    fn budget(&self) -> Budget {
+        let spare = tolerated_failures(self.0.len());
+        Budget { down: spare, damaged: spare }
+    }
+    fn checksummed_ports(&self) -> &[u16] {
+        &[1]
     }
     fn ends_torn(&self, file: &str) -> bool {
         file == "log"

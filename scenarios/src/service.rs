@@ -1,0 +1,60 @@
+//! The coordination service as a system of the world: its servers, what they survive, what is on their disks.
+//!
+//! Owns: what the world and the judges of a run must know of an ensemble. Leaves: the programs of its nodes to
+//! `nodes`; what it promises to the checkers.
+//! Start at [`Service`].
+
+use crate::nodes::PEER_PORT;
+use mailstorm_checkers::ensemble::servers::{node_of, server_on};
+use mailstorm_coordination::storage::{FileName, OnDisk, inspect};
+use mailstorm_record::NodeName;
+use mailstorm_shared::quorum::tolerated_failures;
+use mailstorm_shared::{Ensemble, Observation};
+use mailstorm_world::{Budget, Member, Platters, System};
+use std::num::NonZeroU32;
+
+/// An ensemble.
+pub(crate) struct Service(pub(crate) Ensemble);
+
+impl System for Service {
+    fn name(&self) -> &str {
+        "ensemble"
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let member = |id| Member { node: node_of(id), votes: self.0.is_voter(id) };
+        self.0.servers().map(member).collect()
+    }
+
+    /// A majority of the whole must be up, and have what was acknowledged.
+    fn budget(&self) -> Budget {
+        let spare = tolerated_failures(self.0.voters().len());
+        Budget { down: spare, damaged: spare }
+    }
+
+    fn checksummed_ports(&self) -> &[u16] {
+        &[PEER_PORT]
+    }
+
+    fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
+        match observation {
+            Observation::ServerStarted { .. } => NonZeroU32::new(1),
+            Observation::EpochAccepted { .. } | Observation::Follows { .. } => NonZeroU32::new(8),
+            Observation::Durable { .. } => NonZeroU32::new(256),
+            _ => None,
+        }
+    }
+
+    fn read_disk(&self, member: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
+        let server = server_on(Some(member))?;
+        let names = disk.names().filter_map(FileName::parse);
+        let OnDisk { last_logged, accepted_epoch, current_epoch } =
+            inspect(server, names, |name| disk.read(&name.to_string()))?;
+        Some(Observation::DiskHolds { server, last_logged, accepted_epoch, current_epoch })
+    }
+
+    /// A log grows in place. All other files are written beside the old ones and renamed when they are whole.
+    fn ends_torn(&self, file: &str) -> bool {
+        matches!(FileName::parse(file), Some(FileName::Log(_)))
+    }
+}
