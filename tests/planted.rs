@@ -9,7 +9,7 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "they are what is planted")]
 
 use mailstorm_checkers::{Goal, Suite};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening, Run, Settings};
 use mailstorm_reports::Divergence;
 use mailstorm_shared::{Millis, Observation};

@@ -25,7 +25,7 @@ use crate::nodes::{self, CLIENT_PORT, boot_server, client_config, ensemble_of, i
 use crate::scale::Scale;
 use crate::wording;
 use mailstorm_checkers::{Goal, Suite, ensemble};
-use mailstorm_host::Address;
+use mailstorm_platform::Address;
 use mailstorm_record::sentence::quantity;
 use mailstorm_record::{Setting, Settings};
 use mailstorm_shared::{Ensemble, Millis};

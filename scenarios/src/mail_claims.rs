@@ -20,7 +20,6 @@ use mailstorm_checkers::{ExactlyOnce, Goal, Service, Suite, ensemble, mail};
 use mailstorm_client::recipes::claims::Claims;
 use mailstorm_client::{CallError, Client, ClientConfig};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_host::{Address, Platform};
 use mailstorm_mail::inbox::{Inbox, Mail};
 use mailstorm_mail::pipeline::{
     self, BatchNote, Launcher, Processor, ProcessorDied, Supervisor, Worker,
@@ -28,6 +27,7 @@ use mailstorm_mail::pipeline::{
 use mailstorm_mail::processing::{Judgement, Processed, process};
 use mailstorm_mail::samples;
 use mailstorm_mail::sink::serve_sink;
+use mailstorm_platform::{Address, Platform};
 use mailstorm_record::sentence::quantity;
 use mailstorm_record::{Event, Happening, InboxMark, Setting, Settings, TraceHash};
 use mailstorm_shared::{Ensemble, Millis, Observation};

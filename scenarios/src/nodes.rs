@@ -11,7 +11,7 @@ use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_host::coordination::{ServerProbe, ServerSettings, serve_coordination};
-use mailstorm_host::{Address, Platform};
+use mailstorm_platform::{Address, Platform};
 use mailstorm_shared::quorum::majority;
 use mailstorm_shared::{Ensemble, Millis, ServerId, StateHasher};
 use mailstorm_world::{Limits, NodeSpec, Process, Window};

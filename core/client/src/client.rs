@@ -10,7 +10,7 @@ use crate::error::{CallError, MultiError};
 use crate::session::{Answer, Retry, SessionInput, SessionState, WatchId, account};
 use crate::watch::{Watch, WatchStream};
 use bytes::Bytes;
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Defects, Millis, SessionId, Zxid};
 use mailstorm_wire::client::{
     Acl, AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Reply, Request, Stat, WatcherType,
@@ -34,7 +34,7 @@ pub fn open_acl() -> Vec<Acl> {
 ///
 /// ```no_run
 /// use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
-/// use mailstorm_host::{Address, Platform};
+/// use mailstorm_platform::{Address, Platform};
 /// use mailstorm_wire::client::CreateMode;
 /// use bytes::Bytes;
 ///

@@ -1,6 +1,6 @@
 //! What an application chooses about its session.
 
-use mailstorm_host::Address;
+use mailstorm_platform::Address;
 use mailstorm_shared::{Defects, Millis};
 
 /// The session timeout wished for unless the application says otherwise. ZooKeeper's own tools ask

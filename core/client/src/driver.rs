@@ -13,7 +13,7 @@ use crate::session::{
     SessionState, Submission, WatchId,
 };
 use crate::watch::{Forget, WatchEnd, WatchSlot};
-use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_shared::{Defects, Observation};
 use mailstorm_wire::client::Request;
 use std::cell::{Cell, RefCell};

@@ -12,8 +12,10 @@
 
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
-use mailstorm_host::real::RealPlatform;
-use mailstorm_host::{Address, ServerSettings, serve_coordination};
+use mailstorm_coordination::storage::FileName;
+use mailstorm_host::{ServerSettings, serve_coordination};
+use mailstorm_platform::Address;
+use mailstorm_platform::real::RealPlatform;
 use mailstorm_shared::{Ensemble, Millis, ServerId};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -88,7 +90,8 @@ fn start(folder: &Path, snapshot_every: usize) -> String {
         settings.on_listening = Some(Rc::new(move |listening| {
             up.send(listening.clients.to_string()).expect("somebody waits");
         }));
-        let platform = RealPlatform::with_folder(&folder).expect("the folder is ours");
+        let platform = RealPlatform::with_folder(&folder, |name| FileName::parse(name).is_some())
+            .expect("the folder is ours");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let ended =

@@ -6,10 +6,11 @@
 mod properties;
 mod zoo;
 
+use crate::ServerSettings;
 use crate::real::RealServer;
-use crate::{Address, ServerSettings};
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
+use mailstorm_platform::Address;
 use mailstorm_shared::{Ensemble, Millis, ServerId};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! Why a server's process ends.
 
-use crate::Address;
 use mailstorm_coordination::data::snapshot::CorruptSnapshot;
 use mailstorm_coordination::storage::RecoverError;
+use mailstorm_platform::Address;
+use mailstorm_platform::real::FolderError;
 use std::io;
-use std::path::PathBuf;
 
 /// Why a server cannot start, or cannot go on. One line each, with what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -17,28 +17,9 @@ pub enum HostError {
         /// What the system says.
         source: io::Error,
     },
-    /// The data folder cannot be made or opened.
-    #[error("cannot use the data folder {}: {source}: check `data` and its owner", folder.display())]
-    Folder {
-        /// Which.
-        folder: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Another process has the data folder.
-    #[error("the data folder {} is in use: stop the other server, or give this one its own", folder.display())]
-    InUse {
-        /// Which.
-        folder: PathBuf,
-    },
-    /// The folder has files, and none of them is a server's.
-    #[error("{} is not a data folder (it has {file:?}): choose an empty one for `data`", folder.display())]
-    NotOurs {
-        /// Which.
-        folder: PathBuf,
-        /// What is in it.
-        file: String,
-    },
+    /// The data folder cannot be had.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The data folder is another server's.
     #[error(transparent)]
     Recover(#[from] RecoverError),

@@ -5,8 +5,9 @@
 //! room aside while there is some, and has it at the next start, to serve reads until the disk is full
 //! again. What is left is set aside anew by halves, so that the start after that has room, too.
 
-use crate::{Disk, HostError};
+use crate::HostError;
 use bytes::Bytes;
+use mailstorm_platform::Disk;
 use std::io;
 
 /// The file that holds the room.

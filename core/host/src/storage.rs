@@ -5,12 +5,13 @@
 //! should have made durable, and a second one would succeed without it (the "fsyncgate" of
 //! PostgreSQL, 2018): the process has to end and to look at what is really there.
 
-use crate::{Disk, HostError, Platform};
+use crate::HostError;
 use bytes::Bytes;
 use mailstorm_coordination::storage::recovery::RecoverOptions;
 use mailstorm_coordination::storage::{
     Condition, FileName, FileOp, Identity, Recovery, StorageOptions, Writer, recover,
 };
+use mailstorm_platform::{Disk, Platform};
 use mailstorm_shared::Millis;
 use std::collections::BTreeMap;
 use std::io;

@@ -35,7 +35,7 @@ pub use worker::{Processor, ProcessorDied, Worker, WorkerEnd};
 
 use mailstorm_client::CallError;
 use mailstorm_client::Client;
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 
 /// At most this many mails in one claim.
 pub const BATCH_MAX: usize = 100;

@@ -12,7 +12,7 @@
 use super::tourist::LAST_GATE;
 use bytes::Bytes;
 use mailstorm_client::{CallError, Client, ClientConfig, SessionState};
-use mailstorm_host::{Address, Platform};
+use mailstorm_platform::{Address, Platform};
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::{ErrorCode, Stat};
 use mailstorm_world::SimPlatform;

@@ -10,7 +10,7 @@
 use super::tourist::{Kept, Tourist};
 use bytes::Bytes;
 use mailstorm_client::{CallError, Client, open_acl};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::{
     Acl, AddWatchMode, CreateMode, ErrorCode, Read, WatcherType, permission,

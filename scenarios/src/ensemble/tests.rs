@@ -9,7 +9,7 @@ use crate::nodes::ensemble_of;
 use bytes::Bytes;
 use mailstorm_client::recipes::election::Election;
 use mailstorm_client::{Client, open_acl};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::observation::{Change, Outcome};
 use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};

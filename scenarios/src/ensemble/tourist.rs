@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mailstorm_client::recipes::barrier::DoubleBarrier;
 use mailstorm_client::recipes::election::Election;
 use mailstorm_client::{CallError, Client, ClientConfig, MultiError, Watch, WatchStream, open_acl};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::{CreateMode, Write};
 use mailstorm_world::SimPlatform;

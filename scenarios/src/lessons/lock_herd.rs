@@ -22,7 +22,7 @@ use crate::scale::Scale;
 use mailstorm_checkers::{Bound, Goal, Interests, Live, Needs, Quorum, SplitBrain, Suite};
 use mailstorm_client::lock::Lock;
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::observation::{CallKind, EventKind};
 use mailstorm_shared::{Ensemble, Millis, Observation};

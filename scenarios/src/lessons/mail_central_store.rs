@@ -27,7 +27,7 @@ use super::stage::{Act, Program, Staged, Work};
 use super::{Answer as Asked, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Suite};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_record::Happening;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};

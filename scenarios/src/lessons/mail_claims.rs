@@ -28,7 +28,7 @@ use bytes::Bytes;
 use mailstorm_checkers::{Goal, IfPossible, Suite, mail};
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::{CreateMode, ErrorCode};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};

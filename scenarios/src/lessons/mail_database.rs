@@ -22,7 +22,7 @@ use super::stage::{Act, Program, Staged, Work};
 use super::{Answer as Asked, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, SplitBrain, Suite, mail};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::sync::Arc;

@@ -21,7 +21,7 @@ use mailstorm_checkers::{
     Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Staleness, Suite,
 };
 use mailstorm_client::{Client, ClientConfig};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::defect::Defect;
 use mailstorm_shared::{Defects, Ensemble, Millis, Observation};

@@ -25,7 +25,7 @@ use mailstorm_checkers::{
 };
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_host::{Address, Platform};
+use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::defect::Defect;
 use mailstorm_shared::{Defects, Ensemble, Millis, Observation};

@@ -6,7 +6,7 @@
 //! question was heard.
 
 use bytes::Bytes;
-use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_shared::Millis;
 use mailstorm_wire::frame::{FrameDecoder, framed};
 use serde::de::DeserializeOwned;

@@ -9,7 +9,7 @@
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use mailstorm_checkers::{Goal, Suite};
-use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, Happening, Plan};
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::scenario::NetworkSpeed;

@@ -1,4 +1,4 @@
-//! The laboratory's world: the [`Platform`](mailstorm_host::Platform) over madsim, made of one seed, and
+//! The laboratory's world: the [`Platform`](mailstorm_platform::Platform) over madsim, made of one seed, and
 //! the plans that break it.
 //!
 //! Owns: network, disks, clocks and processes that fail on command; drawing plans from seeds; running a

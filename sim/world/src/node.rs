@@ -5,7 +5,7 @@ use crate::disk::Device;
 use crate::scenario::{Membership, NodeSpec};
 use crate::slab::Id;
 use crate::stream::Stream;
-use mailstorm_host::Address;
+use mailstorm_platform::Address;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A machine.

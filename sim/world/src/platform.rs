@@ -10,7 +10,7 @@ use crate::queue::Control;
 use crate::slab::Id;
 use crate::world::{World, WorldRef};
 use bytes::Bytes;
-use mailstorm_host::{Address, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{Address, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::NodeName;
 use mailstorm_shared::{Millis, Now, Observation};
 use std::future::{Future, poll_fn};

@@ -5,7 +5,7 @@ use crate::client::{Client, open_acl};
 use crate::error::CallError;
 use crate::watch::Watch;
 use bytes::Bytes;
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::Zxid;
 use mailstorm_wire::client::{CreateMode, ErrorCode};
 use std::sync::Arc;

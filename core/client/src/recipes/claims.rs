@@ -34,7 +34,7 @@ use bytes::Bytes;
 pub use claim::Claim;
 use item::{Header, numbered};
 pub use item::{Item, Status};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::planted;
 use mailstorm_wire::client::{AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Write};
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::error::CallError;
 use crate::recipes::lock::{Held, Lock};
 use crate::session::SessionState;
 use bytes::Bytes;
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Observation, Zxid};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};

@@ -17,7 +17,7 @@ use crate::recipes::queue::{Line, Place, Turn};
 use crate::session::SessionState;
 use crate::watch::Watch;
 use bytes::Bytes;
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::Zxid;
 use mailstorm_shared::observation::EventKind;
 use mailstorm_wire::client::WatchEventKind;

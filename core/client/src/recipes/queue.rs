@@ -20,7 +20,7 @@ use crate::error::CallError;
 use crate::open_acl;
 use crate::watch::Watch;
 use bytes::Bytes;
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Millis, Zxid, planted};
 use mailstorm_wire::client::{CreateMode, Request, Write};
 use std::cell::RefCell;

@@ -11,7 +11,7 @@ use mailstorm_coordination::io::{
 };
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::{Server, ServerConfig};
-use mailstorm_host::{Address, CloseReason, ConnectionId, Endpoint, NetworkEvent};
+use mailstorm_platform::{Address, CloseReason, ConnectionId, Endpoint, NetworkEvent};
 use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId};
 use mailstorm_wire::client::{Request, decode_request};
 use mailstorm_wire::frame::{self, FrameDecoder};

@@ -7,7 +7,7 @@
 
 use crate::network::{Network, ToyEndpoint};
 use mailstorm_client::{Client, ClientConfig};
-use mailstorm_host::{Address, Disk, Platform};
+use mailstorm_platform::{Address, Disk, Platform};
 use mailstorm_shared::{Millis, Now, Observation};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};

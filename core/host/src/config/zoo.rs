@@ -9,10 +9,11 @@
 
 use super::properties::{self, Property};
 use super::{Complaint, Configured, DAY_MS, LOG_FILE_BYTES, RESERVE_BYTES};
+use crate::ServerSettings;
 use crate::real::RealServer;
-use crate::{Address, ServerSettings};
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
+use mailstorm_platform::Address;
 use mailstorm_shared::{Ensemble, Millis, ServerId};
 use mailstorm_wire::client::FourLetterWord;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! What a server's host knows of each connection.
 
 use super::origins::Place;
-use crate::ConnectionId;
+use mailstorm_platform::ConnectionId;
 use mailstorm_shared::ServerId;
 use mailstorm_wire::frame::FrameDecoder;
 use mailstorm_wire::peer::{LinkPurpose, PeerDecoder};

@@ -8,9 +8,10 @@
 
 use super::host::Host;
 use crate::signal::Signal;
-use crate::{Platform, storage};
+use crate::storage;
 use mailstorm_coordination::io::{DiskCommand, DiskTicket, Input};
 use mailstorm_coordination::storage::{FileOp, Writer};
+use mailstorm_platform::Platform;
 use mailstorm_shared::Observation;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -10,8 +10,8 @@ use super::connections::{Connection, Link, Sent};
 use super::host::{Turn, link_id};
 use super::origins::Room;
 use super::settings::LinkTiming;
-use crate::{ConnectionId, Endpoint, Platform};
 use mailstorm_coordination::io::{Input, LinkId};
+use mailstorm_platform::{ConnectionId, Endpoint, Platform};
 use mailstorm_shared::{Millis, ServerId};
 use mailstorm_wire::peer::{
     Hello, LinkPurpose, PEER_PROTOCOL_VERSION, PeerDecoder, PeerMessage, encode_hello,

@@ -5,7 +5,7 @@
 //! nobody out who speaks: at a limit the oldest silent client goes, and a newcomer is refused only
 //! where everybody has spoken. So one who says at once what it wants, as every client does, is heard.
 
-use crate::ConnectionId;
+use mailstorm_platform::ConnectionId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

@@ -1,9 +1,10 @@
 //! What a server's host is told at its start.
 
 use super::ServerProbe;
-use crate::{Address, StopRequest};
+use crate::StopRequest;
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_coordination::storage::StorageOptions;
+use mailstorm_platform::Address;
 use mailstorm_shared::{Millis, ServerId};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,18 +1,9 @@
-//! The real Platform: sockets, files, timers, the system's entropy, on one thread with tokio.
+//! A server as a process of its own, on the real Platform.
 //!
-//! Everything of a process runs in one [`tokio::task::LocalSet`], as the trait wants it; only file
-//! operations run elsewhere, one at a time. The flag `--cfg madsim`, with which the whole workspace is
-//! built, changes nothing here: it makes the laboratory's crates simulate, and tokio is none of them.
 //! Start at [`run_real_server`].
 
-mod disk;
-mod network;
-mod platform;
 mod run;
 #[cfg(test)]
 mod tests;
 
-pub use disk::RealDisk;
-pub use network::RealEndpoint;
-pub use platform::RealPlatform;
 pub use run::{RealServer, run_real_server};

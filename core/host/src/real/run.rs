@@ -1,7 +1,8 @@
 //! A server as a process of its own.
 
-use super::RealPlatform;
 use crate::{HostError, ServerSettings, serve_coordination};
+use mailstorm_coordination::storage::FileName;
+use mailstorm_platform::real::RealPlatform;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub fn run_real_server(mut server: RealServer) -> Result<(), HostError> {
         .enable_all()
         .build()
         .map_err(HostError::Runtime)?;
-    let platform = RealPlatform::with_folder(&server.data)?;
+    let platform = RealPlatform::with_folder(&server.data, |name| FileName::parse(name).is_some())?;
     let facts = &mut server.settings.server.host;
     facts.data_folder = server.data.display().to_string().into();
     facts.environment = environment();

@@ -1,9 +1,12 @@
 //! A server on real sockets and files, spoken to in bytes.
 
 use super::*;
-use crate::{Address, HostError, ServerSettings};
+use crate::{HostError, ServerSettings};
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
+use mailstorm_coordination::storage::FileName;
+use mailstorm_platform::Address;
+use mailstorm_platform::real::{FolderError, RealPlatform};
 use mailstorm_shared::{Ensemble, Millis, ServerId};
 use std::fs;
 use std::io::{Read, Write};
@@ -47,10 +50,11 @@ impl Running {
         let thread = thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let platform = match RealPlatform::with_folder(&folder) {
-                Ok(platform) => platform,
-                Err(error) => return said.send(Err(error)).unwrap(),
-            };
+            let platform =
+                match RealPlatform::with_folder(&folder, |name| FileName::parse(name).is_some()) {
+                    Ok(platform) => platform,
+                    Err(error) => return said.send(Err(error.into())).unwrap(),
+                };
             let mut settings = settings("127.0.0.1:0", initialise);
             let up = said.clone();
             settings.on_listening = Some(Rc::new(move |listening| {
@@ -279,7 +283,7 @@ fn two_servers_cannot_have_one_folder() {
     let folder = TempDir::new().unwrap();
     let server = Running::start(folder.path(), true).unwrap();
     let error = Running::start(folder.path(), false).err().expect("it is in use");
-    assert!(matches!(error, HostError::InUse { .. }), "{error}");
+    assert!(matches!(error, HostError::Folder(FolderError::InUse { .. })), "{error}");
     server.kill();
     Running::start(folder.path(), false).map(Running::kill).expect("it is free again");
 }

@@ -6,7 +6,7 @@
 use super::{SUPERVISORS, WORKERS, prepare};
 use mailstorm_client::recipes::election::{Election, Reign};
 use mailstorm_client::{CallError, Client, ClientConfig, SessionState};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Millis, Observation};
 use std::sync::Arc;
 

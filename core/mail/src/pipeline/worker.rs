@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mailstorm_client::recipes::claims::{Claim, ClaimError, Claims};
 use mailstorm_client::recipes::lock::Lock;
 use mailstorm_client::{CallError, Client, ClientConfig, WatchStream, open_acl};
-use mailstorm_host::{Address, Platform};
+use mailstorm_platform::{Address, Platform};
 use mailstorm_shared::{Millis, Observation, planted};
 use mailstorm_wire::client::{CreateMode, ErrorCode, Write};
 use std::future::Future;

@@ -3,7 +3,7 @@
 use super::protocol::{
     SINK_FRAME_BYTES_MAX, SinkOutcome, SinkReply, SinkRequest, SinkResult, encode,
 };
-use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_shared::Millis;
 use mailstorm_wire::frame::FrameDecoder;
 use std::sync::Arc;

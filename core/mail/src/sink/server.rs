@@ -3,7 +3,7 @@
 use super::ledger::Ledger;
 use super::protocol::{SINK_FRAME_BYTES_MAX, SinkOutcome, SinkReply, SinkRequest, encode};
 use bytes::Bytes;
-use mailstorm_host::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_shared::{Defects, Observation};
 use mailstorm_wire::frame::FrameDecoder;
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 use super::master::MASTER_IP;
 use bytes::Bytes;
 use mailstorm_client::{CallError, Client, ClientConfig};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::Millis;
 use mailstorm_wire::client::{ErrorCode, Stat};
 use mailstorm_world::SimPlatform;

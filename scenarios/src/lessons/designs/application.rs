@@ -5,7 +5,7 @@ use super::master::{CANDIDATES, Question, Reply};
 use crate::lessons::talk::Caller;
 use mailstorm_checkers::Needs;
 use mailstorm_client::ClientConfig;
-use mailstorm_host::{Address, Platform};
+use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::SimPlatform;

@@ -17,7 +17,7 @@ pub(crate) use table::{Answer, Ask, Table};
 use crate::lessons::stage::Program;
 use crate::lessons::talk::{Caller, Desk};
 use log::Log;
-use mailstorm_host::{Address, Platform};
+use mailstorm_platform::{Address, Platform};
 use mailstorm_shared::Millis;
 use mailstorm_world::{NodeSpec, Process, SimPlatform, Subject};
 use std::io;

@@ -4,7 +4,7 @@
 //! for anybody whose token is below the highest it has seen.
 
 use crate::lessons::talk::{Caller, Desk};
-use mailstorm_host::{Address, Platform};
+use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::SimPlatform;

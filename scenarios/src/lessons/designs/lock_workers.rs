@@ -17,7 +17,7 @@ use bytes::Bytes;
 use mailstorm_client::recipes::lock::{Held, Lock};
 use mailstorm_client::{CallError, Client, ClientConfig};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Defects, Millis};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use super::ledger::{self, Entry, to_ledger};
 use crate::lessons::talk::Desk;
 use bytes::Bytes;
 use mailstorm_client::{CallError, Client, ClientConfig, SessionState, open_acl};
-use mailstorm_host::{Address, Platform};
+use mailstorm_platform::{Address, Platform};
 use mailstorm_shared::{Millis, Observation, SessionId};
 use mailstorm_wire::client::{CreateMode, ErrorCode, Stat};
 use mailstorm_world::SimPlatform;

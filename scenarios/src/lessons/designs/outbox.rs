@@ -5,8 +5,8 @@
 
 use super::mails::Mails;
 use crate::lessons::stage::Program;
-use mailstorm_host::{Address, Platform};
 use mailstorm_mail::sink::{SinkClient, SinkError, SinkResult, serve_sink};
+use mailstorm_platform::{Address, Platform};
 use mailstorm_shared::defect::Defect;
 use mailstorm_shared::{Defects, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use mailstorm_checkers::Goal;
 use mailstorm_client::{CallError, Client, ClientConfig};
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::ErrorCode;

@@ -5,7 +5,7 @@ use crate::queue::Due;
 use crate::slab::Id;
 use crate::world::World;
 use bytes::Bytes;
-use mailstorm_host::{Address, CloseReason, NetworkEvent};
+use mailstorm_platform::{Address, CloseReason, NetworkEvent};
 use mailstorm_shared::Millis;
 use std::collections::VecDeque;
 use std::io;

@@ -11,7 +11,7 @@ use crate::scenario::Interpreter;
 use crate::slab::Id;
 use crate::world::World;
 use bytes::Bytes;
-use mailstorm_host::{Address, CloseReason, ConnectionId};
+use mailstorm_platform::{Address, CloseReason, ConnectionId};
 use mailstorm_record::Happening;
 use std::cell::RefCell;
 use std::collections::VecDeque;

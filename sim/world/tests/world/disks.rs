@@ -1,7 +1,7 @@
 //! What a process finds on its disk after a crash, and what a sick disk answers.
 
 use crate::stage::{Stage, idle, nodes, tell, told, when};
-use mailstorm_host::{Disk, Platform};
+use mailstorm_platform::{Disk, Platform};
 use mailstorm_record::{FaultKind, Run};
 use mailstorm_shared::Millis;
 use mailstorm_world::{Process, SimPlatform};

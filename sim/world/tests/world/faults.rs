@@ -10,7 +10,7 @@ fn busy() -> Stage {
     async fn both(process: Process, other: &'static [&'static str]) {
         let ask =
             Process { node: process.node.clone(), platform: process.platform.clone(), ..process };
-        mailstorm_host::Platform::spawn(&process.platform, asker(ask, other));
+        mailstorm_platform::Platform::spawn(&process.platform, asker(ask, other));
         logger(process).await;
     }
     Stage::new()

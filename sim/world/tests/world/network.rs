@@ -1,7 +1,7 @@
 //! Byte streams, silence, and the ways in which connections end.
 
 use crate::stage::{Stage, address, connect, count, echo, idle, nodes, tell, told, when};
-use mailstorm_host::{CloseReason, Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{CloseReason, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{FaultKind, Happening};
 use mailstorm_shared::Millis;
 use mailstorm_world::{NodeSpec, Process};

@@ -1,7 +1,7 @@
 //! Life and death of processes, their clocks and their memory.
 
 use crate::stage::{Stage, address, connect, count, echo, idle, nodes, tell, told, when};
-use mailstorm_host::{Disk, Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{Disk, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{FaultKind, Happening};
 use mailstorm_shared::Millis;
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
@@ -69,7 +69,7 @@ fn sleeps_and_timers_are_over_when_the_nodes_own_clock_says_so() {
 struct Ghost {
     platform: SimPlatform,
     endpoint: mailstorm_world::platform::SimEndpoint,
-    connection: mailstorm_host::ConnectionId,
+    connection: mailstorm_platform::ConnectionId,
 }
 
 impl Drop for Ghost {

@@ -1,7 +1,7 @@
 //! Runs: the same again, and what ends them before their time.
 
 use crate::stage::{Stage, address, asker, count, echo, idle, logger, nodes, tell, told};
-use mailstorm_host::{Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, FaultKind, Happening, Run};
 use mailstorm_shared::Millis;
 use mailstorm_world::{Limits, Process, Recording, RunSpec, Window, run, storm};

@@ -1,7 +1,7 @@
 //! A scenario made up by a test: nodes, their programs, a plan.
 
 use mailstorm_checkers::{Goal, Interests, Suite};
-use mailstorm_host::{Address, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
+use mailstorm_platform::{Address, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, Fault, FaultKind, Happening, NodeName, Plan, Run};
 use mailstorm_shared::quorum::tolerated_failures;
 use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};
@@ -241,7 +241,7 @@ pub(crate) fn address(text: &str) -> Address {
 pub(crate) async fn connect(
     endpoint: &SimEndpoint,
     to: &str,
-) -> Result<ConnectionId, mailstorm_host::CloseReason> {
+) -> Result<ConnectionId, mailstorm_platform::CloseReason> {
     let wanted = endpoint.connect(&address(to));
     loop {
         match endpoint.next().await {

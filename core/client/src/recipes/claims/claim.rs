@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::error::{CallError, MultiError};
 use crate::session::SessionState;
 use bytes::Bytes;
-use mailstorm_host::Platform;
+use mailstorm_platform::Platform;
 use mailstorm_shared::{Zxid, planted};
 use mailstorm_wire::client::{CreateMode, ErrorCode, MultiReply, Stat, Write};
 use std::sync::Arc;

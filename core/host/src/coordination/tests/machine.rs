@@ -1,8 +1,10 @@
 //! A few machines in memory, on which the driver can be watched: a network without delay, disks that
 //! wait or fail on command, and a clock that moves when it is told to.
 
-use crate::{Address, CloseReason, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
 use bytes::Bytes;
+use mailstorm_platform::{
+    Address, CloseReason, ConnectionId, Disk, Endpoint, NetworkEvent, Platform,
+};
 use mailstorm_shared::{Millis, Now, Observation};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

@@ -3,11 +3,12 @@
 mod machine;
 
 use super::{ServerProbe, ServerSettings, serve_coordination};
-use crate::{Address, ConnectionId, Endpoint, NetworkEvent, Platform, StopRequest};
+use crate::StopRequest;
 use bytes::Bytes;
 use machine::{MachineEndpoint, Machines};
 use mailstorm_coordination::replica::{ReplicaConfig, Role};
 use mailstorm_coordination::server::ServerConfig;
+use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_shared::{Ensemble, Millis, ServerId, SessionId, StateHasher, Zxid};
 use mailstorm_wire::client::{
     Acl, ConnectRequest, CreateMode, ErrorCode, Request, Write, decode_reply_header,

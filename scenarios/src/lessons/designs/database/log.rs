@@ -4,7 +4,7 @@
 
 use super::table::Change;
 use bytes::Bytes;
-use mailstorm_host::Disk;
+use mailstorm_platform::Disk;
 use mailstorm_shared::checksum::crc32c;
 use std::io;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! Clocks, entropy and tasks of a real machine.
 
-use super::{RealDisk, RealEndpoint};
-use crate::{HostError, Platform};
+use super::{FolderError, RealDisk, RealEndpoint};
+use crate::Platform;
 use mailstorm_shared::{Millis, Now, Observation};
 use std::future::Future;
 use std::path::Path;
@@ -16,12 +16,13 @@ pub struct RealPlatform {
 
 impl RealPlatform {
     /// A machine with this data folder, which is made if it does not exist, and locked: no other
-    /// process can have it until the last clone is dropped.
+    /// process can have it until the last clone is dropped. `is_ours` says by a file's name whether a
+    /// server of this kind wrote it.
     ///
     /// # Errors
-    /// When the folder cannot be used, is in use, or has files that are none of a server's.
-    pub fn with_folder(folder: &Path) -> Result<Self, HostError> {
-        Ok(Self { clock: Clock::start(), disk: RealDisk::open(folder)? })
+    /// When the folder cannot be used, is in use, or has files and none of them is ours.
+    pub fn with_folder(folder: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Self, FolderError> {
+        Ok(Self { clock: Clock::start(), disk: RealDisk::open(folder, is_ours)? })
     }
 
     /// A machine without a data folder, for those who only connect to others.

@@ -4,9 +4,8 @@
 //! waiting for the disk holds up nobody, and not even other operations: whoever wants an order waits for
 //! one before asking for the next; one process has the folder.
 
-use crate::{Disk, HostError};
+use crate::Disk;
 use bytes::Bytes;
-use mailstorm_coordination::storage::FileName;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::future::Future;
@@ -20,6 +19,33 @@ const LOCK: &str = "lock";
 
 /// How many files are kept open between operations.
 const OPEN_FILES_MAX: usize = 16;
+
+/// Why a data folder cannot be had. One line each, with what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The data folder cannot be made or opened.
+    #[error("cannot use the data folder {}: {source}: check `data` and its owner", folder.display())]
+    Unusable {
+        /// Which.
+        folder: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process has the data folder.
+    #[error("the data folder {} is in use: stop the other server, or give this one its own", folder.display())]
+    InUse {
+        /// Which.
+        folder: PathBuf,
+    },
+    /// The folder has files, and none of them is a server's.
+    #[error("{} is not a data folder (it has {file:?}): choose an empty one for `data`", folder.display())]
+    NotOurs {
+        /// Which.
+        folder: PathBuf,
+        /// What is in it.
+        file: String,
+    },
+}
 
 /// A data folder, or none.
 #[derive(Clone, Debug)]
@@ -47,17 +73,17 @@ struct Entries {
 }
 
 impl RealDisk {
-    pub(super) fn open(path: &Path) -> Result<Self, HostError> {
-        let unusable = |source| HostError::Folder { folder: path.to_owned(), source };
+    /// The folder of a server whose files are told from a stranger's by their names.
+    pub(super) fn open(path: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Self, FolderError> {
+        let unusable = |source| FolderError::Unusable { folder: path.to_owned(), source };
         let is_new = create_folder(path).map_err(unusable)?;
         let listed = list(path).map_err(unusable)?;
-        let is_file = |name: &String| FileName::parse(name).is_some();
-        let ours = |name: &String| name == LOCK || is_file(name);
-        let was_empty = !listed.iter().any(is_file);
-        if !listed.iter().any(ours)
+        let was_empty = !listed.iter().any(|name| is_ours(name));
+        if was_empty
+            && !listed.iter().any(|name| name == LOCK)
             && let Some(stranger) = listed.into_iter().next()
         {
-            return Err(HostError::NotOurs { folder: path.to_owned(), file: stranger });
+            return Err(FolderError::NotOurs { folder: path.to_owned(), file: stranger });
         }
         let lock =
             OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK));
@@ -65,13 +91,13 @@ impl RealDisk {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(HostError::InUse { folder: path.to_owned() });
+                return Err(FolderError::InUse { folder: path.to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
         if !is_the_file(&lock, &path.join(LOCK)) {
             // Somebody ended meanwhile and took the file along whose lock this is.
-            return Err(HostError::InUse { folder: path.to_owned() });
+            return Err(FolderError::InUse { folder: path.to_owned() });
         }
         let entries = Mutex::default();
         let folder = Folder { path: path.to_owned(), entries, is_new, was_empty, _lock: lock };
