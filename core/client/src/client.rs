@@ -1,16 +1,16 @@
 //! The client as an application sees it.
 //!
-//! Owns: one method per operation. Leaves: everything that can go wrong to [`crate::session`].
+//! Owns: one method per operation. Leaves: everything that can go wrong to [`mailstorm_session`].
 //! Holds: a method sends its request when it is *called*, not when its future is first polled; so
 //! requests leave in the order of the calls, and many can be under way at once.
 
 use crate::config::ClientConfig;
 use crate::driver::{CallSlot, Errand, Shared, StateListener};
-use crate::error::{CallError, MultiError};
-use crate::session::{Answer, Retry, SessionInput, SessionState, WatchId, account};
+use crate::error::MultiError;
 use crate::watch::{Watch, WatchStream};
 use bytes::Bytes;
 use mailstorm_platform::Platform;
+use mailstorm_session::{Answer, CallError, Retry, SessionInput, SessionState, WatchId, account};
 use mailstorm_shared::{Defects, Millis, SessionId, Zxid};
 use mailstorm_wire::client::{
     Acl, AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Reply, Request, Stat, WatcherType,

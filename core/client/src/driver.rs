@@ -7,13 +7,12 @@
 //! Start at [`Shared::step`].
 
 use crate::config::ClientConfig;
-use crate::error::CallError;
-use crate::session::{
-    Answer, OperationId, Retry, SessionConfig, SessionCore, SessionInput, SessionOutput,
-    SessionState, Submission, WatchId,
-};
 use crate::watch::{Forget, WatchEnd, WatchSlot};
 use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
+use mailstorm_session::{
+    Answer, CallError, OperationId, Retry, SessionConfig, SessionCore, SessionInput, SessionOutput,
+    SessionState, Submission, WatchId,
+};
 use mailstorm_shared::{Defects, Observation};
 use mailstorm_wire::client::Request;
 use std::cell::{Cell, RefCell};

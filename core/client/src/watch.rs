@@ -5,7 +5,7 @@
 //! [`EVENTS_WAITING_MAX`] and, when its reader falls behind further, forgets them for one
 //! [`WatchItem::Overrun`], which says "anything may have changed: look again".
 
-use crate::session::WatchId;
+use mailstorm_session::WatchId;
 use mailstorm_wire::client::WatchEvent;
 use std::cell::RefCell;
 use std::collections::VecDeque;

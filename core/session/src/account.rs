@@ -1,7 +1,7 @@
 //! What onlookers are told of an operation: the request as a [`Call`], its end as an [`Outcome`].
 
 use crate::error::CallError;
-use crate::session::io::Answer;
+use crate::io::Answer;
 use mailstorm_shared::Zxid;
 use mailstorm_shared::checksum::{names_digest, value_digest};
 use mailstorm_shared::observation::{Call, CallKind, Outcome};

@@ -13,13 +13,13 @@
 //! A broken connection leads straight to the next server; only a whole round of servers without a
 //! single answered request leads to a pause, so that an ensemble in trouble is not knocked at in a loop.
 
+use crate::account;
 use crate::error::CallError;
-use crate::session::account;
-use crate::session::io::{
+use crate::io::{
     Answer, OperationId, Retry, SessionInput, SessionOutput, SessionState, Submission, WatchId,
 };
-use crate::session::outstanding::{OPERATIONS_OUTSTANDING_MAX, Operation, Outstanding};
-use crate::session::registry::{Forgotten, Registry, WatchTable};
+use crate::outstanding::{OPERATIONS_OUTSTANDING_MAX, Operation, Outstanding};
+use crate::registry::{Forgotten, Registry, WatchTable};
 use bytes::Bytes;
 use mailstorm_shared::observation::Outcome;
 use mailstorm_shared::{Defects, Millis, Observation, SessionId, Zxid, planted};
@@ -61,31 +61,31 @@ pub struct SessionConfig {
 /// The session of one client.
 #[derive(Clone, Debug)]
 pub struct SessionCore {
-    pub(super) config: SessionConfig,
+    pub(crate) config: SessionConfig,
     /// The servers in this client's own order, and the next one to try.
     order: Vec<usize>,
     next_server: usize,
     /// Connections since the last answered request.
-    pub(super) fruitless: u32,
+    pub(crate) fruitless: u32,
     random: u64,
-    pub(super) link: Link,
-    pub(super) state: SessionState,
-    pub(super) session: SessionId,
-    pub(super) password: Bytes,
+    pub(crate) link: Link,
+    pub(crate) state: SessionState,
+    pub(crate) session: SessionId,
+    pub(crate) password: Bytes,
     /// Negotiated once there is a session.
-    pub(super) timeout: Millis,
+    pub(crate) timeout: Millis,
     /// The newest zxid told by a reply or an event: a server that is behind it must not serve us.
-    pub(super) last_zxid_seen: Zxid,
+    pub(crate) last_zxid_seen: Zxid,
     /// The newest zxid told by a reply. Events do not count: a transaction may fire several, and if the
     /// connection breaks between two of them, the second must still be told by the catch-up. All
     /// events up to a reply's zxid, however, came before the reply.
-    pub(super) last_zxid_complete: Zxid,
-    pub(super) outstanding: Outstanding,
-    pub(super) registry: Registry,
+    pub(crate) last_zxid_complete: Zxid,
+    pub(crate) outstanding: Outstanding,
+    pub(crate) registry: Registry,
     /// Watches that were dropped since the last step: no more than were registered then. The
     /// next step tells onlookers before anything else.
     given_up: Vec<(WatchTable, Arc<str>)>,
-    pub(super) credentials: Vec<Credentials>,
+    pub(crate) credentials: Vec<Credentials>,
     next_credentials: u32,
     next_xid: i32,
     /// Since when the application wants to leave.
@@ -96,18 +96,18 @@ pub struct SessionCore {
 
 /// An identity that each new connection must prove.
 #[derive(Clone, Debug)]
-pub(super) struct Credentials {
+pub(crate) struct Credentials {
     /// Distinguishes them; never reused.
-    pub(super) number: u32,
+    pub(crate) number: u32,
     scheme: Arc<str>,
     secret: Bytes,
     /// The call that added them, as long as no server has accepted them.
-    pub(super) waiting: Option<OperationId>,
+    pub(crate) waiting: Option<OperationId>,
 }
 
 /// Where the connection stands.
 #[derive(Clone, Debug)]
-pub(super) enum Link {
+pub(crate) enum Link {
     /// There is none, until then.
     Idle { until: Millis },
     /// Asked for.
@@ -122,15 +122,15 @@ pub(super) enum Link {
 
 /// An accepted connection.
 #[derive(Clone, Debug)]
-pub(super) struct Up {
-    pub(super) reader: FrameDecoder,
+pub(crate) struct Up {
+    pub(crate) reader: FrameDecoder,
     /// When something last came, and when something last went.
-    pub(super) heard_at: Millis,
-    pub(super) sent_at: Millis,
+    pub(crate) heard_at: Millis,
+    pub(crate) sent_at: Millis,
     /// The credentials sent and not answered, oldest first.
-    pub(super) proving: VecDeque<u32>,
+    pub(crate) proving: VecDeque<u32>,
     /// Requests to arm watches sent and not answered.
-    pub(super) rearming: u32,
+    pub(crate) rearming: u32,
     /// When to leave a read-only server.
     read_only_until: Option<Millis>,
 }
@@ -226,7 +226,7 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn observe_given_up(
+    pub(crate) fn observe_given_up(
         &self,
         table: WatchTable,
         path: Arc<str>,
@@ -330,7 +330,7 @@ impl SessionCore {
     }
 
     /// Hangs up, and goes on as if the other side had.
-    pub(super) fn drop_connection(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
+    pub(crate) fn drop_connection(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
         out.push(SessionOutput::Disconnect);
         self.lose_connection(now, out);
     }
@@ -367,7 +367,7 @@ impl SessionCore {
     }
 
     /// The server accepted the handshake.
-    pub(super) fn established(
+    pub(crate) fn established(
         &mut self,
         now: Millis,
         reader: FrameDecoder,
@@ -512,7 +512,7 @@ impl SessionCore {
     // ---- endings
 
     /// The service says that the session is over.
-    pub(super) fn expired(&mut self, out: &mut Vec<SessionOutput>) {
+    pub(crate) fn expired(&mut self, out: &mut Vec<SessionOutput>) {
         // A farewell that was sent and not answered: most likely it is what ended the session.
         let by_us = self.closing.is_some();
         self.observe_session_end(!by_us, out);
@@ -520,7 +520,7 @@ impl SessionCore {
     }
 
     /// The farewell was answered.
-    pub(super) fn farewell(&mut self, out: &mut Vec<SessionOutput>) {
+    pub(crate) fn farewell(&mut self, out: &mut Vec<SessionOutput>) {
         self.observe_session_end(false, out);
         self.end(SessionState::Closed, out);
     }
@@ -568,7 +568,7 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn complete(
+    pub(crate) fn complete(
         &mut self,
         operation: &Operation,
         result: Result<Answer, CallError>,
@@ -582,7 +582,7 @@ impl SessionCore {
         self.finish(id, result, outcome, out);
     }
 
-    pub(super) fn complete_auth(
+    pub(crate) fn complete_auth(
         &mut self,
         id: OperationId,
         result: Result<Answer, CallError>,

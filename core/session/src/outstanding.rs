@@ -4,8 +4,8 @@
 //! never sent. So what takes effect does so in the order in which it was asked for, with one exception:
 //! a read that is sent again may already see a later write whose outcome is unknown.
 
-use crate::session::account;
-use crate::session::io::{OperationId, Retry, WatchId};
+use crate::account;
+use crate::io::{OperationId, Retry, WatchId};
 use mailstorm_shared::{Defects, planted};
 use mailstorm_wire::client::Request;
 use std::collections::VecDeque;

@@ -4,7 +4,7 @@
 //! The server knows one watch per connection, path and kind; the application may hold many on the
 //! same. A one-shot watch leaves the registry when it fires, a lasting one when it is removed.
 
-use crate::session::io::WatchId;
+use crate::io::WatchId;
 use mailstorm_shared::Zxid;
 use mailstorm_shared::observation::{EventKind, WatchKind};
 use mailstorm_wire::client::{AddWatchMode, SetWatches, WatchEvent, WatchEventKind, WatcherType};

@@ -3,12 +3,12 @@
 //! Anything that cannot be understood, or comes out of order, ends the connection: a server whose
 //! answers cannot be matched to our questions is of no use, and another one may do better.
 
+use crate::account;
+use crate::core::{Link, SessionCore};
 use crate::error::CallError;
-use crate::session::account;
-use crate::session::core::{Link, SessionCore};
-use crate::session::io::{Answer, SessionOutput};
-use crate::session::outstanding::Operation;
-use crate::session::registry::WatchTable;
+use crate::io::{Answer, SessionOutput};
+use crate::outstanding::Operation;
+use crate::registry::WatchTable;
 use bytes::Bytes;
 use mailstorm_shared::{Millis, Observation, SessionId, Zxid};
 use mailstorm_wire::client::{
@@ -33,7 +33,7 @@ impl HangUp {
 }
 
 impl SessionCore {
-    pub(super) fn received(&mut self, now: Millis, bytes: &Bytes, out: &mut Vec<SessionOutput>) {
+    pub(crate) fn received(&mut self, now: Millis, bytes: &Bytes, out: &mut Vec<SessionOutput>) {
         match &mut self.link {
             Link::Greeting { reader, .. } => reader.push(bytes.clone()),
             Link::Up(up) => {

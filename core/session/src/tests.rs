@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::CallError;
-use crate::session::outstanding::{OPERATIONS_OUTSTANDING_MAX, SENDS_MAX};
+use crate::outstanding::{OPERATIONS_OUTSTANDING_MAX, SENDS_MAX};
 use bytes::Bytes;
 use mailstorm_shared::observation::EventKind;
 use mailstorm_shared::{Defects, Millis, Observation, SessionId, Zxid};

@@ -2,10 +2,10 @@
 //! together and end together.
 
 use crate::client::{Client, open_acl};
-use crate::error::CallError;
 use crate::watch::Watch;
 use bytes::Bytes;
 use mailstorm_platform::Platform;
+use mailstorm_session::CallError;
 use mailstorm_shared::Zxid;
 use mailstorm_wire::client::{CreateMode, ErrorCode};
 use std::sync::Arc;

@@ -28,13 +28,14 @@ mod claim;
 mod item;
 
 use crate::client::{Client, open_acl};
-use crate::error::{CallError, MultiError};
+use crate::error::MultiError;
 use crate::watch::WatchStream;
 use bytes::Bytes;
 pub use claim::Claim;
 use item::{Header, numbered};
 pub use item::{Item, Status};
 use mailstorm_platform::Platform;
+use mailstorm_session::CallError;
 use mailstorm_shared::planted;
 use mailstorm_wire::client::{AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Write};
 use std::sync::Arc;

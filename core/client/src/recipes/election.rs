@@ -8,11 +8,10 @@
 
 use crate::client::{Client, Errands};
 use crate::driver::{Errand, StateListener};
-use crate::error::CallError;
 use crate::recipes::lock::{Held, Lock};
-use crate::session::SessionState;
 use bytes::Bytes;
 use mailstorm_platform::Platform;
+use mailstorm_session::{CallError, SessionState};
 use mailstorm_shared::{Observation, Zxid};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};

@@ -12,12 +12,11 @@
 //!    a server knows. [`Held::lost`] resolves when it is certain.
 
 use crate::client::Client;
-use crate::error::CallError;
 use crate::recipes::queue::{Line, Place, Turn};
-use crate::session::SessionState;
 use crate::watch::Watch;
 use bytes::Bytes;
 use mailstorm_platform::Platform;
+use mailstorm_session::{CallError, SessionState};
 use mailstorm_shared::Zxid;
 use mailstorm_shared::observation::EventKind;
 use mailstorm_wire::client::WatchEventKind;

@@ -16,11 +16,11 @@
 
 use crate::client::{Client, Errands};
 use crate::driver::Errand;
-use crate::error::CallError;
 use crate::open_acl;
 use crate::watch::Watch;
 use bytes::Bytes;
 use mailstorm_platform::Platform;
+use mailstorm_session::CallError;
 use mailstorm_shared::{Millis, Zxid, planted};
 use mailstorm_wire::client::{CreateMode, Request, Write};
 use std::cell::RefCell;

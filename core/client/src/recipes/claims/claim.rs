@@ -6,10 +6,10 @@
 use super::item::{Header, Item, Status};
 use super::{ATTEMPTS_MAX, ClaimError, create, delete, demanded, set};
 use crate::client::Client;
-use crate::error::{CallError, MultiError};
-use crate::session::SessionState;
+use crate::error::MultiError;
 use bytes::Bytes;
 use mailstorm_platform::Platform;
+use mailstorm_session::{CallError, SessionState};
 use mailstorm_shared::{Zxid, planted};
 use mailstorm_wire::client::{CreateMode, ErrorCode, MultiReply, Stat, Write};
 use std::sync::Arc;
