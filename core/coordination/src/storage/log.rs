@@ -25,7 +25,7 @@
 
 use super::FileName;
 use super::bits::{one_wrong_bit, u32_at, u64_at};
-use super::recovery::RecoverError;
+use super::origin::{RecoverError, check_origin};
 use bytes::{BufMut, Bytes, BytesMut};
 use mailstorm_shared::checksum::{crc32c, crc32c_append};
 use mailstorm_shared::zeros::{is_zeros, leading_zeros};
@@ -85,7 +85,7 @@ impl Header {
         });
         let Some(header) = whole else { return Ok(None) };
         let name = FileName::Log(sequence);
-        super::recovery::check_origin(name, [header[8], header[9]], VERSION, header[10], me)?;
+        check_origin(name, [header[8], header[9]], VERSION, header[10], me)?;
         Ok(Some(Self {
             sequence,
             base: Zxid(u64_at(header, 24)),

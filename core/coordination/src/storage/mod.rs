@@ -18,6 +18,7 @@ mod bits;
 pub mod inspect;
 pub mod log;
 pub mod names;
+mod origin;
 pub mod recovery;
 pub mod snapshot;
 pub mod state;
@@ -27,7 +28,8 @@ pub mod writer;
 
 pub use inspect::{OnDisk, inspect};
 pub use names::FileName;
-pub use recovery::{Condition, RecoverError, Recovery, recover};
+pub use origin::RecoverError;
+pub use recovery::{Condition, Recovery, recover};
 pub use writer::{FileOp, StorageOptions, Writer};
 
 use mailstorm_shared::ServerId;

@@ -12,6 +12,7 @@
 //! vote" must be on the disk before anything is repaired, or the next start would find nothing wrong.
 
 use super::log::{self, Contents, End, HEADER_BYTES, Header, Kind};
+use super::origin::RecoverError;
 use super::snapshot::{self, Content};
 use super::{FileName, Identity, state};
 use crate::io::{DurableState, Recovered};
@@ -20,58 +21,6 @@ use mailstorm_shared::zeros::length_without_trailing_zeros;
 use mailstorm_shared::{Defects, Epoch, ServerId, Zxid, planted};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Why a folder is not even looked at further: starting on it would be a mistake.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RecoverError {
-    /// Another server's folder.
-    #[error("{file} was written by server {theirs}, this is server {ours}: check `id` and `data`")]
-    OtherServer {
-        /// Where it says so.
-        file: String,
-        /// Whose it is.
-        theirs: u8,
-        /// Who we are.
-        ours: u8,
-    },
-    /// Another ensemble's folder.
-    #[error(
-        "the data folder was written in an ensemble of other members: \
-         if the membership was changed on purpose, set `membership_changed = true` for one start"
-    )]
-    OtherEnsemble,
-    /// Written by a newer program.
-    #[error(
-        "{file} has format version {version}, this program reads up to {known}: use the newer program"
-    )]
-    NewerVersion {
-        /// Which file.
-        file: String,
-        /// Its version.
-        version: u16,
-        /// Ours.
-        known: u16,
-    },
-}
-
-/// Checks the two header fields that all files share, after the checksum has vouched for them.
-pub(super) fn check_origin(
-    file: FileName,
-    version: [u8; 2],
-    known: u16,
-    server: u8,
-    me: ServerId,
-) -> Result<(), RecoverError> {
-    let version = u16::from_le_bytes(version);
-    if version > known {
-        return Err(RecoverError::NewerVersion { file: file.to_string(), version, known });
-    }
-    if server != me.number() {
-        let file = file.to_string();
-        return Err(RecoverError::OtherServer { file, theirs: server, ours: me.number() });
-    }
-    Ok(())
-}
 
 /// What the operator says about this start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

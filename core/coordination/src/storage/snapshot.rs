@@ -10,7 +10,7 @@
 
 use super::FileName;
 use super::bits::{u32_at, u64_at};
-use super::recovery::RecoverError;
+use super::origin::{RecoverError, check_origin};
 use bytes::{BufMut, Bytes, BytesMut};
 use mailstorm_shared::checksum::{crc32c, crc32c_append};
 use mailstorm_shared::{ServerId, Zxid};
@@ -80,7 +80,7 @@ pub fn decode(
     });
     let Some(header) = whole else { return Ok(Err(0)) };
     let name = FileName::Snapshot(zxid);
-    super::recovery::check_origin(name, [header[8], header[9]], VERSION, header[10], me)?;
+    check_origin(name, [header[8], header[9]], VERSION, header[10], me)?;
     Ok(decode_body(file, zxid))
 }
 

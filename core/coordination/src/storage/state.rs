@@ -11,7 +11,7 @@
 //! one sector apart.
 
 use super::bits::{u32_at, u64_at};
-use super::recovery::RecoverError;
+use super::origin::{RecoverError, check_origin};
 use super::{FileName, Identity};
 use crate::io::DurableState;
 use bytes::Bytes;
@@ -53,7 +53,7 @@ pub fn decode(file: &[u8], me: ServerId) -> Result<Option<(DurableState, u64)>, 
         if &copy[0..8] != MAGIC || crc32c(&copy[..32]) != u32_at(copy, 32) {
             continue;
         }
-        super::recovery::check_origin(FileName::State, [copy[8], copy[9]], VERSION, copy[10], me)?;
+        check_origin(FileName::State, [copy[8], copy[9]], VERSION, copy[10], me)?;
         let state = DurableState {
             accepted_epoch: Epoch(u32_at(copy, 24)),
             current_epoch: Epoch(u32_at(copy, 28)),

@@ -6,7 +6,7 @@
 //! ```
 //! In every version a link begins with the first two, so that two versions can name each other.
 
-use super::frame::PeerFrameError;
+use super::error::PeerFrameError;
 use super::types::{
     Answer, Forwarded, Hello, LinkPurpose, Notification, PEER_PROTOCOL_VERSION, PeerMessage,
     PeerState, Standing, Vote, Wish,

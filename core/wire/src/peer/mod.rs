@@ -7,14 +7,16 @@
 //! earlier relation can never be taken for one of a later. Within a link messages arrive in order or
 //! the link breaks.
 //!
-//! `types` has the vocabulary, `codec` the bytes of a message, `frame` what is around them: lengths
-//! and checksums.
+//! `types` has the vocabulary, `error` why a link is given up, `codec` the bytes of a message, `frame`
+//! what is around them: lengths and checksums.
 
 mod codec;
+mod error;
 mod frame;
 #[cfg(test)]
 mod tests;
 mod types;
 
-pub use frame::{PEER_FRAME_BYTES_MAX, PeerDecoder, PeerFrameError, encode_hello, encode_message};
+pub use error::{PEER_FRAME_BYTES_MAX, PeerFrameError};
+pub use frame::{PeerDecoder, encode_hello, encode_message};
 pub use types::*;
