@@ -1,13 +1,12 @@
 //! The command line: what it answers, what it refuses, and with which exit code.
 
-use crate::support::{Ended, Killed, Server, free_port, mailstorm, run};
+use crate::support::{Ended, Server, free_port, run, unread};
 use mailstorm_record::{Case, Run};
 use mailstorm_shared::defect::Defect;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -409,16 +408,33 @@ fn a_reader_that_has_gone_is_no_failure() {
     let commands: [&[&str]; 4] = [
         &["completions", "bash"],
         &["scenarios"],
-        &["storm", "ensemble-3", "--seeds", "1"],
+        &["learn"],
         &["replay", "ensemble-3", "--seed", "1", "--trace"],
     ];
     for arguments in commands {
-        let mut command = mailstorm(folder.path(), arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let (code, err) = Killed::start(&mut command).without_reader();
-        assert_eq!(code, PASS, "{arguments:?}: {err}");
-        assert_eq!(err, "", "{arguments:?}");
+        let ended = unread(folder.path(), arguments);
+        assert_eq!((ended.code, &*ended.err), (PASS, ""), "{arguments:?}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_takes_long_ends_when_nobody_reads_it_and_leaves_the_results_of_an_interruption() {
+    let folder = folder_with(&[]);
+    let commands: [&[&str]; 4] = [
+        // It would take years.
+        &["storm", "ensemble-3", "ensemble", "--seeds", "1..9223372036854775807"],
+        &["scenarios", "--check", "--storms", "1000000"],
+        &["museum", "--repeats", "1000"],
+        &["museum", "--compare-guidance", "--repeats", "1000"],
+    ];
+    for arguments in commands {
+        let ended = unread(folder.path(), arguments);
+        assert_eq!((ended.code, &*ended.err), (Some(2), ""), "{arguments:?}");
+    }
+    let summary = fs::read_to_string(folder.path().join("runs/summary.md")).unwrap();
+    assert!(summary.contains("interrupted after 0 of "), "{summary}");
+    assert!(summary.contains("Exit code 2."), "{summary}");
 }
 
 #[test]

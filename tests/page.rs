@@ -126,13 +126,17 @@ fn stacked(folder: &TempDir) -> PathBuf {
 
 /// What the page of this run is told.
 fn data_of(run: &Run) -> Value {
-    let page = page(&[Shown { run, about: None, replay: "", missing: None, opens_on: None }]);
+    told_to(&page(&[Shown { run, about: None, replay: "", missing: None }]))[0].clone()
+}
+
+/// What this page is told, of each of its runs.
+pub(crate) fn told_to(page: &str) -> Value {
     let packed =
         page.split("<script id=\"data\" type=\"application/gzip;base64\">").nth(1).unwrap();
     let packed = STANDARD.decode(packed.split('<').next().unwrap()).unwrap();
     let mut text = String::new();
     GzDecoder::new(&*packed).read_to_string(&mut text).unwrap();
-    serde_json::from_str::<Value>(&text).unwrap()[0].clone()
+    serde_json::from_str(&text).unwrap()
 }
 
 #[test]
@@ -550,8 +554,7 @@ fn the_same_run_gives_the_same_page_from_a_seed_and_from_its_record() {
         recording: Recording::Full,
         ..RunSpec::new(mailstorm_scenarios::find("ensemble-3", None).unwrap(), 2)
     });
-    let shown =
-        |run| page(&[Shown { run, about: None, replay: "", missing: None, opens_on: None }]);
+    let shown = |run| page(&[Shown { run, about: None, replay: "", missing: None }]);
     assert!(shown(&read_back) == shown(&made));
 }
 

@@ -127,6 +127,40 @@ fn ended(mut command: Command, arguments: &[&str]) -> Ended {
     Ended { code, out, err }
 }
 
+/// Runs the binary in `folder` on a terminal of so many columns; all that it prints is what that shows.
+#[cfg(unix)]
+#[track_caller]
+pub(crate) fn on_a_terminal(folder: &Path, arguments: &[&str], columns: u16) -> Ended {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{Winsize, tcsetwinsize};
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("the system has terminals");
+    grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("it is ours");
+    let name = ptsname(&screen, Vec::new()).expect("it has a name").into_string().unwrap();
+    let terminal = File::options().read(true).write(true).open(name).unwrap();
+    let size = Winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).unwrap();
+    let mut command = mailstorm(folder, arguments);
+    command.env_remove("COLUMNS").stdout(terminal.try_clone().unwrap()).stderr(terminal);
+    let mut child = Killed::start(&mut command);
+    // The last of its holders ends what is read.
+    drop(command);
+    let shown = drain(File::from(screen)).recv_timeout(PATIENCE);
+    let out = shown.unwrap_or_else(|_| panic!("{arguments:?} does not end")).replace("\r\n", "\n");
+    let code = child.0.wait().expect("it is our child").code();
+    Ended { code, out, err: String::new() }
+}
+
+/// Runs the binary in `folder` when nobody reads what it prints.
+#[track_caller]
+pub(crate) fn unread(folder: &Path, arguments: &[&str]) -> Ended {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = mailstorm(folder, arguments);
+    command.stdout(writer).stderr(Stdio::piped());
+    let (code, err) = Killed::start(&mut command).without_reader();
+    Ended { code, out: String::new(), err }
+}
+
 /// Reads a pipe to its end, on a thread, so that no pipe fills up while the other is read.
 fn drain(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();

@@ -1,7 +1,8 @@
 //! What people read in the terminal: the first screen, a replay, a trace, a shrink whose budget is spent.
 
 use crate::command::folder_with;
-use crate::support::run;
+use crate::page::told_to;
+use crate::support::{on_a_terminal, run};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -138,7 +139,7 @@ fn a_shrink_whose_budget_is_spent_says_so_and_goes_on_from_the_case_it_wrote() {
             let last: Vec<&str> = ended.out.lines().rev().take(2).collect();
             let is_over = ended.out.contains("; nothing simpler is left");
             let says = last[1].starts_with("  budget   1.0 s spent: ")
-                && last[1].ends_with(" not tried; go on with")
+                && last[1].ends_with(" not tried")
                 && last[0] == "  go on    mailstorm shrink small.toml";
             assert!(is_over || says, "{ended:?}");
         }
@@ -151,4 +152,101 @@ fn a_shrink_whose_budget_is_spent_says_so_and_goes_on_from_the_case_it_wrote() {
     assert!(!at.join("small.refuted").exists());
     assert_eq!(told["faults_after"], 1, "{told}");
     assert_eq!(told["file"], "small.toml", "a case becomes simpler in its place");
+}
+
+/// Every line of it has room, but for what is copied; and what is folded goes on where its words began, with each
+/// number beside its unit.
+#[track_caller]
+fn check_folded(shown: &str, columns: usize) {
+    let lines: Vec<&str> = shown.lines().collect();
+    for (number, line) in lines.iter().enumerate() {
+        assert!(line.chars().count() <= columns || line.contains("mailstorm "), "{line}");
+        let Some(next) = lines.get(number + 1) else { break };
+        let last = line.rsplit(' ').next().unwrap_or_default();
+        let first = next.split_whitespace().next().unwrap_or_default();
+        let is_number = last.parse::<f64>().is_ok();
+        assert!(!(is_number && ["s", "ms", "min", "MB", "kB"].contains(&first)), "{line}\n{next}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn on_a_terminal_a_fault_goes_on_below_its_words_and_no_number_is_torn_from_its_unit() {
+    let folder = folder_with(&[]);
+    let replay = ["replay", "mail-claims", "--seed", "3", "--defect", "lock-without-fencing"];
+    for columns in [80, 120] {
+        let ended = on_a_terminal(folder.path(), &replay, columns);
+        assert_eq!(ended.code, VIOLATION, "{ended:?}");
+        check_folded(&ended.out, columns.into());
+    }
+    let narrow = on_a_terminal(folder.path(), &replay, 60);
+    check_folded(&narrow.out, 60);
+    let folded =
+        "\n  at 10.391 s s1, s2, s4 and s5 (leader) lose power for\n              713 ms\n";
+    assert!(narrow.out.contains(folded), "{}", narrow.out);
+}
+
+#[cfg(unix)]
+#[test]
+fn on_a_terminal_what_is_told_besides_is_folded_like_all_else() {
+    let deep = "runs-of-a-folder-whose-name-is-long-enough-for-the-line/and-more";
+    let folder = folder_with(&[(&format!("{deep}/ensemble-3/1/run.json"), "")]);
+    let storm = ["storm", "ensemble-3", "--seeds", "1..1", "--out", deep];
+    let ended = on_a_terminal(folder.path(), &storm, 80);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let note = format!("note: 1 run of an earlier storm moved to\n      {deep}/earlier\n");
+    assert!(ended.out.contains(&note), "{}", ended.out);
+}
+
+/// The first of these names in a text.
+#[track_caller]
+fn first_of<'a>(names: &[&'a str], text: &str) -> &'a str {
+    let places = names.iter().filter_map(|name| Some((text.find(*name)?, *name)));
+    places.min().unwrap_or_else(|| panic!("none of {names:?}: {text}")).1
+}
+
+#[test]
+fn what_a_lesson_is_about_leads_in_every_place_and_a_case_leads_with_what_it_is_kept_for() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    let ended = run(at, &["storm", "mail-manager/wrong"]);
+    assert_eq!(ended.code, VIOLATION, "{ended:?}");
+    let all = ["live/stopped", "exactly-once/lost", "bound/exceeded"];
+    assert!(!ended.out.contains("stopped/"), "nobody is involved: {}", ended.out);
+    assert_eq!(first_of(&all, &ended.out), all[0]);
+    assert_eq!(first_of(&all, &ended.err), all[0]);
+    let read = |file: &str| fs::read_to_string(at.join("runs").join(file)).unwrap();
+    for file in ["index.html", "summary.md", "junit.xml", "mail-manager/wrong/1/case.toml"] {
+        assert_eq!(first_of(&all, &read(file)), all[0], "{file}");
+    }
+    let replayed = run(at, &["replay", "mail-manager/wrong"]);
+    let violations = replayed.out.find("VIOLATION").map(|begin| &replayed.out[begin..]);
+    assert_eq!(first_of(&all, violations.expect("it breaks")), all[0]);
+    for page in ["", "shrunk"] {
+        let mut file = "mail-manager/wrong/1/report.html".to_owned();
+        if !page.is_empty() {
+            file = "shrunk.html".to_owned();
+            let case = "runs/mail-manager/wrong/1/case.toml";
+            run(at, &["report", case, "--out", "runs/shrunk.html"]);
+        }
+        assert_eq!(opens_on(&read(&file)), all[0], "{page}");
+    }
+
+    // Kept for another, a case leads with that one.
+    let case = read("mail-manager/wrong/1/case.toml");
+    let other = case.replace("\"live/stopped\"", "\"exactly-once/lost\"");
+    assert_ne!(case, other);
+    fs::write(at.join("other.toml"), other).unwrap();
+    let replayed = run(at, &["replay", "other.toml"]);
+    assert_eq!(first_of(&all, &replayed.out), all[1]);
+    run(at, &["report", "other.toml", "--out", "runs/other.html"]);
+    assert_eq!(opens_on(&read("other.html")), all[1]);
+}
+
+/// The violation that a page opens on, as checker and kind.
+fn opens_on(page: &str) -> String {
+    let data = told_to(page);
+    let verdict = &data[0]["verdicts"][data[0]["opens_on"].as_u64().expect("it opens") as usize];
+    let word = |name: &str| verdict[name].as_str().expect("a word").to_owned();
+    format!("{}/{}", word("checker"), word("kind"))
 }

@@ -67,9 +67,7 @@ fn complaints(s: &Summary) -> Vec<Complaint> {
     }
     // What a file expects is told by what is missing and what is too much.
     let is_judged_by_kind = s.expected().is_none();
-    let mut groups: Vec<_> = s.groups.iter().filter(|_| is_judged_by_kind).collect();
-    groups.sort_by_key(|(_, group)| (group.first_seed, group.first.at_ns));
-    for (fingerprint, group) in groups {
+    for (fingerprint, group) in s.groups_told().into_iter().filter(|_| is_judged_by_kind) {
         let again = s.again(group);
         let mut body = violation_lines(&group.first, group.first_seed, &again, &group.first_trace);
         body += &format!("  {}\n", times(group));
@@ -88,7 +86,7 @@ fn complaints(s: &Summary) -> Vec<Complaint> {
             body += &format!("  report   {report}\n");
         }
         let message = format!("seed {}: {}", group.first_seed, group.first.detail);
-        let kind = fingerprint.clone();
+        let kind = fingerprint.to_owned();
         all.push(Complaint { element: "failure", kind, message, body, facts });
     }
     for (why, count) in &s.unknown_whys {

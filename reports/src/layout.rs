@@ -1,11 +1,23 @@
 //! Words on a screen: lines that end between words, lists in as many columns as there is room for.
 //!
 //! Holds: no line is longer than it may be, but for a word or a command that is longer by itself; no word is
-//! cut.
+//! cut, and no number is torn from its unit.
 //! Start at [`fold`] and [`columns`].
+
+/// As wide as the narrowest terminal that anybody uses: what texts are laid out for when nobody says more.
+pub const WIDTH: usize = 80;
 
 /// What a line of text begins with if it is a command or a path to be copied: it is one line, however long.
 const COPIED: &[&str] = &["mailstorm ", "cargo "];
+
+/// What a line begins with that people are told besides: its text stands beside it.
+const REMARKS: &[&str] = &["note: ", "error: "];
+
+/// What follows a number and belongs to it.
+const UNITS: &[&str] = &[
+    "ns", "µs", "ms", "s", "min", "h", "d", "kB", "MB", "GB", "TB", "KiB", "KiB/s", "ppm",
+    "seeds/s",
+];
 
 /// Between two columns.
 const GAP: usize = 3;
@@ -29,6 +41,35 @@ pub fn fold(text: &str, width: usize) -> String {
     out
 }
 
+/// A paragraph: broken between words, at [`WIDTH`] as all that follow.
+pub fn wrapped(text: &str) -> String {
+    wrapped_after(text, "")
+}
+
+/// The same, each line after this indent.
+pub fn wrapped_after(text: &str, indent: &str) -> String {
+    broken(indent, length(indent), text)
+}
+
+/// Beside what stands before it, with the further lines below it, and a line end.
+pub fn beside(before: &str, text: &str) -> String {
+    broken(before, length(before), text) + "\n"
+}
+
+/// After what stands before it, with the further lines a little to the right, and a line end: for names of any
+/// length below each other.
+pub fn hanging(before: &str, text: &str) -> String {
+    broken(before, 8, text) + "\n"
+}
+
+/// Broken between words: the first line begins with `first`, all others so far to the right; a longer word has
+/// a line of its own.
+pub fn broken(first: &str, indent: usize, text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = format!("{first}{}", words.join(" "));
+    lines_of(&line, WIDTH, indent, length(first)).join("\n")
+}
+
 fn folded(line: &str, width: usize) -> Vec<String> {
     if length(line) <= width {
         return vec![line.to_owned()];
@@ -45,18 +86,45 @@ fn folded(line: &str, width: usize) -> Vec<String> {
             None => vec![line.to_owned()],
         };
     }
-    wrapped(line, width, indent)
+    hung(line, width, indent)
 }
 
-/// In which column the words of a line begin: behind its label, or where it is indented to.
+/// In which column the words of a line begin: behind its label or the moment that it is about, or where it is
+/// indented to.
 fn words_begin(line: &str, width: usize) -> usize {
     let margin = line.chars().take_while(|c| *c == ' ').count();
-    let label: String = line.chars().skip(margin).collect();
-    let behind = label.find("  ").map(|end| {
-        let gap = label[end..].chars().take_while(|c| *c == ' ').count();
-        margin + length(&label[..end]) + gap
+    let words = &line[margin..];
+    let remark = REMARKS.iter().find(|remark| words.starts_with(**remark));
+    let behind = remark.map(|remark| length(remark)).or_else(|| moment_of(words)).or_else(|| {
+        let end = words.find("  ")?;
+        let gap = words[end..].chars().take_while(|c| *c == ' ').count();
+        Some(length(&words[..end]) + gap)
     });
-    behind.filter(|column| column * 2 <= width).unwrap_or(margin)
+    behind.map(|behind| margin + behind).filter(|column| column * 2 <= width).unwrap_or(margin)
+}
+
+/// How wide the moment is that a line begins with: `at 4.684 s `, `900 ms `.
+fn moment_of(words: &str) -> Option<usize> {
+    let at = if words.starts_with("at ") { 3 } else { 0 };
+    let (number, rest) = words[at..].split_once(' ')?;
+    let (unit, _) = rest.split_once(' ')?;
+    let is_moment = is_number(number) && UNITS.contains(&unit);
+    is_moment.then(|| at + length(number) + 1 + length(unit) + 1)
+}
+
+fn is_number(word: &str) -> bool {
+    let digits = word.trim_start_matches(['(', '[', '-', '+']);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || c == '.' || c == ',')
+}
+
+/// Whether the words on both sides of this space belong together: a number and its unit, or two parts of a span
+/// as in `2 min 5 s`.
+fn is_bound(line: &str, space: usize) -> bool {
+    let before = line[..space].rsplit(' ').next().unwrap_or_default();
+    let after = line[space + 1..].split(' ').next().unwrap_or_default();
+    let unit = after.trim_end_matches(|c: char| c.is_ascii_punctuation());
+    (is_number(before) && UNITS.contains(&unit)) || (UNITS.contains(&before) && is_number(after))
 }
 
 fn byte_of(line: &str, column: usize) -> usize {
@@ -64,20 +132,24 @@ fn byte_of(line: &str, column: usize) -> usize {
 }
 
 /// The line, and its continuations indented by this much.
-pub(crate) fn wrapped(line: &str, width: usize, indent: usize) -> Vec<String> {
+pub(crate) fn hung(line: &str, width: usize, indent: usize) -> Vec<String> {
+    // What stands before the first word stays there.
+    let begins = line.len() - line.trim_start().len();
+    lines_of(line, width, indent, begins.max(indent))
+}
+
+/// The same; the first line is not broken within what it begins with, which is `keep` wide.
+fn lines_of(line: &str, width: usize, indent: usize, keep: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = line;
-    let mut margin = 0;
+    let (mut margin, mut keep) = (0, keep);
     loop {
-        // What stands before the first word stays there.
-        let begins = rest.len() - rest.trim_start().len();
-        let keep = if lines.is_empty() { length(&rest[..begins]).max(indent) } else { 0 };
         let room = width.saturating_sub(margin);
         match break_at(rest, room, keep) {
             Some(at) => {
                 lines.push(format!("{}{}", " ".repeat(margin), rest[..at].trim_end()));
                 rest = rest[at..].trim_start();
-                margin = indent;
+                (margin, keep) = (indent, 0);
             }
             None => {
                 lines.push(format!("{}{rest}", " ".repeat(margin)));
@@ -95,7 +167,12 @@ fn break_at(line: &str, room: usize, keep: usize) -> Option<usize> {
     }
     let mut last = None;
     for (column, (byte, c)) in line.char_indices().enumerate() {
-        if c == ' ' && column >= keep && byte > 0 && !line[byte..].trim().is_empty() {
+        if c == ' '
+            && column >= keep
+            && byte > 0
+            && !line[byte..].trim().is_empty()
+            && !is_bound(line, byte)
+        {
             let is_first = line[..byte].trim().is_empty();
             if column > room {
                 return last.or((!is_first).then_some(byte));
@@ -118,7 +195,7 @@ pub(crate) fn columns(rows: &[(String, String)], width: usize, indent: usize) ->
         let parts: Vec<_> = rows.chunks(per_column).map(Part::of).collect();
         let total: usize = parts.iter().map(|part| part.name + 2 + part.value).sum();
         if parts.len() == count && indent + total + (count - 1) * GAP <= width {
-            return beside(&parts, indent);
+            return side_by_side(&parts, indent);
         }
     }
     let half = width.saturating_sub(indent + GAP) / 2;
@@ -129,11 +206,11 @@ pub(crate) fn columns(rows: &[(String, String)], width: usize, indent: usize) ->
     if two.len() == 2 && two.iter().all(fits) {
         let mut narrow = two;
         narrow.iter_mut().for_each(|part| part.name = part.name.min(half - 2 - part.value));
-        return beside(&narrow, indent);
+        return side_by_side(&narrow, indent);
     }
     let mut one = Part::of(rows);
     one.name = one.name.min(width.saturating_sub(indent + 2 + one.value)).max(one.word);
-    beside(&[one], indent)
+    side_by_side(&[one], indent)
 }
 
 /// One column of names and values.
@@ -160,7 +237,7 @@ impl<'a> Part<'a> {
     fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, value) in self.rows {
-            let parts = wrapped(name, self.name, 1);
+            let parts = hung(name, self.name, 1);
             let last = parts.len() - 1;
             for (index, part) in parts.iter().enumerate() {
                 let value = if index == last { value.as_str() } else { "" };
@@ -172,7 +249,7 @@ impl<'a> Part<'a> {
     }
 }
 
-fn beside(parts: &[Part<'_>], indent: usize) -> Vec<String> {
+fn side_by_side(parts: &[Part<'_>], indent: usize) -> Vec<String> {
     let all: Vec<Vec<String>> = parts.iter().map(Part::lines).collect();
     let height = all.iter().map(Vec::len).max().unwrap_or(0);
     let line = |row: usize| {
@@ -206,6 +283,54 @@ mod tests {
         check("  speed  one two three four", 20, &["  speed  one two", "         three four"]);
         check("one two three four five", 12, &["one two", "three four", "five"]);
         check("  one two three", 9, &["  one two", "  three"]);
+    }
+
+    #[test]
+    fn a_story_goes_on_below_its_words_and_no_number_is_torn_from_its_unit() {
+        let line = "  at 4.684 s s3 (leader) crashes again, down for 900 ms";
+        check(
+            line,
+            30,
+            &[
+                "  at 4.684 s s3 (leader)",
+                "             crashes again,",
+                "             down for 900 ms",
+            ],
+        );
+        check(
+            "  900 ms into the storm s1 loses power",
+            24,
+            &["  900 ms into the storm", "         s1 loses power"],
+        );
+        check("it stands still for 2 min 5 s.", 28, &["it stands still for", "2 min 5 s."]);
+        check("every mail at 1,024 KiB/s, or 5 h", 20, &["every mail at", "1,024 KiB/s, or 5 h"]);
+        check(
+            "note: 3 runs of an earlier storm moved",
+            24,
+            &["note: 3 runs of an", "      earlier storm", "      moved"],
+        );
+        assert_eq!(wrapped(&"waits for 15 s ".repeat(20)).matches("15\n").count(), 0);
+    }
+
+    #[test]
+    fn a_text_is_broken_between_words_and_no_line_is_too_long() {
+        let text = "word ".repeat(60);
+        for line in wrapped_after(&text, "     ").lines() {
+            assert!(line.starts_with("     word") && line.len() <= WIDTH, "{line:?}");
+        }
+        assert_eq!(wrapped("  one\n two "), "one two");
+    }
+
+    #[test]
+    fn a_text_stands_beside_its_name_and_goes_on_below_itself() {
+        let told = beside("  name  ", &"word ".repeat(30));
+        assert!(told.starts_with("  name  word word "), "{told}");
+        for line in told.lines().skip(1) {
+            assert!(line.starts_with("        word") && line.len() <= WIDTH, "{line:?}");
+        }
+        let long = hanging(&"n".repeat(40), &"word ".repeat(30));
+        assert!(long.lines().skip(1).all(|line| line.starts_with("        word")), "{long}");
+        assert_eq!(beside("a: ", "b"), "a: b\n");
     }
 
     #[test]

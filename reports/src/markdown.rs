@@ -27,7 +27,7 @@ pub fn markdown(summaries: &[Summary]) -> String {
         for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
             page.add(escape::fenced("text", &short(&surprise_lines(s, missed, surprise))) + "\n");
         }
-        for (fingerprint, group) in &s.groups {
+        for (fingerprint, group) in s.groups_told() {
             page.add(violation(s, fingerprint, group));
         }
     }

@@ -46,6 +46,7 @@ pub(crate) fn failing(scenario: &str) -> Summary {
     let group = Group {
         first,
         first_seed: 7,
+        place: 0,
         first_trace: "00ff".into(),
         record: None,
         faults: 44,

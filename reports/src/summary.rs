@@ -135,6 +135,9 @@ pub struct Group {
     pub first: Violation,
     /// The seed that gave it.
     pub first_seed: u64,
+    /// Its place among the violations of that run: 0 if the run leads with it.
+    #[serde(default)]
+    pub place: usize,
     /// The hash of that run's trace.
     pub first_trace: String,
     /// Its record, if its plan is another than its seed draws, so that only the record makes it again.
@@ -200,6 +203,15 @@ impl Group {
 }
 
 impl Summary {
+    /// The violations by fingerprint, in the order in which they are told: as their seeds found them, and of one
+    /// seed first what its run leads with.
+    pub fn groups_told(&self) -> Vec<(&str, &Group)> {
+        let mut groups: Vec<_> =
+            self.groups.iter().map(|(fingerprint, group)| (&**fingerprint, group)).collect();
+        groups.sort_by_key(|(_, group)| (group.first_seed, group.place));
+        groups
+    }
+
     /// What stands after `mailstorm replay` to see the first of these violations again.
     pub fn again(&self, group: &Group) -> String {
         match &group.record {

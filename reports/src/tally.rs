@@ -265,7 +265,7 @@ impl Tally {
     }
 
     fn group(&mut self, run: &Run) {
-        for violation in run.outcome.violations() {
+        for (place, violation) in run.outcome.violations().enumerate() {
             let fingerprint = violation.fingerprint();
             let is_known = self.groups.contains_key(&fingerprint);
             let is_kept = is_known || self.groups.len() < GROUPS_MAX;
@@ -273,6 +273,7 @@ impl Tally {
             let group = self.groups.entry(fingerprint).or_insert_with(|| Group {
                 first: violation.clone(),
                 first_seed: run.seed,
+                place,
                 first_trace: run.outcome.trace_hash.to_string(),
                 record: None,
                 faults: run.plan.faults.len(),

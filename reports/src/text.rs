@@ -5,7 +5,7 @@
 //! Start at [`text`]; the list of columns is `layout`'s.
 
 use crate::ended::{self, Ended};
-use crate::layout::{columns, wrapped};
+use crate::layout::{WIDTH, columns, hung};
 use crate::summary::{Group, Summary};
 use mailstorm_record::Violation;
 use mailstorm_record::sentence::{quantity, spaced};
@@ -13,9 +13,6 @@ use mailstorm_record::time::{measured, measured_seconds, moment};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
-
-/// How wide a text is for which nobody says it.
-pub const WIDTH: usize = 80;
 
 /// What a sweep did and what held, as parts of a sentence; only the scenario knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +47,9 @@ pub fn closing(summaries: &[Summary], page: &str) -> String {
 
 /// The command that most people want next.
 fn next(summaries: &[Summary]) -> String {
-    let groups = || summaries.iter().flat_map(|s| s.groups.values().map(move |group| (s, group)));
+    let groups = || {
+        summaries.iter().flat_map(|s| s.groups_told().into_iter().map(move |(_, group)| (s, group)))
+    };
     let shrunk = groups().find(|(_, group)| group.shrunk.is_some());
     if let Some((s, group)) = shrunk.or_else(|| groups().next()) {
         return match &group.shrunk {
@@ -122,12 +121,12 @@ fn bytes(bytes: u64) -> String {
 fn labelled(out: &mut String, label: &str, told: &str, width: usize) -> std::fmt::Result {
     const INDENT: usize = 12;
     let line = format!("  {label:<8}  {told}");
-    wrapped(&line, width, INDENT).iter().try_for_each(|line| writeln!(out, "{line}"))
+    hung(&line, width, INDENT).iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 fn write_summary(out: &mut String, s: &Summary, deed: &Deed, width: usize) -> std::fmt::Result {
     let mut prose = |line: &str, indent: usize| {
-        wrapped(line, width, indent).iter().try_for_each(|line| writeln!(out, "{line}"))
+        hung(line, width, indent).iter().try_for_each(|line| writeln!(out, "{line}"))
     };
     prose(&headline(s, deed), 6)?;
     out.push('\n');
@@ -146,7 +145,7 @@ fn write_summary(out: &mut String, s: &Summary, deed: &Deed, width: usize) -> st
     for (why, count) in &s.unknown_whys {
         writeln!(out, "UNKNOWN    {why} ({})", numbered(*count, "seed"))?;
     }
-    for (fingerprint, group) in &s.groups {
+    for (fingerprint, group) in s.groups_told() {
         write_group(out, s, fingerprint, group)?;
     }
     if s.is_short_of_goals() {
@@ -272,8 +271,8 @@ fn write_group(
             let cases = numbered(shrunk.untried, "simpler case");
             let were = if shrunk.untried == 1 { "was" } else { "were" };
             let go_on = s.replay_case(shrunk).replace("mailstorm replay", "mailstorm shrink");
-            writeln!(out, "           budget spent: {cases} {were} not tried; go on with")?;
-            writeln!(out, "           {go_on}")?;
+            writeln!(out, "           budget spent: {cases} {were} not tried")?;
+            writeln!(out, "  go on    {go_on}")?;
         }
     }
     group.report.iter().try_for_each(|file| writeln!(out, "  report   {}", s.path(file).display()))
@@ -475,7 +474,7 @@ figures, mean/most
         let group = sum.groups.values_mut().next().expect("there is one");
         group.shrunk.as_mut().expect("it is shrunk").untried = 1;
         let told = text(&sum, &deed(), 80);
-        let go_on = "budget spent: 1 simpler case was not tried; go on with\n           \
+        let go_on = "budget spent: 1 simpler case was not tried\n  go on    \
                      mailstorm shrink mail-claims/7/case.toml\n";
         assert!(told.contains(go_on), "{told}");
     }

@@ -9,9 +9,9 @@ pub(super) fn events(run: &Run) -> &[Event] {
     run.events.as_deref().unwrap_or_default()
 }
 
-/// The first violation by time.
+/// The violation that the run leads with.
 pub(super) fn violation(run: &Run) -> Option<&Violation> {
-    run.outcome.violations().min_by_key(|violation| violation.at_ns)
+    run.outcome.violations().next()
 }
 
 /// The number of events up to the moment that matters: the violation; in a run without one the last time

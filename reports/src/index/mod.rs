@@ -124,9 +124,7 @@ fn write_sweep(out: &mut String, place: usize, s: &Summary) -> std::fmt::Result 
             html(why)
         )?;
     }
-    let mut groups: Vec<_> = s.groups.iter().collect();
-    groups.sort_by_key(|(_, group)| (group.first_seed, group.first.at_ns));
-    for (fingerprint, group) in groups {
+    for (fingerprint, group) in s.groups_told() {
         write_violation(out, s, fingerprint, group)?;
     }
     writeln!(out, "<div class=\"tables\">")?;
@@ -279,8 +277,8 @@ fn write_again(out: &mut String, s: &Summary) -> std::fmt::Result {
             s.shard_option()
         ),
     };
-    let first = s.groups.values().min_by_key(|group| group.first_seed);
-    let again = first.map_or_else(|| s.again_by_seed(s.first_seed), |group| s.again(group));
+    let first = s.groups_told().into_iter().next();
+    let again = first.map_or_else(|| s.again_by_seed(s.first_seed), |(_, group)| s.again(group));
     writeln!(
         out,
         "<details class=\"again\"{}><summary>Run it again</summary>\n<pre>{}\nmailstorm replay {}\nmailstorm \

@@ -214,7 +214,8 @@ impl Columns {
             end_ns,
         };
         let verdicts = judged(run, &scene);
-        let opens_on = opening(&verdicts, shown.opens_on);
+        // The record leads with what the run is about.
+        let opens_on = verdicts.iter().position(|judged| judged.moment.is_some());
         let opens = match opens_on.and_then(|at| verdicts[at].moment.as_ref()) {
             Some(moment) => moment.opens,
             None => Stretch { from: 0, to: whole(&told, end_ns) },
@@ -427,17 +428,6 @@ fn judged(run: &Run, scene: &Scene<'_>) -> Vec<Judged> {
             }
         })
         .collect()
-}
-
-/// The verdict that a run opens on: the violation asked for, as checker and kind, else the first in
-/// time.
-fn opening(verdicts: &[Judged], wanted: Option<&str>) -> Option<usize> {
-    let violations = || verdicts.iter().enumerate().filter(|(_, v)| v.moment.is_some());
-    let is_wanted = |judged: &Judged| {
-        wanted.is_some_and(|wanted| wanted == format!("{}/{}", judged.checker, judged.kind))
-    };
-    let asked = violations().find(|(_, judged)| is_wanted(judged));
-    asked.or_else(|| violations().min_by_key(|(_, judged)| judged.at)).map(|(at, _)| at)
 }
 
 /// Where what happens in a run ends: many runs wait for a minute after their last event, to see

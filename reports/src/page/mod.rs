@@ -52,8 +52,6 @@ pub struct Shown<'a> {
     pub replay: &'a str,
     /// What of the record is missing, in a sentence for the reader.
     pub missing: Option<&'a str>,
-    /// The violation that it opens on, as checker and kind (`quorum/lost`); else the first in time.
-    pub opens_on: Option<&'a str>,
 }
 
 /// The fragment of an address that opens the page of these runs where it opens without one.

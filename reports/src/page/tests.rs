@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const NS_PER_MS: u64 = 1_000_000;
 
 fn shown(run: &Run) -> Shown<'_> {
-    Shown { run, about: None, replay: "", missing: None, opens_on: None }
+    Shown { run, about: None, replay: "", missing: None }
 }
 
 fn data(run: &Run) -> Value {
@@ -61,17 +61,17 @@ fn a_page_opens_on_the_stretch_from_the_first_cause_to_the_violation() {
 }
 
 #[test]
-fn a_page_opens_on_the_violation_that_is_asked_for_else_on_the_first_in_time() {
+fn a_page_opens_on_the_violation_that_its_record_leads_with_even_if_another_was_earlier() {
     let mut run = pause().run(Some(violated(6_001, &["w1", "sink"])));
     let early = Violation { checker: "early".into(), ..violated(5_000, &["w2"]) };
     run.outcome.verdicts.push(("early".into(), mailstorm_record::Verdict::Violation(early)));
-    let on = |opens_on| {
-        let columns = Columns::of(&Shown { opens_on, ..shown(&run) });
-        serde_json::to_value(columns).unwrap()["opens_on"].clone()
+    let on = |run: &Run| {
+        let data = data(run);
+        data["verdicts"][data["opens_on"].as_u64().unwrap() as usize]["checker"].clone()
     };
-    assert_eq!(on(None), json!(1));
-    assert_eq!(on(Some("checker/kind")), json!(0));
-    assert_eq!(on(Some("checker/other")), json!(1));
+    assert_eq!(on(&run), json!("checker"));
+    run.outcome.lead_with(&["early/kind"]);
+    assert_eq!(on(&run), json!("early"));
 }
 
 #[test]

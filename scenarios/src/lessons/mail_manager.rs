@@ -72,7 +72,7 @@ pub(super) fn lesson() -> Lesson {
     let managed = |name, scenario, count| Design {
         name,
         is_right: false,
-        breaks: &["bound/exceeded", "exactly-once/lost", "live/stopped"],
+        breaks: &["live/stopped", "exactly-once/lost", "bound/exceeded"],
         scenario: Staged::scenario(
             scenario,
             "a manager that hands out 250 mails a second, of 400 that come in, and dies",

@@ -45,7 +45,8 @@ pub use records::{Held, Records};
 pub use stage::DRAWN_FAULTS;
 
 use mailstorm_world::Scenario;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 /// The seed under which a lesson is looked at.
 pub const SEED: u64 = 1;
@@ -118,6 +119,16 @@ pub fn all() -> Vec<Lesson> {
 /// The lesson of this name.
 pub fn lesson(name: &str) -> Option<Lesson> {
     all().into_iter().find(|lesson| lesson.name == name)
+}
+
+/// What the design breaks that this scenario is, as its lesson has it; nothing for what is no design.
+fn broken_by(scenario: &str) -> &'static [&'static str] {
+    static ALL: OnceLock<BTreeMap<String, &'static [&'static str]>> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        let designs = all().into_iter().flat_map(|lesson| lesson.designs);
+        designs.map(|design| (design.scenario.name().to_owned(), design.breaks)).collect()
+    });
+    all.get(scenario).copied().unwrap_or_default()
 }
 
 /// The scenario of a design, by `LESSON`, which means its right one, or by `LESSON/DESIGN`.

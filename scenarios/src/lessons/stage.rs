@@ -115,6 +115,10 @@ impl Scenario for Staged {
         self.about
     }
 
+    fn leads_with(&self) -> &'static [&'static str] {
+        super::broken_by(self.name)
+    }
+
     fn topology(&self) -> Topology {
         let nodes = self.act.nodes(&self.scale);
         self.scale.topology_at(nodes, NETWORK, DiskSpeed::PLAIN)

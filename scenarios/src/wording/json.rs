@@ -5,6 +5,7 @@ use bytes::Bytes;
 use mailstorm_wire::frame::FrameDecoder;
 use mailstorm_world::Interpreter;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 const FRAME_BYTES_MAX: usize = 1 << 20;
 /// The fields that name the kind of a message: their value stands first, without their name.
@@ -16,12 +17,14 @@ const ENVELOPE: &[&str] = &["number", "body"];
 pub(super) struct Conversation {
     asked: FrameDecoder,
     answered: FrameDecoder,
+    /// What the sink was asked and has not answered, by number.
+    pending: BTreeMap<u64, String>,
 }
 
 impl Default for Conversation {
     fn default() -> Self {
         let decoder = || FrameDecoder::new(FRAME_BYTES_MAX);
-        Self { asked: decoder(), answered: decoder() }
+        Self { asked: decoder(), answered: decoder(), pending: BTreeMap::new() }
     }
 }
 
@@ -31,16 +34,55 @@ impl Interpreter for Conversation {
         decoder.push(Bytes::copy_from_slice(bytes));
         Some(label(|| {
             let frame = decoder.next_frame().map_err(|_| NoMessage)?;
-            Ok(frame.map(|frame| message(&frame)))
+            Ok(frame.map(|frame| message(&frame, &mut self.pending)))
         }))
     }
 }
 
-fn message(frame: &[u8]) -> String {
-    match serde_json::from_slice(frame) {
-        Ok(value) => words(&value),
-        Err(_) => nonsense(),
+fn message(frame: &[u8], pending: &mut BTreeMap<u64, String>) -> String {
+    let Ok(value) = serde_json::from_slice(frame) else { return nonsense() };
+    let told = sink_request(&value).or_else(|| sink_reply(&value, pending));
+    let number = value.get("number").and_then(Value::as_u64);
+    match (told, number) {
+        (Some(Sink::Request(told)), Some(number)) => {
+            pending.insert(number, told.clone());
+            told
+        }
+        (Some(Sink::Request(told) | Sink::Reply(told)), _) => told,
+        (None, _) => words(&value),
     }
+}
+
+/// A message between a worker and the sink.
+enum Sink {
+    Request(String),
+    Reply(String),
+}
+
+/// `fence claim-2, token 4`, `put a#1 of claim-2, token 4`.
+fn sink_request(value: &Value) -> Option<Sink> {
+    let (resource, token) = (value.get("resource")?.as_str()?, value.get("token")?.as_u64()?);
+    let mail = value.get("result").and_then(|result| result.get("mail")).and_then(Value::as_str);
+    Some(Sink::Request(match mail {
+        Some(mail) => format!("put {mail} of {resource}, token {token}"),
+        None => format!("fence {resource}, token {token}"),
+    }))
+}
+
+/// `put a#1 of claim-2, token 4 -> accepted`.
+fn sink_reply(value: &Value, pending: &mut BTreeMap<u64, String>) -> Option<Sink> {
+    let (number, outcome) = (value.get("number")?.as_u64()?, value.get("outcome")?);
+    let told = match outcome.get("outcome")?.as_str()? {
+        "fenced" => match outcome.get("done")?.as_array()? {
+            done if done.is_empty() => "ok, nothing done".to_owned(),
+            done => format!("ok, done {}", list(done.iter().map(words))),
+        },
+        "taken" => "accepted".to_owned(),
+        "refused" => format!("refused, highest token {}", outcome.get("highest_token")?),
+        _ => return None,
+    };
+    let asked = pending.remove(&number).unwrap_or_else(|| "a request".to_owned());
+    Some(Sink::Reply(format!("{asked} -> {told}")))
 }
 
 /// A value in words: kinds first, then fields with their names.
@@ -113,24 +155,41 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_the_sink_or_of_a_design_is_told_with_its_kind_and_its_fields() {
+    fn a_request_to_the_sink_and_its_reply_are_told_as_those_of_a_server() {
+        let mut conversation = Conversation::default();
+        let mut check = |caller, json: &str, expected: &str| {
+            let told = conversation.words(caller, &framed(json.as_bytes()));
+            assert_eq!(told.as_deref(), Some(expected), "{json}");
+        };
+        let fence = r#"{"number":7,"resource":"claim-2","token":4,"result":null}"#;
+        check(true, fence, "fence claim-2, token 4");
         check(
-            r#"{"number":7,"resource":"claim-2","token":4,"result":null}"#,
-            "resource claim-2, token 4",
+            false,
+            r#"{"number":7,"outcome":{"outcome":"fenced","done":["a#1","a#2"]}}"#,
+            "fence claim-2, token 4 -> ok, done a#1, a#2",
+        );
+        let put = r#"{"number":8,"resource":"claim-2","token":4,"result":{"mail":"a#3","worker":"w1","processed":{}}}"#;
+        check(true, put, "put a#3 of claim-2, token 4");
+        check(
+            false,
+            r#"{"number":8,"outcome":{"outcome":"taken"}}"#,
+            "put a#3 of claim-2, token 4 -> accepted",
+        );
+        check(true, put, "put a#3 of claim-2, token 4");
+        check(
+            false,
+            r#"{"number":8,"outcome":{"outcome":"refused","highest_token":9}}"#,
+            "put a#3 of claim-2, token 4 -> refused, highest token 9",
         );
         check(
-            r#"{"number":7,"resource":"claim-2","token":4,"result":{"mail":"a#1","worker":"w1"}}"#,
-            "resource claim-2, result mail a#1, worker w1, token 4",
+            false,
+            r#"{"number":9,"outcome":{"outcome":"fenced","done":[]}}"#,
+            "a request -> ok, nothing done",
         );
-        check(
-            r#"{"number":7,"outcome":{"outcome":"fenced","done":["a","b"]}}"#,
-            "fenced done a, b",
-        );
-        check(r#"{"number":7,"outcome":{"outcome":"taken"}}"#, "taken");
-        check(
-            r#"{"number":7,"outcome":{"outcome":"refused","highest_token":9}}"#,
-            "refused highest token 9",
-        );
+    }
+
+    #[test]
+    fn a_message_of_a_design_is_told_with_its_kind_and_its_fields() {
         check(r#"{"number":1,"body":{"ask":"take","worker":"w1"}}"#, "take worker w1");
         check(r#"{"number":1,"body":{"Write":{"id":"x","epoch":3}}}"#, "write epoch 3, id x");
         check(r#"{"number":1,"body":"NotMaster"}"#, "not master");

@@ -1,7 +1,8 @@
 //! The folder of a sweep's results: one sweep at a time, and nothing in it that looks like another's.
 //!
 //! Owns: the lock, and what becomes of an earlier sweep's runs. Leaves: what is written to `results` and `storm`.
-//! Holds: a folder has one writer; the runs of an earlier sweep are set aside, never mixed with those of this one.
+//! Holds: a folder has one writer; the runs of an earlier sweep of a scenario are set aside, never mixed with those
+//! of this one; nobody else's are touched.
 //! Start at [`claim`].
 
 use crate::artifact;
@@ -43,16 +44,11 @@ pub(crate) fn claim(out: &Path) -> Result<Claim, Failure> {
     }
 }
 
-/// Takes the results of an earlier sweep out of the folder. Its runs, and those of the scenarios that are run now,
-/// are set aside.
+/// Takes the results of an earlier sweep out of the folder, and sets the runs aside of the scenarios that are run
+/// now. Those of others stay where they are: what was printed of them still holds.
 pub(crate) fn clear(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
-    let before = fs::read_to_string(out.join(RESULT)).ok();
-    let before = before.and_then(|text| Results::parse(&text).ok());
-    let parts = before.iter().flat_map(|results| &results.scenarios);
-    let old = parts.map(|part| part.terms.scenario.as_str()).filter(|name| is_name(name));
-    let names: BTreeSet<&str> = scenarios.iter().copied().chain(old).collect();
     let (mut moved, mut gone) = (0, 0);
-    for name in names {
+    for name in scenarios {
         let (from, to) = (out.join(name), out.join(EARLIER).join(name));
         let before = runs_in(&to).len();
         let runs = set_aside(&from, &to)?;
@@ -160,6 +156,7 @@ pub(crate) fn forget(out: &Path, names: &[&str]) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mailstorm_reports::{Part, Tally, Terms, WallClock};
 
     #[test]
     fn one_generation_of_earlier_runs_is_kept_and_nothing_else_is_touched() {
@@ -180,6 +177,41 @@ mod tests {
         clear(out, &["a/b", "c"]).unwrap();
         assert!(is_there("earlier/a/b/5/run.json") && !out.join("earlier/a/b/7").exists());
         assert!(is_there("earlier/c/1/run.json") && !out.join("c").exists());
+    }
+
+    #[test]
+    fn the_runs_and_cases_of_scenarios_that_are_not_swept_stay_where_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path();
+        let mut results = Results::new(mailstorm_reports::Shard::WHOLE);
+        results.scenarios = ["a", "b/wrong"].map(swept).into();
+        artifact::write(&out.join(RESULT), results.to_json().as_bytes()).unwrap();
+        for file in ["a/3/case.toml", "b/wrong/1/case.toml"] {
+            artifact::write(&out.join(file), b"").unwrap();
+        }
+        clear(out, &["b/wrong"]).unwrap();
+        assert!(out.join("a/3/case.toml").is_file(), "nobody swept 'a'");
+        assert!(out.join("earlier/b/wrong/1/case.toml").is_file());
+        assert!(!out.join(RESULT).exists());
+    }
+
+    /// A sweep of this scenario that came to nothing.
+    fn swept(name: &str) -> Part {
+        Part {
+            terms: Terms {
+                scenario: name.to_owned(),
+                seeds: (1, 1),
+                settings: Default::default(),
+                inbox: None,
+                defect: None,
+                plan: None,
+                all_faults: false,
+            },
+            tally: Tally::new(name, []),
+            wall: WallClock { wall_seconds: 0.0, jobs: 1 },
+            left_out: Default::default(),
+            stopped: None,
+        }
     }
 
     #[test]

@@ -6,10 +6,10 @@
 use crate::args::InboxArguments;
 use crate::failure::{ExitCode, Failure};
 use crate::given::open_inbox;
-use crate::wrap::broken;
 use mailstorm_mail::inbox::{Inbox, is_stream};
 use mailstorm_mail::processing::{Judgement, process};
 use mailstorm_record::TraceHash;
+use mailstorm_reports::layout::broken;
 use mailstorm_world::Scenario;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -91,20 +91,19 @@ fn line(text: &str) -> String {
 
 /// A text behind its head, in lines that go on a little to the right of its beginning.
 fn wrapped(head: &str, text: &str) -> String {
-    let indent = " ".repeat(head.chars().count() + 2);
-    broken(head, &indent, text) + "\n"
+    broken(head, head.chars().count() + 2, text) + "\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wrap::COLUMNS;
+    use mailstorm_reports::WIDTH;
 
     #[test]
     fn a_line_breaks_between_words_and_goes_on_under_its_own_beginning() {
         let word = "word ".repeat(30);
         let text = wrapped("inbox      ", word.trim_end());
-        assert!(text.lines().all(|line| line.len() <= COLUMNS && !line.ends_with(' ')), "{text}");
+        assert!(text.lines().all(|line| line.len() <= WIDTH && !line.ends_with(' ')), "{text}");
         assert!(text.lines().skip(1).all(|line| line.starts_with("             word")), "{text}");
         let long = "x".repeat(200);
         assert_eq!(wrapped("", &format!("a {long} b")), format!("a\n  {long}\n  b\n"));

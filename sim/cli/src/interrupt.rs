@@ -6,6 +6,7 @@
 
 use crate::failure::Failure;
 use crate::progress::now;
+use crate::screen;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
@@ -46,9 +47,9 @@ pub(crate) fn ignore() -> Result<(), Failure> {
     })
 }
 
-/// Whether somebody has asked for an end.
+/// Whether somebody has asked for an end, by a signal or by no longer reading what is printed.
 pub(crate) fn is_asked() -> bool {
-    ASKED.load(Ordering::Relaxed)
+    ASKED.load(Ordering::Relaxed) || screen::is_unread()
 }
 
 fn cannot(error: &std::io::Error) -> Failure {

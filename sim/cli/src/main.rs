@@ -51,8 +51,6 @@ mod shrink;
 mod storm;
 #[cfg(feature = "laboratory")]
 mod verify;
-#[cfg(feature = "laboratory")]
-mod wrap;
 
 #[cfg(feature = "laboratory")]
 use args::LaboratoryCommand;
@@ -146,7 +144,8 @@ fn print(text: &str) -> Result<(), Failure> {
     print_as_it_is(&harmless_lines(text))
 }
 
-/// Writes to standard output for programs. A reader that has gone (`| head`) is no failure of ours.
+/// Writes to standard output for programs. A reader that has gone (`| head`) is no failure of ours: whatever takes
+/// long asks `screen::is_unread` whether to go on.
 fn print_as_it_is(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -157,7 +156,10 @@ fn print_as_it_is(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Writes a line to standard error; with nobody there to read it, to nobody.
-fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", harmless_lines(line));
+/// Writes lines to standard error; with nobody there to read them, to nobody.
+fn tell(lines: &str) {
+    let lines = harmless_lines(lines);
+    #[cfg(feature = "laboratory")]
+    let lines = screen::for_stderr(lines.trim_end());
+    let _ = writeln!(std::io::stderr().lock(), "{lines}");
 }

@@ -2,6 +2,7 @@
 //!
 //! Holds: what is printed for a replay makes the same run again. Start at [`OneRun`].
 
+use crate::args::SEED_MAX;
 use crate::failure::Failure;
 use crate::given::{Given, find, quoted_path};
 use crate::scenario_file::ScenarioFile;
@@ -11,7 +12,7 @@ use mailstorm_record::case::VERSION;
 use mailstorm_record::{Case, InboxMark, Plan, Run, Settings, TraceHash};
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::defect::Defect;
-use mailstorm_world::{RunSpec, Scenario};
+use mailstorm_world::{Recording, RunSpec, Scenario};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ pub(crate) struct OneRun {
     #[arg(value_name = "SCENARIO|FILE")]
     pub what: OsString,
     /// The seed.
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=SEED_MAX))]
     pub seed: Option<u64>,
     /// What else is given; it has its way over what the file says.
     #[command(flatten)]
@@ -130,6 +131,13 @@ impl Wanted {
             defect: self.defect,
             ..RunSpec::new(self.scenario.clone(), self.seed)
         }
+    }
+
+    /// Runs it, with this much recorded. A case leads with what it is kept for.
+    pub(crate) fn run(&self, recording: Recording) -> Run {
+        let mut run = mailstorm_world::run(&RunSpec { recording, ..self.spec() });
+        run.outcome.lead_with(self.fingerprint.as_slice());
+        run
     }
 }
 

@@ -1,6 +1,5 @@
 //! Progress of a long command: a bar on a terminal, a line now and then elsewhere.
 
-use crate::screen::mention;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mailstorm_record::time::measured;
 use mailstorm_reports::{Tally, numbered};
@@ -18,11 +17,14 @@ pub(crate) struct Progress {
     last_line: Instant,
     scenario: String,
     total: Option<u64>,
+    /// Messages of runs that were made before.
+    messages_before: u64,
 }
 
 impl Progress {
-    /// For a sweep over this many seeds; `None` when it goes on until its time is over.
-    pub(crate) fn new(scenario: &str, total: Option<u64>) -> Self {
+    /// For a sweep over this many seeds, of which these have been run; no number of seeds when it goes on until
+    /// its time is over.
+    pub(crate) fn new(scenario: &str, total: Option<u64>, before: &Tally) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let style = match total {
             Some(_) => "{prefix}  {wide_bar}  {pos}/{len} seeds  {msg}  {eta} left",
@@ -35,37 +37,51 @@ impl Progress {
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         bar.set_style(ProgressStyle::with_template(style).expect("the templates are ours"));
         bar.set_prefix(scenario.to_owned());
+        bar.set_position(before.runs());
+        // How long the rest takes is told by the runs of this process.
+        bar.reset_eta();
         let now = now();
-        Self { bar, is_terminal, began: now, last_line: now, scenario: scenario.to_owned(), total }
+        Self {
+            bar,
+            is_terminal,
+            began: now,
+            last_line: now,
+            scenario: scenario.to_owned(),
+            total,
+            messages_before: before.messages(),
+        }
     }
 
     /// One more run was added.
     pub(crate) fn step(&mut self, tally: &Tally) {
         let now = now();
-        let seconds = now.duration_since(self.began).as_secs_f64().max(0.001);
         if self.is_terminal {
-            self.bar.set_message(format!(
-                "{}  {:.0}k messages/s",
-                numbered(tally.violations(), "violation"),
-                tally.messages() as f64 / seconds / 1_000.0
-            ));
-            self.bar.inc(1);
+            self.bar.set_message(self.rate(tally, now.duration_since(self.began)));
+            self.bar.set_position(tally.runs());
         } else if now.duration_since(self.last_line) >= LINE_EVERY {
             self.last_line = now;
-            let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
-            crate::tell(&format!(
-                "{}: {}{of} seeds, {}, {}",
-                self.scenario,
-                tally.runs(),
-                numbered(tally.violations(), "violation"),
-                measured(self.elapsed())
-            ));
+            crate::tell(&self.line(tally));
         }
+    }
+
+    /// What stands beside the bar: how fast this process is, which has run for so long.
+    fn rate(&self, tally: &Tally, elapsed: Duration) -> String {
+        let messages = tally.messages().saturating_sub(self.messages_before);
+        let per_second = messages as f64 / elapsed.as_secs_f64().max(0.001);
+        let violations = numbered(tally.violations(), "violation");
+        format!("{violations}  {:.0}k messages/s", per_second / 1_000.0)
+    }
+
+    /// What is told where there is no bar.
+    fn line(&self, tally: &Tally) -> String {
+        let of = self.total.map(|total| format!("/{total}")).unwrap_or_default();
+        let (name, runs, time) = (&self.scenario, tally.runs(), measured(self.elapsed()));
+        format!("{name}: {runs}{of} seeds, {}, {time}", numbered(tally.violations(), "violation"))
     }
 
     /// Something worth a line of its own, above the bar.
     pub(crate) fn say(&self, lines: &str) {
-        self.bar.suspend(|| mention(lines));
+        self.bar.suspend(|| crate::tell(lines));
     }
 
     /// Since the sweep began.
@@ -130,4 +146,42 @@ impl Narrowing {
 #[allow(clippy::disallowed_methods, reason = "how long a person waits is real time")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mailstorm_record::run::{Outcome, RUN_FORMAT};
+    use mailstorm_record::{Plan, Run};
+
+    fn run(seed: u64) -> Run {
+        Run {
+            format: RUN_FORMAT,
+            mailstorm: String::new(),
+            scenario: "x".into(),
+            seed,
+            inbox: None,
+            defect: None,
+            settings: Default::default(),
+            roles: Default::default(),
+            plan: Plan::default(),
+            outcome: Outcome { messages: 10_000, ..Outcome::default() },
+            events: None,
+        }
+    }
+
+    #[test]
+    fn a_sweep_that_goes_on_shows_what_is_done_of_all_and_the_rate_of_this_process_alone() {
+        let mut tally = Tally::new("x", []);
+        (1..=150).for_each(|seed| _ = tally.add(&run(seed)));
+        let mut progress = Progress::new("x", Some(200), &tally);
+        progress.is_terminal = true;
+        assert_eq!((progress.bar.position(), progress.bar.length()), (150, Some(200)));
+        tally.add(&run(151));
+        progress.step(&tally);
+        assert_eq!(progress.bar.position(), 151);
+        let second = Duration::from_secs(1);
+        assert_eq!(progress.rate(&tally, second), "0 violations  10k messages/s");
+        assert!(progress.line(&tally).starts_with("x: 151/200 seeds, 0 violations, "));
+    }
 }

@@ -22,11 +22,9 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Pass);
     }
     let again = arguments.run.again(wanted.scenario.inbox());
-    let mut spec = wanted.spec();
     // A recording takes memory with every message, so it is made for those who ask for it.
     let is_recorded = arguments.trace || arguments.open || arguments.json.is_some();
-    spec.recording = if is_recorded { Recording::Full } else { Recording::Faults };
-    let run = mailstorm_world::run(&spec);
+    let run = wanted.run(if is_recorded { Recording::Full } else { Recording::Faults });
     if arguments.trace {
         show(&run.events.iter().flatten().map(event_line).collect::<String>())?;
     }

@@ -10,11 +10,14 @@ use crate::artifact::{is_terminal, put};
 use crate::failure::{ExitCode, Failure};
 use crate::inbox;
 use crate::one_run::{OneRun, Wanted};
-use mailstorm_record::Run;
+use mailstorm_record::sentence::quantity;
 use mailstorm_record::time::moment;
+use mailstorm_record::{NodeName, Run, spaced};
 use mailstorm_reports::export::excerpt;
 use mailstorm_reports::page::{Shown, page};
-use mailstorm_world::Recording;
+use mailstorm_world::{Recording, with_settings};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +64,6 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
             about: about.as_deref(),
             replay,
             missing: missing.as_deref(),
-            opens_on: None,
         })
         .collect();
     put(&file, &page(&shown))?;
@@ -92,14 +94,10 @@ fn run_of(what: &OsStr, arguments: &ReportArguments) -> Result<Found, Failure> {
         OneRun { what: what.to_owned(), seed: arguments.seed, given: arguments.given.clone() };
     let (run, missing) = match recorded(&asked)? {
         Some(found) => found,
-        None => (mailstorm_world::run(&in_full(&asked.wanted()?)), None),
+        None => (asked.wanted()?.run(Recording::Full), None),
     };
     let place = asked.beside(&run.scenario, run.seed, FILE);
     Ok(Found { about: about(&run), again: asked.again(run.inbox), run, missing, place })
-}
-
-fn in_full(wanted: &Wanted) -> mailstorm_world::RunSpec {
-    mailstorm_world::RunSpec { recording: Recording::Full, ..wanted.spec() }
 }
 
 /// The run as it stands in this file, if that is a record that has events and nothing is asked for that
@@ -133,22 +131,53 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     Ok(Some((run, missing)))
 }
 
-/// What the scenario of a run says of itself.
+/// What a run shows. What its scenario says of itself holds for its own size and its own faults; of any other run it
+/// is told who took part in it, and with which settings.
 fn about(run: &Run) -> Option<String> {
-    mailstorm_scenarios::find(&run.scenario, None).map(|scenario| scenario.about().to_owned())
+    let own = mailstorm_scenarios::find(&run.scenario, None)?;
+    let has_own_faults = own.plan().is_none_or(|plan| plan == run.plan);
+    if run.settings.is_empty() && has_own_faults {
+        return Some(own.about().to_owned());
+    }
+    let as_run = with_settings(&own, &run.settings).ok();
+    let cast = as_run.map(|scenario| scenario.outline().cast).filter(|cast| !cast.is_empty());
+    let mut told = cast.unwrap_or_else(|| cast_of(&run.roles));
+    let settings = run.settings.0.iter().map(|(name, value)| format!("{} {value}", spaced(name)));
+    let settings: Vec<String> = settings.collect();
+    if !settings.is_empty() {
+        told += &format!(", with {}", settings.join(", "));
+    }
+    if !has_own_faults {
+        told += ", under other faults than the lesson's";
+    }
+    Some(told)
+}
+
+/// Who took part, those of whom there are most first.
+fn cast_of(roles: &BTreeMap<NodeName, String>) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for role in roles.values() {
+        *counts.entry(role).or_default() += 1;
+    }
+    let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    let all: Vec<String> = counts.into_iter().map(|(role, count)| quantity(count, role)).collect();
+    match all.split_last() {
+        Some((last, first)) if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => all.concat(),
+    }
 }
 
 /// Writes the page of a run that is at hand. `again` is what stands after `mailstorm replay`.
 pub(crate) fn write_page(run: &Run, again: &str, file: &Path) -> Result<(), Failure> {
     let (about, replay) = (about(run), format!("mailstorm replay {again}"));
-    let shown =
-        Shown { run, about: about.as_deref(), replay: &replay, missing: None, opens_on: None };
+    let shown = Shown { run, about: about.as_deref(), replay: &replay, missing: None };
     put(file, &page(&[shown]))
 }
 
 /// Runs it again, with everything recorded, and writes its page and its excerpt into this folder.
 pub(crate) fn write_all_of(wanted: &Wanted, again: &str, folder: &Path) -> Result<(), Failure> {
-    let run = mailstorm_world::run(&in_full(wanted));
+    let run = wanted.run(Recording::Full);
     put(&folder.join(EXCERPT), &excerpt(&run, again))?;
     write_page(&run, again, &folder.join(FILE))
 }
@@ -176,5 +205,33 @@ pub(crate) fn open_at(file: &Path, fragment: &str) {
         crate::tell(&format!(
             "note: cannot start a browser ({opener}: {error}); open the file yourself"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mailstorm_record::{Plan, Settings};
+    use mailstorm_world::RunSpec;
+
+    #[track_caller]
+    fn check(scenario: &str, settings: &[(&str, u64)], plan: Option<Plan>, expected: &str) {
+        let own = mailstorm_scenarios::find(scenario, None).unwrap();
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), *value));
+        let scenario = with_settings(&own, &Settings(settings.collect())).unwrap();
+        let run = mailstorm_world::run(&RunSpec { plan, ..RunSpec::new(scenario, 1) });
+        assert_eq!(about(&run).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_run_is_said_to_have_the_machines_and_settings_that_it_had() {
+        let small = [("mails", 3), ("servers", 1), ("supervisors", 1), ("workers", 2)];
+        let told = "one server and two workers, with mails 3, servers 1, supervisors 1, workers 2";
+        check("mail-claims", &small, Some(Plan::default()), told);
+        let told =
+            "nine servers and two clients, with servers 9, under other faults than the lesson's";
+        check("quorum-half/wrong", &[("servers", 9)], Some(Plan::default()), told);
+        let own = mailstorm_scenarios::find("quorum-half/wrong", None).unwrap();
+        check("quorum-half/wrong", &[], None, own.about());
     }
 }

@@ -9,7 +9,7 @@
 use crate::artifact::{is_terminal, put, write};
 use crate::failure::{ExitCode, Failure};
 use crate::folder;
-use crate::screen::{mention, show, width};
+use crate::screen::{show, width};
 use mailstorm_reports::{
     Deed, Ended, Results, Stop, Summary, Totals, closing, index, junit, markdown, text,
 };
@@ -73,7 +73,7 @@ pub(crate) fn tell_next(
 
 fn say(json: Option<&Path>, text: &str) -> Result<(), Failure> {
     if is_terminal(json) {
-        mention(text);
+        crate::tell(text);
         return Ok(());
     }
     show(text)

@@ -1,4 +1,4 @@
-//! How wide the screen is on which people read, and printing for it.
+//! How wide the screen is on which people read, printing for it, and whether anybody reads.
 //!
 //! Holds: a terminal gets lines that end between words; whoever reads elsewhere (a file, another program) gets
 //! each sentence as one line, to be searched for.
@@ -10,6 +10,21 @@ use mailstorm_reports::{WIDTH, fold};
 
 /// Narrower than this nothing can be laid out.
 const WIDTH_MIN: usize = 40;
+
+/// Whether whoever read standard output has gone (`| head`): what is printed reaches nobody.
+pub(crate) fn is_unread() -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let out = std::io::stdout();
+        let mut asked = [PollFd::new(&out, PollFlags::empty())];
+        // Whoever cannot be asked may be there.
+        let told = poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        told.is_ok() && asked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+    }
+    #[cfg(not(unix))]
+    false
+}
 
 /// How wide lists may be on standard output: as the terminal, or as `COLUMNS` says, or the usual.
 pub(crate) fn width() -> usize {
@@ -27,9 +42,9 @@ pub(crate) fn show(text: &str) -> Result<(), Failure> {
     crate::print(&folded(text, &Term::stdout()))
 }
 
-/// Tells on standard error.
-pub(crate) fn mention(text: &str) {
-    crate::tell(folded(text, &Term::stderr()).trim_end());
+/// The text as standard error shows it.
+pub(crate) fn for_stderr(text: &str) -> String {
+    folded(text, &Term::stderr())
 }
 
 fn folded(text: &str, term: &Term) -> String {

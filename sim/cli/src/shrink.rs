@@ -335,7 +335,7 @@ impl Told {
         let budget = measured(Duration::from_secs(self.budget_seconds));
         let cases = numbered(self.untried, "simpler case");
         let were = if self.untried == 1 { "was" } else { "were" };
-        writeln!(out, "  budget   {budget} spent: {cases} {were} not tried; go on with")?;
+        writeln!(out, "  budget   {budget} spent: {cases} {were} not tried")?;
         writeln!(out, "  go on    {go_on}")
     }
 }

@@ -1,6 +1,6 @@
 //! `mailstorm storm`: many seeds, each a different storm, and the sum of them.
 
-use crate::args::StormArguments;
+use crate::args::{SEED_MAX, StormArguments};
 use crate::artifact::{self, is_terminal, write};
 use crate::failure::{ExitCode, Failure};
 use crate::given::{find, quoted, quoted_path};
@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::results::{code, deed, place, tell_next, tell_people, write_all, write_everything};
 use crate::scenario_file::{Expect, ScenarioFile};
 use crate::verify::{Asking, Verifier};
-use crate::{aftermath, folder, interrupt, shrink};
+use crate::{aftermath, folder, interrupt, screen, shrink};
 use mailstorm_record::TraceHash;
 use mailstorm_record::time::moment;
 use mailstorm_record::{Plan, Run, Settings};
@@ -129,7 +129,8 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     if failed.is_ok() && !is_stopped {
         tell_next(json, &results.summaries(out), out)?;
     }
-    if is_stopped {
+    // Who has stopped reading wants to be told nothing.
+    if is_stopped && !screen::is_unread() {
         crate::tell(&format!("  resume   {}", as_typed(std::env::args_os().skip(1))));
     }
     failed?;
@@ -251,8 +252,7 @@ impl Sweep<'_> {
         let is_endless = self.arguments.time.is_some();
         let total = (!is_endless)
             .then(|| ((last - first - (shard.index - 1)) / shard.of).saturating_add(1));
-        let mut progress =
-            Progress::new(self.name(), total.map(|n| n.saturating_sub(tally.runs())));
+        let mut progress = Progress::new(self.name(), total, &tally);
         let orders = verifier.as_ref().map(Verifier::orders);
         // Those before it have been run.
         let begin = tally.last_seed().map_or(0, |seed| seed.saturating_add(1));
@@ -262,7 +262,7 @@ impl Sweep<'_> {
             )
         });
         let is_verified = |seed: u64| (seed - first) / shard.of < self.arguments.verify.0;
-        let until = if is_endless { u64::MAX } else { last };
+        let until = if is_endless { SEED_MAX } else { last };
         let seeds = shard.seeds(first).skip_while(move |seed| *seed < begin);
         let seeds = seeds.take_while(move |seed| *seed <= until);
         let specs = seeds.map(|seed| self.spec(seed));

@@ -162,12 +162,33 @@ impl FaultCount {
 }
 
 impl Outcome {
-    /// The violations, in the order of the checkers.
+    /// The violations: first what the run is about, the others in the order of the checkers.
     pub fn violations(&self) -> impl Iterator<Item = &Violation> {
         self.verdicts.iter().filter_map(|(_, verdict)| match verdict {
             Verdict::Violation(violation) => Some(violation),
             _ => None,
         })
+    }
+
+    /// Puts the violations that are called so, each by its fingerprint or as `checker/kind`, before all others,
+    /// in this order. Whoever tells of the run then leads with the same one.
+    pub fn lead_with(&mut self, names: &[impl AsRef<str>]) {
+        let place = |violation: &Violation| {
+            let (fingerprint, kind) = (violation.fingerprint(), violation.name());
+            let is_it = |name: &str| name == fingerprint || name == kind;
+            names.iter().position(|name| is_it(name.as_ref())).unwrap_or(names.len())
+        };
+        let is_violation = |verdict: &Verdict| matches!(verdict, Verdict::Violation(_));
+        let found = self.verdicts.iter().filter(|(_, verdict)| is_violation(verdict));
+        let mut found: Vec<_> = found.cloned().collect();
+        found.sort_by_key(|(_, verdict)| match verdict {
+            Verdict::Violation(violation) => place(violation),
+            _ => unreachable!("violations alone were taken"),
+        });
+        let mut found = found.into_iter();
+        for slot in self.verdicts.iter_mut().filter(|(_, verdict)| is_violation(verdict)) {
+            *slot = found.next().expect("there are as many as before");
+        }
     }
 
     /// The verdict on the whole: the first violation, else the first that could not be told, else a pass.
@@ -277,6 +298,39 @@ mod tests {
     #[test]
     fn a_violation_outweighs_what_could_not_be_told() {
         assert!(matches!(run().outcome.verdict(), Verdict::Violation(v) if v.kind == "lost"));
+    }
+
+    #[test]
+    fn what_a_run_is_about_leads_and_all_else_keeps_its_order() {
+        let violation = |checker: &str, kind: &str| {
+            let nodes = vec!["s1".into()];
+            let found = Violation {
+                checker: checker.into(),
+                kind: kind.into(),
+                nodes,
+                ..Violation::default()
+            };
+            (checker.to_owned(), Verdict::Violation(found))
+        };
+        let told = |names: &[&str]| {
+            let pass = ("watches".to_owned(), Verdict::Pass);
+            let all = [
+                violation("bound", "exceeded"),
+                pass,
+                violation("live", "gap"),
+                violation("live", "stopped"),
+            ];
+            let mut outcome = Outcome { verdicts: all.into(), ..Outcome::default() };
+            outcome.lead_with(names);
+            assert_eq!(outcome.verdicts[1].1, Verdict::Pass, "what passed stays where it was");
+            outcome.violations().map(Violation::name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(told(&[]), "bound/exceeded live/gap live/stopped");
+        assert_eq!(told(&["live/stopped"]), "live/stopped bound/exceeded live/gap");
+        assert_eq!(
+            told(&["live/stopped/s", "bound/lost", "live/gap"]),
+            "live/stopped live/gap bound/exceeded"
+        );
     }
 
     #[test]

@@ -72,12 +72,34 @@ impl Violation {
     }
 
     /// What groups this violation with its likes: the checker, the kind, and the roles (names without
-    /// their numbers) of those involved.
+    /// their numbers) of those involved, if anybody is.
     pub fn fingerprint(&self) -> String {
         let mut roles: Vec<&str> =
             self.nodes.iter().map(|n| n.0.trim_end_matches(|c: char| c.is_ascii_digit())).collect();
         roles.sort_unstable();
         roles.dedup();
-        format!("{}/{}/{}", self.checker, self.kind, roles.join("+"))
+        let name = self.name();
+        if roles.is_empty() { name } else { format!("{name}/{}", roles.join("+")) }
+    }
+
+    /// What broke, as `checker/kind`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.checker, self.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_has_the_roles_of_those_involved_if_there_are_any() {
+        let of = |nodes: &[&str]| {
+            let nodes = nodes.iter().map(|node| NodeName::from(*node)).collect();
+            let (checker, kind) = ("live".to_owned(), "stopped".to_owned());
+            Violation { checker, kind, nodes, ..Violation::default() }.fingerprint()
+        };
+        assert_eq!(of(&["w2", "w1", "sink"]), "live/stopped/sink+w");
+        assert_eq!(of(&[]), "live/stopped");
     }
 }

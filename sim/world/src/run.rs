@@ -217,7 +217,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
         let fired = judge.suite.violations();
         verdicts.extend(fired.map(|v| (v.checker.clone(), Verdict::Violation(v.clone()))));
     }
-    let outcome = Outcome {
+    let mut outcome = Outcome {
         verdicts,
         trace_hash,
         draws,
@@ -231,6 +231,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
         events,
         virtual_ns,
     };
+    outcome.lead_with(spec.scenario.leads_with());
     Run { roles, ..record(spec, plan, outcome, recorded) }
 }
 

@@ -26,6 +26,11 @@ pub trait Scenario: Send + Sync {
     fn outline(&self) -> Outline {
         Outline::default()
     }
+    /// The violations that it is about, each as `checker/kind`, the foremost first: a run that shows one
+    /// leads with it.
+    fn leads_with(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// The machines, and what connects them.
     fn topology(&self) -> Topology;
     /// The program of a node, from its start to its end. A process that must run until it is stopped

@@ -65,9 +65,9 @@ function showHead(runs, first, goTo) {
   for (const run of runs) {
     const list = element("ul", { "aria-label": `Verdicts on ${runTitle(run)}` });
     if (isOneOfMany) list.append(element("li", { class: "of" }, runTitle(run)));
-    // What broke first, then what could not be told, then what held.
+    // What broke first, led by what the run is about, then what could not be told, then what held.
     const order = ["violation", "unknown", "pass"];
-    const sorted = [...run.verdicts].sort((a, b) => order.indexOf(a.verdict) - order.indexOf(b.verdict) || a.at - b.at);
+    const sorted = [...run.verdicts].sort((a, b) => order.indexOf(a.verdict) - order.indexOf(b.verdict));
     for (const verdict of sorted) {
       const isBroken = verdict.verdict === "violation";
       const sign = { pass: "✓", violation: "✗", unknown: "?" }[verdict.verdict];

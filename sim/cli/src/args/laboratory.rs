@@ -205,7 +205,7 @@ pub(crate) struct ReportArguments {
     #[arg(value_name = "SCENARIO|FILE", required = true, num_args = 1..=4)]
     pub what: Vec<OsString>,
     /// The seed to show.
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=SEED_MAX))]
     pub seed: Option<u64>,
     /// What else is given; it has its way over what a file says.
     #[command(flatten)]
@@ -307,6 +307,9 @@ pub(crate) struct MuseumArguments {
     pub markdown: Option<PathBuf>,
 }
 
+/// The last seed there is: the largest number that a case file can hold.
+pub(crate) const SEED_MAX: u64 = i64::MAX as u64;
+
 /// A range of seeds, never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seeds(pub RangeInclusive<u64>);
@@ -316,8 +319,10 @@ impl FromStr for Seeds {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const EXPECTED: &str = "expected a count like 200, or a range like 1..200";
-        let number = |part: &str| {
-            part.trim().parse::<u64>().map_err(|_| format!("'{part}' is no seed: {EXPECTED}"))
+        let number = |part: &str| match part.trim().parse::<u64>() {
+            Ok(seed) if seed <= SEED_MAX => Ok(seed),
+            Ok(_) => Err(format!("'{part}' is too large: seeds end at {SEED_MAX}")),
+            Err(_) => Err(format!("'{part}' is no seed: {EXPECTED}")),
         };
         match text.split_once("..") {
             None => match number(text)? {
@@ -391,6 +396,16 @@ mod tests {
         assert_eq!(seeds("10..=12"), Ok(10..=12));
         for wrong in ["", "0", "-3", "5..4", "a..b", "1..", "..9", "99999999999999999999"] {
             assert!(seeds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_seed_is_larger_than_a_case_file_can_hold() {
+        let seeds = |text: &str| text.parse::<Seeds>().map(|s| s.0);
+        assert_eq!(seeds("9223372036854775807..9223372036854775807"), Ok(SEED_MAX..=SEED_MAX));
+        for wrong in ["18446744073709551615", "1..9223372036854775808", "9223372036854775808..9"] {
+            let told = seeds(wrong).expect_err("too large");
+            assert!(told.ends_with("seeds end at 9223372036854775807"), "{told}");
         }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::failure::Failure;
 use crate::given::{meant, quoted};
-use crate::wrap::{wrapped, wrapped_after};
+use mailstorm_reports::layout::{wrapped, wrapped_after};
 use mailstorm_scenarios::lessons::{Answer, Question};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};

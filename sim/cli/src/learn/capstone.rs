@@ -13,8 +13,8 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::find;
 use crate::report;
 use crate::storm::processors;
-use crate::wrap::wrapped;
 use mailstorm_record::{Run, Settings};
+use mailstorm_reports::layout::wrapped;
 use mailstorm_reports::page::{Shown, page};
 use mailstorm_reports::violation_lines;
 use mailstorm_shared::defect::Defect;
@@ -142,8 +142,7 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
     let replay = format!("mailstorm learn {NAME} --hidden {hidden}");
     write(
         &file,
-        page(&[Shown { run: &run, about: None, replay: &replay, missing: None, opens_on: None }])
-            .as_bytes(),
+        page(&[Shown { run: &run, about: None, replay: &replay, missing: None }]).as_bytes(),
     )?;
     let trace = run.outcome.trace_hash.to_string();
     for violation in run.outcome.violations() {

@@ -14,9 +14,9 @@ use crate::artifact::{is_terminal, put, write};
 use crate::failure::{ExitCode, Failure};
 use crate::given::meant;
 use crate::report;
-use crate::wrap::{wrapped, wrapped_after};
 use answers::{Answers, Asked, Dialogue};
 use mailstorm_record::Violation;
+use mailstorm_reports::layout::{wrapped, wrapped_after};
 use mailstorm_reports::page::{Shown, fragment, page};
 use mailstorm_scenarios::lessons::{self, Design, Held, Lesson, Records, SEED};
 use path::Path as LearningPath;
@@ -282,7 +282,6 @@ fn with_shown(lesson: &Lesson, records: &Records, made: impl Fn(&[Shown<'_>]) ->
             about: None,
             replay,
             missing: None,
-            opens_on: design.breaks.first().copied(),
         })
         .collect();
     // Once, on top.

@@ -10,6 +10,7 @@ use super::hunt::{Bounds, Find, attempt, percentile};
 use super::{Storms, exhibit};
 use crate::failure::Failure;
 use crate::given::find;
+use crate::screen::is_unread;
 use mailstorm_record::{Run, Settings};
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
@@ -93,6 +94,7 @@ impl Hunter<'_> {
                     hunt.is_found = find.is_right;
                     ControlFlow::Break(())
                 }
+                None if is_unread() => ControlFlow::Break(()),
                 None => ControlFlow::Continue(()),
             }
         };

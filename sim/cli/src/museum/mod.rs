@@ -19,6 +19,7 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::{find, meant};
 use crate::one_run::Wanted;
 use crate::progress::now;
+use crate::screen::is_unread;
 use crate::shrink::Asked;
 use crate::storm::processors;
 use board::{Board, Row, Sound};
@@ -67,6 +68,9 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
         say(guidance::HEAD)?;
         for defect in wanted {
             let compared = guidance::compare(defect, bounds, jobs)?;
+            if is_unread() {
+                return Ok(ExitCode::Unknown);
+            }
             say(&compared.line())?;
             all.push(compared);
         }
@@ -86,6 +90,10 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     let mut used: BTreeMap<&'static str, u64> = BTreeMap::new();
     for defect in wanted {
         let mut row = hunt_one(defect, bounds, jobs, storms)?;
+        // A board that nobody reads and that is not whole is of no use.
+        if is_unread() {
+            return Ok(ExitCode::Unknown);
+        }
         for (scenario, seed) in row.hunts.used() {
             let highest = used.entry(scenario).or_default();
             *highest = seed.max(*highest);
@@ -98,6 +106,9 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     }
     for (scenario, seeds) in used {
         let sound = run_sound(scenario, seeds, jobs, storms)?;
+        if is_unread() {
+            return Ok(ExitCode::Unknown);
+        }
         say(&sound.line())?;
         board.sound.push(sound);
     }
@@ -149,12 +160,13 @@ fn hunt_one(defect: Defect, bounds: Bounds, jobs: usize, storms: Storms) -> Resu
     };
     let began = now();
     let mut hunts = Hunts::new(names, exhibit::right(defect), bounds);
-    while !hunts.are_over() {
+    while !hunts.are_over() && !is_unread() {
         let specs = (hunts.attempts()..).map(spec);
         let tell = |run: Run| {
             hunts.add(run.outcome.violations(), storms.is_guided.then_some(&run.plan));
             // What a guided hunt has learnt is not for the next.
-            let is_over = hunts.are_over() || (storms.is_guided && hunts.is_between());
+            let is_between = storms.is_guided && hunts.is_between();
+            let is_over = hunts.are_over() || is_between || is_unread();
             if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         storms.sweep(specs, jobs, tell);
@@ -199,7 +211,7 @@ fn run_sound(
     storms.sweep(specs, jobs, |run| {
         let fired = run.outcome.violations().next();
         sound.violations.extend(fired.map(|violation| (run.seed, violation.fingerprint())));
-        ControlFlow::Continue(())
+        if is_unread() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     sound.seconds = now().duration_since(began).as_secs_f64();
     Ok(sound)

@@ -2,9 +2,9 @@
 //!
 //! Leaves: the words to the catalogue in `record`. Start at [`list`].
 
-use crate::wrap::{beside, wrapped_after};
 use mailstorm_record::catalogue::{Field, KINDS, Kind, Values, unless_said};
 use mailstorm_record::{Fault, Plan};
+use mailstorm_reports::layout::{beside, wrapped_after};
 
 const HEAD: &str = "\
 [[faults]]
@@ -64,8 +64,8 @@ fn indented(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wrap::COLUMNS;
     use mailstorm_record::FaultKind;
+    use mailstorm_reports::WIDTH;
 
     #[test]
     fn every_kind_is_listed_with_its_line_and_its_fields() {
@@ -81,6 +81,6 @@ mod tests {
         }
         // What is copied stays whole.
         let mut told = list.lines().filter(|line| !line.starts_with("  kind."));
-        assert!(told.all(|line| line.chars().count() <= COLUMNS), "{list}");
+        assert!(told.all(|line| line.chars().count() <= WIDTH), "{list}");
     }
 }
