@@ -7,11 +7,14 @@
 //! Two more clients only look, each time behind a `sync`: whoever also writes learns by its own failing
 //! writes that its server leads nobody any more, and asks another one.
 //!
+//! Half of the storms lack a habit of the others, such as the `sync`: see `habits`.
+//!
 //! When the storm is over, all clients meet at a barrier, every candidate reigns once more, and an auditor,
 //! `a1`, reads every znode through every server: what was lost, or is stuck, shows at the latest then.
 //! Start at [`EnsembleStorm`]; what clients do is in `tourist` and `seldom`, the end in `auditor` and `served_again`.
 
 mod auditor;
+mod habits;
 mod seldom;
 mod served_again;
 #[cfg(test)]
@@ -19,6 +22,7 @@ mod tests;
 mod tourist;
 
 use self::auditor::Auditor;
+use self::habits::Habits;
 use self::served_again::ServedAgain;
 use self::tourist::Tourist;
 use crate::nodes::{self, CLIENT_PORT, boot_server, client_config, ensemble_of, in_order};
@@ -140,6 +144,7 @@ impl Scenario for EnsembleStorm {
             platform: process.platform,
             clients: self.scale.get("clients") as usize,
             registers: self.scale.get("registers"),
+            habits: Habits::of(process.seed),
         };
         Box::pin(tourist.run())
     }
@@ -150,6 +155,10 @@ impl Scenario for EnsembleStorm {
 
     fn goals(&self) -> Vec<Goal> {
         ensemble::goals::all(&self.ensemble)
+    }
+
+    fn cast(&self, seed: u64) -> Option<String> {
+        Habits::of(seed).told().map(str::to_owned)
     }
 
     fn progress(&self, _seed: u64) -> Box<dyn Progress> {

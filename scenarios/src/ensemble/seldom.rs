@@ -47,8 +47,8 @@ impl Tourist {
                 client.create_with_ttl(path, value, mode, ttl, open_acl()).await.map(drop)
             }
             18..26 => client.set_data(mortal, value, -1).await.map(drop),
-            26..32 => read_synced_list(client, "/c").await,
-            32..38 => read_synced_list(client, "/t").await,
+            26..32 => self.read_synced_list(client, "/c").await,
+            32..38 => self.read_synced_list(client, "/t").await,
             38..46 => self.say_who_we_are(client).await,
             46..52 => {
                 let mode = CreateMode::Persistent;
@@ -84,6 +84,16 @@ impl Tourist {
             94..97 => client.has_watch(self.somewhere(), self.some_kind()).await.map(drop),
             _ => client.all_children_number("/").await.map(drop),
         }
+    }
+
+    /// What a sweep took is gone from every list.
+    async fn read_synced_list(
+        &self,
+        client: &Client<SimPlatform>,
+        path: &str,
+    ) -> Result<(), CallError> {
+        self.sync(client, path).await?;
+        client.children(path).await.map(drop)
     }
 
     /// A place that is worth a lasting watch.
@@ -194,10 +204,4 @@ async fn empty_container(client: &Client<SimPlatform>, container: String) -> Res
         }
     }
     Ok(())
-}
-
-/// What a sweep took is gone from every list.
-async fn read_synced_list(client: &Client<SimPlatform>, path: &str) -> Result<(), CallError> {
-    client.sync(path).await?;
-    client.children(path).await.map(drop)
 }

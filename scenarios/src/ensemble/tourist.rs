@@ -4,6 +4,7 @@
 //! the answers are right to the checkers.
 //! Start at [`Tourist::run`].
 
+use super::habits::Habits;
 use super::seldom::FOLDERS;
 use super::{CANDIDATES, WITNESS, nodes};
 use bytes::Bytes;
@@ -24,10 +25,6 @@ use std::task::Poll;
 pub(super) const LAST_GATE: &str = "/last-gate";
 /// What a client tells when it has met all others there.
 pub(super) const ALL_MET: &str = "all_met";
-/// Between two operations of a client, in virtual milliseconds.
-const PAUSE_MS: (u64, u64) = (20, 400);
-/// Between two looks of a witness, in virtual milliseconds.
-const LOOK_MS: (u64, u64) = (20, 250);
 /// How long a master stays, and how long once the storm is over, so that every candidate has its turn.
 const REIGN_MS: (u64, u64) = (1_000, 6_000);
 const LAST_REIGN_MS: (u64, u64) = (100, 500);
@@ -49,6 +46,8 @@ pub(super) struct Tourist {
     /// How many there are of its kind.
     pub(super) clients: usize,
     pub(super) registers: u64,
+    /// What all clients of this storm do, or never do.
+    pub(super) habits: Habits,
 }
 
 /// The watches of a session that its client still waits for.
@@ -75,10 +74,12 @@ impl Tourist {
             self.platform.spawn(candidate.stand_for_election());
         }
         let mut has_met = false;
+        let (is_first, only_looks) = (*self.name == *"c1", self.name.starts_with(WITNESS));
         loop {
+            self.come(is_first, only_looks).await;
             let client = Client::connect(self.platform.clone(), self.config.clone());
             // A call that failed for good says that this session is over: the next begins.
-            let _ = if self.name.starts_with(WITNESS) {
+            let _ = if only_looks {
                 self.witness(&client).await
             } else {
                 self.wander(&client, &mut has_met).await
@@ -116,9 +117,9 @@ impl Tourist {
         if let Some(entered) = self.within(GATE_PATIENCE, gate.enter()).await {
             settled(entered)?;
         }
-        let mut kept = Kept::default();
+        let (mut kept, mut until_rest) = (Kept::default(), 0);
         for _ in 0..self.between((40, 160)) {
-            self.platform.sleep(Millis(self.between(PAUSE_MS))).await;
+            self.rest(&mut until_rest).await;
             settled(self.something(client, &mut kept).await)?;
             kept.drop_oldest();
             if self.platform.storm_is_over() && !*has_met {
@@ -132,9 +133,9 @@ impl Tourist {
     /// Looks at registers for a while, each time behind a `sync`, then gives the session up.
     async fn witness(&self, client: &Client<SimPlatform>) -> Result<(), CallError> {
         for _ in 0..self.between((80, 320)) {
-            self.platform.sleep(Millis(self.between(LOOK_MS))).await;
+            self.rest_from_looking().await;
             let register = format!("/r/k{}", self.platform.entropy() % self.registers);
-            settled(read_synced(client, register).await)?;
+            settled(self.read_synced(client, register).await)?;
         }
         Ok(())
     }
@@ -162,8 +163,8 @@ impl Tourist {
     ) -> Result<(), CallError> {
         let register = format!("/r/k{}", self.platform.entropy() % self.registers);
         let value = Bytes::from(format!("{}-{}", self.name, self.platform.entropy() % 1_000_000));
-        match self.platform.entropy() % 120 {
-            0..25 => read_synced(client, register).await,
+        match self.choose() {
+            0..25 => self.read_synced(client, register).await,
             25..40 => client.set_data(register, value, -1).await.map(drop),
             40..50 => {
                 let (_, stat) = client.get_data(register.clone()).await?;
@@ -209,6 +210,35 @@ impl Tourist {
         }
     }
 
+    /// What to do next, as a number that [`Tourist::something`] knows.
+    fn choose(&self) -> u64 {
+        loop {
+            let choice = self.platform.entropy() % 120;
+            let only_writes = matches!(choice, 25..40 | 50..64 | 83..93);
+            if self.habits().allow(only_writes) {
+                return choice;
+            }
+        }
+    }
+
+    async fn read_synced(
+        &self,
+        client: &Client<SimPlatform>,
+        path: String,
+    ) -> Result<(), CallError> {
+        self.sync(client, &path).await?;
+        client.get_data(path).await.map(drop)
+    }
+
+    /// Asks for a `sync`, unless nobody does.
+    pub(super) async fn sync(
+        &self,
+        client: &Client<SimPlatform>,
+        path: &str,
+    ) -> Result<(), CallError> {
+        if self.habits() == Habits::NoSync { Ok(()) } else { client.sync(path).await.map(drop) }
+    }
+
     /// A multi that is done whole or not at all; half of them fail. Right before it and right behind it other
     /// znodes are created under the same parent, all under way together: each is numbered by what is
     /// really there.
@@ -249,6 +279,7 @@ impl Tourist {
         let mut config = self.config.clone();
         config.client_number += nodes::SECOND_SESSION;
         loop {
+            self.come(false, false).await;
             let client = Client::connect(self.platform.clone(), config.clone());
             // As above: the next session tries again.
             let _ = self.reign(&client).await;
@@ -266,11 +297,6 @@ impl Tourist {
             reign.resign().await?;
         }
     }
-}
-
-async fn read_synced(client: &Client<SimPlatform>, path: String) -> Result<(), CallError> {
-    client.sync(path.clone()).await?;
-    client.get_data(path).await.map(drop)
 }
 
 /// What a tourist makes of a call's end: only the end of the session ends the session.
