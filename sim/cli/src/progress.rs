@@ -30,16 +30,14 @@ impl Progress {
             Some(_) => "{prefix}  {wide_bar}  {pos}/{len} seeds  {msg}  {eta} left",
             None => "{prefix}  {spinner}  {pos} seeds  {msg}  {elapsed}",
         };
-        let bar = match total {
-            Some(total) => ProgressBar::new(total),
-            None => ProgressBar::new_spinner(),
-        };
-        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        // Nothing of it is shown before it is right.
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         bar.set_style(ProgressStyle::with_template(style).expect("the templates are ours"));
         bar.set_prefix(scenario.to_owned());
         bar.set_position(before.runs());
         // How long the rest takes is told by the runs of this process.
         bar.reset_eta();
+        bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         let now = now();
         Self {
             bar,
