@@ -83,6 +83,9 @@ impl Hunter<'_> {
             RunSpec { defect: Some(self.defect), ..spec }
         });
         let mut hunt = Hunt { runs: 0, events: 0, is_found: false };
+        if is_unread() {
+            return hunt;
+        }
         let right = exhibit::right(self.defect);
         let tell = |run: Run| {
             let place = attempt(first + hunt.runs, self.names.len());
