@@ -184,7 +184,8 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
     let folder = folder_with(&[
         ("note.txt", "hello\n"),
         ("empty.json", ""),
-        ("other.json", "{\"format\": 1}"),
+        ("other.json", "{\"format\": 2}"),
+        ("older.json", "{\"format\": 1}"),
         ("later.json", "{\"format\": 999}"),
         ("deep.json", &"[".repeat(10_000)),
         ("plan.toml", LYING_DISKS),
@@ -215,6 +216,7 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
         (&["replay", "note.txt"], &["note.txt: not a record", "give a run.json"]),
         (&["replay", "empty.json"], &["empty.json: not a record"]),
         (&["replay", "other.json"], &["other.json: not a record"]),
+        (&["replay", "older.json"], &["older.json: the record has format 1", "replay its seed"]),
         (&["replay", "later.json"], &["later.json: the record has format 999"]),
         (&["replay", "deep.json"], &["deep.json: not a record"]),
         (&["replay", "plan.toml"], &["plan.toml:1: missing field `scenario`", "--plan"]),

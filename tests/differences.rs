@@ -92,7 +92,7 @@ fn what_cannot_be_compared_is_refused_with_a_next_step() {
     record(at, "size.json", &["--seed", "1", "--set", "servers=2"]);
     let text = fs::read_to_string(at.join("a/run.json")).unwrap();
     fs::write(at.join("cut.json"), &text[..text.len() / 2]).unwrap();
-    fs::write(at.join("later.json"), text.replace("\"format\": 1", "\"format\": 99")).unwrap();
+    fs::write(at.join("later.json"), text.replace("\"format\": 2", "\"format\": 99")).unwrap();
     fs::write(at.join("binary.json"), [0, 159, 146, 150]).unwrap();
     fs::create_dir(at.join("empty")).unwrap();
     let cases: &[(&[&str], &[&str])] = &[

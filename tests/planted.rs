@@ -12,6 +12,7 @@ use mailstorm_checkers::{Goal, Suite};
 use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening, Run, Settings};
 use mailstorm_reports::Divergence;
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::twin::{Answer, Twin, answer_orders, elsewhere};
 use mailstorm_world::{
@@ -150,7 +151,9 @@ impl Progress for ComesHome {
 
 fn milestone(event: &Event) -> Option<&str> {
     match &event.happening {
-        Happening::Observed { observation: Observation::Milestone { name } } => Some(name),
+        Happening::Observed {
+            observation: Observation::Application(ApplicationFact::Milestone { name }),
+        } => Some(name),
         _ => None,
     }
 }
@@ -172,7 +175,8 @@ impl Scenario for Round {
         let (plant, towns, made_ns) = (self.plant, self.towns(), self.made_ns);
         let platform = process.platform;
         Box::pin(async move {
-            let tell = |name: &str| platform.observe(Observation::Milestone { name: name.into() });
+            let tell =
+                |name: &str| platform.observe(ApplicationFact::Milestone { name: name.into() });
             match plant {
                 Plant::ClockOfTheWorld => tell(&format!("made at {}", clock_ns())),
                 Plant::WallClock => tell(&format!("made at {made_ns}")),

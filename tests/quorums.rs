@@ -7,6 +7,7 @@
 use mailstorm_record::{Fault, FaultKind, Happening, NodeName, Plan, Run, Settings};
 use mailstorm_scenarios::lessons::{SEED, find};
 use mailstorm_shared::Observation;
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::quorum::{majority, tolerated_failures};
 use mailstorm_world::{Recording, RunSpec, with_settings};
 use std::collections::BTreeSet;
@@ -91,7 +92,7 @@ fn writers(run: &Run) -> BTreeSet<&str> {
     let events = run.events.iter().flatten().filter(|event| is_late(event.at_ns));
     let acknowledged = events.filter(|event| {
         matches!(&event.happening, Happening::Observed {
-            observation: Observation::Milestone { name },
+            observation: Observation::Application(ApplicationFact::Milestone { name }),
         } if **name == *"write_acknowledged")
     });
     acknowledged.map(|event| &*event.node.as_ref().unwrap().0).collect()

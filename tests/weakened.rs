@@ -10,8 +10,9 @@
 
 use mailstorm_checkers::Interests;
 use mailstorm_record::{Event, Happening, NodeName, Verdict};
-use mailstorm_shared::observation::{CallKind, Change, Outcome};
-use mailstorm_shared::{Millis, Observation, ServerId, Zxid};
+use mailstorm_shared::facts::{CallKind, ClientFact, EnsembleFact, MailFact, Outcome};
+use mailstorm_shared::znodes::Change;
+use mailstorm_shared::{Millis, Observation, Zxid};
 use mailstorm_world::{Recording, RunSpec, Scenario, run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -60,7 +61,9 @@ const TAMPERINGS: &[Tampering] = &[
         scenario: "ensemble-3",
         tamper: |events| {
             change_last(events, |observation| match observation {
-                Observation::SessionExpired { timeout, silent_for, .. } => {
+                Observation::Ensemble(EnsembleFact::SessionExpired {
+                    timeout, silent_for, ..
+                }) => {
                     *silent_for = Millis(timeout.0 / 2);
                     true
                 }
@@ -86,9 +89,10 @@ const TAMPERINGS: &[Tampering] = &[
         scenario: "ensemble-3",
         tamper: |events| {
             change_last(events, |observation| match observation {
-                Observation::Returned { outcome: Outcome::Ok { zxid, .. }, .. }
-                    if *zxid != Zxid::ZERO =>
-                {
+                Observation::Client(ClientFact::Returned {
+                    outcome: Outcome::Ok { zxid, .. },
+                    ..
+                }) if *zxid != Zxid::ZERO => {
                     *zxid = Zxid(1 << 32);
                     true
                 }
@@ -162,7 +166,7 @@ const TAMPERINGS: &[Tampering] = &[
         scenario: "mail-claims",
         tamper: |events| {
             change_last(events, |observation| match observation {
-                Observation::MailAttempted { attempt, .. } if *attempt > 1 => {
+                Observation::Mail(MailFact::MailAttempted { attempt, .. }) if *attempt > 1 => {
                     *attempt -= 2;
                     true
                 }
@@ -176,7 +180,7 @@ const TAMPERINGS: &[Tampering] = &[
         scenario: "mail-claims",
         tamper: |events| {
             change_last(events, |observation| match observation {
-                Observation::SinkAccepted { token, .. } => {
+                Observation::Mail(MailFact::SinkAccepted { token, .. }) => {
                     *token = 1;
                     true
                 }
@@ -205,7 +209,11 @@ const WEAKNESSES: &[Weakness] = &[
         ear: || {
             let mut seen = BTreeSet::new();
             Box::new(move |event| match observed(&event) {
-                Some(Observation::SinkAccepted { mail, .. }) if !seen.insert(mail.clone()) => None,
+                Some(Observation::Mail(MailFact::SinkAccepted { mail, .. }))
+                    if !seen.insert(mail.clone()) =>
+                {
+                    None
+                }
                 _ => Some(event),
             })
         },
@@ -220,7 +228,11 @@ const WEAKNESSES: &[Weakness] = &[
     },
     Weakness {
         name: "attempts are forgotten with the worker that made them",
-        ear: || deaf_to(|o| matches!(o, Observation::MailAttempted { attempt: 0 | 2.., .. })),
+        ear: || {
+            deaf_to(|o| {
+                matches!(o, Observation::Mail(MailFact::MailAttempted { attempt: 0 | 2.., .. }))
+            })
+        },
         reads: |_, _| true,
         blind_to: "an attempt that was not counted",
     },
@@ -228,7 +240,7 @@ const WEAKNESSES: &[Weakness] = &[
         name: "the fence is not looked at: every token is as good",
         ear: || {
             changed_by(|o| {
-                if let Observation::SinkAccepted { token, .. } = o {
+                if let Observation::Mail(MailFact::SinkAccepted { token, .. }) = o {
                     *token = 0;
                 }
             })
@@ -242,8 +254,10 @@ const WEAKNESSES: &[Weakness] = &[
             // As soon as something was handed to a disk, it counts as being there.
             let mut pending: Vec<Event> = Vec::new();
             Box::new(move |event| {
-                if let Some(Observation::Appended { server, zxid, .. }) = observed(&event) {
-                    let durable = Observation::Durable { server: *server, zxid: *zxid };
+                if let Some(Observation::Ensemble(EnsembleFact::Appended { zxid, .. })) =
+                    observed(&event)
+                {
+                    let durable = Observation::Ensemble(EnsembleFact::Durable { zxid: *zxid });
                     let happening = Happening::Observed { observation: durable };
                     pending.push(Event { happening, ..event.clone() });
                 }
@@ -255,7 +269,7 @@ const WEAKNESSES: &[Weakness] = &[
     },
     Weakness {
         name: "restarts are dropped from what the quorum's checker hears",
-        ear: || deaf_to(|o| matches!(o, Observation::ServerStarted { .. })),
+        ear: || deaf_to(|o| matches!(o, Observation::Ensemble(EnsembleFact::ServerStarted { .. }))),
         reads: |_, _| true,
         blind_to: "a restart without what was durable",
     },
@@ -264,8 +278,12 @@ const WEAKNESSES: &[Weakness] = &[
         ear: || {
             let mut last = Zxid::ZERO;
             Box::new(move |event| match observed(&event) {
-                Some(Observation::Applied { zxid, .. }) if *zxid <= last => None,
-                Some(Observation::Applied { zxid, .. }) => {
+                Some(Observation::Ensemble(EnsembleFact::Applied { zxid, .. }))
+                    if *zxid <= last =>
+                {
+                    None
+                }
+                Some(Observation::Ensemble(EnsembleFact::Applied { zxid, .. })) => {
                     last = *zxid;
                     Some(event)
                 }
@@ -280,7 +298,11 @@ const WEAKNESSES: &[Weakness] = &[
         ear: || {
             let mut epochs = BTreeSet::new();
             Box::new(move |event| match observed(&event) {
-                Some(Observation::Leads { epoch, .. }) if !epochs.insert(*epoch) => None,
+                Some(Observation::Ensemble(EnsembleFact::Leads { epoch, .. }))
+                    if !epochs.insert(*epoch) =>
+                {
+                    None
+                }
                 _ => Some(event),
             })
         },
@@ -291,7 +313,7 @@ const WEAKNESSES: &[Weakness] = &[
         name: "expiry is judged on a clock that is ahead",
         ear: || {
             changed_by(|o| {
-                if let Observation::SessionExpired { silent_for, .. } = o {
+                if let Observation::Ensemble(EnsembleFact::SessionExpired { silent_for, .. }) = o {
                     *silent_for = Millis(silent_for.0 + 60_000);
                 }
             })
@@ -301,7 +323,7 @@ const WEAKNESSES: &[Weakness] = &[
     },
     Weakness {
         name: "nobody is heard",
-        ear: || deaf_to(|o| matches!(o, Observation::SessionHeard { .. })),
+        ear: || deaf_to(|o| matches!(o, Observation::Ensemble(EnsembleFact::SessionHeard { .. }))),
         reads: |_, _| true,
         blind_to: "a session that expired although it was heard",
     },
@@ -319,7 +341,7 @@ const WEAKNESSES: &[Weakness] = &[
         name: "every answer is taken for one of a new session",
         ear: || {
             changed_by(|o| {
-                if let Observation::Returned { outcome, .. } = o {
+                if let Observation::Client(ClientFact::Returned { outcome, .. }) = o {
                     *outcome = Outcome::Unknown;
                 }
             })
@@ -329,7 +351,7 @@ const WEAKNESSES: &[Weakness] = &[
     },
     Weakness {
         name: "no transaction is told of: there is no tree to compare with",
-        ear: || deaf_to(|o| matches!(o, Observation::Applied { .. })),
+        ear: || deaf_to(|o| matches!(o, Observation::Ensemble(EnsembleFact::Applied { .. }))),
         reads: |_, _| true,
         blind_to: "a plain read of an older state than its zxid",
     },
@@ -338,9 +360,9 @@ const WEAKNESSES: &[Weakness] = &[
         ear: || {
             let mut first = None;
             Box::new(move |event| match observed(&event) {
-                Some(
-                    Observation::Invoked { client, .. } | Observation::Returned { client, .. },
-                ) if first.get_or_insert(*client) != client => None,
+                Some(Observation::Client(
+                    ClientFact::Invoked { client, .. } | ClientFact::Returned { client, .. },
+                )) if first.get_or_insert(*client) != client => None,
                 _ => Some(event),
             })
         },
@@ -351,7 +373,7 @@ const WEAKNESSES: &[Weakness] = &[
         name: "a lasting watch is taken for one that may tell",
         ear: || {
             changed_by(|o| {
-                if let Observation::Invoked { call, .. } = o
+                if let Observation::Client(ClientFact::Invoked { call, .. }) = o
                     && call.kind == CallKind::AddWatchRecursive
                 {
                     call.kind = CallKind::Other;
@@ -417,7 +439,7 @@ fn observed(event: &Event) -> Option<&Observation> {
 }
 
 fn is_result(event: &Event) -> bool {
-    matches!(observed(event), Some(Observation::SinkAccepted { .. }))
+    matches!(observed(event), Some(Observation::Mail(MailFact::SinkAccepted { .. })))
 }
 
 fn remove_last(events: &mut Vec<Event>, is_meant: impl Fn(&Event) -> bool) -> bool {
@@ -438,7 +460,7 @@ fn older_read(events: &mut [Event]) -> bool {
     let reads: Vec<(u32, u64)> = events
         .iter()
         .filter_map(|event| match observed(event) {
-            Some(Observation::Invoked { client, operation, call })
+            Some(Observation::Client(ClientFact::Invoked { client, operation, call }))
                 if call.kind == CallKind::GetData =>
             {
                 Some((*client, *operation))
@@ -447,9 +469,11 @@ fn older_read(events: &mut [Event]) -> bool {
         })
         .collect();
     change_last(events, |observation| match observation {
-        Observation::Returned { client, operation, outcome: Outcome::Ok { version, .. } }
-            if *version > 0 && reads.contains(&(*client, *operation)) =>
-        {
+        Observation::Client(ClientFact::Returned {
+            client,
+            operation,
+            outcome: Outcome::Ok { version, .. },
+        }) if *version > 0 && reads.contains(&(*client, *operation)) => {
             *version -= 1;
             true
         }
@@ -459,17 +483,18 @@ fn older_read(events: &mut [Event]) -> bool {
 
 /// Takes what others had on their disks when a leader committed.
 fn commit_by_a_minority(events: &mut Vec<Event>) -> bool {
-    let commit = events.iter().enumerate().rev().find_map(|(place, event)| match observed(event) {
-        Some(Observation::QuorumCommitted { server, zxid, .. }) if zxid.counter() > 0 => {
-            Some((place, *server, *zxid))
+    let commits = |(place, event): (usize, &Event)| match event.of_server() {
+        Some((server, EnsembleFact::QuorumCommitted { zxid, .. })) if zxid.counter() > 0 => {
+            Some((place, server.clone(), *zxid))
         }
         _ => None,
-    });
+    };
+    let commit = events.iter().enumerate().rev().find_map(commits);
     let Some((commit, leader, committed)) = commit else { return false };
     let mut place = 0;
     events.retain(|event| {
         place += 1;
-        let is_taken = matches!(observed(event), Some(Observation::Durable { server, zxid })
+        let is_taken = matches!(event.of_server(), Some((server, EnsembleFact::Durable { zxid }))
             if *server != leader && *zxid >= committed && place <= commit);
         !is_taken
     });
@@ -478,9 +503,12 @@ fn commit_by_a_minority(events: &mut Vec<Event>) -> bool {
 
 fn restart_with_less(events: &mut [Event]) -> bool {
     change_last(events, |observation| match observation {
-        Observation::ServerStarted { snapshot, last_logged, votes: true, .. }
-            if last_logged.0 > snapshot.0 + 20 && last_logged.epoch() == snapshot.epoch() =>
-        {
+        Observation::Ensemble(EnsembleFact::ServerStarted {
+            snapshot,
+            last_logged,
+            votes: true,
+            ..
+        }) if last_logged.0 > snapshot.0 + 20 && last_logged.epoch() == snapshot.epoch() => {
             *last_logged = *snapshot;
             true
         }
@@ -491,7 +519,7 @@ fn restart_with_less(events: &mut [Event]) -> bool {
 fn another_effect(events: &mut [Event]) -> bool {
     // The last server to apply the last transaction: it is not the only one.
     change_last(events, |observation| match observation {
-        Observation::Applied { changes, .. } => {
+        Observation::Ensemble(EnsembleFact::Applied { changes, .. }) => {
             changes.push(Change::Deleted { path: "/a/ghost".into() });
             true
         }
@@ -500,31 +528,27 @@ fn another_effect(events: &mut [Event]) -> bool {
 }
 
 fn two_leaders(events: &mut Vec<Event>) -> bool {
-    let leads = |event: &Event| matches!(observed(event), Some(Observation::Leads { .. }));
-    let Some(place) = events.iter().rposition(leads) else { return false };
-    let Some(Observation::Leads { server, epoch, last_logged }) = observed(&events[place]).cloned()
-    else {
-        return false;
+    let leads = |event: &Event| {
+        matches!(observed(event), Some(Observation::Ensemble(EnsembleFact::Leads { .. })))
     };
-    let other = ServerId::new(server.number() % 3 + 1).expect("1 to 3");
-    let observation = Observation::Leads { server: other, epoch, last_logged };
-    let node = Some(NodeName::from(&*other.to_string()));
-    let happening = Happening::Observed { observation };
-    let at_ns = events[place].at_ns;
-    events.insert(place + 1, Event { at_ns, node, happening });
+    let Some(place) = events.iter().rposition(leads) else { return false };
+    let others = ["s1", "s2"].map(NodeName::from);
+    let node = others.into_iter().find(|other| events[place].node.as_ref() != Some(other));
+    events.insert(place + 1, Event { node, ..events[place].clone() });
     true
 }
 
 fn expired_though_heard(events: &mut Vec<Event>) -> bool {
     let expiry = events.iter().enumerate().rev().find_map(|(place, event)| match observed(event) {
-        Some(Observation::SessionExpired { server, session, .. }) => {
-            Some((place, *server, *session))
+        Some(Observation::Ensemble(EnsembleFact::SessionExpired { session, .. })) => {
+            Some((place, *session))
         }
         _ => None,
     });
-    let Some((place, server, session)) = expiry else { return false };
-    let happening =
-        Happening::Observed { observation: Observation::SessionHeard { server, session } };
+    let Some((place, session)) = expiry else { return false };
+    let happening = Happening::Observed {
+        observation: Observation::Ensemble(EnsembleFact::SessionHeard { session }),
+    };
     events.insert(place, Event { happening, ..events[place].clone() });
     true
 }
@@ -537,13 +561,13 @@ fn sync_behind(events: &mut [Event]) -> bool {
     let mut last = None;
     for (place, event) in events.iter().enumerate() {
         match observed(event) {
-            Some(Observation::Invoked { client, operation, call })
+            Some(Observation::Client(ClientFact::Invoked { client, operation, call }))
                 if call.kind == CallKind::Sync =>
             {
                 let own = told_to.get(client).copied().unwrap_or_default();
                 syncs.insert((*client, *operation), (own, told));
             }
-            Some(Observation::Returned { client, operation, outcome }) => {
+            Some(Observation::Client(ClientFact::Returned { client, operation, outcome })) => {
                 let (Outcome::Ok { zxid, .. } | Outcome::Failed { zxid, .. }) = outcome else {
                     continue;
                 };
@@ -558,7 +582,7 @@ fn sync_behind(events: &mut [Event]) -> bool {
                 *own = (*own).max(*zxid);
                 told = told.max(*zxid);
             }
-            Some(Observation::EventDelivered { client, zxid, .. }) => {
+            Some(Observation::Client(ClientFact::EventDelivered { client, zxid, .. })) => {
                 let own = told_to.entry(*client).or_default();
                 *own = (*own).max(*zxid);
             }
@@ -567,7 +591,7 @@ fn sync_behind(events: &mut [Event]) -> bool {
     }
     let Some((place, before)) = last else { return false };
     change_last(&mut events[..=place], |observation| match observation {
-        Observation::Returned { outcome: Outcome::Ok { zxid, .. }, .. } => {
+        Observation::Client(ClientFact::Returned { outcome: Outcome::Ok { zxid, .. }, .. }) => {
             *zxid = before;
             true
         }
@@ -586,20 +610,21 @@ fn lost_event_of_lasting_watch(events: &mut Vec<Event>) -> bool {
 /// Takes away an event whose change a later answer on the same connection shows.
 fn lose_event(events: &mut Vec<Event>, below: &str) -> bool {
     let shown_later = |place: usize| {
-        let Some(Observation::EventDelivered { client, zxid, path, .. }) = observed(&events[place])
+        let Some(Observation::Client(ClientFact::EventDelivered { client, zxid, path, .. })) =
+            observed(&events[place])
         else {
             return false;
         };
         let of_client = events[place..].iter().find_map(|event| match observed(event)? {
-            Observation::Returned { client: other, outcome, .. } if other == client => {
-                Some(matches!(outcome, Outcome::Ok { zxid: shown, .. } if shown >= zxid))
-            }
-            Observation::ClientDisconnected { client: other }
-            | Observation::ClientSessionEnded { client: other, .. }
+            Observation::Client(ClientFact::Returned { client: other, outcome, .. })
                 if other == client =>
             {
-                Some(false)
+                Some(matches!(outcome, Outcome::Ok { zxid: shown, .. } if shown >= zxid))
             }
+            Observation::Client(
+                ClientFact::ClientDisconnected { client: other }
+                | ClientFact::ClientSessionEnded { client: other, .. },
+            ) if other == client => Some(false),
             _ => None,
         });
         *zxid != Zxid::ZERO && path.starts_with(below) && of_client == Some(true)
@@ -615,7 +640,7 @@ fn read_of_nothing(events: &mut [Event]) -> bool {
     let mut last = None;
     for (place, event) in events.iter().enumerate() {
         match observed(event) {
-            Some(Observation::Invoked { client, operation, call }) => {
+            Some(Observation::Client(ClientFact::Invoked { client, operation, call })) => {
                 if call.kind == CallKind::GetData && after_sync.contains(client) {
                     synced.insert((*client, *operation));
                 }
@@ -624,14 +649,14 @@ fn read_of_nothing(events: &mut [Event]) -> bool {
                     after_sync.insert(*client);
                 }
             }
-            Some(Observation::Returned {
+            Some(Observation::Client(ClientFact::Returned {
                 client,
                 operation,
                 outcome: Outcome::Ok { version, .. },
-            }) if *version >= 0 && synced.contains(&(*client, *operation)) => {
+            })) if *version >= 0 && synced.contains(&(*client, *operation)) => {
                 last = Some(place);
             }
-            Some(Observation::ClientDisconnected { client }) => {
+            Some(Observation::Client(ClientFact::ClientDisconnected { client })) => {
                 after_sync.remove(client);
                 synced.retain(|(other, _)| other != client);
             }
@@ -640,7 +665,9 @@ fn read_of_nothing(events: &mut [Event]) -> bool {
     }
     let Some(place) = last else { return false };
     change_last(&mut events[..=place], |observation| match observation {
-        Observation::Returned { outcome: Outcome::Ok { value, .. }, .. } => {
+        Observation::Client(ClientFact::Returned {
+            outcome: Outcome::Ok { value, .. }, ..
+        }) => {
             *value ^= 1;
             true
         }

@@ -9,7 +9,7 @@ use crate::layout::{WIDTH, columns, hung};
 use crate::summary::{Group, Summary};
 use mailstorm_record::Violation;
 use mailstorm_record::sentence::{quantity, spaced};
-use mailstorm_record::time::{measured, measured_seconds, moment};
+use mailstorm_shared::time_in_words::{measured, measured_seconds, moment};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;

@@ -30,6 +30,7 @@ use mailstorm_mail::sink::serve_sink;
 use mailstorm_platform::{Address, Platform};
 use mailstorm_record::sentence::quantity;
 use mailstorm_record::{Event, Happening, InboxMark, Setting, Settings, TraceHash};
+use mailstorm_shared::facts::{ApplicationFact, MailFact};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::stream::Stream;
 use mailstorm_world::{
@@ -311,7 +312,7 @@ async fn audit(platform: SimPlatform, config: ClientConfig, mails: Arc<Mails>) {
         let claims = Claims::new(&client, pipeline::WORK);
         while !client.state().is_over() {
             if claims_add_up(&client, &claims, &mails).await == Ok(true) {
-                platform.observe(Observation::Milestone { name: CLAIMS_ADD_UP.into() });
+                platform.observe(ApplicationFact::Milestone { name: CLAIMS_ADD_UP.into() });
                 // Its work is done; it stays, since whoever ends is started again.
                 return std::future::pending().await;
             }
@@ -365,11 +366,15 @@ impl Progress for Sunk {
     fn observe(&mut self, event: &Event) {
         self.service.observe(event);
         match &event.happening {
-            Happening::Observed { observation: Observation::SinkAccepted { mail, .. } } => {
+            Happening::Observed {
+                observation: Observation::Mail(MailFact::SinkAccepted { mail, .. }),
+            } => {
                 self.waiting.remove(mail);
                 self.accepted += 1;
             }
-            Happening::Observed { observation: Observation::Milestone { name } } => {
+            Happening::Observed {
+                observation: Observation::Application(ApplicationFact::Milestone { name }),
+            } => {
                 self.adds_up |= &**name == CLAIMS_ADD_UP;
             }
             _ => {}

@@ -183,7 +183,7 @@ pub(crate) fn ensemble_checkers(ensemble: &Ensemble, limits: Limits) -> Suite {
         .with(RealTime::new())
         .with(Linearizable::new())
         .with(SessionOrder::new())
-        .with(Sessions::new())
+        .with(Sessions::new(ensemble))
         .with(Watches::new())
         .with(Convergence::new(ensemble.clone(), (limits.converge + limits.linger).0 * NS_PER_MS))
 }

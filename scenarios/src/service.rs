@@ -5,9 +5,10 @@
 //! Start at [`Service`].
 
 use crate::nodes::PEER_PORT;
-use mailstorm_checkers::ensemble::servers::{node_of, server_on};
+use mailstorm_checkers::ensemble::servers::{Servers, node_of};
 use mailstorm_coordination::storage::{FileName, OnDisk, inspect};
 use mailstorm_record::NodeName;
+use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::quorum::tolerated_failures;
 use mailstorm_shared::{Ensemble, Observation};
 use mailstorm_world::{Budget, Member, Platters, System};
@@ -38,19 +39,24 @@ impl System for Service {
 
     fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
         match observation {
-            Observation::ServerStarted { .. } => NonZeroU32::new(1),
-            Observation::EpochAccepted { .. } | Observation::Follows { .. } => NonZeroU32::new(8),
-            Observation::Durable { .. } => NonZeroU32::new(256),
+            Observation::Ensemble(fact) => match fact {
+                EnsembleFact::ServerStarted { .. } => NonZeroU32::new(1),
+                EnsembleFact::EpochAccepted { .. } | EnsembleFact::Follows { .. } => {
+                    NonZeroU32::new(8)
+                }
+                EnsembleFact::Durable { .. } => NonZeroU32::new(256),
+                _ => None,
+            },
             _ => None,
         }
     }
 
     fn read_disk(&self, member: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
-        let server = server_on(Some(member))?;
+        let server = Servers::of(&self.0).on(Some(member))?;
         let names = disk.names().filter_map(FileName::parse);
         let OnDisk { last_logged, accepted_epoch, current_epoch } =
             inspect(server, names, |name| disk.read(&name.to_string()))?;
-        Some(Observation::DiskHolds { server, last_logged, accepted_epoch, current_epoch })
+        Some(EnsembleFact::DiskHolds { last_logged, accepted_epoch, current_epoch }.into())
     }
 
     /// A log grows in place. All other files are written beside the old ones and renamed when they are whole.

@@ -8,7 +8,7 @@ use mailstorm_coordination::data::{
     DataOptions, Database, Pending, SnapshotCursor, SnapshotLoader, Watches,
 };
 use mailstorm_coordination::io::ClientId;
-use mailstorm_shared::observation::Change;
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Defects, Millis, SessionId, Zxid};
 use mailstorm_wire::client::{Acl, AddWatchMode, CreateMode, Request, Write, permission};
 use mailstorm_wire::peer::Wish;

@@ -1,7 +1,8 @@
 //! All that can reach a server, and all it can ask of its host.
 
 use bytes::Bytes;
-use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Epoch, Millis, ServerId, Zxid};
 use mailstorm_wire::peer::{LinkPurpose, PeerMessage};
 use mailstorm_wire::txn::Entry;
 use std::net::SocketAddr;
@@ -163,7 +164,7 @@ pub enum Output {
         at: Millis,
     },
     /// Tell onlookers.
-    Observe(Observation),
+    Observe(EnsembleFact),
     /// This server cannot go on; the process must end and may be started again.
     Halt {
         /// Why, in a sentence for the operator.

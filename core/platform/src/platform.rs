@@ -32,7 +32,7 @@ pub trait Platform: Clone + 'static {
     /// The process's data folder.
     fn disk(&self) -> Self::Disk;
     /// Tells onlookers; must have no effect on the one who tells.
-    fn observe(&self, observation: Observation);
+    fn observe(&self, fact: impl Into<Observation>);
 }
 
 /// Where a process listens: `host:port`.

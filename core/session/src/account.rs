@@ -4,7 +4,7 @@ use crate::error::CallError;
 use crate::io::Answer;
 use mailstorm_shared::Zxid;
 use mailstorm_shared::checksum::{names_digest, value_digest};
-use mailstorm_shared::observation::{Call, CallKind, Outcome};
+use mailstorm_shared::facts::{Call, CallKind, Outcome};
 use mailstorm_wire::client::{
     AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Reply, Request, Stat, Write,
 };

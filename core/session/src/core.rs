@@ -21,8 +21,8 @@ use crate::io::{
 use crate::outstanding::{OPERATIONS_OUTSTANDING_MAX, Operation, Outstanding};
 use crate::registry::{Forgotten, Registry, WatchTable};
 use bytes::Bytes;
-use mailstorm_shared::observation::Outcome;
-use mailstorm_shared::{Defects, Millis, Observation, SessionId, Zxid, planted};
+use mailstorm_shared::facts::{ClientFact, Outcome};
+use mailstorm_shared::{Defects, Millis, SessionId, Zxid, planted};
 use mailstorm_wire::client::{
     ConnectRequest, Request, encode_connect_request, encode_request, xid,
 };
@@ -233,12 +233,7 @@ impl SessionCore {
         out: &mut Vec<SessionOutput>,
     ) {
         let (client, session, watch) = (self.config.client, self.session, table.told_as());
-        out.push(SessionOutput::Observe(Observation::WatchGivenUp {
-            client,
-            session,
-            path,
-            watch,
-        }));
+        out.push(SessionOutput::Observe(ClientFact::WatchGivenUp { client, session, path, watch }));
     }
 
     // ---- time
@@ -342,7 +337,7 @@ impl SessionCore {
             Link::Up(_) => true,
         };
         if was_up {
-            out.push(SessionOutput::Observe(Observation::ClientDisconnected {
+            out.push(SessionOutput::Observe(ClientFact::ClientDisconnected {
                 client: self.config.client,
             }));
             let state = match self.session {
@@ -383,7 +378,7 @@ impl SessionCore {
             rearming: 0,
             read_only_until: read_only.then(|| now + Millis(READ_ONLY_STAY_MS)),
         });
-        out.push(SessionOutput::Observe(Observation::ClientConnected {
+        out.push(SessionOutput::Observe(ClientFact::ClientConnected {
             client: self.config.client,
             session: self.session,
             resumed,
@@ -446,7 +441,7 @@ impl SessionCore {
     fn submit(&mut self, now: Millis, submission: Submission, out: &mut Vec<SessionOutput>) {
         let Submission { operation: id, request, watch, retry } = submission;
         if self.config.observe_calls {
-            out.push(SessionOutput::Observe(Observation::Invoked {
+            out.push(SessionOutput::Observe(ClientFact::Invoked {
                 client: self.config.client,
                 operation: id.0,
                 call: account::call(&request),
@@ -526,7 +521,7 @@ impl SessionCore {
     }
 
     fn observe_session_end(&self, expired: bool, out: &mut Vec<SessionOutput>) {
-        out.push(SessionOutput::Observe(Observation::ClientSessionEnded {
+        out.push(SessionOutput::Observe(ClientFact::ClientSessionEnded {
             client: self.config.client,
             session: self.session,
             expired,
@@ -601,7 +596,7 @@ impl SessionCore {
         out: &mut Vec<SessionOutput>,
     ) {
         if self.config.observe_calls {
-            out.push(SessionOutput::Observe(Observation::Returned {
+            out.push(SessionOutput::Observe(ClientFact::Returned {
                 client: self.config.client,
                 operation: operation.0,
                 outcome,

@@ -2,7 +2,8 @@
 
 use crate::error::CallError;
 use bytes::Bytes;
-use mailstorm_shared::{Millis, Observation, Zxid};
+use mailstorm_shared::facts::ClientFact;
+use mailstorm_shared::{Millis, Zxid};
 use mailstorm_wire::client::{Reply, Request, WatchEvent};
 
 /// An operation's number, unique within the client.
@@ -121,5 +122,5 @@ pub enum SessionOutput {
         result: Result<Answer, CallError>,
     },
     /// Tell onlookers.
-    Observe(Observation),
+    Observe(ClientFact),
 }

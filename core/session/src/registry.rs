@@ -6,7 +6,7 @@
 
 use crate::io::WatchId;
 use mailstorm_shared::Zxid;
-use mailstorm_shared::observation::{EventKind, WatchKind};
+use mailstorm_shared::znodes::{EventKind, WatchKind};
 use mailstorm_wire::client::{AddWatchMode, SetWatches, WatchEvent, WatchEventKind, WatcherType};
 use std::collections::BTreeMap;
 use std::sync::Arc;

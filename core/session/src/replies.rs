@@ -10,7 +10,8 @@ use crate::io::{Answer, SessionOutput};
 use crate::outstanding::Operation;
 use crate::registry::WatchTable;
 use bytes::Bytes;
-use mailstorm_shared::{Millis, Observation, SessionId, Zxid};
+use mailstorm_shared::facts::ClientFact;
+use mailstorm_shared::{Millis, SessionId, Zxid};
 use mailstorm_wire::client::{
     ErrorCode, Reply, ReplyHeader, ReplyShape, Request, WatchEvent, WatchEventKind, WatcherType,
     decode_connect_response, decode_event, decode_reply, decode_reply_header, xid,
@@ -61,7 +62,7 @@ impl SessionCore {
             if let Err(hang_up) = taken {
                 if let HangUp::Nonsense(why) = hang_up {
                     let (client, session) = (self.config.client, self.session);
-                    out.push(SessionOutput::Observe(Observation::ProtocolBroken {
+                    out.push(SessionOutput::Observe(ClientFact::ProtocolBroken {
                         client,
                         session,
                         why,
@@ -159,7 +160,7 @@ impl SessionCore {
         self.last_zxid_seen = self.last_zxid_seen.max(event.zxid);
         let removed = match event.kind {
             WatchEventKind::Change(kind) => {
-                out.push(SessionOutput::Observe(Observation::EventDelivered {
+                out.push(SessionOutput::Observe(ClientFact::EventDelivered {
                     client: self.config.client,
                     session: self.session,
                     path: event.path.clone(),

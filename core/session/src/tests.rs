@@ -4,8 +4,9 @@ use super::*;
 use crate::error::CallError;
 use crate::outstanding::{OPERATIONS_OUTSTANDING_MAX, SENDS_MAX};
 use bytes::Bytes;
-use mailstorm_shared::observation::EventKind;
-use mailstorm_shared::{Defects, Millis, Observation, SessionId, Zxid};
+use mailstorm_shared::facts::ClientFact;
+use mailstorm_shared::znodes::EventKind;
+use mailstorm_shared::{Defects, Millis, SessionId, Zxid};
 use mailstorm_wire::client::{
     AddWatchMode, ConnectResponse, CreateMode, ErrorCode, Reply, ReplyHeader, Request, Stat,
     WatchEvent, WatchEventKind, WatcherType, Write, decode_connect_request, decode_request,
@@ -114,10 +115,12 @@ fn words(output: &SessionOutput) -> Option<String> {
             Ok(_) => format!("{} ok", operation.0),
             Err(error) => format!("{} {error:?}", operation.0),
         },
-        SessionOutput::Observe(Observation::WatchGivenUp { path, watch, .. }) => {
+        SessionOutput::Observe(ClientFact::WatchGivenUp { path, watch, .. }) => {
             format!("given up {path} {watch:?}")
         }
-        SessionOutput::Observe(Observation::ProtocolBroken { why, .. }) => format!("broken: {why}"),
+        SessionOutput::Observe(ClientFact::ProtocolBroken { why, .. }) => {
+            format!("broken: {why}")
+        }
         SessionOutput::WakeAt(_) | SessionOutput::Observe(_) => return None,
     })
 }

@@ -10,9 +10,8 @@ use super::window::{events, involved, moment, violation};
 use crate::escape::fenced;
 use crate::text::violation_lines;
 use crate::words::words;
-use mailstorm_record::time::moment as seconds;
 use mailstorm_record::{Event, Happening, NodeName, Run};
-use mailstorm_shared::Observation;
+use mailstorm_shared::time_in_words::moment as seconds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -191,7 +190,9 @@ fn note(event: &Event) -> Option<Line<'_>> {
             | Happening::WritesLost { .. },
             Some(node),
         ) => vec![node],
-        (Happening::Observed { observation }, Some(node)) if is_telling(observation) => vec![node],
+        (Happening::Observed { observation }, Some(node)) if observation.account().is_turn => {
+            vec![node]
+        }
         _ => return None,
     };
     let text = match &event.happening {
@@ -199,24 +200,6 @@ fn note(event: &Event) -> Option<Line<'_>> {
         other => words(other),
     };
     (!nodes.is_empty()).then_some(Line::Note { at_ns: event.at_ns, nodes, text })
-}
-
-fn is_telling(observation: &Observation) -> bool {
-    matches!(
-        observation,
-        Observation::Leads { .. }
-            | Observation::SteppedDown { .. }
-            | Observation::Truncated { .. }
-            | Observation::SnapshotInstalled { .. }
-            | Observation::QuorumCommitted { .. }
-            | Observation::SessionExpired { .. }
-            | Observation::ClientDisconnected { .. }
-            | Observation::ClientSessionEnded { .. }
-            | Observation::SinkAccepted { .. }
-            | Observation::SinkRefused { .. }
-            | Observation::MasterBelieves { .. }
-            | Observation::MasterResigns { .. }
-    )
 }
 
 fn write_diagram(

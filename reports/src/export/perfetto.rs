@@ -13,7 +13,7 @@ use crate::page::nodes::nodes_in;
 use crate::words::{kind, words};
 use mailstorm_record::{Event, Happening, NodeName, Run};
 use mailstorm_shared::Observation;
-use mailstorm_shared::observation::Outcome;
+use mailstorm_shared::facts::{ClientFact, Outcome};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -244,12 +244,12 @@ impl Trace {
             let Happening::Observed { observation } = &event.happening else { continue };
             let Some(node) = event.node.as_ref().and_then(place) else { continue };
             match observation {
-                Observation::Invoked { client, operation, .. } => {
+                Observation::Client(ClientFact::Invoked { client, operation, .. }) => {
                     let name = words(&event.happening);
                     self.operation("b", node, event.at_ns, (*client, *operation), &name, None);
                     open.insert((*client, *operation), (node, name));
                 }
-                Observation::Returned { client, operation, outcome } => {
+                Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
                     // A number comes again when another process counts from the beginning.
                     if let Some((node, name)) = open.remove(&(*client, *operation)) {
                         let outcome = match outcome {
@@ -299,7 +299,8 @@ impl Trace {
                 | Happening::FaultBegan { .. }
                 | Happening::FaultEnded { .. } => continue,
                 Happening::Observed {
-                    observation: Observation::Invoked { .. } | Observation::Returned { .. },
+                    observation:
+                        Observation::Client(ClientFact::Invoked { .. } | ClientFact::Returned { .. }),
                 } => continue,
                 _ => {}
             }

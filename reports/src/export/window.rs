@@ -2,6 +2,7 @@
 
 use mailstorm_record::{Event, Happening, NodeName, Run, Violation};
 use mailstorm_shared::Observation;
+use mailstorm_shared::facts::EnsembleFact;
 use std::ops::Range;
 
 /// The events of a run; none where they were not recorded.
@@ -22,7 +23,10 @@ pub(super) fn moment(run: &Run) -> usize {
         return events.partition_point(|event| event.at_ns <= violation.at_ns);
     }
     let leads = |event: &Event| {
-        matches!(&event.happening, Happening::Observed { observation: Observation::Leads { .. } })
+        matches!(
+            &event.happening,
+            Happening::Observed { observation: Observation::Ensemble(EnsembleFact::Leads { .. }) }
+        )
     };
     events.iter().rposition(leads).map_or(events.len(), |place| place + 1)
 }

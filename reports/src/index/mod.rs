@@ -13,7 +13,7 @@ use crate::text::{figures, grouped, mean_and_most, verdicts, violation_line};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mailstorm_record::case::VERSION;
-use mailstorm_record::time::{measured_seconds, moment};
+use mailstorm_shared::time_in_words::{measured_seconds, moment};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 

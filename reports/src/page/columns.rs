@@ -13,7 +13,8 @@ use super::sides::Split;
 use super::stuck::Work;
 use crate::words;
 use mailstorm_record::{Event, Fault, FaultKind, Happening, NodeName, Run, Verdict};
-use mailstorm_shared::observation::{Change, Outcome};
+use mailstorm_shared::facts::{ClientFact, EnsembleFact, MailFact, Outcome};
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Observation, SessionId, Zxid};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,7 +44,7 @@ pub(super) struct Columns {
     phases: Vec<(u64, String)>,
     lanes: Lanes,
     texts: Vec<String>,
-    kinds: Vec<&'static str>,
+    kinds: Vec<String>,
     events: Events,
     messages: Messages,
     operations: Vec<Operation>,
@@ -255,7 +256,7 @@ impl Columns {
 #[derive(Default)]
 struct Writer {
     texts: Texts,
-    kinds: Vec<&'static str>,
+    kinds: Vec<String>,
     events: Events,
     messages: Messages,
     operations: Vec<Operation>,
@@ -316,7 +317,7 @@ impl Writer {
         };
         let kind = words::kind(&event.happening);
         let kind = self.kinds.iter().position(|known| *known == kind).unwrap_or_else(|| {
-            self.kinds.push(kind);
+            self.kinds.push(kind.to_owned());
             self.kinds.len() - 1
         });
         self.events.after.push(event.at_ns.saturating_sub(self.last_ns));
@@ -329,15 +330,17 @@ impl Writer {
 
     fn observed(&mut self, index: usize, observation: &Observation) {
         match observation {
-            Observation::Applied { zxid, changes, .. } if *zxid > self.applied => {
+            Observation::Ensemble(EnsembleFact::Applied { zxid, changes, .. })
+                if *zxid > self.applied =>
+            {
                 self.applied = *zxid;
                 self.changes.extend(changes.iter().map(|change| changed(index, change)));
             }
-            Observation::Invoked { client, operation, .. } => {
+            Observation::Client(ClientFact::Invoked { client, operation, .. }) => {
                 self.open.insert((*client, *operation), self.operations.len());
                 self.operations.push(Operation { invoked: index, returned: -1, outcome: "open" });
             }
-            Observation::Returned { client, operation, outcome } => {
+            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
                 if let Some(at) = self.open.remove(&(*client, *operation)) {
                     self.operations[at].returned = index as i64;
                     self.operations[at].outcome = match outcome {
@@ -347,9 +350,15 @@ impl Writer {
                     };
                 }
             }
-            Observation::MailAttempted { mail, .. } => self.mail(index, mail, "tried"),
-            Observation::SinkAccepted { mail, .. } => self.mail(index, mail, "taken"),
-            Observation::SinkRefused { mail, .. } => self.mail(index, mail, "refused"),
+            Observation::Mail(MailFact::MailAttempted { mail, .. }) => {
+                self.mail(index, mail, "tried")
+            }
+            Observation::Mail(MailFact::SinkAccepted { mail, .. }) => {
+                self.mail(index, mail, "taken")
+            }
+            Observation::Mail(MailFact::SinkRefused { mail, .. }) => {
+                self.mail(index, mail, "refused")
+            }
             _ => {}
         }
     }
@@ -449,7 +458,9 @@ pub(crate) fn struck(run: &Run, events: &[Event], nodes: &[Node], end_ns: u64) -
     for event in events {
         match &event.happening {
             Happening::FaultEnded { index } => _ = ends.insert(*index, event.at_ns),
-            Happening::Observed { observation: Observation::Leads { .. } } => {
+            Happening::Observed {
+                observation: Observation::Ensemble(EnsembleFact::Leads { .. }),
+            } => {
                 leader = event.node.as_ref().and_then(place);
             }
             Happening::FaultBegan { index, kind, nodes: names } => {

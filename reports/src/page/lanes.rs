@@ -5,7 +5,7 @@
 //! Start at [`Lanes::of`].
 
 use mailstorm_record::{Event, Happening, NodeName};
-use mailstorm_shared::Observation;
+use mailstorm_shared::facts::RoleBand;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -77,20 +77,12 @@ impl Lanes {
                 }
                 Happening::Paused => lives.turn(&mut lanes.lives, node, at, Some(("paused", 0))),
                 Happening::Observed { observation } => {
-                    let next = match observation {
-                        Observation::Looking { .. } | Observation::SteppedDown { .. } => {
-                            ("looking", 0)
-                        }
-                        Observation::Follows { epoch, .. } => ("follows", epoch.0),
-                        Observation::Leads { epoch, .. } => ("leads", epoch.0),
-                        Observation::MasterBelieves { .. } => ("master", 0),
-                        Observation::MasterResigns { .. } => {
-                            roles.turn(&mut lanes.roles, node, at, None);
-                            continue;
-                        }
-                        _ => continue,
+                    let next = match observation.account().band {
+                        RoleBand::Stays => continue,
+                        RoleBand::Ends => None,
+                        RoleBand::Shows(role, epoch) => Some((role, epoch)),
                     };
-                    roles.turn(&mut lanes.roles, node, at, Some(next));
+                    roles.turn(&mut lanes.roles, node, at, next);
                 }
                 _ => {}
             }

@@ -4,7 +4,6 @@
 //! of themselves, never for how they are called. Start at [`nodes_in`].
 
 use mailstorm_record::{Event, Happening, NodeName, Run};
-use mailstorm_shared::Observation;
 use std::collections::BTreeMap;
 
 /// A node that did something or had something done to it.
@@ -71,13 +70,8 @@ fn rank(role: &str) -> usize {
 
 /// What a node shows itself to be by this.
 fn said(happening: &Happening) -> &'static str {
-    let Happening::Observed { observation } = happening else { return STRANGER };
-    match observation {
-        Observation::ServerStarted { .. } => "server",
-        Observation::MailAttempted { .. } => "worker",
-        Observation::SinkAccepted { .. } | Observation::SinkRefused { .. } => "sink",
-        Observation::MasterBelieves { .. } => "candidate",
-        Observation::ClientConnected { .. } | Observation::Invoked { .. } => "client",
+    match happening {
+        Happening::Observed { observation } => observation.account().teller.unwrap_or(STRANGER),
         _ => STRANGER,
     }
 }
@@ -96,7 +90,10 @@ fn weight(role: &str) -> u8 {
 mod tests {
     use super::*;
     use crate::page::samples::recorded;
-    use mailstorm_shared::{Epoch, ServerId, SessionId, Zxid};
+    use mailstorm_shared::facts::{
+        ApplicationFact, ClientFact, EnsembleFact, MailFact, Observation,
+    };
+    use mailstorm_shared::{Epoch, SessionId, Zxid};
 
     fn says(node: &str, observation: Observation) -> Event {
         Event { at_ns: 1, node: Some(node.into()), happening: Happening::Observed { observation } }
@@ -104,7 +101,10 @@ mod tests {
 
     fn connects(node: &str) -> Event {
         let session = SessionId(1);
-        says(node, Observation::ClientConnected { client: 1, session, resumed: false })
+        says(
+            node,
+            Observation::Client(ClientFact::ClientConnected { client: 1, session, resumed: false }),
+        )
     }
 
     fn shown(run: &Run) -> Vec<(String, String)> {
@@ -131,28 +131,29 @@ mod tests {
 
     #[test]
     fn a_node_of_an_old_record_is_what_it_shows_itself_to_be() {
-        let server = ServerId::new(1).unwrap();
-        let started = Observation::ServerStarted {
-            server,
+        let started = Observation::Ensemble(EnsembleFact::ServerStarted {
             epoch: Epoch::default(),
             snapshot: Zxid::ZERO,
             last_logged: Zxid::ZERO,
             votes: true,
-        };
-        let tries = Observation::MailAttempted {
+        });
+        let tries = Observation::Mail(MailFact::MailAttempted {
             worker: "x2".into(),
             mail: "m".into(),
             token: 1,
             attempt: 1,
-        };
-        let takes = Observation::SinkAccepted {
+        });
+        let takes = Observation::Mail(MailFact::SinkAccepted {
             resource: "r".into(),
             mail: "m".into(),
             worker: "x2".into(),
             token: 1,
             verdict: "ham".into(),
-        };
-        let believes = Observation::MasterBelieves { candidate: "x4".into(), token: 1 };
+        });
+        let believes = Observation::Application(ApplicationFact::MasterBelieves {
+            candidate: "x4".into(),
+            token: 1,
+        });
         let silent = Event { at_ns: 1, node: Some("s9".into()), happening: Happening::Paused };
         let events = vec![
             silent,

@@ -3,6 +3,7 @@
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
 use mailstorm_record::{Event, Fault, FaultKind, Happening, Plan, Run, Verdict, Violation};
 use mailstorm_shared::Observation;
+use mailstorm_shared::facts::MailFact;
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -71,23 +72,23 @@ impl Told {
     }
 
     pub(crate) fn tries(self, at_ms: u64, worker: &str, mail: &str) -> Self {
-        let observation = Observation::MailAttempted {
+        let observation = Observation::Mail(MailFact::MailAttempted {
             worker: worker.into(),
             mail: mail.into(),
             token: 1,
             attempt: 1,
-        };
+        });
         self.at(at_ms, worker, Happening::Observed { observation })
     }
 
     pub(crate) fn takes(self, at_ms: u64, mail: &str, worker: &str) -> Self {
-        let observation = Observation::SinkAccepted {
+        let observation = Observation::Mail(MailFact::SinkAccepted {
             resource: "claim".into(),
             mail: mail.into(),
             worker: worker.into(),
             token: 1,
             verdict: "ham".into(),
-        };
+        });
         self.at(at_ms, "sink", Happening::Observed { observation })
     }
 

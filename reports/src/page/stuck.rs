@@ -4,10 +4,11 @@
 //! Holds: whoever is named is named with what the record shows of it. Start at [`Stuck::of`].
 
 use super::moments::Scene;
-use mailstorm_record::time::moment;
 use mailstorm_record::{Event, Happening, Violation};
 use mailstorm_shared::Observation;
-use mailstorm_shared::observation::Change;
+use mailstorm_shared::facts::{ClientFact, EnsembleFact, MailFact};
+use mailstorm_shared::time_in_words::moment;
+use mailstorm_shared::znodes::Change;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -70,19 +71,21 @@ impl Work {
         for (at, event) in events.iter().enumerate() {
             let Happening::Observed { observation } = &event.happening else { continue };
             match observation {
-                Observation::MailAttempted { worker, mail, .. } => {
+                Observation::Mail(MailFact::MailAttempted { worker, mail, .. }) => {
                     let tries = work.tries.entry(Arc::clone(mail)).or_default();
                     tries.push((at, Arc::clone(worker)));
                 }
-                Observation::SinkAccepted { mail, .. } => {
+                Observation::Mail(MailFact::SinkAccepted { mail, .. }) => {
                     work.accepted.entry(Arc::clone(mail)).or_insert(event.at_ns);
                 }
-                Observation::ClientConnected { session, .. } => {
+                Observation::Client(ClientFact::ClientConnected { session, .. }) => {
                     if let Some(lane) = event.node.as_ref().and_then(place) {
                         work.owners.insert(session.to_string(), lane);
                     }
                 }
-                Observation::Applied { zxid, changes, .. } if *zxid > applied => {
+                Observation::Ensemble(EnsembleFact::Applied { zxid, changes, .. })
+                    if *zxid > applied =>
+                {
                     applied = *zxid;
                     for change in changes {
                         match change {

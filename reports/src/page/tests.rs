@@ -4,8 +4,9 @@ use super::columns::Columns;
 use super::samples::{Told, violated};
 use super::{Shown, fragment};
 use mailstorm_record::{FaultKind, Happening, NodeName, Run, Violation};
-use mailstorm_shared::observation::Change;
-use mailstorm_shared::{Observation, ServerId, SessionId, Zxid};
+use mailstorm_shared::facts::{ClientFact, EnsembleFact};
+use mailstorm_shared::znodes::Change;
+use mailstorm_shared::{Observation, SessionId, Zxid};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -190,21 +191,20 @@ fn what_stands_still_is_told_with_since_when_behind_whom_and_all_that_is_missing
 
 #[test]
 fn a_queue_that_does_not_move_is_behind_whoever_stands_first_in_it() {
-    let server = ServerId::new(1).unwrap();
     let queue = |session, number| Change::Created {
         path: format!("/lock/q-{number:010}").into(),
         owner: SessionId(session),
         value: 0,
     };
     let applied = |zxid, changes| Happening::Observed {
-        observation: Observation::Applied { server, zxid, digest: 0, changes },
+        observation: Observation::Ensemble(EnsembleFact::Applied { zxid, digest: 0, changes }),
     };
     let connected = |session| Happening::Observed {
-        observation: Observation::ClientConnected {
+        observation: Observation::Client(ClientFact::ClientConnected {
             client: 1,
             session: SessionId(session),
             resumed: false,
-        },
+        }),
     };
     let run = Told::default()
         .starts(0, &["s1", "w1", "w2"])

@@ -13,7 +13,8 @@ use super::tourist::LAST_GATE;
 use bytes::Bytes;
 use mailstorm_client::{CallError, Client, ClientConfig, SessionState};
 use mailstorm_platform::{Address, Platform};
-use mailstorm_shared::{Millis, Observation};
+use mailstorm_shared::Millis;
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_wire::client::{ErrorCode, Stat};
 use mailstorm_world::SimPlatform;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ impl Auditor {
     }
 
     fn tell(&self, name: String) {
-        self.platform.observe(Observation::Milestone { name: name.into() });
+        self.platform.observe(ApplicationFact::Milestone { name: name.into() });
     }
 
     async fn lay_last_gate(&self) {

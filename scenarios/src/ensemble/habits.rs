@@ -139,7 +139,7 @@ mod tests {
     use crate::EnsembleStorm;
     use mailstorm_record::{Event, Happening, NodeName};
     use mailstorm_shared::Observation;
-    use mailstorm_shared::observation::{Call, CallKind};
+    use mailstorm_shared::facts::{Call, CallKind, ClientFact};
     use mailstorm_world::{Recording, RunSpec};
     use std::collections::BTreeSet;
     use std::sync::Arc;
@@ -157,7 +157,8 @@ mod tests {
         let storm = storm.take_while(|event| !begins(event, "heal"));
         let invoked = storm.filter_map(|event| match &event.happening {
             Happening::Observed {
-                observation: Observation::Invoked { call: Call { kind, .. }, .. },
+                observation:
+                    Observation::Client(ClientFact::Invoked { call: Call { kind, .. }, .. }),
             } => Some((event.at_ns, event.node.clone()?, *kind)),
             _ => None,
         });
@@ -201,9 +202,11 @@ mod tests {
     fn bursts_ask_for_much_at_once() {
         let most = |habits| {
             let asked = asked(habits);
-            let within =
-                |at: u64| asked.iter().filter(|(other, ..)| (at..at + NS_PER_S).contains(other));
-            asked.iter().map(|(at, ..)| within(*at).count()).max().expect("something was asked")
+            let within = |at: u64| {
+                let soon = at..at + NS_PER_S;
+                asked.iter().filter(|(other, ..)| soon.contains(other)).count()
+            };
+            asked.iter().map(|(at, ..)| within(*at)).max().expect("something was asked")
         };
         assert!(most(Habits::Bursts) > 2 * most(Habits::Usual), "no denser than usual");
     }

@@ -11,7 +11,8 @@ use super::tourist::{Kept, Tourist};
 use bytes::Bytes;
 use mailstorm_client::{CallError, Client, open_acl};
 use mailstorm_platform::Platform;
-use mailstorm_shared::{Millis, Observation};
+use mailstorm_shared::Millis;
+use mailstorm_shared::facts::ClientFact;
 use mailstorm_wire::client::{
     Acl, AddWatchMode, CreateMode, ErrorCode, Read, WatcherType, permission,
 };
@@ -184,7 +185,7 @@ impl Tourist {
     }
 
     fn contradicted(&self, client: &Client<SimPlatform>, why: &str) {
-        self.platform.observe(Observation::ProtocolBroken {
+        self.platform.observe(ClientFact::ProtocolBroken {
             client: client.client_number(),
             session: client.session(),
             why: why.into(),

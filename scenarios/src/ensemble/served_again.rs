@@ -9,7 +9,7 @@ use super::tourist::ALL_MET;
 use mailstorm_checkers::Service;
 use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::Ensemble;
-use mailstorm_shared::observation::{Observation, Outcome};
+use mailstorm_shared::facts::{ApplicationFact, ClientFact, Observation, Outcome};
 use mailstorm_world::Progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -83,16 +83,21 @@ impl Progress for ServedAgain {
             return;
         };
         match (observation, &event.node) {
-            (Observation::Returned { outcome: Outcome::Ok { .. }, .. }, Some(node))
-                if &*node.0 != auditor::NAME =>
-            {
+            (
+                Observation::Client(ClientFact::Returned { outcome: Outcome::Ok { .. }, .. }),
+                Some(node),
+            ) if &*node.0 != auditor::NAME => {
                 self.operations += 1;
                 if self.healed {
                     *self.done.entry(node.clone()).or_default() += 1;
                 }
             }
-            (Observation::Milestone { name }, Some(node)) => self.reached(node, name),
-            (Observation::MasterBelieves { candidate, .. }, _) if self.healed => {
+            (Observation::Application(ApplicationFact::Milestone { name }), Some(node)) => {
+                self.reached(node, name)
+            }
+            (Observation::Application(ApplicationFact::MasterBelieves { candidate, .. }), _)
+                if self.healed =>
+            {
                 self.reigned.insert(candidate.clone());
             }
             _ => {}

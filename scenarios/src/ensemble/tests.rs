@@ -11,8 +11,9 @@ use mailstorm_client::recipes::election::Election;
 use mailstorm_client::{Client, open_acl};
 use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening};
-use mailstorm_shared::observation::{Change, Outcome};
-use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};
+use mailstorm_shared::facts::{ApplicationFact, ClientFact, EnsembleFact, Outcome};
+use mailstorm_shared::znodes::Change;
+use mailstorm_shared::{Epoch, Millis, Observation, Zxid};
 use mailstorm_wire::client::{Acl, CreateMode, permission};
 use mailstorm_world::{Progress, Recording, RunSpec, SimPlatform};
 use std::collections::BTreeSet;
@@ -105,27 +106,41 @@ fn a_run_in_which_a_znode_cannot_be_read_back_does_not_end() {
 
 /// A run of one server, client and candidate, in which what matters happens at the end, but not this.
 fn end_without(missing: &str) -> ServedAgain {
-    let server = ServerId::new(1).unwrap();
-    let leads = Observation::Leads { server, epoch: Epoch(1), last_logged: Zxid::ZERO };
+    let leads =
+        Observation::Ensemble(EnsembleFact::Leads { epoch: Epoch(1), last_logged: Zxid::ZERO });
     let outcome = Outcome::Ok { zxid: Zxid::ZERO, value: 0, version: -1, modified: Zxid::ZERO };
-    let milestone = |name: &str| Observation::Milestone { name: name.into() };
+    let milestone =
+        |name: &str| Observation::Application(ApplicationFact::Milestone { name: name.into() });
     let happens = |observation| Happening::Observed { observation };
     let mut all = vec![
         ("heal", "", Happening::Phase { name: "heal".into() }),
         ("service", "s1", happens(leads)),
         ("met", "c1", happens(milestone(ALL_MET))),
-        ("reign", "c1", happens(Observation::MasterBelieves { candidate: "c1".into(), token: 1 })),
+        (
+            "reign",
+            "c1",
+            happens(Observation::Application(ApplicationFact::MasterBelieves {
+                candidate: "c1".into(),
+                token: 1,
+            })),
+        ),
         ("reading", auditor::NAME, happens(milestone(auditor::BEGINS))),
         ("unbroken", "", Happening::Phase { name: "converge".into() }),
         ("read", auditor::NAME, happens(milestone(&format!("{READ_THROUGH}s1")))),
     ];
-    let done =
-        |number| Observation::Returned { client: 1, operation: number, outcome: outcome.clone() };
+    let done = |number| {
+        Observation::Client(ClientFact::Returned {
+            client: 1,
+            operation: number,
+            outcome: outcome.clone(),
+        })
+    };
     all.extend((0..8).map(|number| ("done", "c1", happens(done(number)))));
     if missing == "unbroken" {
         let why = "a test".into();
-        let down = Observation::SteppedDown { server, epoch: Epoch(1), why };
-        let up = Observation::Leads { server, epoch: Epoch(2), last_logged: Zxid::ZERO };
+        let down = Observation::Ensemble(EnsembleFact::SteppedDown { epoch: Epoch(1), why });
+        let up =
+            Observation::Ensemble(EnsembleFact::Leads { epoch: Epoch(2), last_logged: Zxid::ZERO });
         all.splice(5..6, [("", "s1", happens(down)), ("", "s1", happens(up))]);
     }
     let mut progress = ServedAgain::new(ensemble_of(1, 0), 1, 0, 1);
@@ -158,7 +173,9 @@ fn storms_ask_for_every_operation_and_sweep_what_is_to_be_swept() {
         for event in run.events.expect("a full recording has them") {
             match event.happening {
                 Happening::Sent { label, .. } => _ = asked.insert(label),
-                Happening::Observed { observation: Observation::Applied { changes, .. } } => {
+                Happening::Observed {
+                    observation: Observation::Ensemble(EnsembleFact::Applied { changes, .. }),
+                } => {
                     swept.extend(changes.into_iter().filter_map(|change| match change {
                         // No client deletes these.
                         Change::Deleted { path } => {

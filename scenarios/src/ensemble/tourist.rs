@@ -12,7 +12,8 @@ use mailstorm_client::recipes::barrier::DoubleBarrier;
 use mailstorm_client::recipes::election::Election;
 use mailstorm_client::{CallError, Client, ClientConfig, MultiError, Watch, WatchStream, open_acl};
 use mailstorm_platform::Platform;
-use mailstorm_shared::{Millis, Observation};
+use mailstorm_shared::Millis;
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_wire::client::{CreateMode, Write};
 use mailstorm_world::SimPlatform;
 use std::collections::VecDeque;
@@ -152,7 +153,7 @@ impl Tourist {
                 Err(_) => self.platform.sleep(TRY_AGAIN).await,
             }
         }
-        self.platform.observe(Observation::Milestone { name: ALL_MET.into() });
+        self.platform.observe(ApplicationFact::Milestone { name: ALL_MET.into() });
         Ok(())
     }
 

@@ -24,7 +24,8 @@ use mailstorm_client::lock::Lock;
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening};
-use mailstorm_shared::observation::{CallKind, EventKind};
+use mailstorm_shared::facts::{ApplicationFact, CallKind, ClientFact};
+use mailstorm_shared::znodes::EventKind;
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_wire::client::{CreateMode, ErrorCode};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
@@ -139,7 +140,7 @@ fn creates_per_turn(records: &Records, design: &str) -> Option<f64> {
     for event in records.events(design) {
         releases += u64::from(is_release(event));
         let is_create = matches!(&event.happening, Happening::Observed {
-            observation: Observation::Invoked { call, .. },
+            observation: Observation::Client(ClientFact::Invoked { call, .. }),
         } if call.kind == CallKind::CreateEphemeral);
         creates += u64::from(is_create && releases > 0);
     }
@@ -186,14 +187,14 @@ impl Act for OneLock {
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())
             .with(
-                Live::new("turn", TURNS, gap, Interests::MAIL, is_stored)
+                Live::new("turn", TURNS, gap, Interests::APPLICATION, is_stored)
                     .needing(needs.outside([LEDGER])),
             )
             .with(Bound::new(
                 "notifications_per_release",
                 "how many were told of one release of the lock",
                 patience(scale, Millis(NOTIFICATIONS_MAX)).0,
-                Interests::MAIL | Interests::WATCH_EVENTS,
+                Interests::APPLICATION | Interests::WATCH_EVENTS,
                 told_per_release(),
             ))
     }
@@ -209,7 +210,7 @@ impl Act for OneLock {
 
 fn is_release(event: &Event) -> bool {
     matches!(&event.happening, Happening::Observed {
-        observation: Observation::Milestone { name },
+        observation: Observation::Application(ApplicationFact::Milestone { name }),
     } if **name == *RELEASES)
 }
 
@@ -223,7 +224,10 @@ fn told_per_release() -> impl FnMut(&Event) -> Option<u64> {
         let is_told = matches!(
             event.happening,
             Happening::Observed {
-                observation: Observation::EventDelivered { kind: EventKind::Deleted, .. },
+                observation: Observation::Client(ClientFact::EventDelivered {
+                    kind: EventKind::Deleted,
+                    ..
+                }),
             }
         );
         if let Some(told) = &mut told {
@@ -299,7 +303,7 @@ impl Contender {
         let entry = Entry { id, by: self.name.to_string(), token };
         let entered = to_ledger(&self.platform).ask(entry).await;
         if entered == Ok(Stored::Stored) {
-            self.platform.observe(Observation::Milestone { name: RELEASES.into() });
+            self.platform.observe(ApplicationFact::Milestone { name: RELEASES.into() });
         }
     }
 }

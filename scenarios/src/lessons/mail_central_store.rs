@@ -29,6 +29,7 @@ use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Suite};
 use mailstorm_platform::Platform;
 use mailstorm_record::Happening;
+use mailstorm_shared::facts::MailFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::sync::Arc;
@@ -195,7 +196,7 @@ fn sent<'a>(
     design: &'a str,
 ) -> impl Iterator<Item = (f64, &'a Arc<str>)> + 'a {
     records.observed(design).filter_map(|(at, _, observation)| match observation {
-        Observation::SinkAccepted { mail, .. } => Some((at, mail)),
+        Observation::Mail(MailFact::SinkAccepted { mail, .. }) => Some((at, mail)),
         _ => None,
     })
 }

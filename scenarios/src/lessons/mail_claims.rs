@@ -29,6 +29,7 @@ use mailstorm_checkers::{Goal, IfPossible, Suite, mail};
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_platform::Platform;
+use mailstorm_shared::facts::MailFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::{CreateMode, ErrorCode};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
@@ -152,7 +153,7 @@ pub(super) fn lesson() -> Lesson {
 /// How many mails the sink has.
 fn sent(records: &Records, design: &str) -> usize {
     let mails = records.observed(design).filter_map(|(_, _, observation)| match observation {
-        Observation::SinkAccepted { mail, .. } => Some(mail),
+        Observation::Mail(MailFact::SinkAccepted { mail, .. }) => Some(mail),
         _ => None,
     });
     mails.collect::<BTreeSet<_>>().len()

@@ -23,6 +23,7 @@ use super::{Answer as Asked, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, SplitBrain, Suite, mail};
 use mailstorm_platform::Platform;
+use mailstorm_shared::facts::MailFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::sync::Arc;
@@ -177,8 +178,9 @@ pub(super) fn lesson() -> Lesson {
 
 /// When the sink took something.
 fn sent<'a>(records: &'a Records, design: &'a str) -> impl Iterator<Item = f64> + 'a {
-    let is_taken =
-        |observation: &Observation| matches!(observation, Observation::SinkAccepted { .. });
+    let is_taken = |observation: &Observation| {
+        matches!(observation, Observation::Mail(MailFact::SinkAccepted { .. }))
+    };
     let taken = records.observed(design).filter(move |(_, _, observation)| is_taken(observation));
     taken.map(|(at, ..)| at)
 }

@@ -25,6 +25,7 @@ use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Suite};
 use mailstorm_platform::Platform;
 use mailstorm_record::Happening;
+use mailstorm_shared::facts::MailFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::sync::Arc;
@@ -164,7 +165,7 @@ pub(super) fn lesson() -> Lesson {
 
 /// How often the outside took the mail in whose middle `w1` died.
 fn times_sent(records: &Records, design: &str) -> usize {
-    let taken = |observation: &Observation| matches!(observation, Observation::SinkAccepted { mail, .. } if **mail == *STRUCK);
+    let taken = |observation: &Observation| matches!(observation, Observation::Mail(MailFact::SinkAccepted { mail, .. }) if **mail == *STRUCK);
     records.observed(design).filter(|(_, _, observation)| taken(observation)).count()
 }
 
@@ -218,10 +219,10 @@ impl Act for Flags {
         vec![Goal::new(
             "died_in_the_middle",
             "w1 died in the middle of the mail that the lesson is about",
-            Interests::MAIL | Interests::PROCESSES,
+            Interests::APPLICATION | Interests::PROCESSES,
             move |event| match &event.happening {
                 Happening::Observed {
-                    observation: Observation::MailAttempted { worker, mail, .. },
+                    observation: Observation::Mail(MailFact::MailAttempted { worker, mail, .. }),
                 } if **worker == *"w1" => {
                     is_at_it = **mail == *STRUCK;
                     false

@@ -23,8 +23,9 @@ use crate::scale::Scale;
 use mailstorm_checkers::{Goal, IfPossible, Interests, SplitBrain, Suite};
 use mailstorm_record::NodeName;
 use mailstorm_shared::defect::Defect;
-use mailstorm_shared::observation::Change;
-use mailstorm_shared::{Defects, Millis, Observation, ServerId, SessionId};
+use mailstorm_shared::facts::{ClientFact, EnsembleFact, MailFact};
+use mailstorm_shared::znodes::Change;
+use mailstorm_shared::{Defects, Millis, Observation, SessionId};
 use mailstorm_world::{NodeSpec, Process};
 use std::collections::BTreeMap;
 
@@ -151,8 +152,9 @@ pub(super) fn lesson() -> Lesson {
                     tolerance: 0.0,
                     derivation: None,
                     truth: |records| {
-                        let is_taken =
-                            |o: &Observation| matches!(o, Observation::SinkAccepted { .. });
+                        let is_taken = |o: &Observation| {
+                            matches!(o, Observation::Mail(MailFact::SinkAccepted { .. }))
+                        };
                         let taken = records.observed("wrong").filter(|(_, _, o)| is_taken(o));
                         Some(taken.count() as f64)
                     },
@@ -172,9 +174,11 @@ pub(super) fn lesson() -> Lesson {
 fn line_at(records: &Records, design: &str, at_s: f64) -> BTreeMap<String, SessionId> {
     let mut line = BTreeMap::new();
     let until = records.observed(design).take_while(|(at, ..)| *at <= at_s);
-    for (_, _, observation) in until {
-        let Observation::Applied { server, changes, .. } = observation else { continue };
-        if Some(*server) != ServerId::new(1) {
+    for (_, event, _) in until {
+        let Some((server, EnsembleFact::Applied { changes, .. })) = event.of_server() else {
+            continue;
+        };
+        if &*server.0 != "s1" {
             continue;
         }
         for change in changes {
@@ -202,7 +206,9 @@ fn number(path: &str) -> Option<String> {
 fn node_of(records: &Records, design: &str, wanted: SessionId) -> Option<NodeName> {
     let mut events = records.observed(design);
     events.find_map(|(_, event, observation)| match observation {
-        Observation::ClientConnected { session, .. } if *session == wanted => event.node.clone(),
+        Observation::Client(ClientFact::ClientConnected { session, .. }) if *session == wanted => {
+            event.node.clone()
+        }
         _ => None,
     })
 }
@@ -232,7 +238,12 @@ impl Act for Ghost {
             "session_resumed",
             "a worker came back in the same session",
             Interests::CONNECTIONS,
-            |observation| matches!(observation, Observation::ClientConnected { resumed: true, .. }),
+            |observation| {
+                matches!(
+                    observation,
+                    Observation::Client(ClientFact::ClientConnected { resumed: true, .. })
+                )
+            },
         )]
     }
 

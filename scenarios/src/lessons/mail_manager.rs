@@ -22,6 +22,7 @@ use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Bound, Goal, Suite};
 use mailstorm_platform::{Address, Platform};
+use mailstorm_shared::facts::{ApplicationFact, MailFact};
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use serde::{Deserialize, Serialize};
@@ -169,8 +170,9 @@ pub(super) fn lesson() -> Lesson {
 
 /// How many mails the sink took between these two times.
 fn sent(records: &Records, design: &str, from: f64, to: f64) -> usize {
-    let is_taken =
-        |observation: &Observation| matches!(observation, Observation::SinkAccepted { .. });
+    let is_taken = |observation: &Observation| {
+        matches!(observation, Observation::Mail(MailFact::SinkAccepted { .. }))
+    };
     let taken = records
         .observed(design)
         .filter(|(at, _, observation)| is_taken(observation) && (from..to).contains(at));
@@ -241,11 +243,11 @@ async fn manage(platform: SimPlatform, mails: usize) -> io::Result<()> {
         let open_for = platform.now().monotonic.since(begin);
         let arrived = mails.min((open_for.0 * ARRIVALS_PER_SECOND / 1_000) as usize);
         let value = (arrived - handed_out) as u64;
-        platform.observe(Observation::Measured { name: QUEUE.into(), value });
+        platform.observe(ApplicationFact::Measured { name: QUEUE.into(), value });
         let mail = (handed_out < arrived).then_some(handed_out);
         if mail.is_some() {
             handed_out += 1;
-            platform.observe(Observation::Milestone { name: "mail_handed_out".into() });
+            platform.observe(ApplicationFact::Milestone { name: "mail_handed_out".into() });
         }
         desk.answer(asker, mail);
     }

@@ -27,7 +27,8 @@ use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, IfPossible, Interests, SplitBrain, Suite, mail};
 use mailstorm_record::Happening;
-use mailstorm_shared::observation::Change;
+use mailstorm_shared::facts::{ClientFact, EnsembleFact, MailFact};
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Defects, Millis, Observation};
 use mailstorm_world::{NodeSpec, Process};
 
@@ -156,7 +157,7 @@ pub(super) fn lesson() -> Lesson {
                         if is_zxid_of_a_place(records, token) {
                             return Some("zxid");
                         }
-                        let of = |o: &Observation| matches!(o, Observation::ClientConnected { session, .. } if session.0 as u64 == token);
+                        let of = |o: &Observation| matches!(o, Observation::Client(ClientFact::ClientConnected { session, .. }) if session.0 as u64 == token);
                         let is_session = records.observed("right").any(|(_, _, o)| of(o));
                         Some(if is_session { "session" } else { "clock" })
                     },
@@ -175,7 +176,7 @@ pub(super) fn lesson() -> Lesson {
 /// When something was taken by the sink, and under which token.
 fn sent<'a>(records: &'a Records, design: &'a str) -> impl Iterator<Item = (f64, u64)> + 'a {
     records.observed(design).filter_map(|(at, _, observation)| match observation {
-        Observation::SinkAccepted { token, .. } => Some((at, *token)),
+        Observation::Mail(MailFact::SinkAccepted { token, .. }) => Some((at, *token)),
         _ => None,
     })
 }
@@ -185,7 +186,7 @@ fn is_zxid_of_a_place(records: &Records, number: u64) -> bool {
     let is_place =
         |change: &Change| matches!(change, Change::Created { path, .. } if path.starts_with(LOCK));
     records.observed("right").any(|(_, _, observation)| match observation {
-        Observation::Applied { zxid, changes, .. } => {
+        Observation::Ensemble(EnsembleFact::Applied { zxid, changes, .. }) => {
             zxid.0 == number && changes.iter().any(is_place)
         }
         _ => false,
@@ -233,15 +234,15 @@ fn sent_after_sleep() -> Goal {
     Goal::new(
         "sent_after_sleep",
         "the sink took a mail from the one that had slept",
-        Interests::MAIL | Interests::PROCESSES,
+        Interests::APPLICATION | Interests::PROCESSES,
         move |event| match &event.happening {
             Happening::Resumed => {
                 is_awake_again = true;
                 false
             }
-            Happening::Observed { observation: Observation::SinkAccepted { worker, .. } } => {
-                is_awake_again && **worker == *"w1"
-            }
+            Happening::Observed {
+                observation: Observation::Mail(MailFact::SinkAccepted { worker, .. }),
+            } => is_awake_again && **worker == *"w1",
             _ => false,
         },
     )

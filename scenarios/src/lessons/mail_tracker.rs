@@ -26,6 +26,7 @@ use super::{Answer as Asked, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_platform::{Address, Platform};
+use mailstorm_shared::facts::{ApplicationFact, MailFact};
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use serde::{Deserialize, Serialize};
@@ -189,7 +190,7 @@ pub(super) fn lesson() -> Lesson {
 
 /// When the tracker gave a mail away that had a worker.
 fn given_away_at(records: &Records) -> Option<f64> {
-    let is_given = |told: &Observation| matches!(told, Observation::Milestone { name } if **name == *REASSIGNED);
+    let is_given = |told: &Observation| matches!(told, Observation::Application(ApplicationFact::Milestone { name }) if **name == *REASSIGNED);
     records.observed("wrong").find(|(_, _, told)| is_given(told)).map(|(at, ..)| at)
 }
 
@@ -199,7 +200,7 @@ fn sent<'a>(
     design: &'a str,
 ) -> impl Iterator<Item = (f64, &'a Arc<str>, &'a Arc<str>)> + 'a {
     records.observed(design).filter_map(|(at, _, observation)| match observation {
-        Observation::SinkAccepted { mail, worker, .. } => Some((at, mail, worker)),
+        Observation::Mail(MailFact::SinkAccepted { mail, worker, .. }) => Some((at, mail, worker)),
         _ => None,
     })
 }
@@ -299,7 +300,7 @@ async fn hand_out(platform: SimPlatform, heard: LastHeard) {
         };
         for Gift { mail, worker, from_the_dead } in gifts(&open, &living) {
             if from_the_dead {
-                platform.observe(Observation::Milestone { name: REASSIGNED.into() });
+                platform.observe(ApplicationFact::Milestone { name: REASSIGNED.into() });
             }
             database.ask(Ask::Assign { mail, worker }).await;
         }

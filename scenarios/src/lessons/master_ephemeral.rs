@@ -29,7 +29,8 @@ use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, Sessions, SplitBrain, Suite, Watches};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, Happening};
-use mailstorm_shared::observation::Change;
+use mailstorm_shared::facts::{ApplicationFact, EnsembleFact};
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::{NodeSpec, Process};
 
@@ -144,7 +145,7 @@ fn masters(records: &Records, design: &str) -> f64 {
     let observed = records.observed(design).take_while(|(at_s, ..)| *at_s <= 20.0);
     let mut zxids: Vec<_> = observed
         .filter_map(|(_, _, observation)| match observation {
-            Observation::Applied { zxid, changes, .. } => {
+            Observation::Ensemble(EnsembleFact::Applied { zxid, changes, .. }) => {
                 let is_created = |change: &Change| {
                     matches!(change, Change::Created { path, .. } if **path == *MASTER_IP)
                 };
@@ -216,11 +217,17 @@ impl Act for MasterIp {
         Suite::new()
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())
-            .with(Sessions::new())
+            .with(Sessions::new(&Self::ensemble(scale)))
             .with(Watches::new())
             .with(
-                Live::shared("answered request", shares, gap, Interests::MAIL, whose_request)
-                    .needing(needs),
+                Live::shared(
+                    "answered request",
+                    shares,
+                    gap,
+                    Interests::APPLICATION,
+                    whose_request,
+                )
+                .needing(needs),
             )
     }
 
@@ -247,10 +254,12 @@ fn master_died() -> Goal {
     Goal::new(
         "master_died",
         "the process of a master died",
-        Interests::MAIL | Interests::PROCESSES,
+        Interests::APPLICATION | Interests::PROCESSES,
         move |event: &Event| {
             match &event.happening {
-                Happening::Observed { observation: Observation::MasterBelieves { .. } } => {
+                Happening::Observed {
+                    observation: Observation::Application(ApplicationFact::MasterBelieves { .. }),
+                } => {
                     master.clone_from(&event.node);
                 }
                 Happening::Crashed { .. } => return event.node.is_some() && event.node == master,
@@ -267,9 +276,9 @@ pub(super) fn another_master() -> Goal {
     Goal::observed(
         "another_master",
         "another candidate became master than the one before",
-        Interests::MAIL,
+        Interests::APPLICATION,
         move |observation| match observation {
-            Observation::MasterBelieves { candidate, .. } => {
+            Observation::Application(ApplicationFact::MasterBelieves { candidate, .. }) => {
                 last.replace(candidate.clone()).is_some_and(|before| before != *candidate)
             }
             _ => false,

@@ -27,7 +27,7 @@ use crate::scale::Scale;
 use mailstorm_checkers::{Bound, Goal, Interests, Live, Quorum, SplitBrain, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, Happening};
-use mailstorm_shared::observation::CallKind;
+use mailstorm_shared::facts::{CallKind, ClientFact};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::{NodeSpec, Process};
 
@@ -212,8 +212,14 @@ impl Act for Hop {
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())
             .with(
-                Live::shared("answered request", shares, gap, Interests::MAIL, whose_request)
-                    .needing(needs),
+                Live::shared(
+                    "answered request",
+                    shares,
+                    gap,
+                    Interests::APPLICATION,
+                    whose_request,
+                )
+                .needing(needs),
             )
             .with(Bound::new(
                 "reads_per_second",
@@ -245,7 +251,7 @@ fn third_master() -> Goal {
     Goal::new(
         "third_master",
         "the office changed hands for the second time",
-        Interests::MAIL,
+        Interests::APPLICATION,
         move |event| {
             another.is_reached_by(event) && {
                 masters += 1;
@@ -260,7 +266,7 @@ fn reads_in_a_second() -> impl FnMut(&Event) -> Option<u64> {
     let (mut second, mut reads) = (0, 0);
     move |event| {
         let is_read = matches!(&event.happening, Happening::Observed {
-            observation: Observation::Invoked { call, .. },
+            observation: Observation::Client(ClientFact::Invoked { call, .. }),
         } if matches!(call.kind, CallKind::GetData | CallKind::Exists));
         let now = event.at_ns / NS_PER_SECOND;
         let full = (now > second).then_some(reads);

@@ -37,6 +37,7 @@ use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, SplitBrain, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, Happening, NodeName};
+use mailstorm_shared::facts::{ApplicationFact, MailFact};
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::{NodeSpec, Process};
 use std::collections::BTreeSet;
@@ -178,8 +179,12 @@ fn who_stored(records: &Records, design: &str) -> Option<&'static str> {
     let (mut masters, mut now) = (Vec::new(), BTreeSet::new());
     for (at_s, _, observation) in records.observed(design) {
         match observation {
-            Observation::MasterBelieves { candidate, .. } => masters.push(candidate.clone()),
-            Observation::SinkAccepted { worker, .. } if (14.0..16.0).contains(&at_s) => {
+            Observation::Application(ApplicationFact::MasterBelieves { candidate, .. }) => {
+                masters.push(candidate.clone())
+            }
+            Observation::Mail(MailFact::SinkAccepted { worker, .. })
+                if (14.0..16.0).contains(&at_s) =>
+            {
                 now.insert(worker.clone());
             }
             _ => {}
@@ -199,7 +204,7 @@ fn found_the_new_one(records: &Records, design: &str) -> f64 {
     let mut first = None;
     let mut found = BTreeSet::new();
     for (_, _, observation) in records.observed(design) {
-        if let Observation::SinkAccepted { mail, token, .. } = observation {
+        if let Observation::Mail(MailFact::SinkAccepted { mail, token, .. }) = observation {
             let first = *first.get_or_insert(*token);
             let application = mail.split('-').next().unwrap_or_default();
             if *token > first && number_of(application).is_some_and(|number| number <= EARLY) {
@@ -214,7 +219,11 @@ fn found_the_new_one(records: &Records, design: &str) -> f64 {
 fn steps_down_after_s(records: &Records, design: &str) -> Option<f64> {
     let mut observed = records.observed(design);
     let (at_s, ..) = observed.find(|(at_s, _, observation)| {
-        *at_s >= CUT_AT_S && matches!(observation, Observation::MasterResigns { .. })
+        *at_s >= CUT_AT_S
+            && matches!(
+                observation,
+                Observation::Application(ApplicationFact::MasterResigns { .. })
+            )
     })?;
     Some(at_s - CUT_AT_S)
 }
@@ -275,7 +284,8 @@ impl Act for StaleCache {
         let gap = patience_with_sessions(scale, GAP_MAX);
         let needs = through_a_master(&Self::ensemble(scale), APPLICATIONS).outside([LEDGER]);
         Suite::new().with(Quorum::new(Self::ensemble(scale))).with(SplitBrain::new()).with(
-            Live::shared("stored entry", shares, gap, Interests::MAIL, whose_entry).needing(needs),
+            Live::shared("stored entry", shares, gap, Interests::APPLICATION, whose_entry)
+                .needing(needs),
         )
     }
 
@@ -296,7 +306,7 @@ impl Act for StaleCache {
 
 /// Whose entry is stored here, if one is.
 fn whose_entry(event: &Event) -> Option<NodeName> {
-    let Happening::Observed { observation: Observation::SinkAccepted { mail, .. } } =
+    let Happening::Observed { observation: Observation::Mail(MailFact::SinkAccepted { mail, .. }) } =
         &event.happening
     else {
         return None;

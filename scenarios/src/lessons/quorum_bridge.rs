@@ -185,8 +185,9 @@ impl Act for Bridge {
     fn checkers(&self, scale: &Scale) -> Suite {
         let gap = patience_with_sessions(scale, GAP_MAX);
         let writers = WRITERS.map(|(name, ..)| name);
-        let work = Live::new("acknowledged write", None, gap, Interests::MAIL, is_acknowledged)
-            .needing(Needs::of(&Self::ensemble(scale), writers));
+        let work =
+            Live::new("acknowledged write", None, gap, Interests::APPLICATION, is_acknowledged)
+                .needing(Needs::of(&Self::ensemble(scale), writers));
         Suite::new()
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())

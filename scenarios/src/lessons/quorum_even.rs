@@ -246,8 +246,9 @@ impl Act for Servers {
         let shares = (WRITERS.len() as u64, WRITES);
         let gap = patience_with_sessions(scale, GAP_MAX);
         let needs = Needs::of(&Self::ensemble(scale), WRITERS.map(|(name, ..)| name));
-        let live = Live::shared("acknowledged write", shares, gap, Interests::MAIL, whose_write)
-            .needing(needs);
+        let live =
+            Live::shared("acknowledged write", shares, gap, Interests::APPLICATION, whose_write)
+                .needing(needs);
         let suite = Suite::new()
             .with(Quorum::new(Self::ensemble(scale)))
             .with(SplitBrain::new())
@@ -261,7 +262,7 @@ impl Act for Servers {
             "wait_ms",
             "how long nobody could write while no more than half of the servers were gone",
             patience(scale, WAIT_MAX).0,
-            Interests::MAIL | Interests::PROCESSES | Interests::PLAN,
+            Interests::APPLICATION | Interests::PROCESSES | Interests::PLAN,
             wait_ms(claimed),
         ))
     }

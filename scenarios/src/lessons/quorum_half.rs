@@ -24,6 +24,7 @@ use mailstorm_client::{Client, ClientConfig};
 use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::defect::Defect;
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Defects, Ensemble, Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::collections::BTreeSet;
@@ -214,8 +215,9 @@ impl Act for HalfTheServers {
         if let Some(quorum) = self.quorum(scale) {
             needs = needs.quorum(quorum);
         }
-        let work = Live::new("acknowledged write", None, gap, Interests::MAIL, is_acknowledged)
-            .needing(needs);
+        let work =
+            Live::new("acknowledged write", None, gap, Interests::APPLICATION, is_acknowledged)
+                .needing(needs);
         // All others break, too, once these do: two histories with the same numbers please nobody.
         let suite = if scale.get("reads") == 1 {
             Suite::new().with(Staleness::new())
@@ -246,7 +248,7 @@ impl Act for HalfTheServers {
 
 fn is_acknowledged(event: &Event) -> bool {
     matches!(&event.happening, Happening::Observed {
-        observation: Observation::Milestone { name },
+        observation: Observation::Application(ApplicationFact::Milestone { name }),
     } if **name == *ACKNOWLEDGED)
 }
 
@@ -256,7 +258,7 @@ fn written_on_both_sides() -> Goal {
     Goal::new(
         "written_on_both_sides",
         "both clients had writes acknowledged while they were apart",
-        Interests::MAIL | Interests::PLAN,
+        Interests::APPLICATION | Interests::PLAN,
         move |event| {
             match &event.happening {
                 Happening::FaultBegan { .. } => is_cut = true,
@@ -274,7 +276,7 @@ fn written_on_both_sides() -> Goal {
 
 /// Writes the address every second, and tells what came of it.
 async fn write(platform: SimPlatform, config: ClientConfig, address: &'static str, offset: Millis) {
-    let tell = |name: &str| platform.observe(Observation::Milestone { name: name.into() });
+    let tell = |name: &str| platform.observe(ApplicationFact::Milestone { name: name.into() });
     let mut client = Client::connect(platform.clone(), config.clone());
     let begin = platform.now().monotonic;
     // Until the run is over: a cut that comes late is to meet somebody who writes.

@@ -28,6 +28,7 @@ use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::defect::Defect;
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Defects, Ensemble, Millis, Observation};
 use mailstorm_wire::client::CreateMode;
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
@@ -194,7 +195,7 @@ fn letters_found(records: &Records) -> Option<Vec<&'static str>> {
     let told = |word: &str| {
         let name = found(word);
         records.observed("right").any(|(_, _, observation)| {
-            matches!(observation, Observation::Milestone { name: told } if **told == *name)
+            matches!(observation, Observation::Application(ApplicationFact::Milestone { name: told }) if **told == *name)
         })
     };
     let found: Vec<_> = LETTERS.iter().map(|(word, _)| *word).filter(|word| told(word)).collect();
@@ -204,7 +205,7 @@ fn letters_found(records: &Records) -> Option<Vec<&'static str>> {
 /// How many of the letters were acknowledged.
 fn acknowledged(records: &Records) -> f64 {
     let told = records.observed("right").filter(|(_, _, observation)| {
-        matches!(observation, Observation::Milestone { name } if **name == *ACKNOWLEDGED)
+        matches!(observation, Observation::Application(ApplicationFact::Milestone { name }) if **name == *ACKNOWLEDGED)
     });
     told.count() as f64
 }
@@ -246,7 +247,7 @@ impl Act for LeaderDies {
 
     fn checkers(&self, scale: &Scale) -> Suite {
         let gap = patience_with_sessions(scale, GAP_MAX);
-        let live = Live::new("letter", PIECES, gap, Interests::MAIL, is_piece)
+        let live = Live::new("letter", PIECES, gap, Interests::APPLICATION, is_piece)
             // At the end the letters are looked at once more through the server that led first.
             .needing(Needs::of(&Self::ensemble(scale), [CLIENT]).outside(["s5"]));
         Suite::new()
@@ -279,7 +280,7 @@ impl Act for LeaderDies {
 
 fn is_piece(event: &Event) -> bool {
     matches!(&event.happening, Happening::Observed {
-        observation: Observation::Milestone { name },
+        observation: Observation::Application(ApplicationFact::Milestone { name }),
     } if [WRITTEN, LOOKED_AGAIN].contains(&&**name))
 }
 
@@ -363,7 +364,7 @@ impl Writer {
     }
 
     fn tell(&self, name: &str) {
-        self.platform.observe(Observation::Milestone { name: name.into() });
+        self.platform.observe(ApplicationFact::Milestone { name: name.into() });
     }
 }
 

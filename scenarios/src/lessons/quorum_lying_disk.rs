@@ -28,6 +28,7 @@ use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Needs, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::Happening;
+use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::{Ensemble, Millis, Observation, Zxid};
 use mailstorm_world::{NodeSpec, Process};
 use std::collections::BTreeMap;
@@ -231,9 +232,11 @@ fn lost(records: &Records, design: &str) -> Option<f64> {
     let (mut acknowledged, mut histories) = (Vec::new(), BTreeMap::new());
     for (_, _, observation) in records.observed(design) {
         match observation {
-            Observation::Acknowledged { zxid, .. } => acknowledged.push(*zxid),
+            Observation::Ensemble(EnsembleFact::Acknowledged { zxid, .. }) => {
+                acknowledged.push(*zxid)
+            }
             // Where a new leader's history ends is where it has left the former one.
-            Observation::Leads { epoch, last_logged, .. } => {
+            Observation::Ensemble(EnsembleFact::Leads { epoch, last_logged, .. }) => {
                 histories.insert(*epoch, *last_logged);
             }
             _ => {}
@@ -282,8 +285,9 @@ impl Act for PowerCut {
         // it did harm.
         let gap = patience_with_sessions(scale, GAP_MAX);
         let shares = (1, WRITES);
-        let live = Live::shared("acknowledged write", shares, gap, Interests::MAIL, whose_write)
-            .needing(Needs::of(&Self::ensemble(scale), [WRITER]));
+        let live =
+            Live::shared("acknowledged write", shares, gap, Interests::APPLICATION, whose_write)
+                .needing(Needs::of(&Self::ensemble(scale), [WRITER]));
         Suite::new().with(Linearizable::new()).with(live)
     }
 

@@ -1,7 +1,9 @@
 //! The records of a lesson's designs, all run under one seed: what expectations and answers are read from.
 
 use super::{Design, Lesson};
-use mailstorm_record::{Event, Happening, Run, Violation};
+use mailstorm_checkers::ensemble::servers::node_of;
+use mailstorm_record::{Event, Happening, NodeName, Run, Violation};
+use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::{Observation, ServerId};
 use mailstorm_world::{Recording, RunSpec};
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,15 +64,16 @@ impl Records {
     pub fn leader_at(&self, design: &str, at_s: f64) -> Option<f64> {
         let leading = self.leading_at(design, at_s);
         let leader = leading.first().filter(|_| leading.len() == 1)?;
-        Some(f64::from(leader.number()))
+        let mut servers = (1..=u8::MAX).filter_map(ServerId::new);
+        servers.find(|server| node_of(*server) == **leader).map(|server| server.number().into())
     }
 
-    fn leading_at(&self, design: &str, at_s: f64) -> BTreeSet<ServerId> {
+    fn leading_at(&self, design: &str, at_s: f64) -> BTreeSet<&NodeName> {
         let mut leading = BTreeSet::new();
-        for (_, _, observation) in self.observed(design).take_while(|(at, ..)| *at <= at_s) {
-            match observation {
-                Observation::Leads { server, .. } => _ = leading.insert(*server),
-                Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
+        for (_, event, _) in self.observed(design).take_while(|(at, ..)| *at <= at_s) {
+            match event.of_server() {
+                Some((server, EnsembleFact::Leads { .. })) => _ = leading.insert(server),
+                Some((server, EnsembleFact::SteppedDown { .. } | EnsembleFact::Looking)) => {
                     leading.remove(server);
                 }
                 _ => {}

@@ -4,6 +4,7 @@
 use super::find;
 use mailstorm_record::{Event, Happening, Plan, Run, Settings};
 use mailstorm_shared::Observation;
+use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_world::{Recording, RunSpec, run, with_settings};
 
 /// The run of a design with these settings and this plan, if there is one, fully recorded.
@@ -23,8 +24,8 @@ fn events(run: &Run) -> impl Iterator<Item = &Event> {
 
 fn first_leader(run: &Run) -> Option<String> {
     events(run).find_map(|event| match &event.happening {
-        Happening::Observed { observation: Observation::Leads { server, .. } } => {
-            Some(server.to_string())
+        Happening::Observed { observation: Observation::Ensemble(EnsembleFact::Leads { .. }) } => {
+            event.node.as_ref().map(ToString::to_string)
         }
         _ => None,
     })
@@ -46,9 +47,9 @@ fn whoever_is_to_lead_first_does_and_everybody_follows() {
             assert_eq!(first_leader(&run), wanted, "{servers} servers");
             assert_eq!(broken(&run), [""; 0], "{servers} servers, s{leader} leads");
             let follow = |event: &Event| match &event.happening {
-                Happening::Observed { observation: Observation::Follows { server, .. } } => {
-                    Some(server.to_string())
-                }
+                Happening::Observed {
+                    observation: Observation::Ensemble(EnsembleFact::Follows { .. }),
+                } => event.node.as_ref().map(ToString::to_string),
                 _ => None,
             };
             let mut followers: Vec<String> = events(&run).filter_map(follow).collect();
@@ -72,7 +73,9 @@ fn a_bridge_has_an_effect_when_one_of_its_ends_leads() {
             matches!(
                 &event.happening,
                 Happening::Observed {
-                    observation: Observation::Looking { .. } | Observation::SteppedDown { .. }
+                    observation: Observation::Ensemble(
+                        EnsembleFact::Looking | EnsembleFact::SteppedDown { .. }
+                    )
                 }
             )
         });
@@ -91,8 +94,8 @@ fn the_leader_can_be_cut_off_from_the_others() {
     let run = recorded("quorum-half/right", &[("leader", 4)], Some(cut));
     assert_eq!(broken(&run), [""; 0]);
     let leaders = events(&run).filter_map(|event| match &event.happening {
-        Happening::Observed { observation: Observation::Leads { server, .. } } => {
-            Some(server.to_string())
+        Happening::Observed { observation: Observation::Ensemble(EnsembleFact::Leads { .. }) } => {
+            event.node.as_ref().map(ToString::to_string)
         }
         _ => None,
     });
@@ -135,13 +138,9 @@ fn three_of_nine_can_pass_for_a_majority() {
         let settings = [("servers", 9), ("quorum", quorum)];
         let run = recorded("quorum-half/wrong", &settings, Some(thirds));
         let during = |event: &&Event| (5_000_000_000..25_000_000_000).contains(&event.at_ns);
-        let leads = |event: &Event| match &event.happening {
-            Happening::Observed { observation: Observation::Leads { server, .. } } => {
-                Some(server.number())
-            }
-            _ => None,
-        };
-        (events(&run).filter(during).filter_map(leads).count(), broken(&run))
+        let leads =
+            |event: &&Event| matches!(event.of_server(), Some((_, EnsembleFact::Leads { .. })));
+        (events(&run).filter(during).filter(leads).count(), broken(&run))
     };
     let (led, broke) = leaders(3);
     assert!(led >= 2, "the parts without the old leader have one of their own: {led}");

@@ -2,8 +2,8 @@
 
 use super::{NoMessage, count, label, list, nonsense};
 use bytes::Bytes;
-use mailstorm_record::time::span_of_ms;
-use mailstorm_shared::observation::EventKind;
+use mailstorm_shared::time_in_words::span_of_ms;
+use mailstorm_shared::znodes::EventKind;
 use mailstorm_shared::{SessionId, Zxid};
 use mailstorm_wire::client::{
     AddWatchMode, ConnectRequest, ConnectResponse, CreateMode, ErrorCode, FourLetterWord,

@@ -3,7 +3,7 @@
 use super::client::write_words;
 use super::{NoMessage, count, label, list};
 use bytes::Bytes;
-use mailstorm_record::time::span_of_ms;
+use mailstorm_shared::time_in_words::span_of_ms;
 use mailstorm_wire::peer::{
     Answer, Forwarded, Hello, LinkPurpose, Notification, PeerDecoder, PeerMessage, PeerState,
     Standing, Wish,

@@ -4,7 +4,7 @@ use super::client::{Conversation, request_words};
 use super::peer::Link;
 use super::*;
 use bytes::Bytes;
-use mailstorm_shared::observation::EventKind;
+use mailstorm_shared::znodes::EventKind;
 use mailstorm_shared::{Epoch, Millis, ServerId, SessionId, Zxid};
 use mailstorm_wire::client::*;
 use mailstorm_wire::frame::framed;

@@ -6,7 +6,8 @@ use mailstorm_checkers::{
     Suite, Watches,
 };
 use mailstorm_record::{Event, Happening, NodeName, Verdict};
-use mailstorm_shared::observation::{Call, CallKind, Change, Outcome};
+use mailstorm_shared::facts::{Call, CallKind, ClientFact, EnsembleFact, Outcome};
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId, SessionId, Zxid};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ fn operations(keys: u64, lost_every: u64) -> Vec<Event> {
         let client = (operation % CLIENTS) as u32;
         if let Some(index) = under_way.iter().position(|(other, ..)| *other == client) {
             let (client, operation, outcome) = under_way.remove(index);
-            let returned = Observation::Returned { client, operation, outcome };
+            let returned = Observation::Client(ClientFact::Returned { client, operation, outcome });
             events.push(observed(operation, &node, returned));
         }
         let key = (operation.wrapping_mul(0x9e37_79b9) >> 8) as usize % paths.len();
@@ -52,19 +53,23 @@ fn operations(keys: u64, lost_every: u64) -> Vec<Event> {
             events.push(observed(
                 operation,
                 &node,
-                Observation::Invoked { client, operation: number, call: sync },
+                Observation::Client(ClientFact::Invoked { client, operation: number, call: sync }),
             ));
             let outcome =
                 Outcome::Ok { zxid: zxid(operation), value: 0, version: -1, modified: Zxid::ZERO };
             events.push(observed(
                 operation,
                 &node,
-                Observation::Returned { client, operation: number, outcome },
+                Observation::Client(ClientFact::Returned { client, operation: number, outcome }),
             ));
         } else {
             *version += 1;
         }
-        events.push(observed(operation, &node, Observation::Invoked { client, operation, call }));
+        events.push(observed(
+            operation,
+            &node,
+            Observation::Client(ClientFact::Invoked { client, operation, call }),
+        ));
         let told = if kind == CallKind::Create { -1 } else { *version };
         let outcome = if operation % lost_every == lost_every - 1 {
             Outcome::Unknown
@@ -85,8 +90,9 @@ fn operations(keys: u64, lost_every: u64) -> Vec<Event> {
     let mut last = vec![0; paths.len()];
     let mut values = vec![0; 2 * OPERATIONS as usize];
     for event in &events {
-        if let Happening::Observed { observation: Observation::Invoked { operation, call, .. } } =
-            &event.happening
+        if let Happening::Observed {
+            observation: Observation::Client(ClientFact::Invoked { operation, call, .. }),
+        } = &event.happening
         {
             let key = paths.iter().position(|path| *path == call.path).expect("one of ours");
             if call.kind.is_write() {
@@ -98,11 +104,11 @@ fn operations(keys: u64, lost_every: u64) -> Vec<Event> {
     for event in &mut events {
         if let Happening::Observed {
             observation:
-                Observation::Returned {
+                Observation::Client(ClientFact::Returned {
                     operation,
                     outcome: Outcome::Ok { value, modified: Zxid::ZERO, .. },
                     ..
-                },
+                }),
         } = &mut event.happening
         {
             *value = values[*operation as usize];
@@ -145,30 +151,27 @@ fn ensemble_at_work(writes: u64) -> (Ensemble, Vec<Event>) {
     let ensemble = Ensemble::new(servers.clone(), []).expect("disjoint");
     let session = SessionId(1);
     let mut events = Vec::new();
-    let mut tell = |index: usize, observation: Observation| {
-        events.push(observed(events.len() as u64, &nodes[index], observation));
+    let mut tell = |index: usize, fact: EnsembleFact| {
+        events.push(observed(events.len() as u64, &nodes[index], fact.into()));
     };
-    tell(0, Observation::Leads { server: servers[0], epoch: Epoch(1), last_logged: Zxid::ZERO });
+    tell(0, EnsembleFact::Leads { epoch: Epoch(1), last_logged: Zxid::ZERO });
     for write in 1..=writes {
         let at = zxid(write);
-        for (index, server) in servers.iter().enumerate() {
-            tell(index, Observation::Appended { server: *server, zxid: at, digest: write as u32 });
+        for index in 0..servers.len() {
+            tell(index, EnsembleFact::Appended { zxid: at, digest: write as u32 });
         }
-        for (index, server) in servers.iter().enumerate() {
-            tell(index, Observation::Durable { server: *server, zxid: at });
+        for index in 0..servers.len() {
+            tell(index, EnsembleFact::Durable { zxid: at });
         }
-        tell(0, Observation::QuorumCommitted { server: servers[0], epoch: Epoch(1), zxid: at });
-        for (index, server) in servers.iter().enumerate() {
+        tell(0, EnsembleFact::QuorumCommitted { epoch: Epoch(1), zxid: at });
+        for index in 0..servers.len() {
             let path: Arc<str> = format!("/mail/m-{:04}", write % 1_000).into();
             let changes = vec![Change::DataSet { path, version: 1, value: write }];
-            tell(
-                index,
-                Observation::Applied { server: *server, zxid: at, digest: write as u32, changes },
-            );
+            tell(index, EnsembleFact::Applied { zxid: at, digest: write as u32, changes });
         }
-        tell(0, Observation::Acknowledged { server: servers[0], session, zxid: at });
+        tell(0, EnsembleFact::Acknowledged { session, zxid: at });
         for _ in 0..3 {
-            tell(0, Observation::SessionHeard { server: servers[0], session });
+            tell(0, EnsembleFact::SessionHeard { session });
         }
     }
     (ensemble, events)
@@ -183,7 +186,7 @@ fn whole_suite(c: &mut Criterion) {
             .with(SplitBrain::new())
             .with(Linearizable::new())
             .with(SessionOrder::new())
-            .with(Sessions::new())
+            .with(Sessions::new(&ensemble))
             .with(Watches::new())
             .with(ExactlyOnce::new([]))
             .with(Convergence::new(ensemble.clone(), u64::MAX))

@@ -1,8 +1,8 @@
 //! Progress of a long command: a bar on a terminal, a line now and then elsewhere.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mailstorm_record::time::measured;
 use mailstorm_reports::{Tally, numbered};
+use mailstorm_shared::time_in_words::measured;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,6 @@ use crate::scenario_file::{Expect, ScenarioFile};
 use crate::verify::{Asking, Verifier};
 use crate::{aftermath, folder, interrupt, screen, shrink};
 use mailstorm_record::TraceHash;
-use mailstorm_record::time::moment;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_reports::{
     Deed, FromFile, Part, RecordFile, Results, Shard, Stop, Tally, Terms, WallClock,
@@ -19,6 +18,7 @@ use mailstorm_reports::{
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
 use mailstorm_shared::defect::Defect;
+use mailstorm_shared::time_in_words::moment;
 use mailstorm_world::{Guided, RunSpec, Scenario};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! What happened in a run, in order.
 
 use crate::TraceHash;
-use mailstorm_shared::Observation;
+use mailstorm_shared::facts::{EnsembleFact, Observation};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +33,18 @@ pub struct Event {
     /// What.
     #[serde(flatten)]
     pub happening: Happening,
+}
+
+impl Event {
+    /// What a server of an ensemble told of itself, and on which node it runs.
+    pub fn of_server(&self) -> Option<(&NodeName, &EnsembleFact)> {
+        match (&self.happening, &self.node) {
+            (Happening::Observed { observation: Observation::Ensemble(fact) }, Some(node)) => {
+                Some((node, fact))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What an event tells.
@@ -109,4 +121,50 @@ pub enum Happening {
         /// The number it was sent under.
         message: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mailstorm_shared::facts::{ApplicationFact, Told};
+
+    #[test]
+    fn a_fact_is_spelled_with_its_topic_and_its_name_and_read_back() {
+        let fact = EnsembleFact::Looking;
+        let text = serde_json::to_string(&Observation::from(fact)).expect("plain data");
+        assert_eq!(text, r#"{"topic":"ensemble","what":"looking"}"#);
+        let happening = r#""event":"observed","observation":"#;
+        for fact in [
+            r#"{"topic":"ensemble","what":"leads","epoch":1,"last_logged":5}"#,
+            r#"{"topic":"ensemble","what":"stepped_down","epoch":1,"why":"it is alone"}"#,
+            r#"{"topic":"client","what":"client_disconnected","client":3}"#,
+            r#"{"topic":"mail","what":"sink_refused","mail":"m","worker":"w1","token":1,"highest":2}"#,
+            r#"{"topic":"application","what":"milestone","name":"claim_taken_over"}"#,
+        ] {
+            let line = format!(r#"{{"at_ns":7,"node":"s1",{happening}{fact}}}"#);
+            let event: Event = serde_json::from_str(&line).expect("an event");
+            assert_eq!(serde_json::to_string(&event).expect("plain data"), line);
+            let Happening::Observed { observation } = event.happening else { panic!("{line}") };
+            let (topic, name) = (observation.topic(), observation.name());
+            assert!(fact.starts_with(&format!(r#"{{"topic":"{topic}","what":"{name}""#)), "{fact}");
+        }
+    }
+
+    #[test]
+    fn a_fact_of_an_unknown_program_is_read_back_and_bounded_in_a_record() {
+        let values = [("token", 7.into()), ("of", "orders".into())];
+        let told = Told::new("backup_promoted", values, "is the primary from now on");
+        let observation = Observation::from(ApplicationFact::Told(told.expect("short enough")));
+        assert_eq!(observation.name(), "backup_promoted");
+        assert_eq!(observation.words(), "is the primary from now on");
+        let text = serde_json::to_string(&observation).expect("plain data");
+        assert_eq!(
+            text,
+            r#"{"topic":"application","what":"told","name":"backup_promoted","values":{"of":"orders","token":7},"words":"is the primary from now on"}"#
+        );
+        assert_eq!(serde_json::from_str::<Observation>(&text).expect("our own words"), observation);
+        let longer = text.replace("primary", &"p".repeat(Told::TEXT_BYTES_MAX));
+        let error = serde_json::from_str::<Observation>(&longer).expect_err("too long");
+        assert!(error.to_string().contains("shorten its words"), "{error}");
+    }
 }

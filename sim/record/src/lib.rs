@@ -17,7 +17,6 @@ pub mod plan;
 pub mod run;
 pub mod sentence;
 pub mod settings;
-pub mod time;
 pub mod verdict;
 
 pub use case::Case;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of the record's file format. Grows when an old reader would misread a new record.
-pub const RUN_FORMAT: u32 = 1;
+pub const RUN_FORMAT: u32 = 2;
 
 /// A run: `(scenario, seed, plan)` and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -213,6 +213,14 @@ pub enum RunError {
         /// Its version.
         found: u32,
     },
+    /// It was written by an earlier version, which spelled events otherwise.
+    #[error(
+        "the record has format {found}; this version reads format {RUN_FORMAT}: replay its seed to record it again"
+    )]
+    TooOld {
+        /// Its version.
+        found: u32,
+    },
 }
 
 impl Run {
@@ -224,7 +232,7 @@ impl Run {
     /// Reads a record.
     ///
     /// # Errors
-    /// [`RunError`] when it is none, or too new.
+    /// [`RunError`] when it is none, too new, or too old.
     pub fn parse(text: &str) -> Result<Self, RunError> {
         #[derive(Deserialize)]
         struct Head {
@@ -233,6 +241,9 @@ impl Run {
         let head: Head = serde_json::from_str(text)?;
         if head.format > RUN_FORMAT {
             return Err(RunError::TooNew { found: head.format });
+        }
+        if head.format < RUN_FORMAT {
+            return Err(RunError::TooOld { found: head.format });
         }
         Ok(serde_json::from_str(text)?)
     }
@@ -342,11 +353,16 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_a_later_version_is_refused() {
-        let mut later = run();
-        later.format += 1;
-        let error = Run::parse(&later.to_json()).expect_err("too new");
-        assert_eq!(error.to_string(), "the record has format 2; this version reads up to 1");
+    fn a_record_of_another_format_is_refused() {
+        let refused = |format| {
+            let other = Run { format, ..run() };
+            Run::parse(&other.to_json()).expect_err("another format").to_string()
+        };
+        assert_eq!(refused(3), "the record has format 3; this version reads up to 2");
+        assert_eq!(
+            refused(1),
+            "the record has format 1; this version reads format 2: replay its seed to record it again"
+        );
         assert!(Run::parse("{}").is_err());
     }
 }

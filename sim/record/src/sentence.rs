@@ -7,8 +7,8 @@
 
 use crate::cast::{FOLLOWERS, LEADER, OBSERVERS, OTHERS};
 use crate::fault::FOREVER_MS;
-use crate::time::span_of_ms;
 use crate::{Fault, FaultKind, NodeName};
+use mailstorm_shared::time_in_words::span_of_ms;
 
 /// Who is who when a fault begins. The default knows nothing: a plan before it was run.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,32 +4,33 @@
 
 use mailstorm_record::cast::{hears_everybody, on_no_side};
 use mailstorm_record::sentence::Scene;
-use mailstorm_record::time::moment;
 use mailstorm_record::{Happening, NodeName, Run};
 use mailstorm_shared::Observation;
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::time_in_words::moment;
 
 /// The faults of a run that was recorded with them, in the order in which they came, each with its virtual
 /// time since the run began. A fault that had not begun when the run ended is not among them.
 pub fn story(run: &Run) -> Vec<String> {
-    let mut leader: Option<String> = None;
+    let mut leader: Option<NodeName> = None;
     let mut started: Vec<NodeName> = Vec::new();
     let mut lines = Vec::new();
     for event in run.events.iter().flatten() {
         match &event.happening {
-            Happening::Observed { observation: Observation::Leads { server, .. } } => {
-                leader = Some(server.to_string());
-            }
-            Happening::Observed {
-                observation:
-                    Observation::SteppedDown { server, .. } | Observation::Looking { server },
-            } => leader = leader.filter(|leader| *leader != server.to_string()),
+            Happening::Observed { observation: Observation::Ensemble(fact) } => match fact {
+                EnsembleFact::Leads { .. } => leader = event.node.clone(),
+                EnsembleFact::SteppedDown { .. } | EnsembleFact::Looking => {
+                    leader = leader.filter(|leader| Some(leader) != event.node.as_ref());
+                }
+                _ => {}
+            },
             Happening::Crashed { .. } => {
-                let is_gone = |leader: &str| event.node.as_ref().is_some_and(|n| &*n.0 == leader);
-                leader = leader.filter(|leader| !is_gone(leader));
+                leader = leader.filter(|leader| Some(leader) != event.node.as_ref());
             }
             Happening::FaultBegan { index, nodes, .. } => {
                 let Some(fault) = run.plan.faults.get(*index) else { continue };
-                let scene = Scene { leader: leader.as_deref(), struck: nodes };
+                let scene =
+                    Scene { leader: leader.as_ref().map(|leader| &*leader.0), struck: nodes };
                 let mut told = scene.sentence(fault);
                 if let Some(rest) = hears_everybody(&on_no_side(&fault.kind, nodes, &started)) {
                     told = format!("{told}; {rest}");
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
     use mailstorm_record::run::RUN_FORMAT;
     use mailstorm_record::{Event, Fault, FaultKind, NodeName, Plan};
-    use mailstorm_shared::{Epoch, ServerId, Zxid};
+    use mailstorm_shared::{Epoch, Zxid};
 
     fn run(happenings: Vec<(u64, Happening)>, faults: Vec<Fault>) -> Run {
         let server = Some(NodeName::from("s3"));
@@ -71,11 +72,14 @@ mod tests {
 
     #[test]
     fn each_fault_is_a_line_in_the_order_of_the_run_and_knows_who_leads_then() {
-        let server = ServerId::new(3).expect("3 is a number of a server");
         let leads = Happening::Observed {
-            observation: Observation::Leads { server, epoch: Epoch(1), last_logged: Zxid::ZERO },
+            observation: Observation::Ensemble(EnsembleFact::Leads {
+                epoch: Epoch(1),
+                last_logged: Zxid::ZERO,
+            }),
         };
-        let looks = Happening::Observed { observation: Observation::Looking { server } };
+        let looks =
+            Happening::Observed { observation: Observation::Ensemble(EnsembleFact::Looking) };
         let nodes = vec![NodeName::from("s3")];
         let pause =
             |at_ms| Fault { at_ms, lasts_ms: 50, kind: FaultKind::Pause { nodes: nodes.clone() } };

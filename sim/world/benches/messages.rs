@@ -11,6 +11,7 @@ use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, Happening, Plan};
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::scenario::NetworkSpeed;
 use mailstorm_world::{Limits, NodeSpec, Process, Progress, RunSpec, Scenario, Topology, run};
@@ -53,7 +54,9 @@ impl Progress for Shares {
     fn observe(&mut self, event: &Event) {
         let told = matches!(
             event.happening,
-            Happening::Observed { observation: Observation::Milestone { .. } }
+            Happening::Observed {
+                observation: Observation::Application(ApplicationFact::Milestone { .. })
+            }
         );
         self.0 += usize::from(told);
     }
@@ -138,7 +141,7 @@ async fn answer_everybody(process: Process, load: Load) {
                 endpoint.send(connection, message.clone());
                 received += 1;
                 if received == load.messages / NODES as u64 {
-                    platform.observe(Observation::Milestone { name: "share".into() });
+                    platform.observe(ApplicationFact::Milestone { name: "share".into() });
                 }
             }
             NetworkEvent::Closed { .. } | NetworkEvent::Woken => {}

@@ -7,8 +7,9 @@
 //! in every run of a scenario on one inbox. Whatever is seen here is told by servers: no judgement rests on it.
 //! Start at [`CoverageMap::observe`].
 
-use mailstorm_checkers::ensemble::servers::server_on;
+use mailstorm_checkers::ensemble::servers::Servers;
 use mailstorm_record::{Coverage, Event, FaultKind, Happening};
+use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::{Epoch, Observation, ServerId, Zxid};
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -32,6 +33,7 @@ pub(crate) fn whatever_the_fault(state: u32) -> u32 {
 
 /// The states that one run has come through so far.
 pub(crate) struct CoverageMap {
+    nodes: Servers,
     /// One bit for each state.
     seen: Vec<u64>,
     /// Each state that was seen, with the millisecond of the storm in which it first was.
@@ -94,9 +96,11 @@ struct FaultSeen {
     servers: Vec<ServerId>,
 }
 
-impl Default for CoverageMap {
-    fn default() -> Self {
+impl CoverageMap {
+    /// Nothing has happened yet to these servers.
+    pub(crate) fn new(nodes: Servers) -> Self {
         Self {
+            nodes,
             seen: vec![0; STATES as usize / 64],
             first: Vec::new(),
             storm_ns: None,
@@ -107,29 +111,30 @@ impl Default for CoverageMap {
             faults: Vec::new(),
         }
     }
-}
 
-impl CoverageMap {
     /// Something happened.
     pub(crate) fn observe(&mut self, event: &Event) {
         self.now_ns = event.at_ns;
         match &event.happening {
             Happening::Phase { name } if &**name == "storm" => self.storm_ns = Some(event.at_ns),
-            Happening::Observed { observation } => self.told(observation),
+            Happening::Observed { observation: Observation::Ensemble(fact) } => {
+                let server = self.nodes.on(event.node.as_ref());
+                server.into_iter().for_each(|server| self.told(server, fact));
+            }
             Happening::Crashed { .. } => {
-                let server = server_on(event.node.as_ref());
+                let server = self.nodes.on(event.node.as_ref());
                 server.into_iter().for_each(|server| self.becomes(server, Role::Down));
             }
             Happening::DiskDamaged => {
                 // Whatever it had promised, it may have forgotten.
-                let server = server_on(event.node.as_ref());
+                let server = self.nodes.on(event.node.as_ref());
                 server.into_iter().for_each(|s| self.server(s).accepted = Epoch::default());
             }
             Happening::FaultBegan { index, kind, nodes } => {
                 let name = kind.strip_prefix("leader_").unwrap_or(kind);
                 let place = FaultKind::NAMES.iter().position(|known| *known == name);
                 let kind = place.expect("every kind is listed") as u32 + 1;
-                let servers = nodes.iter().filter_map(|node| server_on(Some(node))).collect();
+                let servers = nodes.iter().filter_map(|node| self.nodes.on(Some(node))).collect();
                 self.faults.push(FaultSeen { index: *index, kind, servers });
                 self.note_all();
             }
@@ -140,27 +145,27 @@ impl CoverageMap {
         }
     }
 
-    fn told(&mut self, observation: &Observation) {
-        match *observation {
-            Observation::ServerStarted { server, epoch, snapshot, last_logged, votes } => {
+    fn told(&mut self, server: ServerId, fact: &EnsembleFact) {
+        match *fact {
+            EnsembleFact::ServerStarted { epoch, snapshot, last_logged, votes } => {
                 let known = self.server(server);
                 known.logged = snapshot.max(last_logged);
                 known.current = epoch;
                 self.becomes(server, if votes { Role::Looking } else { Role::Voteless });
             }
-            Observation::Looking { server } => {
+            EnsembleFact::Looking => {
                 let was = self.server(server).role;
                 self.becomes(server, if was == Role::Voteless { was } else { Role::Looking });
             }
-            Observation::EpochAccepted { server, epoch } => {
+            EnsembleFact::EpochAccepted { epoch } => {
                 self.server(server).accepted = epoch;
                 self.note(server);
             }
-            Observation::Follows { server, epoch, .. } => {
+            EnsembleFact::Follows { epoch, .. } => {
                 self.server(server).current = epoch;
                 self.becomes(server, Role::Follows);
             }
-            Observation::Leads { server, epoch, last_logged } => {
+            EnsembleFact::Leads { epoch, last_logged } => {
                 self.server(server).current = epoch;
                 self.commits(last_logged);
                 if self.leader.is_none_or(|(newest, _)| epoch >= newest) {
@@ -169,19 +174,18 @@ impl CoverageMap {
                 self.becomes(server, Role::Leads);
                 self.note_all();
             }
-            Observation::SteppedDown { server, .. } => self.becomes(server, Role::Looking),
-            Observation::Appended { server, zxid, .. } => {
+            EnsembleFact::SteppedDown { .. } => self.becomes(server, Role::Looking),
+            EnsembleFact::Appended { zxid, .. } => {
                 self.server(server).logged = zxid;
                 self.note(server);
             }
-            Observation::Truncated { server, after: zxid }
-            | Observation::SnapshotInstalled { server, zxid } => {
+            EnsembleFact::Truncated { after: zxid } | EnsembleFact::SnapshotInstalled { zxid } => {
                 // As it was until now, and as it is from now on.
                 self.note(server);
                 self.server(server).logged = zxid;
                 self.note(server);
             }
-            Observation::QuorumCommitted { server, zxid, .. } => {
+            EnsembleFact::QuorumCommitted { zxid, .. } => {
                 self.commits(zxid);
                 self.note(server);
             }
@@ -303,16 +307,22 @@ mod tests {
         Event { at_ns: 0, node: node.map(NodeName::from), happening }
     }
 
-    fn observed(observation: Observation) -> Event {
-        event(None, Happening::Observed { observation })
+    fn observed(number: u8, fact: EnsembleFact) -> Event {
+        let node = format!("s{number}");
+        event(Some(&node), Happening::Observed { observation: fact.into() })
+    }
+
+    fn map() -> CoverageMap {
+        let node = |number| (NodeName::from(&*format!("s{number}")), server(number));
+        CoverageMap::new((1..=3).map(node).collect())
     }
 
     fn leads(number: u8, epoch: u32, last_logged: Zxid) -> Event {
-        observed(Observation::Leads { server: server(number), epoch: Epoch(epoch), last_logged })
+        observed(number, EnsembleFact::Leads { epoch: Epoch(epoch), last_logged })
     }
 
     fn appended(number: u8, zxid: Zxid) -> Event {
-        observed(Observation::Appended { server: server(number), zxid, digest: 0 })
+        observed(number, EnsembleFact::Appended { zxid, digest: 0 })
     }
 
     fn fault(index: usize, kind: &str, node: &str) -> Event {
@@ -321,7 +331,7 @@ mod tests {
 
     /// The states of these events.
     fn states(events: &[Event]) -> BTreeMap<u32, u64> {
-        let mut map = CoverageMap::default();
+        let mut map = map();
         events.iter().for_each(|event| map.observe(event));
         map.states(std::iter::empty()).0
     }
@@ -343,19 +353,17 @@ mod tests {
     #[test]
     fn a_log_that_left_what_is_committed_is_another_state_than_one_that_is_behind() {
         let relation = |logged| {
-            let mut map = CoverageMap::default();
+            let mut map = map();
             map.observe(&leads(1, 1, Zxid::ZERO));
-            map.observe(&observed(Observation::QuorumCommitted {
-                server: server(1),
-                epoch: Epoch(1),
-                zxid: z(1, 5),
-            }));
+            map.observe(&observed(
+                1,
+                EnsembleFact::QuorumCommitted { epoch: Epoch(1), zxid: z(1, 5) },
+            ));
             map.observe(&leads(2, 2, z(1, 5)));
-            map.observe(&observed(Observation::QuorumCommitted {
-                server: server(2),
-                epoch: Epoch(2),
-                zxid: z(2, 3),
-            }));
+            map.observe(&observed(
+                2,
+                EnsembleFact::QuorumCommitted { epoch: Epoch(2), zxid: z(2, 3) },
+            ));
             map.log_relation(logged)
         };
         assert_eq!(relation(z(2, 3)), Log::Equal);
@@ -376,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_goal_that_was_reached_is_a_state() {
-        let map = CoverageMap::default();
+        let map = map();
         assert_eq!(map.states([false, true].into_iter()).0, [(STATES + 1, 0)].into());
     }
 

@@ -4,10 +4,11 @@
 use crate::coverage::CoverageMap;
 use crate::run::Recording;
 use crate::scenario::Progress;
-use mailstorm_checkers::ensemble::servers::{node_of, server_on};
+use mailstorm_checkers::ensemble::servers::Servers;
 use mailstorm_checkers::{Goal, Reached, Suite};
 use mailstorm_record::{Coverage, Event, Fault, FaultCount, Happening, NodeName, Plan, Violation};
-use mailstorm_shared::{Epoch, Observation, ServerId, StateHasher};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Epoch, Observation, StateHasher};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -33,6 +34,7 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn new(
+        servers: Servers,
         suite: Suite,
         progress: Box<dyn Progress>,
         goals: Vec<Goal>,
@@ -44,7 +46,7 @@ impl Judge {
             progress,
             reached: Reached::new(goals),
             hasher: StateHasher::new(),
-            coverage: CoverageMap::default(),
+            coverage: CoverageMap::new(servers),
             recording,
             record: Vec::new(),
             own: Vec::new(),
@@ -128,9 +130,11 @@ fn is_of_a_fault(event: &Event) -> bool {
         }
         Happening::Observed { observation } => matches!(
             observation,
-            Observation::Leads { .. }
-                | Observation::SteppedDown { .. }
-                | Observation::Looking { .. }
+            Observation::Ensemble(
+                EnsembleFact::Leads { .. }
+                    | EnsembleFact::SteppedDown { .. }
+                    | EnsembleFact::Looking
+            )
         ),
         _ => false,
     }
@@ -140,31 +144,28 @@ fn is_of_a_fault(event: &Event) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Leadership {
     /// The newest established leader of each server that still leads.
-    leading: BTreeMap<ServerId, Epoch>,
+    leading: BTreeMap<NodeName, Epoch>,
 }
 
 impl Leadership {
-    /// A server told something.
-    pub(crate) fn observe(&mut self, observation: &Observation) {
-        match observation {
-            Observation::Leads { server, epoch, .. } => _ = self.leading.insert(*server, *epoch),
-            Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
-                self.leading.remove(server);
-            }
+    /// A process told something.
+    pub(crate) fn observe(&mut self, node: &NodeName, observation: &Observation) {
+        let Observation::Ensemble(fact) = observation else { return };
+        match fact {
+            EnsembleFact::Leads { epoch, .. } => _ = self.leading.insert(node.clone(), *epoch),
+            EnsembleFact::SteppedDown { .. } | EnsembleFact::Looking => self.gone(node),
             _ => {}
         }
     }
 
     /// A server's process is gone.
     pub(crate) fn gone(&mut self, node: &NodeName) {
-        if let Some(server) = server_on(Some(node)) {
-            self.leading.remove(&server);
-        }
+        self.leading.remove(node);
     }
 
     /// The leader of the newest epoch.
     pub(crate) fn leader(&self) -> Option<NodeName> {
-        self.leading.iter().max_by_key(|(_, epoch)| **epoch).map(|(server, _)| node_of(*server))
+        self.leading.iter().max_by_key(|(_, epoch)| **epoch).map(|(node, _)| node.clone())
     }
 }
 

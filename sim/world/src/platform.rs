@@ -113,8 +113,8 @@ impl Platform for SimPlatform {
         SimDisk { platform: self.clone() }
     }
 
-    fn observe(&self, observation: Observation) {
-        self.with(|world, node| world.observe(node, observation));
+    fn observe(&self, fact: impl Into<Observation>) {
+        self.with(|world, node| world.observe(node, fact.into()));
     }
 }
 

@@ -13,11 +13,12 @@ use crate::scenario::{Limits, RESTART_DELAY, Scenario, Topology};
 use crate::stream::Stream;
 use crate::swarm::{self, Mix};
 use crate::world::{Materials, World, WorldRef};
+use mailstorm_checkers::ensemble::servers::Servers;
 use mailstorm_record::case::VERSION;
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
 use mailstorm_record::{Happening, NodeName, Plan, Run, Settings, TraceHash, Verdict, Violation};
-use mailstorm_shared::Millis;
 use mailstorm_shared::defect::Defect;
+use mailstorm_shared::{Millis, ServerId};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -140,6 +141,13 @@ fn record(
 }
 
 /// What each machine is, in the words of its scenario.
+/// The members of all systems, numbered through.
+fn servers(topology: &Topology) -> Servers {
+    let members = topology.systems.iter().flat_map(|system| system.members());
+    let numbers = (1..=u8::MAX).filter_map(ServerId::new);
+    members.zip(numbers).map(|(member, number)| (member.node, number)).collect()
+}
+
 fn roles(topology: &Topology) -> BTreeMap<NodeName, String> {
     topology.nodes.iter().map(|node| (node.name.clone(), node.called.to_string())).collect()
 }
@@ -160,6 +168,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
     let mut suite = scenario.checkers(spec.seed);
     suite.plan(&plan);
     let judge = Judge::new(
+        servers(&scenario.topology()),
         suite,
         scenario.progress(spec.seed),
         scenario.goals(),

@@ -215,7 +215,7 @@ impl World {
 
     /// A process tells of itself.
     pub(crate) fn observe(&mut self, node: usize, observation: Observation) {
-        self.leadership.observe(&observation);
+        self.leadership.observe(&self.nodes[node].spec.name, &observation);
         let system = self.nodes[node].system().map(|place| &self.systems[place]);
         let rests = system.and_then(|system| system.rests_on_disk(&observation));
         self.tell(Some(node), Happening::Observed { observation });

@@ -12,6 +12,7 @@ use crate::recipes::lock::{Held, Lock};
 use bytes::Bytes;
 use mailstorm_platform::Platform;
 use mailstorm_session::{CallError, SessionState};
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Observation, Zxid};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -125,14 +126,20 @@ impl<P: Platform> Belief<P> {
             return;
         }
         self.platform.observe(if leads {
-            Observation::MasterBelieves { candidate: self.candidate.clone(), token: self.token.0 }
+            Observation::Application(ApplicationFact::MasterBelieves {
+                candidate: self.candidate.clone(),
+                token: self.token.0,
+            })
         } else {
             self.resigns()
         });
     }
 
     fn resigns(&self) -> Observation {
-        Observation::MasterResigns { candidate: self.candidate.clone(), token: self.token.0 }
+        Observation::Application(ApplicationFact::MasterResigns {
+            candidate: self.candidate.clone(),
+            token: self.token.0,
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use mailstorm_platform::Platform;
 use mailstorm_session::{CallError, SessionState};
 use mailstorm_shared::Zxid;
-use mailstorm_shared::observation::EventKind;
+use mailstorm_shared::znodes::EventKind;
 use mailstorm_wire::client::WatchEventKind;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

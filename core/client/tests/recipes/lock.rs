@@ -6,6 +6,7 @@ use mailstorm_client::election::Election;
 use mailstorm_client::lock::Lock;
 use mailstorm_client::{CallError, Client, SessionState};
 use mailstorm_session::outstanding::OPERATIONS_OUTSTANDING_MAX;
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::{CreateMode, Request, Write};
 use std::cell::{Cell, RefCell};
@@ -321,8 +322,12 @@ fn leadership_passes_on_when_the_leader_is_cut_off_and_he_knows_it_first() {
         .observed()
         .into_iter()
         .filter_map(|observation| match observation {
-            Observation::MasterBelieves { candidate, .. } => Some(format!("{candidate} believes")),
-            Observation::MasterResigns { candidate, .. } => Some(format!("{candidate} resigns")),
+            Observation::Application(ApplicationFact::MasterBelieves { candidate, .. }) => {
+                Some(format!("{candidate} believes"))
+            }
+            Observation::Application(ApplicationFact::MasterResigns { candidate, .. }) => {
+                Some(format!("{candidate} resigns"))
+            }
             _ => None,
         })
         .collect();
@@ -351,8 +356,12 @@ fn a_reign_that_is_dropped_is_told_to_onlookers_before_the_next_one_begins() {
     let mut leads = false;
     for observation in world.observed() {
         match observation {
-            Observation::MasterBelieves { .. } => assert!(!std::mem::replace(&mut leads, true)),
-            Observation::MasterResigns { .. } => assert!(std::mem::replace(&mut leads, false)),
+            Observation::Application(ApplicationFact::MasterBelieves { .. }) => {
+                assert!(!std::mem::replace(&mut leads, true))
+            }
+            Observation::Application(ApplicationFact::MasterResigns { .. }) => {
+                assert!(std::mem::replace(&mut leads, false))
+            }
             _ => {}
         }
     }

@@ -105,7 +105,7 @@ impl World {
                     self.after(LATENCY, move |world| world.hang_up(client.0, CloseReason::Closed));
                 }
                 Output::WakeAt { at } => self.wake_server(at),
-                Output::Observe(observation) => self.note(observation),
+                Output::Observe(observation) => self.note(observation.into()),
                 Output::HoldClient { .. } => {}
                 Output::Halt { reason } => panic!("the server halts: {reason}"),
                 Output::OpenLearnerLink { .. }

@@ -4,7 +4,8 @@ use crate::network::Break;
 use crate::world::{SESSION_TIMEOUT, World};
 use bytes::Bytes;
 use mailstorm_client::{CallError, MultiError, SessionState, WatchEnd, WatchItem, open_acl};
-use mailstorm_shared::observation::{EventKind, Outcome};
+use mailstorm_shared::facts::{ClientFact, Outcome};
+use mailstorm_shared::znodes::EventKind;
 use mailstorm_shared::{Millis, Observation, SessionId, Zxid};
 use mailstorm_wire::client::{
     AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Request, WatchEventKind, WatcherType,
@@ -114,7 +115,10 @@ fn a_write_whose_reply_is_lost_is_indefinite_and_settling_shows_what_became_of_i
             assert_eq!(client.exists("/a").await.unwrap().is_some(), done, "{when:?}");
         });
         let unknown = world.observed().into_iter().filter(|observation| {
-            matches!(observation, Observation::Returned { outcome: Outcome::Unknown, .. })
+            matches!(
+                observation,
+                Observation::Client(ClientFact::Returned { outcome: Outcome::Unknown, .. })
+            )
         });
         assert_eq!(unknown.count(), 1);
     }
@@ -136,8 +140,8 @@ fn a_read_whose_reply_is_lost_is_read_again_and_observed_once() {
     let mut open = Vec::new();
     for observation in world.observed() {
         match observation {
-            Observation::Invoked { operation, .. } => open.push(operation),
-            Observation::Returned { operation, .. } => {
+            Observation::Client(ClientFact::Invoked { operation, .. }) => open.push(operation),
+            Observation::Client(ClientFact::Returned { operation, .. }) => {
                 let place = open.iter().position(|o| *o == operation).expect("invoked before");
                 open.remove(place);
             }
@@ -193,7 +197,12 @@ fn an_idle_session_is_kept_alive_by_pings() {
         assert_eq!(client.state(), SessionState::Connected);
         assert!(client.exists("/e").await.unwrap().is_some());
     });
-    assert!(!world.observed().iter().any(|o| matches!(o, Observation::ClientDisconnected { .. })));
+    assert!(
+        !world
+            .observed()
+            .iter()
+            .any(|o| matches!(o, Observation::Client(ClientFact::ClientDisconnected { .. })))
+    );
 }
 
 #[test]
@@ -267,10 +276,11 @@ fn an_event_is_there_before_the_reply_that_shows_the_change() {
         assert_eq!(event.zxid, stat.mzxid);
         assert_eq!(watch.await, Ok(event));
     });
-    let told = |o: &Observation| matches!(o, Observation::EventDelivered { .. });
+    let told =
+        |o: &Observation| matches!(o, Observation::Client(ClientFact::EventDelivered { .. }));
     let observed = world.observed();
     let event = observed.iter().position(told).expect("told");
-    let last = |o: &Observation| matches!(o, Observation::Returned { .. });
+    let last = |o: &Observation| matches!(o, Observation::Client(ClientFact::Returned { .. }));
     assert!(observed.iter().rposition(last).expect("returned") > event);
 }
 

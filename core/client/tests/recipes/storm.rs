@@ -9,7 +9,7 @@ use mailstorm_client::claims::{ClaimError, Claims};
 use mailstorm_client::election::Election;
 use mailstorm_client::lock::Lock;
 use mailstorm_client::{CallError, Client, WatchStream, open_acl};
-use mailstorm_shared::observation::Outcome;
+use mailstorm_shared::facts::{ApplicationFact, ClientFact, Outcome};
 use mailstorm_shared::{Millis, Observation, Zxid};
 use mailstorm_wire::client::{CreateMode, ErrorCode, Request, Write};
 use std::cell::RefCell;
@@ -308,11 +308,11 @@ fn check_account(seed: u64, observed: &[Observation]) {
     let mut tokens = Zxid::ZERO;
     for observation in observed {
         match observation {
-            Observation::Invoked { client, operation, .. } => {
+            Observation::Client(ClientFact::Invoked { client, operation, .. }) => {
                 // One process may have had several clients, one after the other.
                 under_way.insert((*client, *operation));
             }
-            Observation::Returned { client, operation, outcome } => {
+            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
                 assert!(under_way.remove(&(*client, *operation)), "seed {seed}: {observation:?}");
                 if let Outcome::Ok { zxid, .. } | Outcome::Failed { zxid, .. } = outcome {
                     let last = replied.entry(*client).or_default();
@@ -320,11 +320,13 @@ fn check_account(seed: u64, observed: &[Observation]) {
                     *last = (*last).max(*zxid);
                 }
             }
-            Observation::EventDelivered { client, zxid, .. } if *zxid != Zxid::ZERO => {
+            Observation::Client(ClientFact::EventDelivered { client, zxid, .. })
+                if *zxid != Zxid::ZERO =>
+            {
                 let last = replied.get(client).copied().unwrap_or_default();
                 assert!(*zxid > last, "seed {seed}: after a reply that shows it: {observation:?}");
             }
-            Observation::MasterBelieves { token, .. } => {
+            Observation::Application(ApplicationFact::MasterBelieves { token, .. }) => {
                 assert!(Zxid(*token) >= tokens, "seed {seed}: {observation:?}");
                 tokens = Zxid(*token);
             }

@@ -220,8 +220,8 @@ impl Platform for Process {
     fn disk(&self) -> NoDisk {
         NoDisk
     }
-    fn observe(&self, observation: Observation) {
-        self.world.note(observation);
+    fn observe(&self, fact: impl Into<Observation>) {
+        self.world.note(fact.into());
     }
 }
 

@@ -4,7 +4,7 @@ use super::acl;
 use super::auth::Identity;
 use super::tree::Guard;
 use mailstorm_shared::SessionId;
-use mailstorm_shared::observation::{Change, EventKind};
+use mailstorm_shared::znodes::{Change, EventKind};
 use mailstorm_wire::client::{
     ErrorCode, MultiReply, Reply, Request, Stat, WatchEvent, WatchEventKind, Write, permission,
 };

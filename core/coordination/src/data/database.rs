@@ -10,7 +10,7 @@ use super::fuzzy::Fuzzy;
 use super::tree::{Guard, Tree, Znode};
 use bytes::Bytes;
 use mailstorm_shared::checksum::value_digest;
-use mailstorm_shared::observation::Change;
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Millis, SessionId, Zxid};
 use mailstorm_wire::txn::{Txn, TxnBody};
 use std::collections::{BTreeMap, BTreeSet};

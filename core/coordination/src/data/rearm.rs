@@ -29,9 +29,7 @@ use super::tree::{Tree, Znode};
 use super::watches::{Kinds, Watches};
 use crate::io::ClientId;
 use mailstorm_shared::Zxid;
-use mailstorm_shared::observation::EventKind::{
-    self, ChildrenChanged, Created, DataChanged, Deleted,
-};
+use mailstorm_shared::znodes::EventKind::{self, ChildrenChanged, Created, DataChanged, Deleted};
 use mailstorm_wire::client::{ErrorCode, SetWatches, WatchEvent, WatchEventKind, permission};
 use std::collections::BTreeSet;
 use std::sync::Arc;

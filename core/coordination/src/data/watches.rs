@@ -21,7 +21,7 @@
 use super::path;
 use crate::io::ClientId;
 use mailstorm_shared::Zxid;
-use mailstorm_shared::observation::{Change, EventKind};
+use mailstorm_shared::znodes::{Change, EventKind};
 use mailstorm_wire::client::{AddWatchMode, ErrorCode, WatchEvent, WatchEventKind, WatcherType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{BitAnd, BitOr, Not};

@@ -5,7 +5,8 @@ use super::hearing::Hearing;
 use super::log::{Log, Volume};
 use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DurableState, LinkId, Output};
-use mailstorm_shared::{Epoch, Observation, ServerId, Zxid, planted};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Epoch, ServerId, Zxid, planted};
 use mailstorm_wire::peer::{Notification, PeerMessage, Standing, Vote};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,11 +106,7 @@ impl Base {
     /// Adds an entry to the log in memory and on disk.
     pub(super) fn append(&mut self, entry: Entry, out: &mut Outbox) {
         let zxid = entry.zxid;
-        out.outputs.push(Output::Observe(Observation::Appended {
-            server: self.config.me,
-            zxid,
-            digest: entry.digest(),
-        }));
+        out.tell(EnsembleFact::Appended { zxid, digest: entry.digest() });
         self.log.append(entry.clone());
         self.disk.issue(DiskCommand::Append(entry), WhenDurable::Logged { zxid }, out);
     }
@@ -121,8 +118,7 @@ impl Base {
         assert_eq!(self.log.durable(), self.log.last(), "what is cut is no longer on its way");
         self.log.truncate(after);
         self.disk.issue(DiskCommand::Truncate { after }, WhenDurable::Nothing, out);
-        let server = self.config.me;
-        out.outputs.push(Output::Observe(Observation::Truncated { server, after }));
+        out.tell(EnsembleFact::Truncated { after });
     }
 
     /// Promises to take part in no epoch before this one.
@@ -158,8 +154,7 @@ impl Base {
 
     /// The promise of `epoch` is on disk.
     pub(super) fn observe_promise(&self, epoch: Epoch, out: &mut Outbox) {
-        let server = self.config.me;
-        out.outputs.push(Output::Observe(Observation::EpochAccepted { server, epoch }));
+        out.tell(EnsembleFact::EpochAccepted { epoch });
     }
 }
 

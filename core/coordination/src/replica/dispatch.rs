@@ -16,7 +16,8 @@ use super::log::{Log, Volume};
 use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Epoch, Millis, Now, Observation, ServerId, SessionId, Zxid, planted};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Epoch, Millis, Now, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{
     Answer, Forwarded, LinkPurpose, Notification, PeerMessage, PeerState, Standing,
 };
@@ -72,13 +73,12 @@ impl Replica {
     ) -> Self {
         assert!(config.ensemble.contains(config.me), "a server belongs to its ensemble");
         let log = Log::recovered(snapshot, log);
-        out.outputs.push(Output::Observe(Observation::ServerStarted {
-            server: config.me,
+        out.tell(EnsembleFact::ServerStarted {
             epoch: state.current_epoch,
             snapshot: snapshot.unwrap_or(Zxid::ZERO),
             last_logged: log.last(),
             votes: state.votes,
-        }));
+        });
         let own = mailstorm_wire::peer::Vote {
             epoch: state.current_epoch,
             zxid: log.last(),
@@ -110,8 +110,7 @@ impl Replica {
         let base = &self.base;
         let counts = base.standing() == Standing::Voter;
         let election = Election::new(&base.config, now, base.settled.0, base.own_vote(), counts);
-        let server = base.config.me;
-        out.outputs.push(Output::Observe(Observation::Looking { server }));
+        out.tell(EnsembleFact::Looking);
         self.role = RoleState::Looking(election);
         self.elect(now, out);
     }
@@ -177,9 +176,8 @@ impl Replica {
             RoleState::Looking(_) | RoleState::Halted => None,
         };
         if let Some(epoch) = epoch {
-            let server = self.base.config.me;
-            let stepped_down = Observation::SteppedDown { server, epoch, why: why.into() };
-            out.outputs.push(Output::Observe(stepped_down));
+            let stepped_down = EnsembleFact::SteppedDown { epoch, why: why.into() };
+            out.tell(stepped_down);
         }
         if epoch.is_some() || broken_off {
             out.events.push_back(ReplicaEvent::ServingEnds { why });

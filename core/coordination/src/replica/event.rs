@@ -2,6 +2,7 @@
 
 use crate::io::{LinkId, Output};
 use bytes::Bytes;
+use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::{Epoch, ServerId, SessionId, Zxid};
 use mailstorm_wire::peer::{Answer, Forwarded};
 use mailstorm_wire::txn::Entry;
@@ -105,5 +106,10 @@ impl Outbox {
     /// Nothing to be done.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Reports a fact to whoever looks on.
+    pub(crate) fn tell(&mut self, fact: EnsembleFact) {
+        self.outputs.push(Output::Observe(fact));
     }
 }

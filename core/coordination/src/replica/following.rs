@@ -24,7 +24,8 @@ use super::log::{SyncPlan, Volume, stands_after};
 use super::{Outbox, ReplicaEvent};
 use crate::io::{DiskCommand, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Defects, Epoch, Millis, Observation, ServerId, SessionId, Zxid, planted};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Defects, Epoch, Millis, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Forwarded, Notification, PeerMessage, PeerState, Standing};
 use mailstorm_wire::txn::{Entry, TXN_BYTES_MAX};
 use std::collections::BTreeSet;
@@ -366,8 +367,7 @@ impl Following {
         base.snapshots.delivered_since = Volume::default();
         self.step = Step::Synchronising;
         out.events.push_back(ReplicaEvent::SnapshotComplete);
-        let server = base.config.me;
-        out.outputs.push(Output::Observe(Observation::SnapshotInstalled { server, zxid }));
+        out.tell(EnsembleFact::SnapshotInstalled { zxid });
     }
 
     /// Logs an entry, be it of the history that is synchronised or a proposal of the epoch, be it
@@ -469,8 +469,8 @@ impl Following {
             base.log.forget_between(before, committed);
         }
         self.step = Step::Serving;
-        let (server, leader, epoch) = (base.config.me, self.leader, self.epoch);
-        out.outputs.push(Output::Observe(Observation::Follows { server, leader, epoch }));
+        let (leader, epoch) = (self.leader, self.epoch);
+        out.tell(EnsembleFact::Follows { leader, epoch });
         let link = self.link.expect("the leader has spoken");
         out.events.push_back(ReplicaEvent::FollowingBegins { leader, epoch, link });
         Ok(())

@@ -16,7 +16,8 @@ use super::log::stands_after;
 use super::{Outbox, ReplicaEvent};
 use crate::io::{LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Epoch, Millis, Observation, ServerId, SessionId, Zxid, planted};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Epoch, Millis, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Answer, PeerMessage, PeerState, Standing};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -514,9 +515,9 @@ impl Leading {
             return Ok(());
         }
         self.phase = Phase::Broadcast;
-        let (server, epoch) = (base.config.me, self.epoch);
-        let leads = Observation::Leads { server, epoch, last_logged: history_end };
-        out.outputs.push(Output::Observe(leads));
+        let epoch = self.epoch;
+        let leads = EnsembleFact::Leads { epoch, last_logged: history_end };
+        out.tell(leads);
         self.commit(base, history_end, out);
         out.events.push_back(ReplicaEvent::LeadingBegins { epoch });
         let mut waiting = Vec::new();
@@ -613,9 +614,8 @@ impl Leading {
 
     fn commit(&mut self, base: &mut Base, zxid: Zxid, out: &mut Outbox) {
         if zxid > base.log.committed() {
-            let (server, epoch) = (base.config.me, self.epoch);
-            let committed = Observation::QuorumCommitted { server, epoch, zxid };
-            out.outputs.push(Output::Observe(committed));
+            let committed = EnsembleFact::QuorumCommitted { epoch: self.epoch, zxid };
+            out.tell(committed);
         }
         base.commit(zxid, out);
         let mut links = Vec::with_capacity(self.learners.len());

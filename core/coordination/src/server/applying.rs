@@ -7,10 +7,11 @@
 
 use super::Server;
 use crate::data::Applied;
-use crate::io::{ClientId, Output};
+use crate::io::ClientId;
 use crate::replica::Outbox;
 use bytes::Bytes;
-use mailstorm_shared::{Now, Observation, SessionId, planted};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Now, SessionId, planted};
 use mailstorm_wire::client::{WatchEvent, encode_event};
 use mailstorm_wire::txn::{Entry, Origin, Txn, TxnBody};
 
@@ -39,11 +40,9 @@ impl Server {
                 }
             }
         }
-        let server = self.config.replica.me;
         let digest = entry.digest();
         let Applied { result, changes, .. } = applied;
-        let told = Observation::Applied { server, zxid, digest, changes };
-        out.outputs.push(Output::Observe(told));
+        out.tell(EnsembleFact::Applied { zxid, digest, changes });
         let is_told_late = planted!(self.config.replica.defects, EventAfterReply);
         if !is_told_late {
             self.tell(&events, out);
@@ -57,7 +56,9 @@ impl Server {
             }
         }
         let ticket = match txn.origin {
-            Some(Origin { server: asker, ticket }) if asker == server => Some(ticket),
+            Some(Origin { server: asker, ticket }) if asker == self.config.replica.me => {
+                Some(ticket)
+            }
             _ => None,
         };
         if let Some(session) = ends {

@@ -18,7 +18,8 @@ use crate::data::{Identity, auth};
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
 use bytes::Bytes;
-use mailstorm_shared::{Millis, Now, Observation, SessionId, Zxid};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Millis, Now, SessionId, Zxid};
 use mailstorm_wire::client::{
     ConnectRequest, ConnectResponse, ErrorCode, FourLetterWord, Reply, ReplyHeader,
     decode_connect_request, encode_connect_response, encode_reply, encode_reply_within,
@@ -288,11 +289,7 @@ impl Server {
             .session(session)
             .expect("the transaction that opened it has just been applied");
         let (timeout, password) = (record.timeout, record.password);
-        out.outputs.push(Output::Observe(Observation::Acknowledged {
-            server: self.me(),
-            session,
-            zxid,
-        }));
+        out.tell(EnsembleFact::Acknowledged { session, zxid });
         let response = ConnectResponse {
             timeout: timeout.0 as i32,
             session,

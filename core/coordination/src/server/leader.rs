@@ -13,9 +13,10 @@
 use super::Server;
 use super::sessions::{Asker, SessionTracker};
 use crate::data::Pending;
-use crate::io::{LinkId, Output};
+use crate::io::LinkId;
 use crate::replica::Outbox;
-use mailstorm_shared::{Millis, Now, Observation, ServerId, SessionId, Zxid, planted};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Millis, Now, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Answer, Forwarded, Wish};
 use mailstorm_wire::txn::{Origin, TXN_BYTES_MAX, Txn, TxnBody};
 use std::collections::{BTreeMap, VecDeque};
@@ -160,12 +161,11 @@ impl Server {
             _ => heard_here,
         });
         for expired in expired {
-            out.outputs.push(Output::Observe(Observation::SessionExpired {
-                server: self.config.replica.me,
+            out.tell(EnsembleFact::SessionExpired {
                 session: expired.session,
                 timeout: expired.timeout,
                 silent_for: expired.silent_for,
-            }));
+            });
             self.want(now, Wanted::Expiry(expired.session), out);
         }
         self.sweep_if_due(now, out);

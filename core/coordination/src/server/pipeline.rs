@@ -20,7 +20,8 @@ use crate::data::{TxnResult, WatchKind, auth};
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
 use bytes::Bytes;
-use mailstorm_shared::{Millis, Now, Observation, SessionId, Zxid, planted};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::{Millis, Now, SessionId, Zxid, planted};
 use mailstorm_wire::client::{
     ErrorCode, Reply, Request, RequestError, SetWatches, WatcherType, decode_request, encode_event,
     encode_unimplemented, xid,
@@ -124,8 +125,7 @@ impl Server {
             return; // It closed its session: nothing that comes behind has a meaning.
         }
         if !read_only {
-            let server = self.config.replica.me;
-            out.outputs.push(Output::Observe(Observation::SessionHeard { server, session }));
+            out.tell(EnsembleFact::SessionHeard { session });
             self.touch(now.monotonic, session);
         }
         let bytes = frame.len();
@@ -402,9 +402,8 @@ impl Server {
         let Some(client) = self.clients.get(&id) else { return };
         let moved = result == Err(ErrorCode::SessionMoved);
         if let (Some(zxid), Some(session)) = (written, client.session()) {
-            let server = self.config.replica.me;
-            let told = Observation::Acknowledged { server, session, zxid };
-            out.outputs.push(Output::Observe(told));
+            let told = EnsembleFact::Acknowledged { session, zxid };
+            out.tell(told);
         }
         self.reply(id, xid, result, out);
         if moved {

@@ -12,7 +12,7 @@ use crate::storage;
 use mailstorm_coordination::io::{DiskCommand, DiskTicket, Input};
 use mailstorm_coordination::storage::{FileOp, Writer};
 use mailstorm_platform::Platform;
-use mailstorm_shared::Observation;
+use mailstorm_shared::facts::EnsembleFact;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -55,7 +55,6 @@ impl Aside {
 pub(super) async fn write_log<P: Platform>(host: Rc<Host<P>>, mut writer: Writer) {
     let mut batch = Vec::new();
     let mut ops = Vec::new();
-    let server = host.core.borrow().me;
     loop {
         std::mem::swap(&mut batch, &mut host.core.borrow_mut().disk_queue);
         if batch.is_empty() {
@@ -108,7 +107,7 @@ pub(super) async fn write_log<P: Platform>(host: Rc<Host<P>>, mut writer: Writer
         // The other lane first, so that it does not wait for what the answer causes.
         behind.into_iter().for_each(|(ticket, ops)| host.aside.push(ticket, ops));
         if let Some(zxid) = durable {
-            host.platform.observe(Observation::Durable { server, zxid });
+            host.platform.observe(EnsembleFact::Durable { zxid });
         }
         if let Some(ticket) = last {
             host.turn(|turn| turn.step(Input::DiskDone { ticket }));

@@ -7,7 +7,8 @@ use super::{SUPERVISORS, WORKERS, prepare};
 use mailstorm_client::recipes::election::{Election, Reign};
 use mailstorm_client::{CallError, Client, ClientConfig, SessionState};
 use mailstorm_platform::Platform;
-use mailstorm_shared::{Millis, Observation};
+use mailstorm_shared::Millis;
+use mailstorm_shared::facts::ApplicationFact;
 use std::sync::Arc;
 
 /// The pause between two looks at workers that are missing: a new one needs time to register.
@@ -78,7 +79,8 @@ impl<P: Platform, L: Launcher> Supervisor<P, L> {
         }
         for _ in alive.len()..self.workers {
             if reign.leads() && self.launcher.start_worker() {
-                self.platform.observe(Observation::Milestone { name: "worker_replaced".into() });
+                self.platform
+                    .observe(ApplicationFact::Milestone { name: "worker_replaced".into() });
             }
         }
         self.platform.sleep(PATIENCE).await;

@@ -10,7 +10,8 @@ use mailstorm_client::recipes::claims::{Claim, ClaimError, Claims};
 use mailstorm_client::recipes::lock::Lock;
 use mailstorm_client::{CallError, Client, ClientConfig, WatchStream, open_acl};
 use mailstorm_platform::{Address, Platform};
-use mailstorm_shared::{Millis, Observation, planted};
+use mailstorm_shared::facts::{ApplicationFact, MailFact};
+use mailstorm_shared::{Millis, planted};
 use mailstorm_wire::client::{CreateMode, ErrorCode, Write};
 use std::future::Future;
 use std::sync::Arc;
@@ -205,7 +206,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         sink: &mut SinkClient<P>,
     ) -> Result<(), Stop> {
         if claim.is_taken_over() {
-            self.platform.observe(Observation::Milestone { name: "claim_taken_over".into() });
+            self.platform.observe(ApplicationFact::Milestone { name: "claim_taken_over".into() });
         }
         match self.try_claim(&mut claim, sink).await {
             Ok(()) | Err(ClaimStop::Lost) => Ok(()),
@@ -287,7 +288,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         note.noted_at = self.platform.now().wall.0;
         note.writer = self.name.clone();
         // Told before it is noted: an onlooker knows of every attempt that counts, perhaps of one more.
-        self.platform.observe(Observation::MailAttempted {
+        self.platform.observe(MailFact::MailAttempted {
             worker: self.name.clone(),
             mail: id,
             token: claim.token().0,

@@ -4,7 +4,8 @@ use super::ledger::Ledger;
 use super::protocol::{SINK_FRAME_BYTES_MAX, SinkOutcome, SinkReply, SinkRequest, encode};
 use bytes::Bytes;
 use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
-use mailstorm_shared::{Defects, Observation};
+use mailstorm_shared::Defects;
+use mailstorm_shared::facts::MailFact;
 use mailstorm_wire::frame::FrameDecoder;
 use std::collections::BTreeMap;
 use std::io;
@@ -85,7 +86,7 @@ fn answer<P: Platform>(
         Some(result) => match ledger.put(&resource, token, &result.mail) {
             Ok(put) => {
                 if put == Put::Accepted {
-                    platform.observe(Observation::SinkAccepted {
+                    platform.observe(MailFact::SinkAccepted {
                         resource,
                         mail: result.mail,
                         worker: result.worker,
@@ -96,7 +97,7 @@ fn answer<P: Platform>(
                 SinkOutcome::Taken
             }
             Err(Refusal { highest_token }) => {
-                platform.observe(Observation::SinkRefused {
+                platform.observe(MailFact::SinkRefused {
                     mail: result.mail,
                     worker: result.worker,
                     token,

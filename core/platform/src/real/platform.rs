@@ -2,6 +2,7 @@
 
 use super::{FolderError, RealDisk, RealEndpoint};
 use crate::Platform;
+use mailstorm_shared::facts::{Account, Level};
 use mailstorm_shared::{Millis, Now, Observation};
 use std::future::Future;
 use std::path::Path;
@@ -59,21 +60,19 @@ impl Platform for RealPlatform {
         self.disk.clone()
     }
 
-    fn observe(&self, observation: Observation) {
-        match observation {
-            // What an operator wants to read without asking; there are few of them.
-            Observation::Looking { server } => tracing::info!(%server, "looks for a leader"),
-            Observation::Leads { server, epoch, .. } => tracing::info!(%server, %epoch, "leads"),
-            Observation::Follows { server, leader, epoch } => {
-                tracing::info!(%server, %leader, %epoch, "follows");
+    fn observe(&self, fact: impl Into<Observation>) {
+        let observation: Observation = fact.into();
+        let Account { name, level, .. } = observation.account();
+        match level {
+            Level::Info => tracing::info!(fact = name, "{}", observation.words()),
+            Level::Debug => {
+                tracing::debug!(
+                    topic = observation.topic(),
+                    fact = name,
+                    "{}",
+                    observation.words()
+                );
             }
-            Observation::SteppedDown { server, epoch, why } => {
-                tracing::info!(%server, %epoch, %why, "steps down");
-            }
-            Observation::SessionExpired { server, session, silent_for, .. } => {
-                tracing::info!(%server, %session, %silent_for, "session expired");
-            }
-            other => tracing::debug!(observation = ?other),
         }
     }
 }

@@ -15,6 +15,9 @@ mod request;
 mod tests;
 mod types;
 
+// A refusal is a word of this protocol, too: who speaks it finds all of its words here.
+pub use mailstorm_shared::ErrorCode;
+
 pub use handshake::{
     decode_connect_request, decode_connect_response, encode_connect_request,
     encode_connect_response,

@@ -1,6 +1,6 @@
 //! What several frames share: opcodes, xids, zxids, access lists, `Stat`.
 
-use super::types::{Acl, CreateMode, ErrorCode, Stat};
+use super::types::{Acl, CreateMode, Stat};
 use crate::jute::{Malformed, Reader, Writer};
 use crate::raw::Sink;
 use mailstorm_shared::{SessionId, Zxid};
@@ -184,25 +184,5 @@ impl CreateMode {
     /// Whether a znode of this kind has a time-to-live.
     pub fn has_ttl(self) -> bool {
         matches!(self, Self::PersistentTtl | Self::PersistentSequentialTtl)
-    }
-}
-
-impl ErrorCode {
-    /// What an error number in a reply says: `None` for 0, which is success.
-    ///
-    /// A server of another make may send codes that this service does not use. Those with a near
-    /// relative here become that; of the rest nothing can be said but that the server failed, so that
-    /// a client must not conclude that nothing happened.
-    pub fn received(code: i32) -> Option<Self> {
-        const UNKNOWN_SESSION: i32 = -12;
-        const REQUEST_TIMEOUT: i32 = -122;
-        const SASL_REQUIRED: i32 = -124;
-        match code {
-            0 => None,
-            UNKNOWN_SESSION => Some(Self::SessionExpired),
-            REQUEST_TIMEOUT => Some(Self::OperationTimeout),
-            SASL_REQUIRED => Some(Self::AuthFailed),
-            code => Some(Self::from_code(code).unwrap_or(Self::SystemError)),
-        }
     }
 }

@@ -17,14 +17,12 @@ use super::record::{
     NO_ZXID, StepHeader, opcode, read_acl, read_stat, read_zxid, write_acl, write_stat, write_zxid,
     xid,
 };
-use super::types::{
-    ErrorCode, MultiReply, Reply, ReplyHeader, Request, Stat, WatchEvent, WatchEventKind,
-};
+use super::types::{MultiReply, Reply, ReplyHeader, Request, Stat, WatchEvent, WatchEventKind};
 use crate::jute::{Malformed, Reader, Writer};
 use crate::raw::{Encode, Sink, to_bytes, to_bytes_within};
 use bytes::Bytes;
-use mailstorm_shared::Zxid;
-use mailstorm_shared::observation::EventKind;
+use mailstorm_shared::znodes::EventKind;
+use mailstorm_shared::{ErrorCode, Zxid};
 
 /// What the record of a reply looks like: all that a client has to remember to decode it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

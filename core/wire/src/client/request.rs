@@ -7,12 +7,11 @@
 //! ```
 
 use super::record::{StepHeader, opcode, read_acl, read_zxid, write_acl, write_zxid};
-use super::types::{
-    AddWatchMode, CreateMode, ErrorCode, Read, Request, SetWatches, WatcherType, Write,
-};
+use super::types::{AddWatchMode, CreateMode, Read, Request, SetWatches, WatcherType, Write};
 use crate::jute::{Malformed, Reader, Writer};
 use crate::raw::{Encode, Sink, to_bytes};
 use bytes::Bytes;
+use mailstorm_shared::ErrorCode;
 use std::sync::Arc;
 
 /// Why a frame is no request that could be carried out.

@@ -4,7 +4,7 @@ use super::*;
 use crate::raw::Malformed;
 use crate::strategies;
 use bytes::Bytes;
-use mailstorm_shared::observation::EventKind;
+use mailstorm_shared::znodes::EventKind;
 use mailstorm_shared::{SessionId, Zxid};
 use proptest::prelude::*;
 

@@ -7,6 +7,7 @@ use mailstorm_checkers::Needs;
 use mailstorm_client::ClientConfig;
 use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening, NodeName};
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Ensemble, Millis, Observation};
 use mailstorm_world::SimPlatform;
 use std::collections::BTreeMap;
@@ -75,7 +76,7 @@ impl Application {
                 }
             };
             done += u64::from(told == DONE);
-            platform.observe(Observation::Milestone { name: told.into() });
+            platform.observe(ApplicationFact::Milestone { name: told.into() });
         }
     }
 }
@@ -99,6 +100,6 @@ pub(in crate::lessons) fn through_a_master(ensemble: &Ensemble, applications: u6
 /// Whether somebody tells this here.
 pub(in crate::lessons) fn tells(event: &Event, milestone: &str) -> bool {
     matches!(&event.happening, Happening::Observed {
-        observation: Observation::Milestone { name },
+        observation: Observation::Application(ApplicationFact::Milestone { name }),
     } if **name == *milestone)
 }

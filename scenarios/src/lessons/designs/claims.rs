@@ -14,6 +14,7 @@ use mailstorm_mail::inbox::Mail;
 use mailstorm_mail::pipeline::{Processor, ProcessorDied, Worker};
 use mailstorm_mail::processing::Processed;
 use mailstorm_platform::Platform;
+use mailstorm_shared::facts::{EnsembleFact, MailFact};
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::collections::BTreeSet;
@@ -112,12 +113,14 @@ pub(crate) fn workers(count: u64) -> impl Iterator<Item = NodeSpec> {
 /// A server leads, and another one did before.
 pub(crate) fn another_leader() -> Goal {
     let mut leaders = BTreeSet::new();
-    Goal::observed(
+    Goal::new(
         "another_leader",
         "another server took the lead",
         Interests::LEADERSHIP,
-        move |observation| match observation {
-            Observation::Leads { server, .. } => leaders.insert(*server) && leaders.len() > 1,
+        move |event| match event.of_server() {
+            Some((server, EnsembleFact::Leads { .. })) => {
+                leaders.insert(server.clone()) && leaders.len() > 1
+            }
             _ => false,
         },
     )
@@ -129,7 +132,9 @@ pub(crate) fn session_expired() -> Goal {
         "session_expired",
         "the servers ended the session of a worker that was gone",
         Interests::SESSIONS,
-        |observation| matches!(observation, Observation::SessionExpired { .. }),
+        |observation| {
+            matches!(observation, Observation::Ensemble(EnsembleFact::SessionExpired { .. }))
+        },
     )
 }
 
@@ -142,7 +147,7 @@ pub(crate) fn taken_over_at(
 ) -> Option<f64> {
     let mut of_the_dead = BTreeSet::new();
     let mut attempts = records.observed(design).filter_map(|(at, _, told)| match told {
-        Observation::MailAttempted { worker, mail, .. } => Some((at, worker, mail)),
+        Observation::Mail(MailFact::MailAttempted { worker, mail, .. }) => Some((at, worker, mail)),
         _ => None,
     });
     let taken = attempts.find(|(at, worker, mail)| {

@@ -6,6 +6,7 @@
 use crate::lessons::talk::{Caller, Desk};
 use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening};
+use mailstorm_shared::facts::MailFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::SimPlatform;
 use serde::{Deserialize, Serialize};
@@ -81,20 +82,24 @@ impl Ledger {
         let (mail, worker) = (id.as_str().into(), by.into());
         if self.is_fenced && token < self.highest {
             let highest = self.highest;
-            let refused = Observation::SinkRefused { mail, worker, token, highest };
+            let refused = Observation::Mail(MailFact::SinkRefused { mail, worker, token, highest });
             return (Answer::Refused, Some(refused));
         }
         self.highest = self.highest.max(token);
         self.ids.insert(id);
         let (resource, verdict) = (RESOURCE.into(), "stored".into());
-        let accepted = Observation::SinkAccepted { resource, mail, worker, token, verdict };
+        let accepted =
+            Observation::Mail(MailFact::SinkAccepted { resource, mail, worker, token, verdict });
         (Answer::Stored, Some(accepted))
     }
 }
 
 /// Whether the ledger tells here that it has stored an entry.
 pub(in crate::lessons) fn is_stored(event: &Event) -> bool {
-    matches!(event.happening, Happening::Observed { observation: Observation::SinkAccepted { .. } })
+    matches!(
+        event.happening,
+        Happening::Observed { observation: Observation::Mail(MailFact::SinkAccepted { .. }) }
+    )
 }
 
 #[cfg(test)]

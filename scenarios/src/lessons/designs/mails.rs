@@ -5,6 +5,7 @@ use mailstorm_mail::inbox::Inbox;
 use mailstorm_mail::processing::{Processed, process};
 use mailstorm_mail::samples;
 use mailstorm_record::{Event, Happening};
+use mailstorm_shared::facts::MailFact;
 use mailstorm_shared::{Millis, Observation};
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -54,7 +55,7 @@ impl Shelf {
     /// Mail after mail gets its first result, with no longer than `gap` in between.
     pub(crate) fn live(&self, scale: &Scale, gap: Millis) -> Live {
         let gap = patience_with_sessions(scale, gap);
-        Live::new("mail", self.count as u64, gap, Interests::MAIL, first_result())
+        Live::new("mail", self.count as u64, gap, Interests::APPLICATION, first_result())
     }
 
     /// The run is done when each mail has a result.
@@ -86,9 +87,9 @@ impl Mails {
 fn first_result() -> impl FnMut(&Event) -> bool + 'static {
     let mut seen = BTreeSet::new();
     move |event| match &event.happening {
-        Happening::Observed { observation: Observation::SinkAccepted { mail, .. } } => {
-            seen.insert(mail.clone())
-        }
+        Happening::Observed {
+            observation: Observation::Mail(MailFact::SinkAccepted { mail, .. }),
+        } => seen.insert(mail.clone()),
         _ => false,
     }
 }

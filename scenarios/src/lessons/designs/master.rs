@@ -12,6 +12,7 @@ use crate::lessons::talk::Desk;
 use bytes::Bytes;
 use mailstorm_client::{CallError, Client, ClientConfig, SessionState, open_acl};
 use mailstorm_platform::{Address, Platform};
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Millis, Observation, SessionId};
 use mailstorm_wire::client::{CreateMode, ErrorCode, Stat};
 use mailstorm_world::SimPlatform;
@@ -169,9 +170,9 @@ impl Candidate {
         }
         let candidate = self.name.as_str().into();
         self.platform.observe(if now.is_some() {
-            Observation::MasterBelieves { candidate, token }
+            Observation::Application(ApplicationFact::MasterBelieves { candidate, token })
         } else {
-            Observation::MasterResigns { candidate, token }
+            Observation::Application(ApplicationFact::MasterResigns { candidate, token })
         });
     }
 

@@ -7,8 +7,9 @@ use super::mails::Mails;
 use crate::lessons::stage::Program;
 use mailstorm_mail::sink::{SinkClient, SinkError, SinkResult, serve_sink};
 use mailstorm_platform::{Address, Platform};
+use mailstorm_shared::Defects;
 use mailstorm_shared::defect::Defect;
-use mailstorm_shared::{Defects, Observation};
+use mailstorm_shared::facts::MailFact;
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::sync::Arc;
 
@@ -88,7 +89,7 @@ impl Outbox {
 
     /// Tells onlookers that work on a mail begins.
     pub(crate) fn attempts(&self, index: usize, token: u64) {
-        self.platform.observe(Observation::MailAttempted {
+        self.platform.observe(MailFact::MailAttempted {
             worker: self.worker.clone(),
             mail: self.mails.id(index).clone(),
             token,

@@ -5,6 +5,7 @@ use mailstorm_checkers::Goal;
 use mailstorm_client::{CallError, Client, ClientConfig};
 use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening, NodeName};
+use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::ErrorCode;
 use mailstorm_world::SimPlatform;
@@ -31,7 +32,7 @@ pub(in crate::lessons) struct Writer {
 impl Writer {
     pub(in crate::lessons) async fn run(self) {
         let Self { platform, config, znode, data, every, offset } = self;
-        let tell = |name: &str| platform.observe(Observation::Milestone { name: name.into() });
+        let tell = |name: &str| platform.observe(ApplicationFact::Milestone { name: name.into() });
         let mut client = Client::connect(platform.clone(), config.clone());
         let begin = platform.now().monotonic + offset;
         // Until the run is over: a fault that comes late is to meet somebody who writes.
@@ -69,7 +70,7 @@ async fn write(
 /// Whether a writer tells here that its write was acknowledged.
 pub(in crate::lessons) fn is_acknowledged(event: &Event) -> bool {
     matches!(&event.happening, Happening::Observed {
-        observation: Observation::Milestone { name },
+        observation: Observation::Application(ApplicationFact::Milestone { name }),
     } if **name == *ACKNOWLEDGED)
 }
 

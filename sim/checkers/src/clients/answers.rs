@@ -29,7 +29,8 @@ use crate::clients::znodes::{BAD_VERSION, NO_NODE, NODE_EXISTS, NOT_EMPTY, paren
 use crate::{Checker, Interests};
 use mailstorm_record::{Event, Verdict, Violation};
 use mailstorm_shared::Zxid;
-use mailstorm_shared::observation::{Call, CallKind, Change, Outcome};
+use mailstorm_shared::facts::{Call, CallKind, Outcome};
+use mailstorm_shared::znodes::Change;
 use std::collections::BTreeMap;
 use tree::{State, Tree};
 

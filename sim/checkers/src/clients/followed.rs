@@ -4,7 +4,8 @@
 
 use crate::common::checker::violation;
 use mailstorm_record::{Event, Happening, Violation};
-use mailstorm_shared::observation::{Call, Change, EventKind, Outcome, WatchKind};
+use mailstorm_shared::facts::{Call, ClientFact, EnsembleFact, Outcome};
+use mailstorm_shared::znodes::{Change, EventKind, WatchKind};
 use mailstorm_shared::{Observation, SessionId, Zxid};
 use std::sync::Arc;
 
@@ -83,34 +84,36 @@ pub(crate) fn tell(
 ) -> Result<(), Violation> {
     let Happening::Observed { observation } = &event.happening else { return Ok(()) };
     let (client, result) = match observation {
-        Observation::Applied { zxid, changes, .. } => {
+        Observation::Ensemble(EnsembleFact::Applied { zxid, changes, .. }) => {
             follower.applied(*zxid, changes);
             return Ok(());
         }
-        Observation::Invoked { client, operation, call } => {
+        Observation::Client(ClientFact::Invoked { client, operation, call }) => {
             follower.invoked(*client, *operation, call);
             return Ok(());
         }
-        Observation::Returned { client, operation, outcome } => {
+        Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
             (*client, follower.returned(*client, *operation, outcome))
         }
-        Observation::EventDelivered { client, path, kind, zxid, .. } => {
+        Observation::Client(ClientFact::EventDelivered { client, path, kind, zxid, .. }) => {
             (*client, follower.delivered(*client, path, *kind, *zxid))
         }
-        Observation::ProtocolBroken { client, why, .. } => (*client, follower.protocol_broken(why)),
-        Observation::ClientConnected { client, session, .. } => {
+        Observation::Client(ClientFact::ProtocolBroken { client, why, .. }) => {
+            (*client, follower.protocol_broken(why))
+        }
+        Observation::Client(ClientFact::ClientConnected { client, session, .. }) => {
             follower.connected(*client, *session);
             return Ok(());
         }
-        Observation::ClientDisconnected { client } => {
+        Observation::Client(ClientFact::ClientDisconnected { client }) => {
             follower.disconnected(*client);
             return Ok(());
         }
-        Observation::ClientSessionEnded { client, .. } => {
+        Observation::Client(ClientFact::ClientSessionEnded { client, .. }) => {
             follower.session_ended(*client);
             return Ok(());
         }
-        Observation::WatchGivenUp { client, path, watch, .. } => {
+        Observation::Client(ClientFact::WatchGivenUp { client, path, watch, .. }) => {
             follower.given_up(*client, path, *watch);
             return Ok(());
         }

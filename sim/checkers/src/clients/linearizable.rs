@@ -31,7 +31,8 @@ use crate::clients::znodes::{
 use crate::common::checker::violation;
 use crate::{Checker, Figure, Interests};
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
-use mailstorm_shared::observation::{Call, CallKind, Change, Outcome};
+use mailstorm_shared::facts::{Call, CallKind, ClientFact, EnsembleFact, Outcome};
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Observation, SessionId, Zxid};
 pub use search::{CONFIGURATIONS_MAX, STEPS_MAX};
 
@@ -345,18 +346,24 @@ impl Checker for Linearizable {
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         let Happening::Observed { observation } = &event.happening else { return Ok(()) };
         match observation {
-            Observation::Applied { zxid, changes, .. } => self.applied(*zxid, changes),
-            Observation::Invoked { client, operation, call } => {
+            Observation::Ensemble(EnsembleFact::Applied { zxid, changes, .. }) => {
+                self.applied(*zxid, changes)
+            }
+            Observation::Client(ClientFact::Invoked { client, operation, call }) => {
                 self.now += 1;
                 self.invoked(event.node.as_ref(), *client, *operation, call);
             }
-            Observation::Returned { client, operation, outcome } => {
+            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
                 self.now += 1;
                 self.returned(event.at_ns, *client, *operation, outcome);
             }
-            Observation::ClientDisconnected { client } => self.disconnected(*client),
-            Observation::ClientConnected { client, .. }
-            | Observation::ClientSessionEnded { client, .. } => self.began_anew(*client),
+            Observation::Client(ClientFact::ClientDisconnected { client }) => {
+                self.disconnected(*client)
+            }
+            Observation::Client(
+                ClientFact::ClientConnected { client, .. }
+                | ClientFact::ClientSessionEnded { client, .. },
+            ) => self.began_anew(*client),
             _ => {}
         }
         Ok(())

@@ -19,7 +19,8 @@ use crate::clients::followed::{FollowsClients, Wrong, tell};
 use crate::{Checker, Interests};
 use mailstorm_record::{Event, Verdict, Violation};
 use mailstorm_shared::Zxid;
-use mailstorm_shared::observation::{Call, CallKind, Change, Outcome};
+use mailstorm_shared::facts::{Call, CallKind, Outcome};
+use mailstorm_shared::znodes::Change;
 use std::collections::BTreeMap;
 
 /// Compares what clients are told with what had been told to any of them before.

@@ -11,7 +11,8 @@ use crate::clients::followed::NewestApplied;
 use crate::clients::znodes::parent_of;
 use crate::{Checker, Figure, Interests};
 use mailstorm_record::{Event, Happening, Verdict, Violation};
-use mailstorm_shared::observation::{CallKind, Change, Outcome};
+use mailstorm_shared::facts::{CallKind, ClientFact, EnsembleFact, Outcome};
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Observation, Zxid};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -86,7 +87,9 @@ impl Checker for Staleness {
     fn measure(&mut self, event: &Event) {
         let Happening::Observed { observation } = &event.happening else { return };
         match observation {
-            Observation::Applied { zxid, changes, .. } if self.applied.is_moved_by(*zxid) => {
+            Observation::Ensemble(EnsembleFact::Applied { zxid, changes, .. })
+                if self.applied.is_moved_by(*zxid) =>
+            {
                 for change in changes {
                     let path = match change {
                         Change::Created { path, .. } | Change::Deleted { path, .. } => {
@@ -99,7 +102,7 @@ impl Checker for Staleness {
                     self.changed(false, path, *zxid, event.at_ns);
                 }
             }
-            Observation::Invoked { client, operation, call } => {
+            Observation::Client(ClientFact::Invoked { client, operation, call }) => {
                 let is_read =
                     matches!(call.kind, CallKind::GetData | CallKind::Exists | CallKind::Children);
                 if is_read {
@@ -110,7 +113,7 @@ impl Checker for Staleness {
                     self.reads.remove(&(*client, *operation));
                 }
             }
-            Observation::Returned { client, operation, outcome } => {
+            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
                 let Some(shown) = self.reads.remove(&(*client, *operation)) else { return };
                 if let Outcome::Ok { zxid, .. } | Outcome::Failed { zxid, .. } = outcome
                     && *zxid != Zxid::ZERO

@@ -35,7 +35,8 @@ use crate::clients::znodes::{NO_NODE, parent_of};
 use crate::{Checker, Interests};
 use armed::{Armed, Client, Due, Lasting, LastingDue, On, Watch, What, Znode};
 use mailstorm_record::{Event, Happening, Verdict, Violation};
-use mailstorm_shared::observation::{Call, CallKind, Change, EventKind, Outcome, WatchKind};
+use mailstorm_shared::facts::{Call, CallKind, EnsembleFact, Outcome};
+use mailstorm_shared::znodes::{Change, EventKind, WatchKind};
 use mailstorm_shared::{Observation, SessionId, Zxid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -441,7 +442,9 @@ impl Checker for Watches {
         self.now_ns = event.at_ns;
         match &event.happening {
             Happening::Phase { name } if &**name == "heal" => self.healed_at_ns = Some(event.at_ns),
-            Happening::Observed { observation: Observation::SessionHeard { session, .. } } => {
+            Happening::Observed {
+                observation: Observation::Ensemble(EnsembleFact::SessionHeard { session, .. }),
+            } => {
                 return self
                     .heard(*session)
                     .map_err(|(client, wrong)| wrong.of_client("watches", client, event));

@@ -8,6 +8,7 @@ use crate::common::checker::violation;
 use crate::{Checker, Figure, Interests};
 use mailstorm_record::{Event, Happening, Verdict, Violation};
 use mailstorm_shared::Observation;
+use mailstorm_shared::facts::ApplicationFact;
 
 /// What an event tells of the quantity, if anything.
 type Sample = Box<dyn FnMut(&Event) -> Option<u64>>;
@@ -40,11 +41,12 @@ impl Bound {
         }
     }
 
-    /// A quantity that an application measures itself ([`Observation::Measured`]).
+    /// A quantity that an application measures itself ([`ApplicationFact::Measured`]).
     pub fn measured(name: &'static str, about: &'static str, max: u64) -> Self {
-        Self::new(name, about, max, Interests::MAIL, move |event| match &event.happening {
+        Self::new(name, about, max, Interests::APPLICATION, move |event| match &event.happening {
             Happening::Observed {
-                observation: Observation::Measured { name: measured, value },
+                observation:
+                    Observation::Application(ApplicationFact::Measured { name: measured, value }),
             } => (**measured == *name).then_some(*value),
             _ => None,
         })

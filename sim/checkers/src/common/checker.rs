@@ -3,7 +3,7 @@
 use crate::Figure;
 use crate::common::kinds;
 use mailstorm_record::{Event, Happening, NodeName, Plan, Verdict, Violation};
-use mailstorm_shared::Observation;
+use mailstorm_shared::facts::Subject;
 use std::ops::BitOr;
 
 /// One property, watched while a run goes on.
@@ -70,29 +70,36 @@ impl Interests {
     /// Every event.
     pub const ALL: Self = Self(u16::MAX);
     /// Who looks, follows, leads, steps down; epochs accepted.
-    pub const LEADERSHIP: Self = Self(1);
+    pub const LEADERSHIP: Self = Self::facts_about(Subject::Leadership);
     /// What servers log, cut, make durable and commit.
-    pub const LOG: Self = Self(1 << 1);
+    pub const LOG: Self = Self::facts_about(Subject::Log);
     /// Transactions applied.
-    pub const APPLIED: Self = Self(1 << 2);
+    pub const APPLIED: Self = Self::facts_about(Subject::Applied);
     /// Writes acknowledged by servers.
-    pub const ACKNOWLEDGED: Self = Self(1 << 3);
+    pub const ACKNOWLEDGED: Self = Self::facts_about(Subject::Acknowledged);
     /// Sessions heard of and expired, as servers see them.
-    pub const SESSIONS: Self = Self(1 << 4);
+    pub const SESSIONS: Self = Self::facts_about(Subject::Sessions);
     /// Operations of clients: invoked and returned.
-    pub const OPERATIONS: Self = Self(1 << 5);
+    pub const OPERATIONS: Self = Self::facts_about(Subject::Operations);
     /// Connections and sessions, as clients see them.
-    pub const CONNECTIONS: Self = Self(1 << 6);
+    pub const CONNECTIONS: Self = Self::facts_about(Subject::Connections);
     /// Watch events delivered.
-    pub const WATCH_EVENTS: Self = Self(1 << 7);
-    /// Mails attempted, accepted and refused; masters; what applications measure; milestones.
-    pub const MAIL: Self = Self(1 << 8);
+    pub const WATCH_EVENTS: Self = Self::facts_about(Subject::Watches);
+    /// Mails attempted, accepted and refused; masters; what applications measure; milestones; what only
+    /// an application knows.
+    pub const APPLICATION: Self = Self::facts_about(Subject::Application);
     /// Processes started, crashed, paused, resumed; disks damaged, writes lost.
-    pub const PROCESSES: Self = Self(1 << 9);
+    pub const PROCESSES: Self = Self(1 << 13);
     /// Phases of the run and faults of the plan.
-    pub const PLAN: Self = Self(1 << 10);
+    pub const PLAN: Self = Self(1 << 14);
     /// Messages sent and delivered, and what servers are, told in full recordings only.
-    pub const TRAFFIC: Self = Self(1 << 11);
+    pub const TRAFFIC: Self = Self(1 << 15);
+
+    /// The facts about this.
+    pub const fn facts_about(subject: Subject) -> Self {
+        assert!((subject as u16) < 13, "the last three bits are for what the world tells");
+        Self(1 << subject as u16)
+    }
 
     /// Whether the two sets have a kind in common.
     pub fn overlaps(self, other: Self) -> bool {
@@ -101,52 +108,20 @@ impl Interests {
 
     /// The one kind that an event is of.
     pub fn of(event: &Event) -> Self {
-        let observation = match &event.happening {
-            Happening::Observed { observation } => observation,
+        match &event.happening {
+            Happening::Observed { observation } => Self::facts_about(observation.subject()),
             Happening::Started { .. }
             | Happening::Crashed { .. }
             | Happening::WritesLost { .. }
             | Happening::Paused
             | Happening::Resumed
-            | Happening::DiskDamaged => return Self::PROCESSES,
+            | Happening::DiskDamaged => Self::PROCESSES,
             Happening::FaultBegan { .. }
             | Happening::FaultEnded { .. }
-            | Happening::Phase { .. } => return Self::PLAN,
+            | Happening::Phase { .. } => Self::PLAN,
             Happening::Sent { .. } | Happening::Delivered { .. } | Happening::State { .. } => {
-                return Self::TRAFFIC;
+                Self::TRAFFIC
             }
-        };
-        match observation {
-            Observation::ServerStarted { .. }
-            | Observation::Looking { .. }
-            | Observation::EpochAccepted { .. }
-            | Observation::Follows { .. }
-            | Observation::Leads { .. }
-            | Observation::SteppedDown { .. } => Self::LEADERSHIP,
-            Observation::Appended { .. }
-            | Observation::Truncated { .. }
-            | Observation::SnapshotInstalled { .. }
-            | Observation::Durable { .. }
-            | Observation::DiskHolds { .. }
-            | Observation::QuorumCommitted { .. } => Self::LOG,
-            Observation::Applied { .. } => Self::APPLIED,
-            Observation::Acknowledged { .. } => Self::ACKNOWLEDGED,
-            Observation::SessionHeard { .. } | Observation::SessionExpired { .. } => Self::SESSIONS,
-            Observation::Invoked { .. } | Observation::Returned { .. } => Self::OPERATIONS,
-            Observation::ClientConnected { .. }
-            | Observation::ClientDisconnected { .. }
-            | Observation::ClientSessionEnded { .. }
-            | Observation::ProtocolBroken { .. } => Self::CONNECTIONS,
-            Observation::EventDelivered { .. } | Observation::WatchGivenUp { .. } => {
-                Self::WATCH_EVENTS
-            }
-            Observation::MailAttempted { .. }
-            | Observation::SinkAccepted { .. }
-            | Observation::SinkRefused { .. }
-            | Observation::MasterBelieves { .. }
-            | Observation::MasterResigns { .. }
-            | Observation::Measured { .. }
-            | Observation::Milestone { .. } => Self::MAIL,
         }
     }
 }

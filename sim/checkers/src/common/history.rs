@@ -4,7 +4,10 @@
 
 use crate::{Checker, ensemble::servers::node_of};
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
-use mailstorm_shared::observation::{Call, CallKind, Change, EventKind, Outcome, WatchKind};
+use mailstorm_shared::facts::{
+    ApplicationFact, Call, CallKind, ClientFact, EnsembleFact, MailFact, Outcome,
+};
+use mailstorm_shared::znodes::{Change, EventKind, WatchKind};
 use mailstorm_shared::{Ensemble, Epoch, Millis, Observation, ServerId, SessionId, Zxid};
 use std::sync::Arc;
 
@@ -99,11 +102,13 @@ impl History {
         self
     }
 
-    fn server(self, server: u8, observation: Observation) -> Self {
+    fn server(self, server: u8, fact: EnsembleFact) -> Self {
+        let observation = fact.into();
         self.push(Some(node_of(s(server))), Happening::Observed { observation })
     }
 
-    fn client(self, client: u32, observation: Observation) -> Self {
+    fn client(self, client: u32, fact: ClientFact) -> Self {
+        let observation = fact.into();
         self.push(Some(format!("c{client}").as_str().into()), Happening::Observed { observation })
     }
 
@@ -172,18 +177,14 @@ impl History {
 
     fn server_started_with(self, server: u8, epoch: u32, logged: [Zxid; 2], votes: bool) -> Self {
         let [snapshot, last_logged] = logged;
-        let id = s(server);
         let epoch = Epoch(epoch);
-        self.server(
-            server,
-            Observation::ServerStarted { server: id, epoch, snapshot, last_logged, votes },
-        )
+        self.server(server, EnsembleFact::ServerStarted { epoch, snapshot, last_logged, votes })
     }
 
     pub(crate) fn promised(self, servers: &[u8], epoch: u32) -> Self {
         self.all(servers, |history, server| {
-            let (id, epoch) = (s(server), Epoch(epoch));
-            history.server(server, Observation::EpochAccepted { server: id, epoch })
+            let epoch = Epoch(epoch);
+            history.server(server, EnsembleFact::EpochAccepted { epoch })
         })
     }
 
@@ -193,28 +194,19 @@ impl History {
     }
 
     pub(crate) fn looking(self, server: u8) -> Self {
-        self.server(server, Observation::Looking { server: s(server) })
+        self.server(server, EnsembleFact::Looking)
     }
 
     pub(crate) fn leads(self, server: u8, epoch: u32, last_logged: Zxid) -> Self {
-        self.server(
-            server,
-            Observation::Leads { server: s(server), epoch: Epoch(epoch), last_logged },
-        )
+        self.server(server, EnsembleFact::Leads { epoch: Epoch(epoch), last_logged })
     }
 
     pub(crate) fn follows(self, server: u8, leader: u8, epoch: u32) -> Self {
-        self.server(
-            server,
-            Observation::Follows { server: s(server), leader: s(leader), epoch: Epoch(epoch) },
-        )
+        self.server(server, EnsembleFact::Follows { leader: s(leader), epoch: Epoch(epoch) })
     }
 
     pub(crate) fn stepped_down(self, server: u8, epoch: u32) -> Self {
-        self.server(
-            server,
-            Observation::SteppedDown { server: s(server), epoch: Epoch(epoch), why: "test".into() },
-        )
+        self.server(server, EnsembleFact::SteppedDown { epoch: Epoch(epoch), why: "test".into() })
     }
 
     pub(crate) fn appended(self, servers: &[u8], zxid: Zxid) -> Self {
@@ -222,41 +214,28 @@ impl History {
     }
 
     pub(crate) fn appended_as(self, server: u8, zxid: Zxid, digest: u32) -> Self {
-        self.server(server, Observation::Appended { server: s(server), zxid, digest })
+        self.server(server, EnsembleFact::Appended { zxid, digest })
     }
 
     pub(crate) fn durable(self, servers: &[u8], zxid: Zxid) -> Self {
-        self.all(servers, |history, server| {
-            history.server(server, Observation::Durable { server: s(server), zxid })
-        })
+        self.all(servers, |history, server| history.server(server, EnsembleFact::Durable { zxid }))
     }
 
     pub(crate) fn disk_holds(self, server: u8, last_logged: Zxid, epochs: [u32; 2]) -> Self {
         let [accepted_epoch, current_epoch] = epochs.map(Epoch);
-        self.server(
-            server,
-            Observation::DiskHolds {
-                server: s(server),
-                last_logged,
-                accepted_epoch,
-                current_epoch,
-            },
-        )
+        self.server(server, EnsembleFact::DiskHolds { last_logged, accepted_epoch, current_epoch })
     }
 
     pub(crate) fn truncated(self, server: u8, after: Zxid) -> Self {
-        self.server(server, Observation::Truncated { server: s(server), after })
+        self.server(server, EnsembleFact::Truncated { after })
     }
 
     pub(crate) fn snapshot_installed(self, server: u8, zxid: Zxid) -> Self {
-        self.server(server, Observation::SnapshotInstalled { server: s(server), zxid })
+        self.server(server, EnsembleFact::SnapshotInstalled { zxid })
     }
 
     pub(crate) fn committed(self, server: u8, epoch: u32, zxid: Zxid) -> Self {
-        self.server(
-            server,
-            Observation::QuorumCommitted { server: s(server), epoch: Epoch(epoch), zxid },
-        )
+        self.server(server, EnsembleFact::QuorumCommitted { epoch: Epoch(epoch), zxid })
     }
 
     pub(crate) fn applied(self, servers: &[u8], zxid: Zxid) -> Self {
@@ -264,39 +243,26 @@ impl History {
     }
 
     pub(crate) fn applied_as(self, server: u8, zxid: Zxid, digest: u32) -> Self {
-        self.server(
-            server,
-            Observation::Applied { server: s(server), zxid, digest, changes: Vec::new() },
-        )
+        self.server(server, EnsembleFact::Applied { zxid, digest, changes: Vec::new() })
     }
 
     /// One server applies a transaction with these changes; the first to do so makes them global.
     pub(crate) fn changed(self, server: u8, zxid: Zxid, changes: Vec<Change>) -> Self {
-        self.server(
-            server,
-            Observation::Applied { server: s(server), zxid, digest: digest(zxid), changes },
-        )
+        self.server(server, EnsembleFact::Applied { zxid, digest: digest(zxid), changes })
     }
 
     pub(crate) fn acknowledged(self, server: u8, session: i64, zxid: Zxid) -> Self {
-        self.server(
-            server,
-            Observation::Acknowledged { server: s(server), session: SessionId(session), zxid },
-        )
+        self.server(server, EnsembleFact::Acknowledged { session: SessionId(session), zxid })
     }
 
     pub(crate) fn heard(self, server: u8, session: i64) -> Self {
-        self.server(
-            server,
-            Observation::SessionHeard { server: s(server), session: SessionId(session) },
-        )
+        self.server(server, EnsembleFact::SessionHeard { session: SessionId(session) })
     }
 
     pub(crate) fn expired(self, server: u8, session: i64, timeout_ms: u64, silent_ms: u64) -> Self {
         self.server(
             server,
-            Observation::SessionExpired {
-                server: s(server),
+            EnsembleFact::SessionExpired {
                 session: SessionId(session),
                 timeout: Millis(timeout_ms),
                 silent_for: Millis(silent_ms),
@@ -317,29 +283,29 @@ impl History {
 
     pub(crate) fn connected(self, client: u32, session: i64) -> Self {
         let session = SessionId(session);
-        self.client(client, Observation::ClientConnected { client, session, resumed: false })
+        self.client(client, ClientFact::ClientConnected { client, session, resumed: false })
     }
 
     pub(crate) fn reconnected(self, client: u32, session: i64) -> Self {
         let session = SessionId(session);
-        self.client(client, Observation::ClientConnected { client, session, resumed: true })
+        self.client(client, ClientFact::ClientConnected { client, session, resumed: true })
     }
 
     pub(crate) fn disconnected(self, client: u32) -> Self {
-        self.client(client, Observation::ClientDisconnected { client })
+        self.client(client, ClientFact::ClientDisconnected { client })
     }
 
     pub(crate) fn session_ended(self, client: u32, session: i64, expired: bool) -> Self {
         let session = SessionId(session);
-        self.client(client, Observation::ClientSessionEnded { client, session, expired })
+        self.client(client, ClientFact::ClientSessionEnded { client, session, expired })
     }
 
     pub(crate) fn invoked(self, client: u32, operation: u64, call: Call) -> Self {
-        self.client(client, Observation::Invoked { client, operation, call })
+        self.client(client, ClientFact::Invoked { client, operation, call })
     }
 
     pub(crate) fn returned(self, client: u32, operation: u64, outcome: Outcome) -> Self {
-        self.client(client, Observation::Returned { client, operation, outcome })
+        self.client(client, ClientFact::Returned { client, operation, outcome })
     }
 
     /// Invoked and returned at once.
@@ -358,26 +324,30 @@ impl History {
         let session = SessionId(session);
         self.client(
             client,
-            Observation::EventDelivered { client, session, path: path.into(), kind, zxid },
+            ClientFact::EventDelivered { client, session, path: path.into(), kind, zxid },
         )
     }
 
     pub(crate) fn gave_up(self, client: u32, session: i64, watch: WatchKind, path: &str) -> Self {
         let session = SessionId(session);
         let path = path.into();
-        self.client(client, Observation::WatchGivenUp { client, session, path, watch })
+        self.client(client, ClientFact::WatchGivenUp { client, session, path, watch })
     }
 
     pub(crate) fn protocol_broken(self, client: u32, session: i64) -> Self {
         let session = SessionId(session);
-        self.client(client, Observation::ProtocolBroken { client, session, why: "test".into() })
+        self.client(client, ClientFact::ProtocolBroken { client, session, why: "test".into() })
     }
 
     // Mail.
 
     pub(crate) fn attempted(self, mail: &str, worker: &str, token: u64, attempt: u32) -> Self {
-        let observation =
-            Observation::MailAttempted { worker: worker.into(), mail: mail.into(), token, attempt };
+        let observation = Observation::Mail(MailFact::MailAttempted {
+            worker: worker.into(),
+            mail: mail.into(),
+            token,
+            attempt,
+        });
         self.push(Some(worker.into()), Happening::Observed { observation })
     }
 
@@ -398,13 +368,13 @@ impl History {
         token: u64,
         verdict: &str,
     ) -> Self {
-        let observation = Observation::SinkAccepted {
+        let observation = Observation::Mail(MailFact::SinkAccepted {
             resource: resource.into(),
             mail: mail.into(),
             worker: worker.into(),
             token,
             verdict: verdict.into(),
-        };
+        });
         self.push(Some("sink".into()), Happening::Observed { observation })
     }
 
@@ -414,30 +384,45 @@ impl History {
     }
 
     pub(crate) fn refused(self, mail: &str, worker: &str, token: u64, highest: u64) -> Self {
-        let observation =
-            Observation::SinkRefused { mail: mail.into(), worker: worker.into(), token, highest };
+        let observation = Observation::Mail(MailFact::SinkRefused {
+            mail: mail.into(),
+            worker: worker.into(),
+            token,
+            highest,
+        });
         self.push(Some("sink".into()), Happening::Observed { observation })
     }
 
     pub(crate) fn believes(self, candidate: &str, token: u64) -> Self {
-        let observation = Observation::MasterBelieves { candidate: candidate.into(), token };
+        let observation = Observation::Application(ApplicationFact::MasterBelieves {
+            candidate: candidate.into(),
+            token,
+        });
         self.push(Some(candidate.into()), Happening::Observed { observation })
     }
 
     pub(crate) fn resigns(self, candidate: &str, token: u64) -> Self {
-        let observation = Observation::MasterResigns { candidate: candidate.into(), token };
+        let observation = Observation::Application(ApplicationFact::MasterResigns {
+            candidate: candidate.into(),
+            token,
+        });
         self.push(Some(candidate.into()), Happening::Observed { observation })
     }
 
     pub(crate) fn measured(self, name: &str, value: u64) -> Self {
-        let observation = Observation::Measured { name: name.into(), value };
+        let observation =
+            Observation::Application(ApplicationFact::Measured { name: name.into(), value });
         self.push(None, Happening::Observed { observation })
     }
 
     pub(crate) fn milestone(self, name: &str) -> Self {
         self.push(
             None,
-            Happening::Observed { observation: Observation::Milestone { name: name.into() } },
+            Happening::Observed {
+                observation: Observation::Application(ApplicationFact::Milestone {
+                    name: name.into(),
+                }),
+            },
         )
     }
 }

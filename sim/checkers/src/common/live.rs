@@ -20,9 +20,9 @@
 use crate::common::checker::violation;
 use crate::common::reach::Changed;
 use crate::{Checker, Figure, Interests, Needs, Reach};
-use mailstorm_record::time::moment;
 use mailstorm_record::{Event, Happening, NodeName, Plan, Verdict, Violation};
 use mailstorm_shared::Millis;
+use mailstorm_shared::time_in_words::moment;
 use std::collections::BTreeMap;
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -289,13 +289,15 @@ mod tests {
     use super::*;
     use crate::common::history::{History, ensemble};
     use mailstorm_record::Happening;
-    use mailstorm_shared::Observation;
+    use mailstorm_shared::facts::{MailFact, Observation};
 
     fn live(pieces: impl Into<Option<u64>>) -> Live {
-        Live::new("mail", pieces, Millis(1_000), Interests::MAIL, |event| {
+        Live::new("mail", pieces, Millis(1_000), Interests::APPLICATION, |event| {
             matches!(
                 event.happening,
-                Happening::Observed { observation: Observation::SinkAccepted { .. } }
+                Happening::Observed {
+                    observation: Observation::Mail(MailFact::SinkAccepted { .. })
+                }
             )
         })
     }
@@ -411,12 +413,12 @@ mod tests {
     fn who_has_done_his_share_is_not_asked_for_more() {
         let shared = || {
             let whose = |event: &Event| match &event.happening {
-                Happening::Observed { observation: Observation::SinkAccepted { worker, .. } } => {
-                    Some(NodeName(worker.clone()))
-                }
+                Happening::Observed {
+                    observation: Observation::Mail(MailFact::SinkAccepted { worker, .. }),
+                } => Some(NodeName(worker.clone())),
                 _ => None,
             };
-            Live::shared("mail", (2, 1), Millis(1_000), Interests::MAIL, whose)
+            Live::shared("mail", (2, 1), Millis(1_000), Interests::APPLICATION, whose)
                 .needing(Needs::of(&ensemble(3), ["w1", "w2"]))
         };
         let both = || started().started("w2").accepted("m-1", "w1", 1).accepted("m-2", "w1", 1);

@@ -7,8 +7,9 @@
 //! fault that comes and goes, or whose victims are not known, the worse is taken.
 //! Start at [`Reach::observe`].
 
-use crate::ensemble::servers::{node_of, server_on};
+use crate::ensemble::servers::node_of;
 use mailstorm_record::{Cast, Event, Fault, FaultKind, Happening, NodeName, Plan, cast};
+use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,7 @@ pub struct Reach {
     plan: Plan,
     cast: Cast,
     /// The newest epoch that each server leads, of those that do.
-    leading: BTreeMap<ServerId, Epoch>,
+    leading: BTreeMap<NodeName, Epoch>,
     processes: BTreeMap<NodeName, Process>,
     /// The faults under way.
     faults: BTreeMap<usize, Struck>,
@@ -76,15 +77,13 @@ impl Reach {
     /// Looks at the next event; says what it has changed, if anything.
     pub fn observe(&mut self, event: &Event) -> Option<Changed> {
         match (&event.happening, &event.node) {
-            (Happening::Observed { observation }, _) => {
-                self.led(observation);
+            (Happening::Observed { observation: Observation::Ensemble(fact) }, Some(node)) => {
+                self.led(node, fact);
                 None
             }
             (Happening::Started { .. }, Some(node)) => self.process(node, Process::Up),
             (Happening::Crashed { .. }, Some(node)) => {
-                if let Some(server) = server_on(Some(node)) {
-                    self.leading.remove(&server);
-                }
+                self.leading.remove(node);
                 self.process(node, Process::Down)
             }
             (Happening::Paused, Some(node)) => self.process(node, Process::Paused),
@@ -103,11 +102,11 @@ impl Reach {
         }
     }
 
-    fn led(&mut self, observation: &Observation) {
-        match observation {
-            Observation::Leads { server, epoch, .. } => _ = self.leading.insert(*server, *epoch),
-            Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
-                self.leading.remove(server);
+    fn led(&mut self, node: &NodeName, fact: &EnsembleFact) {
+        match fact {
+            EnsembleFact::Leads { epoch, .. } => _ = self.leading.insert(node.clone(), *epoch),
+            EnsembleFact::SteppedDown { .. } | EnsembleFact::Looking => {
+                self.leading.remove(node);
             }
             _ => {}
         }
@@ -125,7 +124,8 @@ impl Reach {
     fn struck(&self, fault: &Fault, nodes: &[NodeName]) -> Struck {
         let with =
             |leader: Option<NodeName>| Cast { leader, ..self.cast.clone() }.lists(&fault.kind);
-        let leader = self.leading.iter().max_by_key(|(_, epoch)| **epoch).map(|(s, _)| node_of(*s));
+        let leader =
+            self.leading.iter().max_by_key(|(_, epoch)| **epoch).map(|(node, _)| node.clone());
         if !cast::speaks_of_leader(&fault.kind) || leader.is_some() {
             return Struck::Lists(fault.kind.clone(), with(leader));
         }

@@ -6,11 +6,12 @@
 //!
 //! The goals of the ensemble are in [`crate::ensemble::goals`], those of the mail in
 //! [`crate::mail::goals`]; a scenario adds its own with [`Goal::new`], or counts a
-//! [`Observation::Milestone`] by its name with [`Goal::milestone`].
+//! [`ApplicationFact::Milestone`] by its name with [`Goal::milestone`].
 
 use crate::Interests;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::Observation;
+use mailstorm_shared::facts::ApplicationFact;
 use std::fmt;
 
 /// Something that must happen in a sweep.
@@ -37,9 +38,9 @@ impl Goal {
 
     /// A goal that is reached with every milestone of its name.
     pub fn milestone(name: &'static str, about: &'static str) -> Self {
-        Self::new(name, about, Interests::MAIL, move |event| {
+        Self::new(name, about, Interests::APPLICATION, move |event| {
             matches!(&event.happening, Happening::Observed {
-                observation: Observation::Milestone { name: told },
+                observation: Observation::Application(ApplicationFact::Milestone { name: told }),
             } if **told == *name)
         })
     }

@@ -14,9 +14,10 @@
 //! bound waits for [`Service::is_whole`].
 
 use crate::common::checker::violation;
-use crate::ensemble::servers::{PerServer, node_of, server_on};
+use crate::ensemble::servers::{PerServer, Servers, node_of};
 use crate::{Checker, Figure, Interests};
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
+use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId};
 use std::collections::BTreeSet;
 
@@ -40,6 +41,7 @@ pub struct Convergence {
 #[derive(Clone, Debug)]
 pub struct Service {
     ensemble: Ensemble,
+    nodes: Servers,
     servers: usize,
     roles: PerServer<Option<Role>>,
     serving: usize,
@@ -55,32 +57,29 @@ struct Role {
 impl Service {
     /// Nobody serves yet.
     pub fn new(ensemble: Ensemble) -> Self {
-        let servers = ensemble.servers().count();
-        Self { ensemble, servers, roles: PerServer::default(), serving: 0 }
+        let (nodes, servers) = (Servers::of(&ensemble), ensemble.servers().count());
+        Self { ensemble, nodes, servers, roles: PerServer::default(), serving: 0 }
     }
 
     /// Looks at the next event of a run.
     pub fn observe(&mut self, event: &Event) {
-        match &event.happening {
-            Happening::Observed { observation } => match *observation {
-                Observation::Leads { server, epoch, .. } => {
-                    self.set(server, Some(Role { leader: server, epoch }));
-                }
-                Observation::Follows { server, leader, epoch } => {
-                    self.set(server, Some(Role { leader, epoch }));
-                }
-                Observation::ServerStarted { server, .. }
-                | Observation::Looking { server }
-                | Observation::SteppedDown { server, .. } => self.set(server, None),
-                _ => {}
+        let role = match &event.happening {
+            Happening::Observed { observation: Observation::Ensemble(fact) } => match *fact {
+                EnsembleFact::Leads { epoch, .. } => Some((None, epoch)),
+                EnsembleFact::Follows { leader, epoch } => Some((Some(leader), epoch)),
+                EnsembleFact::ServerStarted { .. }
+                | EnsembleFact::Looking
+                | EnsembleFact::SteppedDown { .. } => None,
+                _ => return,
             },
-            Happening::Crashed { .. } | Happening::Started { .. } => {
-                if let Some(server) = server_on(event.node.as_ref()) {
-                    self.set(server, None);
-                }
-            }
-            _ => {}
-        }
+            Happening::Crashed { .. } | Happening::Started { .. } => None,
+            _ => return,
+        };
+        let Some(server) = self.nodes.on(event.node.as_ref()) else { return };
+        let role = role.map(|(leader, epoch)| Role { leader: leader.unwrap_or(server), epoch });
+        let before = std::mem::replace(self.roles.get_mut(server), role);
+        self.serving += usize::from(role.is_some());
+        self.serving -= usize::from(before.is_some());
     }
 
     /// In a few words, how far it is.
@@ -92,15 +91,6 @@ impl Service {
     pub fn is_whole(&self) -> bool {
         // Most of the time one is missing: that is quickly told.
         self.serving == self.servers && self.divided().is_none()
-    }
-
-    fn set(&mut self, server: ServerId, role: Option<Role>) {
-        if !self.ensemble.contains(server) {
-            return;
-        }
-        let before = std::mem::replace(self.roles.get_mut(server), role);
-        self.serving += usize::from(role.is_some());
-        self.serving -= usize::from(before.is_some());
     }
 
     /// Those who do not serve.

@@ -2,10 +2,10 @@
 //!
 //! Each goal keeps the little it must remember of a run, and nothing of the others'.
 
-use crate::ensemble::servers::{PerServer, server_on};
+use crate::ensemble::servers::{PerNode, Servers};
 use crate::{Goal, Interests};
 use mailstorm_record::{Event, Happening, NodeName};
-use mailstorm_shared::observation::{CallKind, Outcome};
+use mailstorm_shared::facts::{CallKind, ClientFact, EnsembleFact, Outcome};
 use mailstorm_shared::{Ensemble, Observation, ServerId, SessionId, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ pub fn all(ensemble: &Ensemble) -> Vec<Goal> {
         truncated(),
         snapshot_sent(),
         unsynced_tail_lost(),
-        crash_lost_or_tore_a_sector(),
+        crash_lost_or_tore_a_sector(ensemble),
         disk_damaged(),
         joiner_caught_up(),
         session_expired(),
@@ -34,14 +34,14 @@ pub fn all(ensemble: &Ensemble) -> Vec<Goal> {
 
 /// Another server leads than the one before.
 pub fn leader_changed() -> Goal {
-    let mut last = None;
-    Goal::observed(
+    let mut last: Option<NodeName> = None;
+    Goal::new(
         "leader_changed",
         "another server was established as leader than the one before",
         Interests::LEADERSHIP,
-        move |observation| match observation {
-            Observation::Leads { server, .. } => {
-                last.replace(*server).is_some_and(|before| before != *server)
+        move |event| match event.of_server() {
+            Some((server, EnsembleFact::Leads { .. })) => {
+                last.replace(server.clone()).is_some_and(|before| before != *server)
             }
             _ => false,
         },
@@ -50,30 +50,27 @@ pub fn leader_changed() -> Goal {
 
 /// A leader's process dies with proposals that are not committed.
 pub fn leader_died_with_writes_in_flight() -> Goal {
-    let mut servers: PerServer<(bool, Zxid, Zxid)> = PerServer::default();
+    let mut servers: PerNode<(bool, Zxid, Zxid)> = PerNode::default();
     Goal::new(
         "leader_died_with_writes_in_flight",
         "a leader's process died when it had logged writes that were not committed yet",
         Interests::LEADERSHIP | Interests::LOG | Interests::PROCESSES,
         move |event| {
-            let observation = match &event.happening {
-                Happening::Observed { observation } => observation,
+            let Some(node) = &event.node else { return false };
+            match &event.happening {
                 Happening::Crashed { .. } => {
-                    let Some(server) = server_on(event.node.as_ref()) else { return false };
-                    let (leads, logged, committed) = std::mem::take(servers.get_mut(server));
+                    let (leads, logged, committed) = std::mem::take(servers.get_mut(node));
                     return leads && logged > committed;
                 }
-                _ => return false,
-            };
-            match *observation {
-                Observation::Leads { server, .. } => servers.get_mut(server).0 = true,
-                Observation::SteppedDown { server, .. } | Observation::Looking { server } => {
-                    servers.get_mut(server).0 = false;
-                }
-                Observation::Appended { server, zxid, .. } => servers.get_mut(server).1 = zxid,
-                Observation::QuorumCommitted { server, zxid, .. } => {
-                    servers.get_mut(server).2 = zxid
-                }
+                Happening::Observed { observation: Observation::Ensemble(fact) } => match *fact {
+                    EnsembleFact::Leads { .. } => servers.get_mut(node).0 = true,
+                    EnsembleFact::SteppedDown { .. } | EnsembleFact::Looking => {
+                        servers.get_mut(node).0 = false;
+                    }
+                    EnsembleFact::Appended { zxid, .. } => servers.get_mut(node).1 = zxid,
+                    EnsembleFact::QuorumCommitted { zxid, .. } => servers.get_mut(node).2 = zxid,
+                    _ => {}
+                },
                 _ => {}
             }
             false
@@ -89,9 +86,8 @@ pub fn leader_paused() -> Goal {
         "a leader's process was stopped while it led",
         Interests::LEADERSHIP | Interests::PROCESSES,
         move |event| {
-            let server = server_on(event.node.as_ref());
             let paused = matches!(event.happening, Happening::Paused);
-            let leads = server.is_some_and(|server| leading.servers.contains(&server));
+            let leads = event.node.as_ref().is_some_and(|node| leading.servers.contains(node));
             leading.observe(event);
             paused && leads
         },
@@ -116,25 +112,22 @@ pub fn two_believed_to_lead() -> Goal {
 /// Who believes to lead.
 #[derive(Default)]
 struct Leading {
-    servers: BTreeSet<ServerId>,
+    servers: BTreeSet<NodeName>,
 }
 
 impl Leading {
     fn observe(&mut self, event: &Event) {
+        let Some(node) = &event.node else { return };
         match &event.happening {
-            Happening::Observed { observation } => match observation {
-                Observation::Leads { server, .. } => _ = self.servers.insert(*server),
-                Observation::SteppedDown { server, .. }
-                | Observation::Looking { server }
-                | Observation::Follows { server, .. }
-                | Observation::ServerStarted { server, .. } => _ = self.servers.remove(server),
+            Happening::Observed { observation: Observation::Ensemble(fact) } => match fact {
+                EnsembleFact::Leads { .. } => _ = self.servers.insert(node.clone()),
+                EnsembleFact::SteppedDown { .. }
+                | EnsembleFact::Looking
+                | EnsembleFact::Follows { .. }
+                | EnsembleFact::ServerStarted { .. } => _ = self.servers.remove(node),
                 _ => {}
             },
-            Happening::Crashed { .. } => {
-                if let Some(server) = server_on(event.node.as_ref()) {
-                    self.servers.remove(&server);
-                }
-            }
+            Happening::Crashed { .. } => _ = self.servers.remove(node),
             _ => {}
         }
     }
@@ -142,7 +135,7 @@ impl Leading {
 
 /// Too few voters are up and awake for anything to be decided; then a leader is established again.
 pub fn quorum_lost_and_regained(ensemble: &Ensemble) -> Goal {
-    let ensemble = ensemble.clone();
+    let (nodes, ensemble) = (Servers::of(ensemble), ensemble.clone());
     let mut away: BTreeSet<ServerId> = BTreeSet::new();
     let mut lost = false;
     Goal::new(
@@ -150,7 +143,7 @@ pub fn quorum_lost_and_regained(ensemble: &Ensemble) -> Goal {
         "so many voters were down or stopped at once that nothing could be decided, and a leader was established later",
         Interests::LEADERSHIP | Interests::PROCESSES,
         move |event| {
-            let server = server_on(event.node.as_ref()).filter(|server| ensemble.is_voter(*server));
+            let server = nodes.on(event.node.as_ref()).filter(|server| ensemble.is_voter(*server));
             match &event.happening {
                 Happening::Crashed { .. } | Happening::Paused => away.extend(server),
                 Happening::Started { .. } | Happening::Resumed => {
@@ -158,7 +151,9 @@ pub fn quorum_lost_and_regained(ensemble: &Ensemble) -> Goal {
                         away.remove(&server);
                     }
                 }
-                Happening::Observed { observation: Observation::Leads { .. } } => {
+                Happening::Observed {
+                    observation: Observation::Ensemble(EnsembleFact::Leads { .. }),
+                } => {
                     return std::mem::take(&mut lost);
                 }
                 _ => {}
@@ -171,14 +166,14 @@ pub fn quorum_lost_and_regained(ensemble: &Ensemble) -> Goal {
 
 /// Every server is down at the same time, as in a power cut.
 pub fn all_servers_down_at_once(ensemble: &Ensemble) -> Goal {
-    let count = ensemble.servers().count();
+    let (nodes, count) = (Servers::of(ensemble), ensemble.servers().count());
     let mut down: BTreeSet<ServerId> = BTreeSet::new();
     Goal::new(
         "all_servers_down_at_once",
         "every server's process was down at the same time",
         Interests::PROCESSES,
         move |event| {
-            let Some(server) = server_on(event.node.as_ref()) else { return false };
+            let Some(server) = nodes.on(event.node.as_ref()) else { return false };
             match event.happening {
                 Happening::Crashed { .. } => down.insert(server) && down.len() == count,
                 Happening::Started { .. } => {
@@ -197,7 +192,7 @@ pub fn truncated() -> Goal {
         "truncated",
         "a server cut uncommitted writes from its log on a leader's order",
         Interests::LOG,
-        |observation| matches!(observation, Observation::Truncated { .. }),
+        |observation| matches!(observation, Observation::Ensemble(EnsembleFact::Truncated { .. })),
     )
 }
 
@@ -207,41 +202,40 @@ pub fn snapshot_sent() -> Goal {
         "snapshot_sent",
         "a server replaced its state by a leader's snapshot",
         Interests::LOG,
-        |observation| matches!(observation, Observation::SnapshotInstalled { .. }),
+        |observation| {
+            matches!(observation, Observation::Ensemble(EnsembleFact::SnapshotInstalled { .. }))
+        },
     )
 }
 
 /// A restart finds less than was handed to the disk: what was not synced was lost, or its torn end cut.
 pub fn unsynced_tail_lost() -> Goal {
-    let mut handed_over: PerServer<Zxid> = PerServer::default();
+    let mut handed_over: PerNode<Zxid> = PerNode::default();
     Goal::new(
         "unsynced_tail_lost",
         "a server restarted without the end of its log, which had not reached the disk whole",
         Interests::LOG | Interests::LEADERSHIP | Interests::PROCESSES,
         move |event| {
-            let observation = match &event.happening {
-                Happening::Observed { observation } => observation,
+            let Some(node) = &event.node else { return false };
+            let fact = match &event.happening {
+                Happening::Observed { observation: Observation::Ensemble(fact) } => fact,
                 // What is lost with a damaged disk is another story.
                 Happening::DiskDamaged => {
-                    let server = server_on(event.node.as_ref());
-                    server.into_iter().for_each(|s| *handed_over.get_mut(s) = Zxid::ZERO);
+                    *handed_over.get_mut(node) = Zxid::ZERO;
                     return false;
                 }
                 _ => return false,
             };
-            match *observation {
-                Observation::Appended { server, zxid, .. } => {
-                    *handed_over.get_mut(server) = zxid;
+            match *fact {
+                EnsembleFact::Appended { zxid, .. }
+                | EnsembleFact::Truncated { after: zxid }
+                | EnsembleFact::SnapshotInstalled { zxid } => {
+                    *handed_over.get_mut(node) = zxid;
                     false
                 }
-                Observation::Truncated { server, after: zxid }
-                | Observation::SnapshotInstalled { server, zxid } => {
-                    *handed_over.get_mut(server) = zxid;
-                    false
-                }
-                Observation::ServerStarted { server, snapshot, last_logged, .. } => {
+                EnsembleFact::ServerStarted { snapshot, last_logged, .. } => {
                     let found = snapshot.max(last_logged);
-                    std::mem::replace(handed_over.get_mut(server), found) > found
+                    std::mem::replace(handed_over.get_mut(node), found) > found
                 }
                 _ => false,
             }
@@ -250,14 +244,15 @@ pub fn unsynced_tail_lost() -> Goal {
 }
 
 /// A crash takes what no sync had covered from a server's disk.
-pub fn crash_lost_or_tore_a_sector() -> Goal {
+pub fn crash_lost_or_tore_a_sector(ensemble: &Ensemble) -> Goal {
+    let nodes = Servers::of(ensemble);
     Goal::new(
         "crash_lost_or_tore_a_sector",
         "a server's crash took back, or tore, sectors that no sync had covered",
         Interests::PROCESSES,
-        |event| {
+        move |event| {
             matches!(event.happening, Happening::WritesLost { .. })
-                && server_on(event.node.as_ref()).is_some()
+                && nodes.on(event.node.as_ref()).is_some()
         },
     )
 }
@@ -271,17 +266,17 @@ pub fn disk_damaged() -> Goal {
 
 /// A server that had lost its vote with its data follows again.
 pub fn joiner_caught_up() -> Goal {
-    let mut voteless: PerServer<bool> = PerServer::default();
-    Goal::observed(
+    let mut voteless: PerNode<bool> = PerNode::default();
+    Goal::new(
         "joiner_caught_up",
         "a server that had lost its data, and with it its vote, was brought up to date by a leader",
         Interests::LEADERSHIP,
-        move |observation| match *observation {
-            Observation::ServerStarted { server, votes, .. } => {
-                *voteless.get_mut(server) = !votes;
+        move |event| match event.of_server() {
+            Some((node, EnsembleFact::ServerStarted { votes, .. })) => {
+                *voteless.get_mut(node) = !votes;
                 false
             }
-            Observation::Follows { server, .. } => std::mem::take(voteless.get_mut(server)),
+            Some((node, EnsembleFact::Follows { .. })) => std::mem::take(voteless.get_mut(node)),
             _ => false,
         },
     )
@@ -293,7 +288,9 @@ pub fn session_expired() -> Goal {
         "session_expired",
         "a leader ended a session because nothing was heard of it",
         Interests::SESSIONS,
-        |observation| matches!(observation, Observation::SessionExpired { .. }),
+        |observation| {
+            matches!(observation, Observation::Ensemble(EnsembleFact::SessionExpired { .. }))
+        },
     )
 }
 
@@ -312,13 +309,16 @@ pub fn session_expired_while_its_owner_was_paused() -> Goal {
                     _ = paused.remove(node)
                 }
                 (Happening::Observed { observation }, node) => match (observation, node) {
-                    (Observation::ClientConnected { session, .. }, Some(node)) => {
+                    (
+                        Observation::Client(ClientFact::ClientConnected { session, .. }),
+                        Some(node),
+                    ) => {
                         nodes.insert(*session, node.clone());
                     }
-                    (Observation::ClientSessionEnded { session, .. }, _) => {
+                    (Observation::Client(ClientFact::ClientSessionEnded { session, .. }), _) => {
                         _ = nodes.remove(session)
                     }
-                    (Observation::SessionExpired { session, .. }, _) => {
+                    (Observation::Ensemble(EnsembleFact::SessionExpired { session, .. }), _) => {
                         return nodes.get(session).is_some_and(|node| paused.contains(node));
                     }
                     _ => {}
@@ -332,23 +332,27 @@ pub fn session_expired_while_its_owner_was_paused() -> Goal {
 
 /// A session goes on at another server.
 pub fn session_moved() -> Goal {
-    let mut servers: BTreeMap<SessionId, ServerId> = BTreeMap::new();
-    Goal::observed(
+    let mut servers: BTreeMap<SessionId, NodeName> = BTreeMap::new();
+    Goal::new(
         "session_moved",
         "a session went on at another server than before",
         Interests::SESSIONS | Interests::CONNECTIONS,
-        move |observation| match observation {
-            Observation::SessionHeard { server, session } => match servers.get_mut(session) {
-                Some(last) => std::mem::replace(last, *server) != *server,
-                None => {
-                    servers.insert(*session, *server);
+        move |event| match (&event.happening, &event.node) {
+            (Happening::Observed { observation }, Some(node)) => match observation {
+                Observation::Ensemble(EnsembleFact::SessionHeard { session }) => {
+                    let last = servers.get(session);
+                    let moved = last.is_some_and(|last| last != node);
+                    if moved || last.is_none() {
+                        servers.insert(*session, node.clone());
+                    }
+                    moved
+                }
+                Observation::Client(ClientFact::ClientSessionEnded { session, .. }) => {
+                    servers.remove(session);
                     false
                 }
+                _ => false,
             },
-            Observation::ClientSessionEnded { session, .. } => {
-                servers.remove(session);
-                false
-            }
             _ => false,
         },
     )
@@ -362,7 +366,7 @@ pub fn unknown_write_outcome() -> Goal {
         "a client's write ended without the client knowing whether it took effect",
         Interests::OPERATIONS,
         move |observation| match observation {
-            Observation::Invoked { client, operation, call } => {
+            Observation::Client(ClientFact::Invoked { client, operation, call }) => {
                 if CallKind::is_write(call.kind) {
                     writes.insert((*client, *operation));
                 } else {
@@ -371,7 +375,7 @@ pub fn unknown_write_outcome() -> Goal {
                 }
                 false
             }
-            Observation::Returned { client, operation, outcome } => {
+            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
                 writes.remove(&(*client, *operation)) && *outcome == Outcome::Unknown
             }
             _ => false,
@@ -385,7 +389,12 @@ pub fn watch_fired_after_reconnect() -> Goal {
         "watch_fired_after_reconnect",
         "a client that had been disconnected was told of a change that it watched for and had missed",
         Interests::WATCH_EVENTS,
-        |observation| matches!(observation, Observation::EventDelivered { zxid: Zxid::ZERO, .. }),
+        |observation| {
+            matches!(
+                observation,
+                Observation::Client(ClientFact::EventDelivered { zxid: Zxid::ZERO, .. })
+            )
+        },
     )
 }
 
@@ -393,7 +402,7 @@ pub fn watch_fired_after_reconnect() -> Goal {
 mod tests {
     use super::*;
     use crate::common::history::{History, create, ensemble, get, ok, z};
-    use mailstorm_shared::observation::EventKind;
+    use mailstorm_shared::znodes::EventKind;
 
     #[track_caller]
     fn check(mut goal: Goal, history: History, times: usize) {
@@ -455,7 +464,7 @@ mod tests {
         check(snapshot_sent(), led().snapshot_installed(2, z(1, 1)), 1);
         check(disk_damaged(), led().damaged("s2"), 1);
         let lost = || led().crashed("s2").writes_lost("s2", 1, 2).writes_lost("w1", 1, 2);
-        check(crash_lost_or_tore_a_sector(), lost(), 1);
+        check(crash_lost_or_tore_a_sector(&ensemble(3)), lost(), 1);
         let logged = || led().appended(&[2], z(1, 1)).crashed("s2");
         check(unsynced_tail_lost(), logged().server_started(2, Zxid::ZERO, Zxid::ZERO), 1);
         check(unsynced_tail_lost(), logged().server_started(2, Zxid::ZERO, z(1, 1)), 0);

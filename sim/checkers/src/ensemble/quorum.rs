@@ -40,10 +40,11 @@
 
 use crate::common::checker::violation;
 use crate::ensemble::server_log::{Logged, Recovery, ServerLog};
-use crate::ensemble::servers::{PerServer, node_of, server_on};
+use crate::ensemble::servers::{PerServer, Servers, node_of};
 use crate::{Checker, Interests};
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
-use mailstorm_shared::observation::Change;
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId, StateHasher, Zxid};
 use std::collections::BTreeMap;
 
@@ -51,6 +52,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub struct Quorum {
     ensemble: Ensemble,
+    nodes: Servers,
     history: CommittedHistory,
     servers: PerServer<Server>,
     /// The newest epoch whose leader is established.
@@ -142,6 +144,7 @@ impl Quorum {
     /// that they were damaged.
     pub fn new(ensemble: Ensemble) -> Self {
         Self {
+            nodes: Servers::of(&ensemble),
             ensemble,
             history: CommittedHistory::default(),
             servers: PerServer::default(),
@@ -674,41 +677,38 @@ impl Checker for Quorum {
 
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         let at = event.at_ns;
-        let observation = match &event.happening {
-            Happening::Observed { observation } => observation,
+        let Some(server) = self.nodes.on(event.node.as_ref()) else { return Ok(()) };
+        let fact = match &event.happening {
+            Happening::Observed { observation: Observation::Ensemble(fact) } => fact,
             Happening::DiskDamaged => {
-                if let Some(server) = server_on(event.node.as_ref()) {
-                    self.damaged(server);
-                }
+                self.damaged(server);
                 return Ok(());
             }
             _ => return Ok(()),
         };
-        match *observation {
-            Observation::Appended { server, zxid, digest } => {
+        match *fact {
+            EnsembleFact::Appended { zxid, digest } => {
                 self.appended(at, server, Logged { zxid, digest: Some(digest) })
             }
-            Observation::Durable { server, zxid } => self.durable(at, server, zxid),
-            Observation::DiskHolds { server, last_logged, accepted_epoch, current_epoch } => {
+            EnsembleFact::Durable { zxid } => self.durable(at, server, zxid),
+            EnsembleFact::DiskHolds { last_logged, accepted_epoch, current_epoch } => {
                 self.disk_holds(at, server, last_logged, [accepted_epoch, current_epoch])
             }
-            Observation::Applied { server, zxid, digest, ref changes } => {
+            EnsembleFact::Applied { zxid, digest, ref changes } => {
                 self.applied(at, server, zxid, digest, changes)
             }
-            Observation::QuorumCommitted { server, epoch, zxid } => {
+            EnsembleFact::QuorumCommitted { epoch, zxid } => {
                 self.quorum_committed(at, server, epoch, zxid)
             }
-            Observation::Acknowledged { server, zxid, .. } => self.acknowledged(at, server, zxid),
-            Observation::Truncated { server, after } => self.truncated(at, server, after),
-            Observation::SnapshotInstalled { server, zxid } => {
-                self.snapshot_installed(at, server, zxid)
-            }
-            Observation::Leads { server, epoch, last_logged } => {
+            EnsembleFact::Acknowledged { zxid, .. } => self.acknowledged(at, server, zxid),
+            EnsembleFact::Truncated { after } => self.truncated(at, server, after),
+            EnsembleFact::SnapshotInstalled { zxid } => self.snapshot_installed(at, server, zxid),
+            EnsembleFact::Leads { epoch, last_logged } => {
                 self.leads(at, server, epoch, last_logged)
             }
-            Observation::EpochAccepted { server, epoch } => self.promised(at, server, epoch),
-            Observation::Follows { server, epoch, .. } => self.follows(at, server, epoch),
-            Observation::ServerStarted { server, epoch, snapshot, last_logged, votes } => {
+            EnsembleFact::EpochAccepted { epoch } => self.promised(at, server, epoch),
+            EnsembleFact::Follows { epoch, .. } => self.follows(at, server, epoch),
+            EnsembleFact::ServerStarted { epoch, snapshot, last_logged, votes } => {
                 self.server_started(at, server, epoch, [snapshot, last_logged], votes)
             }
             _ => Ok(()),

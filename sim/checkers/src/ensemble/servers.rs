@@ -1,7 +1,7 @@
-//! Servers by number: a table of what is known about each, and how their nodes are named.
+//! Servers by number: on which nodes they run, and a table of what is known about each.
 
 use mailstorm_record::NodeName;
-use mailstorm_shared::ServerId;
+use mailstorm_shared::{Ensemble, ServerId};
 
 /// Something for each server that was heard of, with an empty value for those that were not.
 #[derive(Clone, Debug, Default)]
@@ -36,9 +36,43 @@ impl<T: Default> PerServer<T> {
     }
 }
 
-/// The server that runs on a node: node `s3` is server 3's, as nodes are named in records.
-pub fn server_on(node: Option<&NodeName>) -> Option<ServerId> {
-    ServerId::new(node?.0.strip_prefix('s')?.parse().ok()?)
+/// The servers of a run, by the nodes on which they run.
+#[derive(Clone, Debug, Default)]
+pub struct Servers(Vec<(NodeName, ServerId)>);
+
+impl Servers {
+    /// The servers of an ensemble, on nodes with their names.
+    pub fn of(ensemble: &Ensemble) -> Self {
+        ensemble.servers().map(|server| (node_of(server), server)).collect()
+    }
+
+    /// The server that runs on this node, if one does.
+    pub fn on(&self, node: Option<&NodeName>) -> Option<ServerId> {
+        let node = node?;
+        self.0.iter().find(|(name, _)| name == node).map(|(_, server)| *server)
+    }
+}
+
+impl FromIterator<(NodeName, ServerId)> for Servers {
+    fn from_iter<I: IntoIterator<Item = (NodeName, ServerId)>>(servers: I) -> Self {
+        Self(servers.into_iter().collect())
+    }
+}
+
+/// Something for each node that was heard of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PerNode<T>(Vec<(NodeName, T)>);
+
+impl<T: Default> PerNode<T> {
+    /// What is known of this node, to be changed.
+    pub(crate) fn get_mut(&mut self, node: &NodeName) -> &mut T {
+        let place = self.0.iter().position(|(name, _)| name == node);
+        let place = place.unwrap_or_else(|| {
+            self.0.push((node.clone(), T::default()));
+            self.0.len() - 1
+        });
+        &mut self.0[place].1
+    }
 }
 
 /// The node that a server runs on.
@@ -49,15 +83,16 @@ pub fn node_of(server: ServerId) -> NodeName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::history::ensemble;
 
     #[test]
     fn only_servers_nodes_are_taken_for_servers() {
-        for (node, number) in
-            [("s3", Some(3)), ("s0", None), ("sink", None), ("w1", None), ("s256", None)]
-        {
-            assert_eq!(server_on(Some(&node.into())).map(ServerId::number), number, "{node}");
+        let servers = Servers::of(&ensemble(3));
+        for (node, number) in [("s3", Some(3)), ("s4", None), ("sink", None), ("w1", None)] {
+            let server = servers.on(Some(&node.into()));
+            assert_eq!(server.map(ServerId::number), number, "{node}");
         }
-        assert_eq!(server_on(None), None);
+        assert_eq!(servers.on(None), None);
         assert_eq!(node_of(ServerId::new(7).expect("7 is not 0")), "s7".into());
     }
 }

@@ -22,18 +22,20 @@ mod expiry;
 
 use crate::clients::followed::NewestApplied;
 use crate::common::checker::violation;
-use crate::ensemble::servers::{node_of, server_on};
+use crate::ensemble::servers::{Servers, node_of};
 use crate::{Checker, Interests};
 use expiry::Expiry;
 use mailstorm_record::{Event, Happening, NodeName, Plan, Verdict, Violation};
-use mailstorm_shared::observation::Change;
-use mailstorm_shared::{Millis, Observation, ServerId, SessionId, Zxid};
+use mailstorm_shared::facts::{ClientFact, EnsembleFact};
+use mailstorm_shared::znodes::Change;
+use mailstorm_shared::{Ensemble, Millis, Observation, ServerId, SessionId, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Follows sessions through the transactions applied, and compares who was heard with who expired.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
+    nodes: Servers,
     applied: NewestApplied,
     open: BTreeMap<SessionId, Open>,
     /// By which transaction each session was closed.
@@ -55,8 +57,32 @@ struct Open {
 
 impl Sessions {
     /// A checker for one ensemble and its clients, from their first session on.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(ensemble: &Ensemble) -> Self {
+        Self { nodes: Servers::of(ensemble), ..Self::default() }
+    }
+
+    fn told(&mut self, at: u64, server: ServerId, fact: &EnsembleFact) -> Result<(), Violation> {
+        match *fact {
+            EnsembleFact::SessionHeard { session } => {
+                self.expiry.heard(at, server, session);
+                Ok(())
+            }
+            EnsembleFact::Applied { zxid, ref changes, .. } => {
+                self.applied(at, server, zxid, changes)
+            }
+            EnsembleFact::Acknowledged { session, zxid } => {
+                self.acknowledged(at, server, session, zxid)
+            }
+            EnsembleFact::SessionExpired { session, timeout, silent_for } => {
+                self.expired(at, server, session, timeout, silent_for)
+            }
+            EnsembleFact::Leads { .. } => self.expiry.leads(at, server),
+            EnsembleFact::Follows { leader, .. } => self.expiry.follows(at, server, leader),
+            EnsembleFact::SteppedDown { .. }
+            | EnsembleFact::Looking
+            | EnsembleFact::ServerStarted { .. } => self.expiry.lost_role(at, server),
+            _ => Ok(()),
+        }
     }
 
     fn applied(
@@ -231,18 +257,19 @@ impl Checker for Sessions {
 
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         let at = event.at_ns;
+        let server = || self.nodes.on(event.node.as_ref());
         let observation = match &event.happening {
             Happening::Observed { observation } => observation,
             Happening::Started { .. } | Happening::Resumed => {
-                self.expiry.troubled(at, event.node.as_ref());
+                server().into_iter().for_each(|server| self.expiry.troubled(at, server));
                 return Ok(());
             }
             Happening::Crashed { .. } => {
-                let server = server_on(event.node.as_ref());
-                return server.map_or(Ok(()), |server| self.expiry.lost_role(at, server));
+                return server().map_or(Ok(()), |server| self.expiry.lost_role(at, server));
             }
             Happening::FaultBegan { index, nodes, .. } => {
-                return self.expiry.fault_began(at, *index, nodes);
+                let struck = nodes.iter().filter_map(|node| self.nodes.on(Some(node))).collect();
+                return self.expiry.fault_began(at, *index, struck);
             }
             Happening::FaultEnded { index } => {
                 self.expiry.fault_ended(at, *index);
@@ -250,28 +277,15 @@ impl Checker for Sessions {
             }
             _ => return Ok(()),
         };
-        match *observation {
-            Observation::SessionHeard { server, session } => {
-                self.expiry.heard(at, server, session);
-                Ok(())
+        match observation {
+            Observation::Ensemble(fact) => {
+                server().map_or(Ok(()), |server| self.told(at, server, fact))
             }
-            Observation::Applied { server, zxid, ref changes, .. } => {
-                self.applied(at, server, zxid, changes)
-            }
-            Observation::Acknowledged { server, session, zxid } => {
-                self.acknowledged(at, server, session, zxid)
-            }
-            Observation::SessionExpired { server, session, timeout, silent_for } => {
-                self.expired(at, server, session, timeout, silent_for)
-            }
-            Observation::ClientSessionEnded { client, session, expired: true } => {
-                self.session_ended(event, client, session)
-            }
-            Observation::Leads { server, .. } => self.expiry.leads(at, server),
-            Observation::Follows { server, leader, .. } => self.expiry.follows(at, server, leader),
-            Observation::SteppedDown { server, .. }
-            | Observation::Looking { server }
-            | Observation::ServerStarted { server, .. } => self.expiry.lost_role(at, server),
+            Observation::Client(ClientFact::ClientSessionEnded {
+                client,
+                session,
+                expired: true,
+            }) => self.session_ended(event, *client, *session),
             _ => Ok(()),
         }
     }
@@ -284,7 +298,13 @@ impl Checker for Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::history::{History, closed, created, created_by, deleted, opened, z};
+    use crate::common::history::{
+        History, closed, created, created_by, deleted, ensemble, opened, z,
+    };
+
+    fn sessions() -> Sessions {
+        Sessions::new(&ensemble(3))
+    }
 
     /// Session 7 with a timeout of six seconds and one ephemeral, under leader s1.
     fn one_session() -> History {
@@ -307,7 +327,7 @@ mod tests {
         // Session 7 is silent for so long in truth when s1 says that its six seconds are over.
         let kind = |plan: &Plan, node: &str, silent_ms: u64| {
             let history = one_session().fault_began(0, &[node]).heard(1, 7).after_ms(silent_ms);
-            let mut checker = Sessions::new();
+            let mut checker = sessions();
             checker.plan(plan);
             match history.expired(1, 7, 6_000, 6_000).feed(&mut checker) {
                 Verdict::Violation(violation) => violation.kind,
@@ -331,12 +351,12 @@ mod tests {
             .expired(1, 7, 6_000, 6_000)
             .changed(1, z(1, 3), vec![deleted("/lock/a"), closed(7)])
             .session_ended(7, 7, true)
-            .passes(Sessions::new());
+            .passes(sessions());
         one_session()
             .changed(1, z(1, 3), vec![closed(7), deleted("/lock/a")])
             .acknowledged(2, 7, z(1, 3))
             .session_ended(7, 7, false)
-            .passes(Sessions::new());
+            .passes(sessions());
     }
 
     #[test]
@@ -345,14 +365,12 @@ mod tests {
             .changed(1, z(1, 3), vec![deleted("/lock/a")])
             .changed(1, z(1, 4), vec![created_by(7, "/lock/a")])
             .changed(1, z(1, 5), vec![deleted("/lock/a"), closed(7)])
-            .passes(Sessions::new());
+            .passes(sessions());
     }
 
     #[test]
     fn an_ephemeral_that_outlives_its_session_is_told() {
-        one_session()
-            .changed(1, z(1, 3), vec![closed(7)])
-            .violates(Sessions::new(), "ephemeral_left");
+        one_session().changed(1, z(1, 3), vec![closed(7)]).violates(sessions(), "ephemeral_left");
     }
 
     #[test]
@@ -360,20 +378,18 @@ mod tests {
         one_session()
             .changed(1, z(1, 3), vec![deleted("/lock/a"), closed(7)])
             .changed(1, z(1, 4), vec![created_by(7, "/lock/b")])
-            .violates(Sessions::new(), "created_for_no_session");
+            .violates(sessions(), "created_for_no_session");
         History::new()
             .changed(1, z(1, 1), vec![created_by(9, "/lock/b")])
-            .violates(Sessions::new(), "created_for_no_session");
+            .violates(sessions(), "created_for_no_session");
     }
 
     #[test]
     fn a_session_opens_and_closes_once() {
         one_session()
             .changed(1, z(1, 3), vec![opened(7, 6_000)])
-            .violates(Sessions::new(), "opened_twice");
-        one_session()
-            .changed(1, z(1, 3), vec![closed(8)])
-            .violates(Sessions::new(), "closed_twice");
+            .violates(sessions(), "opened_twice");
+        one_session().changed(1, z(1, 3), vec![closed(8)]).violates(sessions(), "closed_twice");
     }
 
     #[test]
@@ -383,49 +399,45 @@ mod tests {
         closed_session()
             .changed(1, z(1, 4), vec![created("/x")])
             .acknowledged(1, 7, z(1, 4))
-            .violates(Sessions::new(), "write_after_close");
+            .violates(sessions(), "write_after_close");
         // A refusal takes a place in the order, too, and changes nothing.
-        closed_session()
-            .changed(1, z(1, 4), vec![])
-            .acknowledged(1, 7, z(1, 4))
-            .passes(Sessions::new());
+        closed_session().changed(1, z(1, 4), vec![]).acknowledged(1, 7, z(1, 4)).passes(sessions());
     }
 
     #[test]
     fn expiry_before_the_timeout_is_told() {
-        one_session().expired(1, 7, 6_000, 5_999).violates(Sessions::new(), "expired_early");
+        one_session().expired(1, 7, 6_000, 5_999).violates(sessions(), "expired_early");
         // The leader cannot make it right by a timeout of its own invention.
-        one_session().expired(1, 7, 2_000, 2_000).violates(Sessions::new(), "expired_early");
+        one_session().expired(1, 7, 2_000, 2_000).violates(sessions(), "expired_early");
     }
 
     #[test]
     fn expiry_of_a_session_that_the_leader_heard_is_told_whatever_it_says() {
         let heard = |ms| one_session().heard(1, 7).after_ms(ms).expired(1, 7, 6_000, 6_000);
-        heard(5_000).violates(Sessions::new(), "expired_though_heard");
-        heard(5_500).passes(Sessions::new()); // a clock that is fast by a tenth
+        heard(5_000).violates(sessions(), "expired_though_heard");
+        heard(5_500).passes(sessions()); // a clock that is fast by a tenth
     }
 
     #[test]
     fn what_a_follower_heard_counts_in_calm() {
         let ends = |history: History| history.expired(1, 7, 6_000, 6_000);
         let heard = |ms| one_session().heard(2, 7).after_ms(ms);
-        let violation = ends(heard(1_000)).violates(Sessions::new(), "expired_though_heard");
+        let violation = ends(heard(1_000)).violates(sessions(), "expired_though_heard");
         assert_eq!(violation.nodes, ["s1".into(), "s2".into()]);
         // Its report may be on its way.
-        ends(heard(4_000)).passes(Sessions::new());
+        ends(heard(4_000)).passes(sessions());
         // So may that of a client that was heard again when its time had passed, but not for ever, and what
         // the leader heard itself it knows.
         let late = |by, ms| one_session().after_ms(6_100).heard(by, 7).after_ms(ms);
-        ends(late(2, 900)).passes(Sessions::new());
-        ends(late(2, 2_900).heard(2, 7).after_ms(200))
-            .violates(Sessions::new(), "expired_though_heard");
-        ends(late(1, 900)).violates(Sessions::new(), "expired_though_heard");
+        ends(late(2, 900)).passes(sessions());
+        ends(late(2, 2_900).heard(2, 7).after_ms(200)).violates(sessions(), "expired_though_heard");
+        ends(late(1, 900)).violates(sessions(), "expired_though_heard");
         // It parted with the leader and came back.
         let parted = one_session().heard(2, 7).looking(2).follows(2, 1, 1).after_ms(1_000);
-        ends(parted).passes(Sessions::new());
+        ends(parted).passes(sessions());
         // It has not noticed that the leader begins another reign, and serves the former one.
         let stale = one_session().looking(1).leads(1, 2, z(1, 2)).heard(2, 7).after_ms(1_000);
-        ends(stale).passes(Sessions::new());
+        ends(stale).passes(sessions());
     }
 
     #[test]
@@ -433,62 +445,62 @@ mod tests {
         let ends = |history: History| history.after_ms(1_000).expired(1, 7, 6_000, 6_000);
         for struck in ["s1", "s2"] {
             let fault = |history: History| history.fault_began(0, &[struck, "w1"]);
-            ends(fault(one_session()).heard(2, 7)).passes(Sessions::new());
-            ends(fault(one_session().heard(2, 7)).fault_ended(0)).passes(Sessions::new());
+            ends(fault(one_session()).heard(2, 7)).passes(sessions());
+            ends(fault(one_session().heard(2, 7)).fault_ended(0)).passes(sessions());
             let over = |ms: u64| {
                 let heard_on = fault(one_session()).fault_ended(0).after_ms(ms / 2).heard(2, 7);
                 heard_on.after_ms(ms / 2).heard(2, 7)
             };
-            ends(over(1_000)).passes(Sessions::new());
-            ends(over(6_000)).violates(Sessions::new(), "expired_though_heard");
+            ends(over(1_000)).passes(sessions());
+            ends(over(6_000)).violates(sessions(), "expired_though_heard");
             let asleep = one_session().heard(2, 7).paused(struck).resumed(struck);
-            ends(asleep).passes(Sessions::new());
+            ends(asleep).passes(sessions());
         }
         // A fault that strikes others is no excuse.
         let others = one_session().fault_began(0, &["s3", "w1"]).heard(2, 7);
-        ends(others).violates(Sessions::new(), "expired_though_heard");
+        ends(others).violates(sessions(), "expired_though_heard");
     }
 
     #[test]
     fn a_session_that_lives_on_in_silence_is_told_when_the_reign_or_its_peace_ends() {
         let silent = |ms| one_session().heard(2, 7).after_ms(ms);
-        silent(20_000).passes(Sessions::new());
-        silent(21_000).violates(Sessions::new(), "outlived");
-        silent(21_000).stepped_down(1, 1).violates(Sessions::new(), "outlived");
-        silent(21_000).crashed("s1").violates(Sessions::new(), "outlived");
-        silent(21_000).fault_began(0, &["s1"]).violates(Sessions::new(), "outlived");
+        silent(20_000).passes(sessions());
+        silent(21_000).violates(sessions(), "outlived");
+        silent(21_000).stepped_down(1, 1).violates(sessions(), "outlived");
+        silent(21_000).crashed("s1").violates(sessions(), "outlived");
+        silent(21_000).fault_began(0, &["s1"]).violates(sessions(), "outlived");
         // It was decided, and only waits for its place among the transactions.
-        silent(19_000).expired(1, 7, 6_000, 19_000).after_ms(9_000).passes(Sessions::new());
-        silent(19_000).heard(3, 7).after_ms(9_000).passes(Sessions::new());
+        silent(19_000).expired(1, 7, 6_000, 19_000).after_ms(9_000).passes(sessions());
+        silent(19_000).heard(3, 7).after_ms(9_000).passes(sessions());
     }
 
     #[test]
     fn a_new_leader_and_one_that_was_struck_give_every_session_its_time() {
         let silent = |ms| one_session().after_ms(ms);
         let succeeded = silent(15_000).stepped_down(1, 1).leads(2, 2, z(1, 2));
-        succeeded.after_ms(15_000).passes(Sessions::new());
+        succeeded.after_ms(15_000).passes(sessions());
         // The decision of the leader before was lost with it.
         let lost = || silent(7_000).expired(1, 7, 6_000, 7_000).crashed("s1").leads(2, 2, z(1, 2));
-        lost().after_ms(15_000).passes(Sessions::new());
-        lost().after_ms(21_000).violates(Sessions::new(), "outlived");
+        lost().after_ms(15_000).passes(sessions());
+        lost().after_ms(21_000).violates(sessions(), "outlived");
         let struck = || silent(15_000).fault_began(0, &["s1"]).after_ms(15_000);
-        struck().passes(Sessions::new());
-        struck().fault_ended(0).after_ms(15_000).passes(Sessions::new());
-        struck().fault_ended(0).after_ms(21_000).violates(Sessions::new(), "outlived");
+        struck().passes(sessions());
+        struck().fault_ended(0).after_ms(15_000).passes(sessions());
+        struck().fault_ended(0).after_ms(21_000).violates(sessions(), "outlived");
     }
 
     #[test]
     fn only_a_leader_expires() {
-        one_session().expired(2, 7, 6_000, 6_000).violates(Sessions::new(), "expired_by_follower");
+        one_session().expired(2, 7, 6_000, 6_000).violates(sessions(), "expired_by_follower");
         one_session()
             .crashed("s1")
             .expired(1, 7, 6_000, 6_000)
-            .violates(Sessions::new(), "expired_by_follower");
+            .violates(sessions(), "expired_by_follower");
     }
 
     #[test]
     fn a_client_that_is_told_of_an_expiry_that_never_was_is_told() {
-        one_session().session_ended(7, 7, true).violates(Sessions::new(), "told_too_early");
-        one_session().expired(1, 7, 6_000, 6_000).session_ended(7, 7, true).passes(Sessions::new());
+        one_session().session_ended(7, 7, true).violates(sessions(), "told_too_early");
+        one_session().expired(1, 7, 6_000, 6_000).session_ended(7, 7, true).passes(sessions());
     }
 }

@@ -12,10 +12,10 @@
 //! cannot know. It is measured, for servers and for masters.
 
 use crate::common::checker::violation;
-use crate::ensemble::servers::{node_of, server_on};
 use crate::{Checker, Figure, Interests};
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
-use mailstorm_shared::{Epoch, Observation, ServerId, Zxid};
+use mailstorm_shared::facts::{ApplicationFact, EnsembleFact, MailFact};
+use mailstorm_shared::{Epoch, Observation, Zxid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct SplitBrain {
     /// Established leaders, and the history each began with.
-    leaders: BTreeMap<Epoch, (ServerId, Zxid)>,
-    believing_leaders: Beliefs<ServerId>,
+    leaders: BTreeMap<Epoch, (NodeName, Zxid)>,
+    believing_leaders: Beliefs<NodeName>,
     believing_masters: Beliefs<Arc<str>>,
     /// On which node a candidate runs: with the node its belief ends.
     candidate_nodes: BTreeMap<Arc<str>, NodeName>,
@@ -96,22 +96,22 @@ impl SplitBrain {
     fn leads(
         &mut self,
         at: u64,
-        server: ServerId,
+        server: &NodeName,
         epoch: Epoch,
         last_logged: Zxid,
     ) -> Result<(), Violation> {
-        match self.leaders.insert(epoch, (server, last_logged)) {
+        match self.leaders.insert(epoch, (server.clone(), last_logged)) {
             None => Ok(()),
             Some((first, _)) => {
-                let detail = if first == server {
+                let detail = if first == *server {
                     format!("{server} was established as leader of epoch {epoch} twice")
                 } else {
                     format!(
                         "both {first} and {server} were established as leaders of epoch {epoch}"
                     )
                 };
-                let first = Some(first).filter(|first| *first != server);
-                let nodes = [Some(server), first].into_iter().flatten().map(node_of);
+                let first = Some(first).filter(|first| first != server);
+                let nodes = [Some(server.clone()), first].into_iter().flatten();
                 Err(violation("split-brain", "two_leaders", at, nodes, detail))
             }
         }
@@ -120,16 +120,16 @@ impl SplitBrain {
     fn committed(
         &self,
         at: u64,
-        server: ServerId,
+        server: &NodeName,
         epoch: Epoch,
         zxid: Zxid,
     ) -> Result<(), Violation> {
         if let Some((leader, _)) = self.leaders.get(&epoch)
-            && *leader != server
+            && leader != server
         {
             let detail =
                 format!("{server} committed {zxid} in epoch {epoch}, which {leader} leads");
-            let nodes = [server, *leader].map(node_of);
+            let nodes = [server, leader].map(NodeName::clone);
             return Err(violation("split-brain", "commit_by_stranger", at, nodes, detail));
         }
         // The histories of still newer leaders contain this one's, so the next is the strictest.
@@ -143,7 +143,7 @@ impl SplitBrain {
             let detail = format!(
                 "{server} committed {zxid} in epoch {epoch} after {leader} began epoch {newer} with a history that ends at {last_logged}"
             );
-            let nodes = [server, *leader].map(node_of);
+            let nodes = [server, leader].map(NodeName::clone);
             return Err(violation("split-brain", "late_commit", at, nodes, detail));
         }
         Ok(())
@@ -177,12 +177,24 @@ impl SplitBrain {
         Err(violation("split-brain", "mutex", event.at_ns, nodes, detail))
     }
 
-    fn process_ended(&mut self, at: u64, node: Option<&NodeName>) {
-        if let Some(server) = server_on(node) {
-            self.believing_leaders.ends(at, |who| *who == server);
+    fn server_believes(&mut self, at: u64, node: Option<&NodeName>, fact: &EnsembleFact) {
+        let Some(node) = node else { return };
+        match fact {
+            EnsembleFact::Leads { .. } => self.believing_leaders.begins(at, node.clone()),
+            EnsembleFact::SteppedDown { .. }
+            | EnsembleFact::Looking
+            | EnsembleFact::Follows { .. }
+            | EnsembleFact::ServerStarted { .. } => {
+                self.believing_leaders.ends(at, |who| who == node);
+            }
+            _ => {}
         }
+    }
+
+    fn process_ended(&mut self, at: u64, node: Option<&NodeName>) {
         let candidate_nodes = &self.candidate_nodes;
         if let Some(node) = node {
+            self.believing_leaders.ends(at, |who| who == node);
             self.believing_masters.ends(at, |who| candidate_nodes.get(who) == Some(node));
         }
     }
@@ -219,7 +231,7 @@ impl Checker for SplitBrain {
     }
 
     fn interests(&self) -> Interests {
-        Interests::LEADERSHIP | Interests::LOG | Interests::MAIL | Interests::PROCESSES
+        Interests::LEADERSHIP | Interests::LOG | Interests::APPLICATION | Interests::PROCESSES
     }
 
     fn measure(&mut self, event: &Event) {
@@ -232,20 +244,14 @@ impl Checker for SplitBrain {
             _ => return,
         };
         match observation {
-            Observation::Leads { server, .. } => self.believing_leaders.begins(at, *server),
-            Observation::SteppedDown { server, .. }
-            | Observation::Looking { server }
-            | Observation::Follows { server, .. }
-            | Observation::ServerStarted { server, .. } => {
-                self.believing_leaders.ends(at, |who| who == server);
-            }
-            Observation::MasterBelieves { candidate, .. } => {
+            Observation::Ensemble(fact) => self.server_believes(at, event.node.as_ref(), fact),
+            Observation::Application(ApplicationFact::MasterBelieves { candidate, .. }) => {
                 self.believing_masters.begins(at, Arc::clone(candidate));
                 if let Some(node) = &event.node {
                     self.candidate_nodes.insert(Arc::clone(candidate), node.clone());
                 }
             }
-            Observation::MasterResigns { candidate, .. } => {
+            Observation::Application(ApplicationFact::MasterResigns { candidate, .. }) => {
                 self.believing_masters.ends(at, |who| who == candidate);
             }
             _ => {}
@@ -259,21 +265,26 @@ impl Checker for SplitBrain {
 
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         let at = event.at_ns;
+        if let Some((server, fact)) = event.of_server() {
+            return match *fact {
+                EnsembleFact::Leads { epoch, last_logged } => {
+                    self.leads(at, server, epoch, last_logged)
+                }
+                EnsembleFact::QuorumCommitted { epoch, zxid } => {
+                    self.committed(at, server, epoch, zxid)
+                }
+                _ => Ok(()),
+            };
+        }
         let Happening::Observed { observation } = &event.happening else { return Ok(()) };
         match observation {
-            Observation::Leads { server, epoch, last_logged } => {
-                self.leads(at, *server, *epoch, *last_logged)
-            }
-            Observation::QuorumCommitted { server, epoch, zxid } => {
-                self.committed(at, *server, *epoch, *zxid)
-            }
-            Observation::MasterBelieves { candidate, token } => {
+            Observation::Application(ApplicationFact::MasterBelieves { candidate, token }) => {
                 expect_own_token(&mut self.masters, event, candidate, *token)
             }
-            Observation::MailAttempted { worker, token, .. } => {
+            Observation::Mail(MailFact::MailAttempted { worker, token, .. }) => {
                 expect_own_token(&mut self.holders, event, worker, *token)
             }
-            Observation::SinkAccepted { resource, mail, worker, token, .. } => {
+            Observation::Mail(MailFact::SinkAccepted { resource, mail, worker, token, .. }) => {
                 self.sink_accepted(event, resource, mail, worker, *token)
             }
             _ => Ok(()),

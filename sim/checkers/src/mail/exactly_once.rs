@@ -20,9 +20,10 @@
 
 use crate::common::checker::violation;
 use crate::{Checker, Figure, Interests};
-use mailstorm_record::time::moment;
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
 use mailstorm_shared::Observation;
+use mailstorm_shared::facts::MailFact;
+use mailstorm_shared::time_in_words::moment;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -198,30 +199,34 @@ impl Checker for ExactlyOnce {
     }
 
     fn interests(&self) -> Interests {
-        Interests::MAIL
+        Interests::APPLICATION
     }
 
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         let Happening::Observed { observation } = &event.happening else { return Ok(()) };
         match observation {
-            Observation::MailAttempted { worker, mail, .. } => {
+            Observation::Mail(MailFact::MailAttempted { worker, mail, .. }) => {
                 if let Some(mail) = self.mails.get_mut(mail) {
                     mail.tries += 1;
                     mail.last_try = Some((Arc::clone(worker), event.at_ns));
                 }
             }
-            Observation::SinkAccepted { .. } => self.last_accepted_ns = event.at_ns,
+            Observation::Mail(MailFact::SinkAccepted { .. }) => self.last_accepted_ns = event.at_ns,
             _ => {}
         }
         let invented = || Err(Wrong::new("invented", "but no such mail was in the inbox".into()));
         let (worker, told, result) = match observation {
-            Observation::MailAttempted { .. } if !self.judges_attempts => return Ok(()),
-            Observation::MailAttempted { worker, mail: id, token, attempt } => {
+            Observation::Mail(MailFact::MailAttempted { .. }) if !self.judges_attempts => {
+                return Ok(());
+            }
+            Observation::Mail(MailFact::MailAttempted { worker, mail: id, token, attempt }) => {
                 let mail = self.mails.get_mut(id);
                 let result = mail.map_or_else(invented, |m| m.attempted(worker, *token, *attempt));
                 (worker, format!("{worker} attempts {id}"), result)
             }
-            Observation::SinkAccepted { mail: id, worker, token, verdict, .. } => {
+            Observation::Mail(MailFact::SinkAccepted {
+                mail: id, worker, token, verdict, ..
+            }) => {
                 let mail = self.mails.get_mut(id);
                 let accept = if self.judges_attempts { Mail::accept } else { Mail::accept_once };
                 let result = mail.map_or_else(invented, |m| accept(m, worker, *token, verdict));

@@ -2,6 +2,7 @@
 
 use crate::{Goal, Interests};
 use mailstorm_shared::Observation;
+use mailstorm_shared::facts::MailFact;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -23,9 +24,11 @@ pub fn mail_tried_again() -> Goal {
     Goal::observed(
         "mail_tried_again",
         "a worker began to process a mail that had been begun before",
-        Interests::MAIL,
+        Interests::APPLICATION,
         move |observation| match observation {
-            Observation::MailAttempted { mail, .. } => !tried.insert(Arc::clone(mail)),
+            Observation::Mail(MailFact::MailAttempted { mail, .. }) => {
+                !tried.insert(Arc::clone(mail))
+            }
             _ => false,
         },
     )
@@ -49,8 +52,8 @@ pub fn stale_token_refused() -> Goal {
     Goal::observed(
         "stale_token_refused",
         "the sink refused a worker with a fencing token below one it had seen",
-        Interests::MAIL,
-        |observation| matches!(observation, Observation::SinkRefused { .. }),
+        Interests::APPLICATION,
+        |observation| matches!(observation, Observation::Mail(MailFact::SinkRefused { .. })),
     )
 }
 
@@ -72,8 +75,8 @@ fn accepted_as(name: &'static str, word: &'static str, about: &'static str) -> G
     Goal::observed(
         name,
         about,
-        Interests::MAIL,
-        move |observation| matches!(observation, Observation::SinkAccepted { verdict, .. } if **verdict == *word),
+        Interests::APPLICATION,
+        move |observation| matches!(observation, Observation::Mail(MailFact::SinkAccepted { verdict, .. }) if **verdict == *word),
     )
 }
 

@@ -217,7 +217,7 @@ fn told(taken: &Taken, held: &[Held], address: &str) -> String {
     for design in held {
         const INDENT: &str = "         ";
         let line = |v: &Violation| {
-            let at = mailstorm_record::time::moment(v.at_ns);
+            let at = mailstorm_shared::time_in_words::moment(v.at_ns);
             let broke = format!("breaks {}/{} at {at}: {}", v.checker, v.kind, v.detail);
             wrapped_after(&broke, INDENT) + "\n"
         };

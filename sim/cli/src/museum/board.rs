@@ -7,8 +7,8 @@ use super::{Storms, exhibit};
 use crate::failure::ExitCode;
 use crate::shrink::Told;
 use mailstorm_record::Plan;
-use mailstorm_record::time::measured_seconds;
 use mailstorm_shared::defect::Defect;
+use mailstorm_shared::time_in_words::measured_seconds;
 use serde_json::{Value, json};
 use std::fmt::Write;
 

@@ -4,6 +4,7 @@ use crate::stage::{Stage, address, connect, count, echo, idle, nodes, tell, told
 use mailstorm_platform::{CloseReason, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{FaultKind, Happening};
 use mailstorm_shared::Millis;
+use mailstorm_shared::facts::{ApplicationFact, Observation};
 use mailstorm_world::{NodeSpec, Process};
 use std::io;
 
@@ -25,7 +26,7 @@ fn a_message_takes_as_long_as_its_links_say() {
     stage.check(|run| {
         let events = run.events.as_ref().expect("recorded");
         let at = |wanted: &str| {
-            let is = |h: &Happening| matches!(h, Happening::Observed { observation: mailstorm_shared::Observation::Milestone { name } } if &**name == wanted);
+            let is = |h: &Happening| matches!(h, Happening::Observed { observation: Observation::Application(ApplicationFact::Milestone { name }) } if &**name == wanted);
             events.iter().find(|e| is(&e.happening)).expect("told").at_ns
         };
         let there_and_back = at("done") - at("connected");

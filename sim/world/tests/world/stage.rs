@@ -3,6 +3,7 @@
 use mailstorm_checkers::{Goal, Interests, Suite};
 use mailstorm_platform::{Address, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, Fault, FaultKind, Happening, NodeName, Plan, Run};
+use mailstorm_shared::facts::{ApplicationFact, EnsembleFact};
 use mailstorm_shared::quorum::tolerated_failures;
 use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};
 use mailstorm_world::platform::SimEndpoint;
@@ -197,7 +198,9 @@ impl System for Servers {
 
 fn milestone(event: &Event) -> Option<&str> {
     match &event.happening {
-        Happening::Observed { observation: Observation::Milestone { name } } => Some(name),
+        Happening::Observed {
+            observation: Observation::Application(ApplicationFact::Milestone { name }),
+        } => Some(name),
         _ => None,
     }
 }
@@ -226,7 +229,7 @@ pub(crate) fn count(run: &Run, what: &str) -> usize {
 }
 
 pub(crate) fn tell(platform: &impl Platform, what: &str) {
-    platform.observe(Observation::Milestone { name: what.into() });
+    platform.observe(ApplicationFact::Milestone { name: what.into() });
 }
 
 pub(crate) fn nodes(names: &[&str]) -> Vec<NodeName> {
@@ -280,7 +283,7 @@ pub(crate) async fn logger(process: Process) {
     let number = process.node.0[1..].parse().ok().and_then(ServerId::new).expect("s and a number");
     if number.number() == 1 {
         let (epoch, last_logged) = (Epoch(process.incarnation + 1), Zxid::ZERO);
-        platform.observe(Observation::Leads { server: number, epoch, last_logged });
+        platform.observe(EnsembleFact::Leads { epoch, last_logged });
     }
     let (endpoint, disk) = (platform.endpoint(), platform.disk());
     endpoint.listen(&address(&format!("{}:1", process.node))).expect("the port is free");

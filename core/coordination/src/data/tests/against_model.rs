@@ -4,7 +4,7 @@ use super::commands::{Command, history};
 use super::leader::{Leader, Proposal};
 use super::model::Model;
 use crate::data::{DataOptions, Database, Pending};
-use mailstorm_shared::observation::Change;
+use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{SessionId, StateHasher};
 use mailstorm_wire::client::{ErrorCode, Reply, Request};
 use mailstorm_wire::txn::TxnBody;

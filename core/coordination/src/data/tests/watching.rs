@@ -5,7 +5,7 @@ use super::leader::Leader;
 use super::stage::Stage;
 use crate::data::{DataOptions, Database, WatchBounds, WatchKind, WatchLoad, Watches};
 use crate::io::ClientId;
-use mailstorm_shared::observation::EventKind;
+use mailstorm_shared::znodes::EventKind;
 use mailstorm_shared::{SessionId, Zxid};
 use mailstorm_wire::client::{
     AddWatchMode, ErrorCode, Reply, Request, SetWatches, WatchEvent, WatchEventKind, WatcherType,
@@ -91,7 +91,7 @@ fn a_deletion_uses_up_all_one_shot_watches_with_one_event() {
     for line in ["1 data /a", "1 child /a", "2 child /a", "3 child /", "3 data /a"] {
         add(&mut watches, line);
     }
-    let deleted = mailstorm_shared::observation::Change::Deleted { path: "/a".into() };
+    let deleted = mailstorm_shared::znodes::Change::Deleted { path: "/a".into() };
     let told: Vec<_> = watches
         .trigger(Zxid(9), &deleted)
         .iter()
@@ -219,7 +219,7 @@ fn what_all_clients_watch_together_is_bounded_and_every_way_to_stop_makes_room()
         watches.add_one_shot(ClientId(client), path.into(), WatchKind::Data)
     };
     let throttled = Err(ErrorCode::Throttled);
-    let changed = |path: &str| mailstorm_shared::observation::Change::DataSet {
+    let changed = |path: &str| mailstorm_shared::znodes::Change::DataSet {
         path: path.into(),
         version: 1,
         value: mailstorm_shared::checksum::value_digest(None),

@@ -5,7 +5,8 @@ use super::world::{Checked, Fact, Node, World};
 use crate::io::{DiskCommand, DiskTicket};
 use crate::replica::{Outbox, Replica, ReplicaEvent, Role};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use mailstorm_shared::{Observation, Zxid};
+use mailstorm_shared::Zxid;
+use mailstorm_shared::facts::EnsembleFact;
 use std::collections::VecDeque;
 
 impl World {
@@ -183,9 +184,9 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn observed(&mut self, index: usize, observation: &Observation) -> Checked {
-        match observation {
-            Observation::QuorumCommitted { zxid, .. } => {
+    pub(super) fn observed(&mut self, index: usize, fact: &EnsembleFact) -> Checked {
+        match fact {
+            EnsembleFact::QuorumCommitted { zxid, .. } => {
                 self.reached.committed += 1;
                 // A joiner's disk counts no more; one that was lost held it when it was counted.
                 let held =
@@ -197,9 +198,9 @@ impl World {
                     return Err(format!("{id} commits {zxid}, which is on {count} disks"));
                 }
             }
-            Observation::Truncated { .. } => self.reached.truncated += 1,
-            Observation::SnapshotInstalled { .. } => self.reached.snapshots_installed += 1,
-            Observation::SteppedDown { why, .. } if why.starts_with("admitted") => {
+            EnsembleFact::Truncated { .. } => self.reached.truncated += 1,
+            EnsembleFact::SnapshotInstalled { .. } => self.reached.snapshots_installed += 1,
+            EnsembleFact::SteppedDown { why, .. } if why.starts_with("admitted") => {
                 self.reached.admitted += 1;
             }
             _ => {}

@@ -7,7 +7,7 @@ use crate::io::ClientId;
 use crate::server::config::{IDENTITIES_PER_CLIENT_MAX, IDENTITY_BYTES_PER_CLIENT_MAX};
 use bytes::Bytes;
 use mailstorm_shared::SessionId;
-use mailstorm_shared::observation::EventKind::Created;
+use mailstorm_shared::znodes::EventKind::Created;
 use mailstorm_wire::client::*;
 use mailstorm_wire::frame::REQUEST_BYTES_MAX;
 

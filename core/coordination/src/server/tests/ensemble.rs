@@ -2,8 +2,9 @@
 
 use super::world::*;
 use crate::io::ClientId;
-use mailstorm_shared::observation::EventKind::{Created, DataChanged};
-use mailstorm_shared::observation::{Change, Observation};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::znodes::Change;
+use mailstorm_shared::znodes::EventKind::{Created, DataChanged};
 use mailstorm_shared::{ServerId, SessionId};
 use mailstorm_wire::client::*;
 
@@ -327,8 +328,8 @@ fn sessions_of_followers_live_on_pongs_and_expire_without() {
     let closings: Vec<&Vec<Change>> = world
         .observed
         .iter()
-        .filter_map(|observation| match observation {
-            Observation::Applied { changes, .. } => {
+        .filter_map(|(_, fact)| match fact {
+            EnsembleFact::Applied { changes, .. } => {
                 changes.contains(&Change::SessionClosed { session }).then_some(changes)
             }
             _ => None,
@@ -419,10 +420,8 @@ fn a_server_that_was_away_for_long_gets_a_snapshot_and_sees_what_changes_meanwhi
         .collect();
     assert!(hashes.iter().all(|hash| *hash == hashes[0]));
     assert!(
-        world
-            .observed
-            .iter()
-            .any(|o| matches!(o, Observation::SnapshotInstalled { server, .. } if *server == away))
+        world.observed.iter().any(|(server, fact)| *server == away
+            && matches!(fact, EnsembleFact::SnapshotInstalled { .. }))
     );
     let watcher = world.connect(away, 40_000);
     world.call(watcher, &exists("/new", true)).unwrap_err();

@@ -3,8 +3,9 @@
 use super::world::*;
 use crate::io::ClientId;
 use bytes::Bytes;
-use mailstorm_shared::observation::EventKind::{Created, DataChanged, Deleted};
-use mailstorm_shared::observation::{Change, Observation};
+use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::znodes::Change;
+use mailstorm_shared::znodes::EventKind::{Created, DataChanged, Deleted};
 use mailstorm_shared::{SessionId, Zxid};
 use mailstorm_wire::client::*;
 
@@ -295,16 +296,16 @@ fn a_silent_session_expires_not_before_its_timeout_and_takes_its_ephemerals_alon
     assert!(world.is_closed(client));
     assert_eq!(world.got(watcher), [event(Deleted, "/e")]);
     let session = world.session(client);
-    let closing = world.observed.iter().find_map(|observation| match observation {
-        Observation::Applied { changes, .. } => {
+    let closing = world.observed.iter().find_map(|(_, fact)| match fact {
+        EnsembleFact::Applied { changes, .. } => {
             changes.contains(&Change::SessionClosed { session }).then_some(changes)
         }
         _ => None,
     });
     let gone = Change::Deleted { path: "/e".into() };
     assert!(closing.unwrap().contains(&gone), "the ephemeral goes in the closing transaction");
-    let expired = world.observed.iter().any(|observation| {
-        matches!(observation, Observation::SessionExpired { session: s, timeout, silent_for, .. }
+    let expired = world.observed.iter().any(|(_, fact)| {
+        matches!(fact, EnsembleFact::SessionExpired { session: s, timeout, silent_for, .. }
             if *s == session && silent_for >= timeout)
     });
     assert!(expired);

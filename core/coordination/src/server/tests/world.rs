@@ -5,8 +5,8 @@ use crate::io::{ClientId, DiskCommand, DurableState, Input, LinkId, Output, Reco
 use crate::replica::ReplicaConfig;
 use crate::server::{Server, ServerConfig};
 use bytes::Bytes;
-use mailstorm_shared::observation::EventKind;
-use mailstorm_shared::{Ensemble, Epoch, Millis, Now, Observation, ServerId, SessionId, Zxid};
+use mailstorm_shared::znodes::EventKind;
+use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId, SessionId, Zxid};
 use mailstorm_wire::client::*;
 use mailstorm_wire::peer::{LinkPurpose, encode_message};
 use mailstorm_wire::txn::Entry;
@@ -36,7 +36,7 @@ pub(super) struct World {
     pub(super) slow_disks: Vec<ServerId>,
     disk_answers: Vec<(ServerId, Input)>,
     pub(super) clients: BTreeMap<ClientId, TestClient>,
-    pub(super) observed: Vec<Observation>,
+    pub(super) observed: Vec<(ServerId, EnsembleFact)>,
     /// Decides which server is next, if set.
     pub(super) chance: Option<Chance>,
     numbers: u64,
@@ -415,7 +415,7 @@ impl World {
                 Output::WakeAt { at } => {
                     self.wakes.insert(me, at.0);
                 }
-                Output::Observe(observation) => self.observed.push(observation),
+                Output::Observe(fact) => self.observed.push((me, fact)),
                 Output::Halt { reason } => panic!("{me} halts: {reason}"),
             }
         }

@@ -241,8 +241,8 @@ impl Platform for Machine {
         MachineDisk(self.clone())
     }
 
-    fn observe(&self, observation: Observation) {
-        let mut state = self.machines.state.borrow_mut();
+    fn observe(&self, fact: impl Into<Observation>) {
+        let (observation, mut state) = (fact.into(), self.machines.state.borrow_mut());
         state.told.push(format!("{} {observation:?}", self.number));
     }
 }

@@ -7,7 +7,7 @@
 use crate::clients::znodes::parent_of;
 use mailstorm_shared::Zxid;
 use mailstorm_shared::checksum::names_digest;
-use mailstorm_shared::observation::Change;
+use mailstorm_shared::znodes::Change;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -3,7 +3,8 @@
 //! Owns: which watch is for which change, which watches are due. Leaves: what a reply or an event must
 //! have shown by then to the checker above.
 
-use mailstorm_shared::observation::{CallKind, EventKind, WatchKind};
+use mailstorm_shared::facts::CallKind;
+use mailstorm_shared::znodes::{EventKind, WatchKind};
 use mailstorm_shared::{SessionId, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

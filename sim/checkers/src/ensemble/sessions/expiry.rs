@@ -12,8 +12,8 @@
 //! leader must have ended a silent session counts only while nothing struck the leader.
 
 use super::broken;
-use crate::ensemble::servers::{PerServer, node_of, server_on};
-use mailstorm_record::{FaultKind, NodeName, Plan, Violation};
+use crate::ensemble::servers::{PerServer, node_of};
+use mailstorm_record::{FaultKind, Plan, Violation};
 use mailstorm_shared::{Millis, ServerId, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -268,19 +268,16 @@ impl Expiry {
     }
 
     /// Something other than a fault of the plan got into the way of this server, until now.
-    pub(super) fn troubled(&mut self, at: u64, node: Option<&NodeName>) {
-        if let Some(server) = server_on(node) {
-            self.servers.get_mut(server).troubled_until_ns = Some(at);
-        }
+    pub(super) fn troubled(&mut self, at: u64, server: ServerId) {
+        self.servers.get_mut(server).troubled_until_ns = Some(at);
     }
 
     pub(super) fn fault_began(
         &mut self,
         at: u64,
         index: usize,
-        nodes: &[NodeName],
+        struck: Vec<ServerId>,
     ) -> Result<(), Violation> {
-        let struck: Vec<ServerId> = nodes.iter().filter_map(|node| server_on(Some(node))).collect();
         for server in &struck {
             self.expect_silence_ended(at, *server)?;
             self.servers.get_mut(*server).struck_by += 1;
