@@ -26,13 +26,32 @@ pub(crate) fn is_terminal(file: Option<&Path>) -> bool {
     file == Some(Path::new("-"))
 }
 
-/// Makes sure that this file can be written later, and that no older text is taken for it until then.
+/// Makes sure that this file can be written later. What stands there stays.
 pub(crate) fn expect_writable(file: &Path) -> Result<(), Failure> {
-    let probed = match kind(file) {
-        Kind::Special => File::options().append(true).open(file).map(drop),
-        Kind::Fresh | Kind::Regular(_) => write_with(file, |_| Ok(())).and_then(|()| remove(file)),
+    let probe = || {
+        make_folder(file)?;
+        match kind(file) {
+            Kind::Special => File::options().append(true).open(file).map(drop),
+            Kind::Fresh(path) => beside(&path, |_, _| Ok(())),
+            Kind::Regular(path) => match beside(&path, |_, _| Ok(())) {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    File::options().append(true).open(&path).map(drop)
+                }
+                done => done,
+            },
+        }
     };
-    probed.map_err(|error| Failure::writing(file, &error))
+    probe().map_err(|error| Failure::writing(file, &error))
+}
+
+/// Takes away what stands in a file that is written later, so that nobody takes it for that. A link stays.
+pub(crate) fn forget(file: &Path) -> Result<(), Failure> {
+    let Kind::Regular(path) = kind(file) else { return Ok(()) };
+    let gone = match remove(&path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::create(&path).map(drop),
+        done => done,
+    };
+    gone.map_err(|error| Failure::writing(file, &error))
 }
 
 /// Takes a file away, if it is there.
@@ -45,7 +64,8 @@ pub(crate) fn remove(file: &Path) -> io::Result<()> {
 
 /// What stands under a name.
 enum Kind {
-    Fresh,
+    /// Nothing yet, with the name of what a link leads to if it is one.
+    Fresh(PathBuf),
     /// A file, with its own name if the one given is a link to it.
     Regular(PathBuf),
     /// A device, a pipe, a folder: nothing that another file could take the place of.
@@ -58,16 +78,26 @@ fn kind(path: &Path) -> Kind {
             Kind::Regular(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
         }
         Ok(_) => Kind::Special,
-        Err(_) => Kind::Fresh,
+        // A link to what is not there yet is written through. No link leads round here: that is another error.
+        Err(error) if error.kind() == ErrorKind::NotFound => match fs::read_link(path) {
+            Ok(to) => kind(&path.with_file_name(to)),
+            Err(_) => Kind::Fresh(path.to_owned()),
+        },
+        Err(_) => Kind::Fresh(path.to_owned()),
     }
 }
 
-fn write_with(path: &Path, fill: impl Fn(&mut File) -> io::Result<()>) -> io::Result<()> {
+/// Makes the folder in which this file is to be.
+fn make_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.map_or(Ok(()), fs::create_dir_all)?;
+    folder.map_or(Ok(()), fs::create_dir_all)
+}
+
+fn write_with(path: &Path, fill: impl Fn(&mut File) -> io::Result<()>) -> io::Result<()> {
+    make_folder(path)?;
     match kind(path) {
         Kind::Special => fill(&mut File::options().write(true).open(path)?),
-        Kind::Fresh => replace(path, None, &fill),
+        Kind::Fresh(path) => replace(&path, None, &fill),
         Kind::Regular(file) => match replace(&file, fs::metadata(&file).ok(), &fill) {
             // A file that may be written in a folder that may not has no room beside it.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -84,11 +114,7 @@ fn replace(
     old: Option<fs::Metadata>,
     fill: &impl Fn(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    /// Files of one process that are written at the same time are told apart by it.
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let part = path.with_file_name(format!(".mailstorm-{}-{number}.part", std::process::id()));
-    let filled = File::options().write(true).create_new(true).open(&part).and_then(|mut file| {
+    beside(path, |mut file, part| {
         if let Some(old) = &old {
             file.set_permissions(old.permissions())?;
         }
@@ -96,13 +122,21 @@ fn replace(
         // Some systems say only here that the disk was full.
         file.flush()?;
         drop(file);
-        fs::rename(&part, path)
-    });
-    if filled.is_err() {
-        // The first failure is the one to tell.
-        let _ = fs::remove_file(&part);
-    }
-    filled
+        fs::rename(part, path)
+    })
+}
+
+/// Makes a new file beside this one, for as long as this takes; its name is given with it.
+fn beside(path: &Path, with: impl FnOnce(File, &Path) -> io::Result<()>) -> io::Result<()> {
+    /// Files of one process that are written at the same time are told apart by it.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let part = path.with_file_name(format!(".mailstorm-{}-{number}.part", std::process::id()));
+    let made = File::options().write(true).create_new(true).open(&part);
+    let done = made.and_then(|file| with(file, &part));
+    // It is gone if it took the place of the other. The first failure is the one to tell.
+    let _ = fs::remove_file(&part);
+    done
 }
 
 #[cfg(test)]
@@ -160,14 +194,39 @@ mod tests {
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_place_is_tried_and_nothing_older_is_left_in_it() {
+    fn a_link_to_what_is_not_there_yet_is_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        expect_writable(&link).unwrap();
+        write(&link, b"text").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "text");
+        // What was there before is forgotten, and the link still leads to where the new one comes.
+        expect_writable(&link).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "text");
+        forget(&link).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && !file.exists());
+        assert_eq!(names(folder.path()), ["link"]);
+        write(&link, b"new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+        std::os::unix::fs::symlink("round", folder.path().join("round")).unwrap();
+        expect_writable(&folder.path().join("round/x")).expect_err("it leads nowhere");
+    }
+
+    #[test]
+    fn a_place_is_tried_and_what_is_in_it_stays_until_it_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/result.json");
         expect_writable(&file).unwrap();
         assert!(!file.exists() && file.parent().unwrap().is_dir());
         write(&file, b"old").unwrap();
         expect_writable(&file).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+        forget(&file).unwrap();
+        forget(&file).unwrap();
         assert!(!file.exists());
         let below = folder.path().join("deep/result.json/x");
         write(&file, b"in the way").unwrap();

@@ -41,6 +41,7 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
         .map_or(Ok(()), artifact::expect_writable)?;
     let names = whole.scenarios.iter().map(|part| part.terms.scenario.clone()).collect::<Vec<_>>();
     folder::clear(out, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    json.filter(|file| !artifact::is_terminal(Some(file))).map_or(Ok(()), artifact::forget)?;
     let mut failed = Ok(());
     for part in &mut whole.scenarios {
         if let Err(failure) = take_over(part, &folders, out) {

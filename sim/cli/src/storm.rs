@@ -94,6 +94,8 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     } else {
         folder::clear(out, &names)?;
     }
+    // Only now: what is refused leaves everything as it was.
+    json.filter(|file| !is_terminal(Some(file))).map_or(Ok(()), artifact::forget)?;
     earlier.resize(sweeps.len(), None);
     let mut failed = Ok(());
     for (mut sweep, earlier) in sweeps.into_iter().zip(earlier) {
