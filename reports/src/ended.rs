@@ -50,6 +50,8 @@ pub enum Stop {
     Failed(String),
     /// Somebody asked it to end.
     Interrupted,
+    /// Somebody asked it to end when all seeds were run, and not all that they found was examined.
+    Unexamined,
 }
 
 /// A scenario that is written in a file.
@@ -234,6 +236,7 @@ pub(crate) fn stopped(s: &Summary) -> Option<String> {
     s.stopped.as_ref().map(|stop| match stop {
         Stop::Failed(why) => format!("stopped {after}: {why}"),
         Stop::Interrupted => format!("interrupted {after}"),
+        Stop::Unexamined => format!("interrupted {after}, before all that they found was examined"),
     })
 }
 
@@ -311,7 +314,7 @@ mod tests {
         let unknown = [("a bound".to_owned(), 3)].into();
         let full = || Stop::Failed("cannot write x: no space".into());
         // How it ended, and what is said in every place.
-        let cases: [(Summary, Ended, &str); 15] = [
+        let cases: [(Summary, Ended, &str); 16] = [
             (plain(), Ended::Pass, "200"),
             (missed(false), Ended::Pass, "200"),
             (of_a_file(&[]), Ended::Pass, "200 of 200 runs as expected"),
@@ -340,6 +343,11 @@ mod tests {
                 stopped(Stop::Interrupted, 57, failing("storms")),
                 Ended::Violation,
                 "after 57 of 200 seeds",
+            ),
+            (
+                stopped(Stop::Unexamined, 200, failing("storms")),
+                Ended::Violation,
+                "after 200 seeds, before all that they found was examined",
             ),
             (stopped(full(), 57, plain()), Ended::Failed, "cannot write x: no space"),
             (stopped(full(), 57, failing("storms")), Ended::Failed, "after 57 of 200 seeds"),

@@ -177,9 +177,12 @@ pub struct ShrunkRun {
     pub faults: usize,
     /// One line per fault.
     pub story: Vec<String>,
-    /// How many simpler cases were not tried, because the budget was spent.
+    /// How many simpler cases were not tried, because the budget was spent or somebody interrupted the search.
     #[serde(default)]
     pub untried: u64,
+    /// Whether somebody did.
+    #[serde(default)]
+    pub is_interrupted: bool,
     /// The case itself, as it is in the file.
     pub case: String,
 }

@@ -271,8 +271,9 @@ fn write_group(
         if shrunk.untried > 0 {
             let cases = numbered(shrunk.untried, "simpler case");
             let were = if shrunk.untried == 1 { "was" } else { "were" };
-            let go_on = s.replay_case(shrunk).replace("mailstorm replay", "mailstorm shrink");
-            writeln!(out, "           budget spent: {cases} {were} not tried; go on with")?;
+            let go_on = s.with_case("shrink", shrunk);
+            let why = if shrunk.is_interrupted { "interrupted" } else { "budget spent" };
+            writeln!(out, "           {why}: {cases} {were} not tried; go on with")?;
             writeln!(out, "           {go_on}")?;
         }
     }
@@ -364,6 +365,7 @@ mod tests {
     use super::*;
     use crate::fold;
     use crate::samples::{failing, passing};
+    use crate::summary::ShrunkRun;
     use mailstorm_record::FaultCount;
     use proptest::prelude::*;
 
@@ -473,7 +475,9 @@ figures, mean/most
     fn a_search_that_was_cut_short_says_how_it_goes_on() {
         let mut sum = failing("mail-claims");
         let group = sum.groups.values_mut().next().expect("there is one");
-        group.shrunk.as_mut().expect("it is shrunk").untried = 1;
+        let shrunk = group.shrunk.as_mut().expect("it is shrunk");
+        shrunk.untried = 1;
+        let interrupted = ShrunkRun { is_interrupted: true, ..shrunk.clone() };
         let told = text(&sum, &deed(), 80);
         let go_on = "budget spent: 1 simpler case was not tried; go on with\n           \
                      mailstorm shrink mail-claims/7/case.toml\n";
