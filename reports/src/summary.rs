@@ -256,9 +256,9 @@ impl Summary {
         self.folder.join(file)
     }
 
-    /// The command that replays a shrunk case.
-    pub fn replay_case(&self, case: &ShrunkRun) -> String {
-        format!("mailstorm replay {}{}", quoted_path(self.path(&case.file)), case.options)
+    /// The command that does this with a shrunk case: `replay`, `report`, `shrink`.
+    pub(crate) fn with_case(&self, verb: &str, case: &ShrunkRun) -> String {
+        format!("mailstorm {verb} {}{}", quoted_path(self.path(&case.file)), case.options)
     }
 
     /// How many goals were reached at least once.

@@ -5,6 +5,7 @@
 //! Start at [`text`]; the list of columns is `layout`'s.
 
 use crate::ended::{self, Ended};
+use crate::escape::quoted_path;
 use crate::layout::{columns, wrapped};
 use crate::summary::{Group, Summary};
 use mailstorm_record::Violation;
@@ -54,12 +55,7 @@ fn next(summaries: &[Summary]) -> String {
     let shrunk = groups().find(|(_, group)| group.shrunk.is_some());
     if let Some((s, group)) = shrunk.or_else(|| groups().next()) {
         return match &group.shrunk {
-            Some(case) => {
-                format!(
-                    "{} --open",
-                    s.replay_case(case).replace("mailstorm replay", "mailstorm report")
-                )
-            }
+            Some(case) => format!("{} --open", s.with_case("report", case)),
             None => format!("mailstorm report {} --open", s.again(group)),
         };
     }
@@ -264,7 +260,7 @@ fn write_group(
         writeln!(
             out,
             "  shrunk   {}   # faults {} -> {left}",
-            s.replay_case(shrunk),
+            s.with_case("replay", shrunk),
             group.faults
         )?;
         shrunk.story.iter().try_for_each(|line| writeln!(out, "           {line}"))?;
@@ -277,7 +273,8 @@ fn write_group(
             writeln!(out, "           {go_on}")?;
         }
     }
-    group.report.iter().try_for_each(|file| writeln!(out, "  report   {}", s.path(file).display()))
+    let report = group.report.as_ref().map(|file| quoted_path(s.path(file)));
+    report.iter().try_for_each(|file| writeln!(out, "  report   {file}"))
 }
 
 /// What a violation says of itself: what, when, who, and the line that replays it; `again` is what
@@ -482,6 +479,29 @@ figures, mean/most
         let go_on = "budget spent: 1 simpler case was not tried; go on with\n           \
                      mailstorm shrink mail-claims/7/case.toml\n";
         assert!(told.contains(go_on), "{told}");
+        sum.groups.values_mut().for_each(|group| group.shrunk = Some(interrupted.clone()));
+        let told = text(&sum, &deed(), 80);
+        assert!(told.contains(&go_on.replace("budget spent", "interrupted")), "{told}");
+    }
+
+    #[test]
+    fn a_command_is_made_of_its_verb_and_a_path_whatever_the_path_says() {
+        let mut sum = failing("mail-claims");
+        sum.folder = "mailstorm replay x".into();
+        for group in sum.groups.values_mut() {
+            group.shrunk.as_mut().expect("it is shrunk").untried = 1;
+        }
+        let told = text(&sum, &deed(), 80);
+        let case = "'mailstorm replay x/mail-claims/7/case.toml'";
+        for line in [
+            format!("  shrunk   mailstorm replay {case}   # "),
+            format!("\n           mailstorm shrink {case}\n"),
+            "\n  report   'mailstorm replay x/mail-claims/7/report.html'\n".to_owned(),
+        ] {
+            assert!(told.contains(&line), "no '{line}' in {told}");
+        }
+        let next = closing(&[sum], "index.html");
+        assert!(next.ends_with(&format!("  next     mailstorm report {case} --open\n")), "{next}");
     }
 
     /// Names like those of goals and kinds.

@@ -8,12 +8,15 @@
 use crate::args::ReportArguments;
 use crate::artifact::{is_terminal, put};
 use crate::failure::{ExitCode, Failure};
+use crate::given::quoted_path;
 use crate::inbox;
 use crate::one_run::{OneRun, Wanted};
 use mailstorm_record::Run;
 use mailstorm_record::time::moment;
 use mailstorm_reports::export::excerpt;
+use mailstorm_reports::numbered;
 use mailstorm_reports::page::{Shown, page};
+use mailstorm_shared::harmless;
 use mailstorm_world::Recording;
 use std::ffi::OsStr;
 use std::fs;
@@ -38,7 +41,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     let first = runs.first().expect("clap asks for at least one");
     let written = exports.write(&first.run, &first.again, first.missing.as_deref())?;
     if !written.is_empty() {
-        let lines: String = written.iter().map(|file| format!("{}\n", file.display())).collect();
+        let lines: String = written.iter().map(|file| quoted_path(file) + "\n").collect();
         // What goes to the terminal has it to itself.
         if exports.has_terminal() || is_terminal(arguments.out.as_deref()) {
             crate::tell(lines.trim_end());
@@ -66,9 +69,9 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
         .collect();
     put(&file, &page(&shown))?;
     if exports.has_terminal() {
-        crate::tell(&file.display().to_string());
+        crate::tell(&quoted_path(&file));
     } else if !is_terminal(Some(&file)) {
-        crate::print(&format!("{}\n", file.display()))?;
+        crate::print(&(quoted_path(&file) + "\n"))?;
     }
     if arguments.open && !is_terminal(Some(&file)) {
         open(&file);
@@ -111,7 +114,8 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     if !is_as_it_was || file.extension().is_none_or(|end| end != "json") || !file.is_file() {
         return Ok(None);
     }
-    let what = file.display();
+    let what = file.display().to_string();
+    let what = harmless(&what);
     let text = fs::read_to_string(file)
         .map_err(|error| Failure::new(format!("cannot read {what}: {error}; check the path")))?;
     let (run, is_cut) = Run::parse_beginning(&text).map_err(|error| {
@@ -121,8 +125,9 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     let missing = is_cut.then(|| {
         let last_ns = events.last().map_or(0, |event| event.at_ns);
         format!(
-            "This record is cut short: {} events are here, the last at {} of {}. Run it again for the rest.",
-            events.len(),
+            "This record is cut short: {} of it {} here, the last at {} of {}. Run it again for the rest.",
+            numbered(events.len() as u64, "event"),
+            if events.len() == 1 { "is" } else { "are" },
             moment(last_ns),
             moment(run.outcome.virtual_ns)
         )

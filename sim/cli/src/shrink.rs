@@ -344,7 +344,7 @@ impl Told {
             numbered(self.runs, "run"),
             if self.is_smallest { "; nothing simpler is left" } else { "" }
         )?;
-        writeln!(out, "  case     {}", self.file.display())?;
+        writeln!(out, "  case     {}", quoted_path(&self.file))?;
         writeln!(out, "  replay   {}", self.replay)?;
         let Some(go_on) = &self.go_on else { return Ok(()) };
         let budget = measured(Duration::from_secs(self.budget_seconds));

@@ -93,7 +93,7 @@ impl Verifier {
         }
         let divergence = Divergence::between(&here, &there);
         let [a, b] = files.map(crate::given::quoted_path);
-        let again = if divergence.same { "; they did not differ again" } else { "" };
+        let again = if divergence.same { "   # they did not differ again" } else { "" };
         Ok(format!("  compare  mailstorm diff {a} {b}{again}\n{}", divergence.text()))
     }
 
