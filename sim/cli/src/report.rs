@@ -2,7 +2,8 @@
 //!
 //! Owns: which runs are shown, where the page is written, opening it. Leaves: the page to `reports`, other
 //! formats to `export`.
-//! Holds: a record that has its events is shown as it was recorded; any other run is run again.
+//! Holds: a record that has its events is shown as it was recorded; any other run is run again, and one that is
+//! another run than its file tells of is said to be.
 //! Start at [`report`].
 
 use crate::args::ReportArguments;
@@ -49,9 +50,12 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
             crate::print(&lines)?;
         }
     }
+    let differs = runs.iter().filter_map(|found| found.differs.as_deref());
+    differs.clone().for_each(|line| crate::tell(line));
+    let code = if differs.count() > 0 { ExitCode::NotDeterministic } else { ExitCode::Pass };
     // Who asks for another format wants the page only when asking for it as well.
     if !exports.is_empty() && arguments.out.is_none() && !arguments.open {
-        return Ok(ExitCode::Pass);
+        return Ok(code);
     }
     let file = arguments.out.clone().unwrap_or_else(|| first.place.clone());
     let replays: Vec<String> =
@@ -76,7 +80,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     if arguments.open && !is_terminal(Some(&file)) {
         open(&file);
     }
-    Ok(ExitCode::Pass)
+    Ok(code)
 }
 
 /// A run that is to be shown.
@@ -86,6 +90,8 @@ struct Found {
     again: String,
     about: Option<String>,
     missing: Option<String>,
+    /// That it was run again and is another run than its file tells of, if so.
+    differs: Option<String>,
     /// Where its page belongs.
     place: PathBuf,
 }
@@ -93,12 +99,17 @@ struct Found {
 fn run_of(what: &OsStr, arguments: &ReportArguments) -> Result<Found, Failure> {
     let asked =
         OneRun { what: what.to_owned(), seed: arguments.seed, given: arguments.given.clone() };
-    let (run, missing) = match recorded(&asked)? {
-        Some(found) => found,
-        None => (mailstorm_world::run(&in_full(&asked.wanted()?)), None),
+    let (run, missing, differs) = match recorded(&asked)? {
+        Some((run, missing)) => (run, missing, None),
+        None => {
+            let wanted = asked.wanted()?;
+            let run = mailstorm_world::run(&in_full(&wanted));
+            let differs = wanted.differs_from(&run);
+            (run, None, differs)
+        }
     };
     let place = asked.beside(&run.scenario, run.seed, FILE);
-    Ok(Found { about: about(&run), again: asked.again(run.inbox), run, missing, place })
+    Ok(Found { about: about(&run), again: asked.again(run.inbox), run, missing, differs, place })
 }
 
 fn in_full(wanted: &Wanted) -> mailstorm_world::RunSpec {
