@@ -91,16 +91,19 @@ pub struct Surprise {
     pub count: u64,
 }
 
-/// Ways to be unexpected that are kept apart; further ones are counted under [`OTHERS`].
+/// Ways to be unexpected that are told apart; those that begin later are counted under [`OTHERS`].
 const SURPRISES_MAX: usize = 20;
-/// The way of what is not kept apart.
+/// Ways kept apart in what is joined: a shard cannot know which of its ways begin early in the whole sweep.
+const SURPRISES_KEPT_MAX: usize = 1_000;
+/// The way of what is not told apart.
 const OTHERS: &str = "is in other ways not as expected";
 
 impl Expected {
     /// This run is not as expected, which is told by `missed`. Runs are added in the order of their seeds.
     pub(crate) fn add(&mut self, run: &Run, missed: &str) {
-        let is_kept = self.surprises.contains_key(missed) || self.surprises.len() < SURPRISES_MAX;
-        let missed = if is_kept { missed } else { OTHERS };
+        let is_known = self.surprises.contains_key(missed);
+        let missed =
+            if is_known || self.surprises.len() < SURPRISES_KEPT_MAX { missed } else { OTHERS };
         let first_trace = run.outcome.trace_hash.to_string();
         let new = Surprise { first_seed: run.seed, first_trace, count: 0 };
         let surprise = self.surprises.entry(missed.to_owned()).or_insert(new);
@@ -112,12 +115,20 @@ impl Expected {
         for (missed, theirs) in &other.surprises {
             join_one(&mut self.surprises, missed, theirs);
         }
-        // Those that began last would have come too late in one sweep as well.
-        while self.surprises.keys().filter(|missed| *missed != OTHERS).count() > SURPRISES_MAX {
-            let named = self.surprises.iter().filter(|(missed, _)| *missed != OTHERS);
-            let last = named.max_by_key(|(missed, s)| (s.first_seed, (*missed).clone()));
-            let last = last.expect("there are more than enough").0.clone();
-            let surprise = self.surprises.remove(&last).expect("it was just found");
+        self.fold_to(SURPRISES_KEPT_MAX);
+    }
+
+    /// As it is told: what begins last is counted as other ways.
+    pub(crate) fn fold(&mut self) {
+        self.fold_to(SURPRISES_MAX);
+    }
+
+    fn fold_to(&mut self, most: usize) {
+        let named = self.surprises.iter().filter(|(missed, _)| *missed != OTHERS);
+        let mut named: Vec<_> = named.map(|(missed, s)| (s.first_seed, missed.clone())).collect();
+        named.sort_unstable();
+        for (_, missed) in named.into_iter().skip(most) {
+            let surprise = self.surprises.remove(&missed).expect("it was just found");
             join_one(&mut self.surprises, OTHERS, &surprise);
         }
     }
@@ -386,6 +397,8 @@ mod tests {
         };
         let mut joined = of(15..30);
         joined.join(&of(0..15));
+        assert_eq!(joined.surprises.len(), 30, "what is joined on is kept apart");
+        joined.fold();
         assert_eq!(joined.surprises.len(), SURPRISES_MAX + 1);
         assert_eq!((joined.surprised(), joined.surprises[OTHERS].count), (30, 10));
         assert!(joined.surprises.contains_key("way 019"));
