@@ -62,9 +62,9 @@ fn every_file_of_a_sweep_tells_its_exit_code() {
         (&["mail-claims", few, "--plan", "plan.toml", "--no-shrink"], 1, "kind"),
         (&["right.toml", few], 0, "2 of 2 runs as expected"),
         (&["spared.toml", few], 1, "does not break quorum/lost"),
-        (&["unreached.toml", few], 1, "does not reach leader_paused"),
+        (&["unreached.toml", few], 1, "does not reach leader paused"),
         (&["ensemble-3", "right.toml", "spared.toml", few], 1, "0 of 2 runs as expected"),
-        (&["mail-claims", few, "--inbox", "in", "--verify", "1"], 4, "1 seeds are not determin"),
+        (&["mail-claims", few, "--inbox", "in", "--verify", "1"], 4, "1 seed is not determin"),
     ];
     for (number, (storm, code, said)) in cases.iter().enumerate() {
         let out = format!("out-{number}");
@@ -125,7 +125,7 @@ fn a_violation_that_a_file_expects_is_none_of_its_failures() {
     fs::write(at.join("lies.toml"), expects).unwrap();
     let ended = run(at, &storm);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(told(&at.join("runs"), "1 of 1 runs as expected"), 0);
+    assert_eq!(told(&at.join("runs"), "1 of 1 run as expected"), 0);
     assert!(!read(&at.join("runs"), "junit.xml").contains("<failure"));
     assert!(read(&at.join("runs"), "index.html").contains(", as expected</h3>"));
 }

@@ -6,7 +6,7 @@
 //! Start at [`Ended`].
 
 use crate::summary::Summary;
-use crate::text::grouped;
+use crate::text::{grouped, numbered};
 use mailstorm_record::Run;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,9 +190,12 @@ pub(crate) fn share(s: &Summary) -> String {
     match s.expected() {
         Some(expected) => {
             let as_expected = s.seeds.saturating_sub(expected.surprised());
-            format!("{} of {} runs as expected", grouped(as_expected), grouped(s.seeds))
+            format!("{} of {} as expected", grouped(as_expected), numbered(s.seeds, "run"))
         }
-        None => format!("{} of {} seeds pass", grouped(s.pass), grouped(s.seeds)),
+        None => {
+            let verb = if s.pass == 1 || s.seeds == 1 { "passes" } else { "pass" };
+            format!("{} of {} {verb}", grouped(s.pass), numbered(s.seeds, "seed"))
+        }
     }
 }
 
@@ -202,19 +205,21 @@ pub(crate) fn headline(s: &Summary) -> String {
     let mut told = match ended {
         Ended::Failed | Ended::Interrupted => String::new(),
         Ended::NotDeterministic => {
-            format!("{} seeds are not deterministic", grouped(s.not_deterministic))
+            let verb = if s.not_deterministic == 1 { "is" } else { "are" };
+            format!("{} {verb} not deterministic", numbered(s.not_deterministic, "seed"))
         }
         Ended::Violation | Ended::Pass if s.expected().is_some() => share(s),
         Ended::Violation => {
-            let kinds = s.groups.len();
-            let plural = if kinds == 1 { "" } else { "s" };
-            let (some, all) = (grouped(s.violation), grouped(s.seeds));
-            format!("{kinds} kind{plural} of violation in {some} of {all} seeds")
+            let kinds = numbered(s.groups.len() as u64, "kind");
+            let (some, all) = (grouped(s.violation), numbered(s.seeds, "seed"));
+            format!("{kinds} of violation in {some} of {all}")
         }
         Ended::Unknown if s.unknown > 0 => {
-            format!("{} of {} seeds could not be judged", grouped(s.unknown), grouped(s.seeds))
+            let all = numbered(s.seeds, "seed");
+            format!("{} of {all} could not be judged", grouped(s.unknown))
         }
         Ended::Unknown => unproved(s),
+        Ended::Pass if s.pass == 1 => "1 seed passes".to_owned(),
         Ended::Pass => format!("{} seeds pass", grouped(s.pass)),
     };
     if let Some(stopped) = stopped(s) {
@@ -241,9 +246,10 @@ fn unproved(s: &Summary) -> String {
 /// Why it has not run all of its seeds, and how many it has.
 pub(crate) fn stopped(s: &Summary) -> Option<String> {
     let of = s.seeds_asked.filter(|asked| *asked > s.seeds);
-    let of = of.map(|asked| format!(" of {}", grouped(asked))).unwrap_or_default();
-    let plural = if s.seeds == 1 && of.is_empty() { "" } else { "s" };
-    let after = format!("after {}{of} seed{plural}", grouped(s.seeds));
+    let after = match of {
+        Some(asked) => format!("after {} of {}", grouped(s.seeds), numbered(asked, "seed")),
+        None => format!("after {}", numbered(s.seeds, "seed")),
+    };
     s.stopped.as_ref().map(|stop| match stop {
         Stop::Failed(why) => format!("stopped {after}: {why}"),
         Stop::Interrupted => format!("interrupted {after}"),
@@ -281,7 +287,7 @@ pub(crate) fn surprise_lines(s: &Summary, missed: &str, surprise: &Surprise) -> 
     let (name, seed, trace) = (&s.scenario, surprise.first_seed, &surprise.first_trace);
     let times = match surprise.count {
         1 => String::new(),
-        count => format!(", {} runs", grouped(count)),
+        count => format!(", {}", numbered(count, "run")),
     };
     let again = s.again_by_seed(seed);
     format!(

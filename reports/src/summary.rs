@@ -3,8 +3,8 @@
 use crate::ended::{Ended, FromFile, Stop};
 use crate::escape::quoted_path;
 use crate::results::Shard;
-use crate::text::grouped;
-use mailstorm_record::{FaultCount, Run, Violation};
+use crate::text::{grouped, numbered};
+use mailstorm_record::{FaultCount, Run, Violation, spaced};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -239,16 +239,15 @@ impl Summary {
     /// What was read of the inbox, for people.
     pub(crate) fn inbox_told(&self) -> Option<String> {
         let mails = self.mails?;
-        let plural = if mails == 1 { "" } else { "s" };
         let each = self.left_out.iter();
         let each: Vec<_> =
-            each.map(|(why, count)| format!("{count} {}", why.replace('_', " "))).collect();
+            each.map(|(why, count)| format!("{} {}", grouped(*count), spaced(why))).collect();
         let sum: u64 = self.left_out.values().sum();
         let left = match sum {
             0 => "nothing left out".to_owned(),
             sum => format!("{} left out ({})", grouped(sum), each.join(", ")),
         };
-        Some(format!("Inbox: {} mail{plural}, {left}", grouped(mails)))
+        Some(format!("Inbox: {}, {left}", numbered(mails, "mail")))
     }
 
     /// Where a file of this sweep lies, of which it is said here where it lies in the sweep's folder.

@@ -99,8 +99,8 @@ fn write_counted(out: &mut String, s: &Summary, width: usize) -> std::fmt::Resul
     let short = |mean: &str, most: &str| format!("{mean}/{most}");
     list("figures, mean/most", figures(&s.figures, short))?;
     let messages = numbered(s.messages, "message");
-    let told =
-        format!("{messages}, {}, {} events of the clockwork", bytes(s.bytes), grouped(s.events));
+    let events = numbered(s.events, "event");
+    let told = format!("{messages}, {}, {events} of the clockwork", bytes(s.bytes));
     labelled(out, "volume", &told, width)
 }
 

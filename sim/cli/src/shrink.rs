@@ -17,7 +17,7 @@ use crate::progress::Narrowing;
 use crate::screen::show;
 use crate::storm::processors;
 use mailstorm_record::time::{measured, measured_seconds, moment};
-use mailstorm_record::{Case, Run, Settings, Violation};
+use mailstorm_record::{Case, Run, Settings, Violation, spaced};
 use mailstorm_reports::numbered;
 use mailstorm_shared::harmless;
 use mailstorm_shrink::{Field, Refuted, Stopped, Tried, story};
@@ -330,8 +330,12 @@ impl Told {
         for line in self.lines() {
             writeln!(out, "  {line}")?;
         }
-        let settings: Vec<_> =
-            self.settings.0.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let settings: Vec<_> = self
+            .settings
+            .0
+            .iter()
+            .map(|(name, value)| format!("{} {value}", spaced(name)))
+            .collect();
         if !settings.is_empty() {
             writeln!(out, "  of size  {}", settings.join(", "))?;
         }

@@ -164,7 +164,7 @@ function showViolation(box, { run, violation, past }, choose) {
     });
     if (items.length) box.append(element("ul", { class: "plain" }, ...items));
     if (stuck.missing.length) {
-      box.append(element("h3", {}, `Missing: ${stuck.missing.length} ${plural("mail", stuck.missing.length)}`));
+      box.append(element("h3", {}, `Missing: ${numbered(stuck.missing.length, "mail")}`));
       box.append(element("p", { id: "missing", tabindex: 0 }, stuck.missing.join(", ")));
     }
   }
@@ -201,7 +201,8 @@ function showOneEvent(box, { run, event, past }, choose) {
 function showPast(box, run, past, choose) {
   if (!past.length) return;
   const items = past.map((event) => eventItem(run, event, choose));
-  box.append(element("h3", {}, `Its last ${past.length} causes, newest first`), element("ol", { class: "chain" }, ...items));
+  const title = past.length === 1 ? "Its cause" : `Its last ${past.length} causes, newest first`;
+  box.append(element("h3", {}, title), element("ol", { class: "chain" }, ...items));
 }
 
 /** The lists of a state, each with at most so many entries, and how many more there are. */
