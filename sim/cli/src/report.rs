@@ -51,7 +51,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
         }
     }
     let differs = runs.iter().filter_map(|found| found.differs.as_deref());
-    differs.clone().for_each(|line| crate::tell(line));
+    differs.clone().for_each(crate::tell);
     let code = if differs.count() > 0 { ExitCode::NotDeterministic } else { ExitCode::Pass };
     // Who asks for another format wants the page only when asking for it as well.
     if !exports.is_empty() && arguments.out.is_none() && !arguments.open {
