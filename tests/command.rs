@@ -586,6 +586,7 @@ fn a_record_or_a_case_that_is_another_run_now_says_so() {
         assert_eq!(ended.code, VIOLATION, "{file}: {ended:?}");
         assert!(!ended.out.contains("ANOTHER RUN"), "{file}: {ended:?}");
         assert_eq!(ended.err.contains("written by mailstorm 7.0"), file == "later.toml");
+        assert_eq!(run(at, &["report", file]).code, Some(0), "{file}");
     }
     for file in ["other.json", "other.toml"] {
         let ended = run(at, &["replay", file]);
@@ -594,6 +595,12 @@ fn a_record_or_a_case_that_is_another_run_now_says_so() {
             format!("ANOTHER RUN than recorded: {file} has trace {other}, this one is {trace}");
         let last = ended.out.lines().last().unwrap();
         assert!(last.starts_with(&told), "{last}");
+        // Nor does a page of another run pass for this one's.
+        let shown = run(at, &["report", file]);
+        assert_eq!(shown.code, Some(4), "{file}: {shown:?}");
+        assert!(shown.err.starts_with(&told), "{shown:?}");
+        let excerpt = run(at, &["report", file, "--mermaid", "-"]);
+        assert_eq!(excerpt.code, Some(4), "{file}: {excerpt:?}");
         // Who asks for another run gets one.
         let ended = run(at, &["replay", file, "--defect", "minority-quorum"]);
         assert!(!ended.out.contains("ANOTHER RUN"), "{file}: {ended:?}");

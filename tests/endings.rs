@@ -62,9 +62,9 @@ fn every_file_of_a_sweep_tells_its_exit_code() {
         (&["mail-claims", few, "--plan", "plan.toml", "--no-shrink"], 1, "kind"),
         (&["right.toml", few], 0, "2 of 2 runs as expected"),
         (&["spared.toml", few], 1, "does not break quorum/lost"),
-        (&["unreached.toml", few], 1, "does not reach leader_paused"),
+        (&["unreached.toml", few], 1, "does not reach leader paused"),
         (&["ensemble-3", "right.toml", "spared.toml", few], 1, "0 of 2 runs as expected"),
-        (&["mail-claims", few, "--inbox", "in", "--verify", "1"], 4, "1 seeds are not determin"),
+        (&["mail-claims", few, "--inbox", "in", "--verify", "1"], 4, "1 seed is not determin"),
     ];
     for (number, (storm, code, said)) in cases.iter().enumerate() {
         let out = format!("out-{number}");
@@ -125,7 +125,7 @@ fn a_violation_that_a_file_expects_is_none_of_its_failures() {
     fs::write(at.join("lies.toml"), expects).unwrap();
     let ended = run(at, &storm);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(told(&at.join("runs"), "1 of 1 runs as expected"), 0);
+    assert_eq!(told(&at.join("runs"), "1 of 1 run as expected"), 0);
     assert!(!read(&at.join("runs"), "junit.xml").contains("<failure"));
     assert!(read(&at.join("runs"), "index.html").contains(", as expected</h3>"));
 }
@@ -201,6 +201,96 @@ fn an_interrupted_sweep_tells_what_it_found_and_goes_on_to_the_same_end() {
         assert_eq!(again.code, Some(1), "{again:?}");
         let error = refused(at, &[&words[..], &["--set", "clients=2"]].concat());
         assert!(error.contains("runs holds another storm: ensemble-3 with settings"), "{error}");
+    }
+}
+
+#[test]
+fn a_shrink_that_is_interrupted_says_so_and_not_that_its_budget_is_spent() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    let case = ["mail-claims", "--seed", "195", "--defect", "lock-without-fencing"];
+    let shrink = [&["shrink"], &case[..], &["--out", "small.toml"]].concat();
+    for json in [None, Some("-")] {
+        let options = json.map(|file| ["--json", file]);
+        let mut command = mailstorm(at, &[&shrink[..], options.as_slice().as_flattened()].concat());
+        command.stdout(fs::File::create(at.join("printed")).unwrap()).stderr(Stdio::null());
+        let child = Killed::start(&mut command);
+        child.when_it_watches(2);
+        child.signal("INT");
+        assert_eq!(child.ends(), Some(1));
+        let printed = read(at, "printed");
+        if json.is_some() {
+            let told: Value = serde_json::from_str(&printed).unwrap();
+            assert_eq!(
+                (&told["stopped"], &told["is_smallest"]),
+                (&"interrupted".into(), &false.into())
+            );
+            assert_eq!(told["go_on"], "mailstorm shrink small.toml");
+        } else {
+            assert!(printed.contains("\n  stopped  interrupted: "), "{printed}");
+            assert!(!printed.contains(" spent"), "{printed}");
+        }
+    }
+}
+
+#[test]
+fn a_sweep_that_is_interrupted_while_it_shrinks_says_so_everywhere_and_is_resumed() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    let storm = ["storm", "mail-claims", "--seeds", "195..195", "--defect", "lock-without-fencing"];
+    let mut command = mailstorm(at, &storm);
+    let printed = fs::File::create(at.join("printed")).unwrap();
+    command.stdout(printed).stderr(Stdio::piped());
+    let mut child = Killed::start(&mut command);
+    let err = BufReader::new(child.stderr());
+    // The page is written before the search for the smallest case begins, which takes hundreds of runs.
+    while !at.join("runs/mail-claims/195/report.html").exists() {
+        std::thread::yield_now();
+    }
+    child.signal("INT");
+    let rest: Vec<String> = err.lines().map(Result::unwrap).collect();
+    assert_eq!(child.ends(), Some(1), "{rest:?}");
+    let out = at.join("runs");
+    assert_eq!(told(&out, "interrupted after 1 seed, before all that they found was examined"), 1);
+    let printed = read(at, "printed");
+    assert!(
+        printed.contains("           interrupted: ") && !printed.contains(" spent"),
+        "{printed}"
+    );
+    let result = |out: &Path| -> Value { serde_json::from_str(&read(out, "result.json")).unwrap() };
+    assert_eq!(result(&out)["scenarios"][0]["stopped"], "unexamined");
+    let line = rest.last().unwrap().strip_prefix("  resume   mailstorm ").unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let resumed = run(at, &words);
+    assert_eq!(resumed.code, Some(1), "{resumed:?}");
+    let result = result(&out);
+    let part = &result["scenarios"][0];
+    assert_eq!((&part["stopped"], &part["tally"]["violation"]), (&Value::Null, &1.into()));
+    let groups = part["tally"]["groups"].as_object().unwrap();
+    let shrunk: Vec<&Value> = groups.values().map(|group| &group["shrunk"]).collect();
+    let shrunk = shrunk.into_iter().find(|shrunk| !shrunk.is_null()).expect("one is shrunk");
+    assert_eq!(shrunk["is_interrupted"], false, "{shrunk}");
+    assert!(!read(&out, "summary.md").contains("interrupted"));
+}
+
+#[test]
+fn a_storm_that_is_refused_leaves_the_file_of_its_results_and_a_link_stays_one() {
+    let folder = folder_with(&[("keep.json", "kept"), ("real.json", "old")]);
+    let at = folder.path();
+    std::os::unix::fs::symlink("real.json", at.join("link.json")).unwrap();
+    let storm = ["storm", "ensemble-3", "--json"];
+    let linked = run(at, &[&storm[..], &["link.json", "--seeds", "1"]].concat());
+    assert_eq!(linked.code, Some(0), "{linked:?}");
+    assert!(fs::symlink_metadata(at.join("link.json")).unwrap().is_symlink());
+    let result: Value = serde_json::from_str(&read(at, "real.json")).unwrap();
+    assert_eq!(result["seeds"], 1);
+    for refused_for in [
+        &["--resume", "--seeds", "2"][..],
+        &["--seeds", "1..1", "--shard", "2/2"],
+        &["--seeds", "1", "--out", "keep.json/x"],
+    ] {
+        let said = refused(at, &[&storm[..], &["keep.json"], refused_for].concat());
+        assert_eq!(read(at, "keep.json"), "kept", "{said}");
     }
 }
 

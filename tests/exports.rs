@@ -120,6 +120,46 @@ fn the_excerpt_of_a_violation_ends_with_it_and_a_sweep_leaves_the_same() {
 }
 
 #[test]
+fn every_message_of_an_excerpt_is_told_in_its_own_words() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    passes(at, &["report", "quorum-half/wrong", "--mermaid", "diagram.mmd"]);
+    let diagram = read(at, "diagram.mmd");
+    // An acknowledgement ends in a zxid, which looks like an address.
+    for words in [" s ACK 1:26\n", " s COMMIT 1:26\n", ", never arrives\n"] {
+        assert!(diagram.contains(words), "no '{words}' in {diagram}");
+    }
+    assert!(!diagram.contains(" s request") && !diagram.contains(" s answer"), "{diagram}");
+}
+
+#[test]
+fn the_excerpt_of_work_that_stands_still_ends_where_it_stopped() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    passes(at, &["report", "mail-flag/wrong", "--mermaid", "excerpt.md"]);
+    let told = read(at, "excerpt.md");
+    let since = {
+        let line = told.lines().find(|line| line.starts_with("VIOLATION  exactly-once/lost"));
+        let line = line.unwrap_or_else(|| panic!("{told}"));
+        let since = line.split(" at ").last().unwrap();
+        since.split(' ').next().unwrap().parse::<f64>().unwrap() + 0.001
+    };
+    let seconds = |line: &str| {
+        let words = line.trim_start().split_once(": ").unwrap().1;
+        words.split(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    let arrows: Vec<f64> = told
+        .lines()
+        .filter(|line| line.contains("->>") || line.contains("-x"))
+        .map(seconds)
+        .collect();
+    assert!(arrows.len() > 10 && arrows.iter().all(|at| *at <= since), "{since}: {told}");
+    // And what befell the worker then is told.
+    let after = told.lines().filter(|line| line.contains("Note over") && line.contains(" dies"));
+    assert!(after.map(seconds).any(|at| at > since), "{told}");
+}
+
+#[test]
 fn several_formats_are_written_at_once_and_the_page_only_when_asked_for() {
     let folder = folder_with(&[]);
     let at = folder.path();

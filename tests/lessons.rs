@@ -367,10 +367,10 @@ fn a_scenario_in_a_file_exits_by_what_it_expects() {
     let storm = |file| run(folder.path(), &["storm", file, "--no-shrink"]);
     let breaks = storm("breaks.toml");
     assert_eq!(breaks.code, PASS, "{breaks:?}");
-    assert!(breaks.out.contains("\ncut: 1 of 1 runs as expected\n  page     "), "{}", breaks.out);
+    assert!(breaks.out.contains("\ncut: 1 of 1 run as expected\n  page     "), "{}", breaks.out);
     let holds = storm("holds.toml");
     assert_eq!(holds.code, VIOLATION, "{holds:?}");
-    assert!(holds.out.contains("\ncut: 0 of 1 runs as expected\n  page     "), "{}", holds.out);
+    assert!(holds.out.contains("\ncut: 0 of 1 run as expected\n  page     "), "{}", holds.out);
     assert!(holds.err.contains("seed 1: breaks linearizable/not_linearizable, "), "{}", holds.err);
     let line = holds.err.lines().find(|line| line.contains("  replay   mailstorm ")).unwrap();
     let replay: Vec<&str> =

@@ -21,6 +21,7 @@ mod page;
 #[cfg(unix)]
 mod pasted;
 mod processes;
+mod prose;
 mod quorums;
 mod readme;
 mod regressions;

@@ -197,6 +197,31 @@ fn every_violation_of_lessons_and_defects_has_a_chain_from_a_cause_and_a_stretch
 }
 
 #[test]
+fn a_chain_of_causes_is_told_in_the_order_of_time() {
+    let Some(mut browser) = Browser::start(1280, 1200) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // Of the first, a worker dies with a mail in hand: what it did comes before the fault.
+    for name in ["mail-flag/wrong", "mail-ghost-claim/wrong", "quorum-half/wrong"] {
+        let out = format!("{}.html", name.replace('/', "-"));
+        let made = run(folder.path(), &["report", name, "--out", &out]);
+        assert_eq!(made.code, Some(0), "{made:?}");
+        browser.open(&folder.path().join(&out), "");
+        let times = browser.after_drawing(
+            "[...document.querySelectorAll('#event ol.chain')[0].querySelectorAll('.t')].map((t) => t.textContent)",
+        );
+        let times: Vec<f64> = times
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|time| {
+                time.as_str().unwrap().trim().parse().unwrap_or_else(|_| panic!("{name}: {time}"))
+            })
+            .collect();
+        assert!(times.len() > 2 && times.is_sorted(), "{name}: {times:?}");
+    }
+}
+
+#[test]
 fn supervisors_are_no_servers_and_every_node_has_a_role() {
     let run = mailstorm_world::run(&RunSpec {
         recording: Recording::Full,

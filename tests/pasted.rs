@@ -88,6 +88,47 @@ fn every_printed_command_runs_when_its_line_is_pasted_whole() {
     }
 }
 
+/// What stands behind this label, of every line that has it.
+fn labelled<'a>(text: &'a str, label: &str) -> Vec<&'a str> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix(label));
+    lines.map(str::trim_start).collect()
+}
+
+#[test]
+fn every_printed_path_is_a_word_that_a_shell_takes_for_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for out in ["e\u{1b}[31m\nut", "mailstorm replay x", "a   b \u{61c}c", "plain"] {
+        let out_option = format!("--out={out}");
+        let seeds = ["storm", "ensemble-3", "--seeds", "1..1", "--defect", "minority-quorum"];
+        let swept = run(at, &[&seeds[..], &[&*out_option]].concat());
+        assert_eq!(swept.code, Some(1), "{swept:?}");
+        let record = format!("{out}/ensemble-3/1/run.json");
+        let made = run(at, &["report", &record]);
+        let case = format!("{out}/small.toml");
+        let shrunk = run(at, &["shrink", &record, "--out", &case]);
+        let mut paths = labelled(&swept.out, "  page   ");
+        paths.extend(labelled(&swept.out, "  report "));
+        paths.extend(labelled(&shrunk.out, "  case   "));
+        assert!(paths.len() >= 3, "{swept:?} {shrunk:?}");
+        paths.push(made.out.trim_end());
+        for path in paths {
+            assert!(!path.contains(['\n', '\u{1b}', '\u{61c}']), "{path:?}");
+            let there = paste(at, &format!("test -f {path}"));
+            assert_eq!(there.code, Some(0), "{path}: {there:?}");
+        }
+        // And every command is one that runs.
+        let next = labelled(&swept.out, "  next   ")[0].replace(" --open", " --out page.html");
+        for command in labelled(&swept.out, "  shrunk ").into_iter().chain([&*next]) {
+            let again = paste(at, command);
+            assert!(again.code.is_some_and(|code| code <= 1), "{command}: {again:?}");
+        }
+        for text in [&swept.out, &swept.err, &shrunk.out, &made.out] {
+            assert!(!text.contains('\u{1b}'), "{text:?}");
+        }
+    }
+}
+
 #[test]
 fn a_comment_that_a_shell_hands_over_as_words_is_none_of_the_command() {
     let folder = tempfile::tempdir().unwrap();

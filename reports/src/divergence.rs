@@ -63,6 +63,7 @@ impl<'a> Divergence<'a> {
     fn write(&self, out: &mut String) -> std::fmt::Result {
         if self.same {
             return match self.events {
+                [Some(1), Some(_)] => writeln!(out, "the same, in the one event"),
                 [Some(events), Some(_)] => writeln!(out, "the same, in all {events} events"),
                 _ => writeln!(out, "the same, as far as both are recorded"),
             };
@@ -70,6 +71,7 @@ impl<'a> Divergence<'a> {
         writeln!(out, "different  {}", self.different.join(", "))?;
         match (&self.first, self.events) {
             (Some(parting), [a, b]) => parting.write(out, [a.unwrap_or(0), b.unwrap_or(0)]),
+            (None, [Some(1), Some(_)]) => writeln!(out, "the one event is the same"),
             (None, [Some(events), Some(_)]) => {
                 writeln!(out, "all {events} events are the same")
             }
@@ -171,8 +173,8 @@ mod tests {
     #[test]
     fn without_events_the_parts_that_differ_are_named() {
         let a = run(1, &["start"]);
-        check(&a, &a, "the same, in all 1 events\n");
-        check(&a, &run(2, &["start"]), "different  seed\nall 1 events are the same\n");
+        check(&a, &a, "the same, in the one event\n");
+        check(&a, &run(2, &["start"]), "different  seed\nthe one event is the same\n");
         let bare = Run { events: None, ..run(1, &[]) };
         check(&a, &bare, "the same, as far as both are recorded\n");
         check(

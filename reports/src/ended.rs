@@ -6,7 +6,7 @@
 //! Start at [`Ended`].
 
 use crate::summary::Summary;
-use crate::text::grouped;
+use crate::text::{grouped, numbered};
 use mailstorm_record::Run;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,8 @@ pub enum Stop {
     Failed(String),
     /// Somebody asked it to end.
     Interrupted,
+    /// Somebody asked it to end when all seeds were run, and not all that they found was examined.
+    Unexamined,
 }
 
 /// A scenario that is written in a file.
@@ -89,16 +91,19 @@ pub struct Surprise {
     pub count: u64,
 }
 
-/// Ways to be unexpected that are kept apart; further ones are counted under [`OTHERS`].
+/// Ways to be unexpected that are told apart; those that begin later are counted under [`OTHERS`].
 const SURPRISES_MAX: usize = 20;
-/// The way of what is not kept apart.
+/// Ways kept apart in what is joined: a shard cannot know which of its ways begin early in the whole sweep.
+const SURPRISES_KEPT_MAX: usize = 1_000;
+/// The way of what is not told apart.
 const OTHERS: &str = "is in other ways not as expected";
 
 impl Expected {
     /// This run is not as expected, which is told by `missed`. Runs are added in the order of their seeds.
     pub(crate) fn add(&mut self, run: &Run, missed: &str) {
-        let is_kept = self.surprises.contains_key(missed) || self.surprises.len() < SURPRISES_MAX;
-        let missed = if is_kept { missed } else { OTHERS };
+        let is_known = self.surprises.contains_key(missed);
+        let missed =
+            if is_known || self.surprises.len() < SURPRISES_KEPT_MAX { missed } else { OTHERS };
         let first_trace = run.outcome.trace_hash.to_string();
         let new = Surprise { first_seed: run.seed, first_trace, count: 0 };
         let surprise = self.surprises.entry(missed.to_owned()).or_insert(new);
@@ -110,12 +115,20 @@ impl Expected {
         for (missed, theirs) in &other.surprises {
             join_one(&mut self.surprises, missed, theirs);
         }
-        // Those that began last would have come too late in one sweep as well.
-        while self.surprises.keys().filter(|missed| *missed != OTHERS).count() > SURPRISES_MAX {
-            let named = self.surprises.iter().filter(|(missed, _)| *missed != OTHERS);
-            let last = named.max_by_key(|(missed, s)| (s.first_seed, (*missed).clone()));
-            let last = last.expect("there are more than enough").0.clone();
-            let surprise = self.surprises.remove(&last).expect("it was just found");
+        self.fold_to(SURPRISES_KEPT_MAX);
+    }
+
+    /// As it is told: what begins last is counted as other ways.
+    pub(crate) fn fold(&mut self) {
+        self.fold_to(SURPRISES_MAX);
+    }
+
+    fn fold_to(&mut self, most: usize) {
+        let named = self.surprises.iter().filter(|(missed, _)| *missed != OTHERS);
+        let mut named: Vec<_> = named.map(|(missed, s)| (s.first_seed, missed.clone())).collect();
+        named.sort_unstable();
+        for (_, missed) in named.into_iter().skip(most) {
+            let surprise = self.surprises.remove(&missed).expect("it was just found");
             join_one(&mut self.surprises, OTHERS, &surprise);
         }
     }
@@ -177,9 +190,12 @@ pub(crate) fn share(s: &Summary) -> String {
     match s.expected() {
         Some(expected) => {
             let as_expected = s.seeds.saturating_sub(expected.surprised());
-            format!("{} of {} runs as expected", grouped(as_expected), grouped(s.seeds))
+            format!("{} of {} as expected", grouped(as_expected), numbered(s.seeds, "run"))
         }
-        None => format!("{} of {} seeds pass", grouped(s.pass), grouped(s.seeds)),
+        None => {
+            let verb = if s.pass == 1 || s.seeds == 1 { "passes" } else { "pass" };
+            format!("{} of {} {verb}", grouped(s.pass), numbered(s.seeds, "seed"))
+        }
     }
 }
 
@@ -189,19 +205,21 @@ pub(crate) fn headline(s: &Summary) -> String {
     let mut told = match ended {
         Ended::Failed | Ended::Interrupted => String::new(),
         Ended::NotDeterministic => {
-            format!("{} seeds are not deterministic", grouped(s.not_deterministic))
+            let verb = if s.not_deterministic == 1 { "is" } else { "are" };
+            format!("{} {verb} not deterministic", numbered(s.not_deterministic, "seed"))
         }
         Ended::Violation | Ended::Pass if s.expected().is_some() => share(s),
         Ended::Violation => {
-            let kinds = s.groups.len();
-            let plural = if kinds == 1 { "" } else { "s" };
-            let (some, all) = (grouped(s.violation), grouped(s.seeds));
-            format!("{kinds} kind{plural} of violation in {some} of {all} seeds")
+            let kinds = numbered(s.groups.len() as u64, "kind");
+            let (some, all) = (grouped(s.violation), numbered(s.seeds, "seed"));
+            format!("{kinds} of violation in {some} of {all}")
         }
         Ended::Unknown if s.unknown > 0 => {
-            format!("{} of {} seeds could not be judged", grouped(s.unknown), grouped(s.seeds))
+            let all = numbered(s.seeds, "seed");
+            format!("{} of {all} could not be judged", grouped(s.unknown))
         }
         Ended::Unknown => unproved(s),
+        Ended::Pass if s.pass == 1 => "1 seed passes".to_owned(),
         Ended::Pass => format!("{} seeds pass", grouped(s.pass)),
     };
     if let Some(stopped) = stopped(s) {
@@ -228,12 +246,14 @@ fn unproved(s: &Summary) -> String {
 /// Why it has not run all of its seeds, and how many it has.
 pub(crate) fn stopped(s: &Summary) -> Option<String> {
     let of = s.seeds_asked.filter(|asked| *asked > s.seeds);
-    let of = of.map(|asked| format!(" of {}", grouped(asked))).unwrap_or_default();
-    let plural = if s.seeds == 1 && of.is_empty() { "" } else { "s" };
-    let after = format!("after {}{of} seed{plural}", grouped(s.seeds));
+    let after = match of {
+        Some(asked) => format!("after {} of {}", grouped(s.seeds), numbered(asked, "seed")),
+        None => format!("after {}", numbered(s.seeds, "seed")),
+    };
     s.stopped.as_ref().map(|stop| match stop {
         Stop::Failed(why) => format!("stopped {after}: {why}"),
         Stop::Interrupted => format!("interrupted {after}"),
+        Stop::Unexamined => format!("interrupted {after}, before all that they found was examined"),
     })
 }
 
@@ -267,7 +287,7 @@ pub(crate) fn surprise_lines(s: &Summary, missed: &str, surprise: &Surprise) -> 
     let (name, seed, trace) = (&s.scenario, surprise.first_seed, &surprise.first_trace);
     let times = match surprise.count {
         1 => String::new(),
-        count => format!(", {} runs", grouped(count)),
+        count => format!(", {}", numbered(count, "run")),
     };
     let again = s.again_by_seed(seed);
     format!(
@@ -311,7 +331,7 @@ mod tests {
         let unknown = [("a bound".to_owned(), 3)].into();
         let full = || Stop::Failed("cannot write x: no space".into());
         // How it ended, and what is said in every place.
-        let cases: [(Summary, Ended, &str); 15] = [
+        let cases: [(Summary, Ended, &str); 16] = [
             (plain(), Ended::Pass, "200"),
             (missed(false), Ended::Pass, "200"),
             (of_a_file(&[]), Ended::Pass, "200 of 200 runs as expected"),
@@ -340,6 +360,11 @@ mod tests {
                 stopped(Stop::Interrupted, 57, failing("storms")),
                 Ended::Violation,
                 "after 57 of 200 seeds",
+            ),
+            (
+                stopped(Stop::Unexamined, 200, failing("storms")),
+                Ended::Violation,
+                "after 200 seeds, before all that they found was examined",
             ),
             (stopped(full(), 57, plain()), Ended::Failed, "cannot write x: no space"),
             (stopped(full(), 57, failing("storms")), Ended::Failed, "after 57 of 200 seeds"),
@@ -378,6 +403,8 @@ mod tests {
         };
         let mut joined = of(15..30);
         joined.join(&of(0..15));
+        assert_eq!(joined.surprises.len(), 30, "what is joined on is kept apart");
+        joined.fold();
         assert_eq!(joined.surprises.len(), SURPRISES_MAX + 1);
         assert_eq!((joined.surprised(), joined.surprises[OTHERS].count), (30, 10));
         assert!(joined.surprises.contains_key("way 019"));

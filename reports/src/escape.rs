@@ -93,7 +93,7 @@ pub fn quoted(word: impl AsRef<OsStr>) -> String {
         Ok(text) if text.chars().all(is_plain) && !text.is_empty() && !text.starts_with('=') => {
             text.to_owned()
         }
-        Ok(text) if !text.chars().any(breaks_a_line) => {
+        Ok(text) if !text.chars().any(is_obeyed) => {
             format!("'{}'", text.replace('\'', r"'\''"))
         }
         _ => octal(bytes),
@@ -109,22 +109,13 @@ pub fn quoted_path(path: impl AsRef<Path>) -> String {
     quoted(path)
 }
 
-/// What moves a terminal's cursor, or turns the direction of the text that follows.
-fn breaks_a_line(c: char) -> bool {
-    let is_mark = matches!(
-        c,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
-    );
-    c.is_control() || is_mark
-}
-
 /// `$'...'`, in which everything is an escape that is no plain text: shells differ in `\x`, which may take
 /// more digits than two, and an interactive one looks for its history behind `!`.
 fn octal(bytes: &[u8]) -> String {
     let mut out = "$'".to_owned();
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if breaks_a_line(c) || matches!(c, '\'' | '\\' | '!') {
+            if is_obeyed(c) || matches!(c, '\'' | '\\' | '!') {
                 let mut buffer = [0; 4];
                 push_octal(&mut out, c.encode_utf8(&mut buffer).as_bytes());
             } else {
@@ -173,6 +164,7 @@ mod tests {
         assert_eq!(quoted("in box"), "'in box'");
         assert_eq!(quoted("=ls"), "'=ls'");
         assert_eq!(quoted("a\nb\u{1b}[31m!\u{202e}"), r"$'a\012b\033[31m\041\342\200\256'");
+        assert_eq!(quoted("a\u{61c}b"), r"$'a\330\234b'");
         assert_eq!(quoted_path("-x/run.json"), "./-x/run.json");
         assert_eq!(quoted_path("x/-y"), "x/-y");
     }
@@ -191,12 +183,12 @@ mod tests {
         #[test]
         fn a_shell_takes_a_quoted_word_for_its_bytes(
             bytes in proptest::collection::vec(1_u8..=255, 0..24),
-            text in "[ -~äß😀\u{1}-\u{1f}\u{80}-\u{a0}\u{200b}-\u{2069}]{0,16}",
+            text in "[ -~äß😀\u{1}-\u{1f}\u{80}-\u{a0}\u{61c}\u{200b}-\u{2069}]{0,16}",
         ) {
             use std::os::unix::ffi::OsStrExt;
             for bytes in [&bytes, text.as_bytes()] {
                 let word = quoted(OsStr::from_bytes(bytes));
-                proptest::prop_assert!(!word.chars().any(breaks_a_line), "{word:?}");
+                proptest::prop_assert!(!word.chars().any(is_obeyed), "{word:?}");
                 proptest::prop_assert_eq!(&taken_by_a_shell(&word), bytes, "{}", word);
             }
         }

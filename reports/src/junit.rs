@@ -8,10 +8,10 @@
 //! bytes. Written by hand: the library for it brings dates and random ids with it. Start at [`junit`].
 
 use crate::ended::{Ended, headline, stopped, surprise_lines};
-use crate::escape::{xml, xml_text};
-use crate::markdown::{missed, times};
+use crate::escape::{quoted_path, xml, xml_text};
+use crate::markdown::{missed, not_the_same, times};
 use crate::summary::Summary;
-use crate::text::{counted, grouped, violation_lines};
+use crate::text::{counted, numbered, violation_lines};
 use std::fmt::Write;
 
 /// The summaries as one file.
@@ -50,8 +50,7 @@ fn complaints(s: &Summary) -> Vec<Complaint> {
         all.push(plain("error", kind, stopped));
     }
     if s.not_deterministic > 0 {
-        let message =
-            format!("{} seeds were not the same in a second process", grouped(s.not_deterministic));
+        let message = not_the_same(s);
         all.push(plain("error", "not-deterministic", message));
     }
     for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
@@ -61,7 +60,9 @@ fn complaints(s: &Summary) -> Vec<Complaint> {
             ("replay", format!("mailstorm replay {again}")),
             ("trace", surprise.first_trace.clone()),
         ];
-        let message = format!("{} runs are not as expected: {missed}", grouped(surprise.count));
+        let verb = if surprise.count == 1 { "is" } else { "are" };
+        let runs = numbered(surprise.count, "run");
+        let message = format!("{runs} {verb} not as expected: {missed}");
         let (body, kind) = (surprise_lines(s, missed, surprise), format!("unexpected: {missed}"));
         all.push(Complaint { element: "failure", kind, message, body, facts });
     }
@@ -77,20 +78,21 @@ fn complaints(s: &Summary) -> Vec<Complaint> {
             ("trace", group.first_trace.clone()),
         ];
         if let Some(shrunk) = &group.shrunk {
-            facts.push(("case", shrunk.file.clone()));
-            body += &format!("  shrunk to {} faults: {}\n", shrunk.faults, shrunk.file);
+            facts.push(("case", quoted_path(&shrunk.file)));
+            let left = numbered(shrunk.faults as u64, "fault");
+            body += &format!("  shrunk to {left}: {}\n", quoted_path(&shrunk.file));
             body.extend(shrunk.story.iter().map(|line| format!("    {line}\n")));
         }
         if let Some(report) = &group.report {
-            facts.push(("report", report.clone()));
-            body += &format!("  report   {report}\n");
+            facts.push(("report", quoted_path(report)));
+            body += &format!("  report   {}\n", quoted_path(report));
         }
         let message = format!("seed {}: {}", group.first_seed, group.first.detail);
         let kind = fingerprint.to_owned();
         all.push(Complaint { element: "failure", kind, message, body, facts });
     }
     for (why, count) in &s.unknown_whys {
-        let message = format!("{} seeds could not be judged: {why}", grouped(*count));
+        let message = format!("{} could not be judged: {why}", numbered(*count, "seed"));
         all.push(plain("error", "unknown", message));
     }
     if s.ended() == Ended::Unknown && s.goals_count {
@@ -342,7 +344,7 @@ mod tests {
         summary.reached.insert("leader_died".into(), 0);
         let all = elements(&junit(std::slice::from_ref(&summary)));
         assert_eq!(named(&all, "failure", "type"), ["not-reached"]);
-        assert!(named(&all, "failure", "message")[0].contains("leader_died"));
+        assert!(named(&all, "failure", "message")[0].contains("Never reached: leader died"));
         summary.goals_count = false;
         let all = elements(&junit(&[summary]));
         assert_eq!(named(&all, "failure", "type"), <[&str; 0]>::default());

@@ -6,7 +6,8 @@
 use crate::ended::{Ended, headline, share, surprise_lines};
 use crate::escape;
 use crate::summary::{Group, Summary};
-use crate::text::{counted, grouped, verdicts, violation_lines};
+use crate::text::{counted, grouped, numbered, verdicts, violation_lines};
+use mailstorm_record::spaced;
 
 /// What GitHub takes as the summary of a step, less some room for the line that tells what was cut.
 const BYTES_MAX: usize = 1024 * 1024 - 1024;
@@ -21,7 +22,7 @@ pub fn markdown(summaries: &[Summary]) -> String {
     }
     for s in summaries {
         for (why, count) in &s.unknown_whys {
-            let text = format!("UNKNOWN    {why} ({} seeds)\n", grouped(*count));
+            let text = format!("UNKNOWN    {why} ({})\n", numbered(*count, "seed"));
             page.add(escape::fenced("text", &short(&text)) + "\n");
         }
         for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
@@ -62,10 +63,10 @@ impl Page {
     fn end(mut self) -> String {
         if self.cut > 0 {
             self.text.push_str(&format!(
-                "**Cut here:** {} more sections, {} bytes. All of it is in `index.html` and `result.json` of \
+                "**Cut here:** {}, {}. All of it is in `index.html` and `result.json` of \
                  the sweep's folder.\n",
-                grouped(self.cut as u64),
-                grouped(self.cut_bytes as u64)
+                numbered(self.cut as u64, "more section"),
+                numbered(self.cut_bytes as u64, "byte")
             ));
         }
         self.text
@@ -93,15 +94,14 @@ fn head(s: &Summary) -> String {
         out += "The same command with `--resume` goes on where it stopped.\n\n";
     }
     if s.not_deterministic > 0 {
-        out += &format!(
-            "**Not deterministic:** {} seeds were not the same in a second process.\n\n",
-            grouped(s.not_deterministic)
-        );
+        out += &format!("**Not deterministic:** {}.\n\n", not_the_same(s));
     } else if s.verified > 0 {
-        out += &format!("{} seeds were the same in a second process.\n\n", grouped(s.verified));
+        let were = if s.verified == 1 { "was" } else { "were" };
+        let seeds = numbered(s.verified, "seed");
+        out += &format!("{seeds} {were} the same in a second process.\n\n");
     }
     for line in missed(s) {
-        out += &format!("**{line}**\n\n");
+        out += &format!("**{}**\n\n", escape::markdown(&line));
     }
     out
 }
@@ -111,11 +111,19 @@ pub(crate) fn missed(s: &Summary) -> Vec<String> {
     if s.violation > 0 || s.expected().is_some() {
         return Vec::new();
     }
-    let goals = s.goals_missed().map(|goal| format!("Never reached: {goal}"));
+    let goals = s.goals_missed().map(|goal| format!("Never reached: {}", spaced(goal)));
     let vain = s.faults_in_vain().map(|(kind, injected)| {
-        format!("In vain: {kind}, injected {} times, never changed anything", grouped(injected))
+        let (kind, times) = (spaced(kind), numbered(injected, "time"));
+        format!("In vain: {kind}, injected {times}, never changed anything")
     });
     goals.chain(vain).collect()
+}
+
+/// How many runs were another one in a second process.
+pub(crate) fn not_the_same(s: &Summary) -> String {
+    let were = if s.not_deterministic == 1 { "was" } else { "were" };
+    let seeds = numbered(s.not_deterministic, "seed");
+    format!("{seeds} {were} not the same in a second process")
 }
 
 fn violation(s: &Summary, fingerprint: &str, group: &Group) -> String {
@@ -132,10 +140,10 @@ fn violation(s: &Summary, fingerprint: &str, group: &Group) -> String {
     out.push('\n');
     if let Some(shrunk) = &group.shrunk {
         out += &format!(
-            "<details><summary>the smallest case: {} of {} faults left</summary>\n\n{}\nSave it as \
+            "<details><summary>the smallest case: {} of {} left</summary>\n\n{}\nSave it as \
              <code>case.toml</code>, and <code>mailstorm replay case.toml</code>.\n\n</details>\n\n",
             shrunk.faults,
-            group.faults,
+            numbered(group.faults as u64, "fault"),
             escape::fenced("toml", &short(&shrunk.case))
         );
     }
@@ -155,7 +163,8 @@ pub(crate) fn times(group: &Group) -> String {
         1 => format!("once, seed {}", named.join(", ")),
         count => {
             let more = if count > named.len() as u64 { ", …" } else { "" };
-            format!("{} times, seeds {}{more}", grouped(count), named.join(", "))
+            let seeds = if named.len() == 1 && more.is_empty() { "seed" } else { "seeds" };
+            format!("{} times, {seeds} {}{more}", grouped(count), named.join(", "))
         }
     }
 }
@@ -169,7 +178,8 @@ fn short(text: &str) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("{}\n({} more bytes)\n", &text[..end], grouped((text.len() - end) as u64))
+    let more = numbered((text.len() - end) as u64, "more byte");
+    format!("{}\n({more})\n", &text[..end])
 }
 
 #[cfg(test)]
@@ -210,7 +220,7 @@ mod tests {
         summary.reached.insert("leader_died".into(), 0);
         let text = markdown(std::slice::from_ref(&summary));
         assert!(text.contains("⚠️ ensemble"), "{text}");
-        assert!(text.contains("**Never reached: leader_died**"), "{text}");
+        assert!(text.contains("**Never reached: leader died**"), "{text}");
     }
 
     #[test]

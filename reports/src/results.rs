@@ -8,6 +8,7 @@
 use crate::ended::{Ended, Stop};
 use crate::summary::{Summary, WallClock};
 use crate::tally::Tally;
+use crate::text::numbered;
 use mailstorm_record::case::VERSION;
 use mailstorm_record::{InboxMark, Settings, TraceHash};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -322,7 +323,9 @@ impl Terms {
         let pair = |what: &str, a: String, b: String| Some(format!("{of} with {what} {a} and {b}"));
         let seeds = |(first, last): (u64, u64)| format!("{first}..{last}");
         let inbox = |mark: Option<InboxMark>| {
-            mark.map_or("none".to_owned(), |mark| format!("{} ({} mails)", mark.digest, mark.mails))
+            mark.map_or("none".to_owned(), |mark| {
+                format!("{} ({})", mark.digest, numbered(mark.mails, "mail"))
+            })
         };
         let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
         let settings = |settings: &Settings| {

@@ -41,6 +41,7 @@ pub(crate) fn failing(scenario: &str) -> Summary {
         faults: 1,
         story: vec!["at 1.100 s w3 stands still for 10.0 s".into()],
         untried: 0,
+        is_interrupted: false,
         case: "seed = 7\n".into(),
     };
     let group = Group {

@@ -3,8 +3,8 @@
 use crate::ended::{Ended, FromFile, Stop};
 use crate::escape::quoted_path;
 use crate::results::Shard;
-use crate::text::grouped;
-use mailstorm_record::{FaultCount, Run, Violation};
+use crate::text::{grouped, numbered};
+use mailstorm_record::{FaultCount, Run, Violation, spaced};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -180,9 +180,12 @@ pub struct ShrunkRun {
     pub faults: usize,
     /// One line per fault.
     pub story: Vec<String>,
-    /// How many simpler cases were not tried, because the budget was spent.
+    /// How many simpler cases were not tried, because the budget was spent or somebody interrupted the search.
     #[serde(default)]
     pub untried: u64,
+    /// Whether somebody did.
+    #[serde(default)]
+    pub is_interrupted: bool,
     /// The case itself, as it is in the file.
     pub case: String,
 }
@@ -248,16 +251,15 @@ impl Summary {
     /// What was read of the inbox, for people.
     pub(crate) fn inbox_told(&self) -> Option<String> {
         let mails = self.mails?;
-        let plural = if mails == 1 { "" } else { "s" };
         let each = self.left_out.iter();
         let each: Vec<_> =
-            each.map(|(why, count)| format!("{count} {}", why.replace('_', " "))).collect();
+            each.map(|(why, count)| format!("{} {}", grouped(*count), spaced(why))).collect();
         let sum: u64 = self.left_out.values().sum();
         let left = match sum {
             0 => "nothing left out".to_owned(),
             sum => format!("{} left out ({})", grouped(sum), each.join(", ")),
         };
-        Some(format!("Inbox: {} mail{plural}, {left}", grouped(mails)))
+        Some(format!("Inbox: {}, {left}", numbered(mails, "mail")))
     }
 
     /// Where a file of this sweep lies, of which it is said here where it lies in the sweep's folder.
@@ -265,9 +267,9 @@ impl Summary {
         self.folder.join(file)
     }
 
-    /// The command that replays a shrunk case.
-    pub fn replay_case(&self, case: &ShrunkRun) -> String {
-        format!("mailstorm replay {}{}", quoted_path(self.path(&case.file)), case.options)
+    /// The command that does this with a shrunk case: `replay`, `report`, `shrink`.
+    pub(crate) fn with_case(&self, verb: &str, case: &ShrunkRun) -> String {
+        format!("mailstorm {verb} {}{}", quoted_path(self.path(&case.file)), case.options)
     }
 
     /// How many goals were reached at least once.

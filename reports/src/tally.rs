@@ -1,6 +1,6 @@
 //! Adding up the runs of a sweep, one by one.
 
-use crate::ended::FromFile;
+use crate::ended::{Expected, FromFile};
 use crate::results::Shard;
 use crate::summary::{Group, Slow, Summary, WallClock};
 use mailstorm_record::{FaultCount, Run, TraceHash, Verdict};
@@ -11,9 +11,11 @@ use std::hash::Hasher;
 
 /// Seeds named per group of violations; the rest is counted.
 const SEEDS_NAMED_MAX: usize = 20;
-/// Groups kept apart; what comes later is counted under [`OTHERS`].
+/// Groups told apart; what begins later is counted under [`OTHERS`].
 const GROUPS_MAX: usize = 100;
-/// The group of what is not kept apart.
+/// Groups kept apart in what is joined: a shard cannot know which of its groups begin early in the whole sweep.
+const GROUPS_KEPT_MAX: usize = 1_000;
+/// The group of what is not told apart.
 const OTHERS: &str = "others";
 /// The longest runs that are named.
 const SLOWEST_MAX: usize = 10;
@@ -23,7 +25,8 @@ pub const GOALS_SEEDS_MIN: u64 = 200;
 /// The sum of the runs of one scenario so far. Its size does not depend on their number.
 ///
 /// Sums of parts of a sweep can be joined: nothing in it depends on the order in which runs were added,
-/// but for what says so by naming seeds.
+/// but for what says so by naming seeds. Of a part with more than a thousand kinds of violations, or as
+/// many ways to be unexpected, the later ones are joined as others: their sums are right, their shares are not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     scenario: String,
@@ -268,7 +271,7 @@ impl Tally {
         for (place, violation) in run.outcome.violations().enumerate() {
             let fingerprint = violation.fingerprint();
             let is_known = self.groups.contains_key(&fingerprint);
-            let is_kept = is_known || self.groups.len() < GROUPS_MAX;
+            let is_kept = is_known || self.groups.len() < GROUPS_KEPT_MAX;
             let fingerprint = if is_kept { fingerprint } else { OTHERS.to_owned() };
             let group = self.groups.entry(fingerprint).or_insert_with(|| Group {
                 first: violation.clone(),
@@ -297,17 +300,7 @@ impl Tally {
                 None => _ = self.groups.insert(fingerprint.clone(), other.clone()),
             }
         }
-        // Those that began last would have come too late in one sweep as well.
-        while self.groups.keys().filter(|name| *name != OTHERS).count() > GROUPS_MAX {
-            let named = self.groups.iter().filter(|(name, _)| *name != OTHERS);
-            let last = named.max_by_key(|(name, group)| (group.first_seed, (*name).clone()));
-            let last = last.expect("there are more than enough").0.clone();
-            let group = self.groups.remove(&last).expect("it was just found");
-            match self.groups.get_mut(OTHERS) {
-                Some(rest) => rest.join(&group, SEEDS_NAMED_MAX),
-                None => _ = self.groups.insert(OTHERS.to_owned(), group),
-            }
-        }
+        fold_groups(&mut self.groups, GROUPS_KEPT_MAX);
     }
 
     /// The kinds of violations so far, by fingerprint.
@@ -363,6 +356,9 @@ impl Tally {
         let per_wall_second = |amount: f64| {
             if wall.wall_seconds > 0.0 { amount / wall.wall_seconds } else { 0.0 }
         };
+        let (mut groups, mut file) = (self.groups.clone(), self.file.clone());
+        fold_groups(&mut groups, GROUPS_MAX);
+        file.iter_mut().filter_map(|file| file.expect.as_mut()).for_each(Expected::fold);
         Summary {
             scenario: self.scenario.clone(),
             seeds: self.runs(),
@@ -371,7 +367,7 @@ impl Tally {
             pass: self.pass,
             violation: self.violation,
             unknown: self.unknown,
-            groups: self.groups.clone(),
+            groups,
             unknown_whys: self.unknown_whys.clone(),
             states: self.covered.0.len() as u64,
             last_new_seed: self.last_new_seed(),
@@ -393,7 +389,7 @@ impl Tally {
             goals_count: self.is_as_it_comes && self.runs() >= GOALS_SEEDS_MIN,
             replay_options: self.replay_options.clone(),
             guided: self.is_guided,
-            file: self.file.clone(),
+            file,
             stopped: None,
             seeds_asked: None,
             shard: Shard::WHOLE,
@@ -407,6 +403,20 @@ impl Tally {
     fn last_new_seed(&self) -> Option<u64> {
         let of_groups = self.groups.values().map(|group| group.first_seed);
         self.covered.0.values().copied().chain(of_groups).max()
+    }
+}
+
+/// Counts all but so many groups as others: those that begin last.
+fn fold_groups(groups: &mut BTreeMap<String, Group>, most: usize) {
+    let named = groups.iter().filter(|(name, _)| *name != OTHERS);
+    let mut named: Vec<_> = named.map(|(name, group)| (group.first_seed, name.clone())).collect();
+    named.sort_unstable();
+    for (_, name) in named.into_iter().skip(most) {
+        let group = groups.remove(&name).expect("it was just found");
+        match groups.get_mut(OTHERS) {
+            Some(rest) => rest.join(&group, SEEDS_NAMED_MAX),
+            None => _ = groups.insert(OTHERS.to_owned(), group),
+        }
     }
 }
 

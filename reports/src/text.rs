@@ -5,6 +5,7 @@
 //! Start at [`text`]; the list of columns is `layout`'s.
 
 use crate::ended::{self, Ended};
+use crate::escape::quoted_path;
 use crate::layout::{WIDTH, columns, hung};
 use crate::summary::{Group, Summary};
 use mailstorm_record::Violation;
@@ -53,12 +54,7 @@ fn next(summaries: &[Summary]) -> String {
     let shrunk = groups().find(|(_, group)| group.shrunk.is_some());
     if let Some((s, group)) = shrunk.or_else(|| groups().next()) {
         return match &group.shrunk {
-            Some(case) => {
-                format!(
-                    "{} --open",
-                    s.replay_case(case).replace("mailstorm replay", "mailstorm report")
-                )
-            }
+            Some(case) => format!("{} --open", s.with_case("report", case)),
             None => format!("mailstorm report {} --open", s.again(group)),
         };
     }
@@ -102,8 +98,8 @@ fn write_counted(out: &mut String, s: &Summary, width: usize) -> std::fmt::Resul
     let short = |mean: &str, most: &str| format!("{mean}/{most}");
     list("figures, mean/most", figures(&s.figures, short))?;
     let messages = numbered(s.messages, "message");
-    let told =
-        format!("{messages}, {}, {} events of the clockwork", bytes(s.bytes), grouped(s.events));
+    let events = numbered(s.events, "event");
+    let told = format!("{messages}, {}, {events} of the clockwork", bytes(s.bytes));
     labelled(out, "volume", &told, width)
 }
 
@@ -263,19 +259,21 @@ fn write_group(
         writeln!(
             out,
             "  shrunk   {}   # faults {} -> {left}",
-            s.replay_case(shrunk),
+            s.with_case("replay", shrunk),
             group.faults
         )?;
         shrunk.story.iter().try_for_each(|line| writeln!(out, "           {line}"))?;
         if shrunk.untried > 0 {
             let cases = numbered(shrunk.untried, "simpler case");
             let were = if shrunk.untried == 1 { "was" } else { "were" };
-            let go_on = s.replay_case(shrunk).replace("mailstorm replay", "mailstorm shrink");
-            writeln!(out, "           budget spent: {cases} {were} not tried")?;
+            let go_on = s.with_case("shrink", shrunk);
+            let why = if shrunk.is_interrupted { "interrupted" } else { "budget spent" };
+            writeln!(out, "           {why}: {cases} {were} not tried")?;
             writeln!(out, "  go on    {go_on}")?;
         }
     }
-    group.report.iter().try_for_each(|file| writeln!(out, "  report   {}", s.path(file).display()))
+    let report = group.report.as_ref().map(|file| quoted_path(s.path(file)));
+    report.iter().try_for_each(|file| writeln!(out, "  report   {file}"))
 }
 
 /// What a violation says of itself: what, when, who, and the line that replays it; `again` is what
@@ -363,6 +361,7 @@ mod tests {
     use super::*;
     use crate::fold;
     use crate::samples::{failing, passing};
+    use crate::summary::ShrunkRun;
     use mailstorm_record::FaultCount;
     use proptest::prelude::*;
 
@@ -472,11 +471,36 @@ figures, mean/most
     fn a_search_that_was_cut_short_says_how_it_goes_on() {
         let mut sum = failing("mail-claims");
         let group = sum.groups.values_mut().next().expect("there is one");
-        group.shrunk.as_mut().expect("it is shrunk").untried = 1;
+        let shrunk = group.shrunk.as_mut().expect("it is shrunk");
+        shrunk.untried = 1;
+        let interrupted = ShrunkRun { is_interrupted: true, ..shrunk.clone() };
         let told = text(&sum, &deed(), 80);
         let go_on = "budget spent: 1 simpler case was not tried\n  go on    \
                      mailstorm shrink mail-claims/7/case.toml\n";
         assert!(told.contains(go_on), "{told}");
+        sum.groups.values_mut().for_each(|group| group.shrunk = Some(interrupted.clone()));
+        let told = text(&sum, &deed(), 80);
+        assert!(told.contains(&go_on.replace("budget spent", "interrupted")), "{told}");
+    }
+
+    #[test]
+    fn a_command_is_made_of_its_verb_and_a_path_whatever_the_path_says() {
+        let mut sum = failing("mail-claims");
+        sum.folder = "mailstorm replay x".into();
+        for group in sum.groups.values_mut() {
+            group.shrunk.as_mut().expect("it is shrunk").untried = 1;
+        }
+        let told = text(&sum, &deed(), 80);
+        let case = "'mailstorm replay x/mail-claims/7/case.toml'";
+        for line in [
+            format!("  shrunk   mailstorm replay {case}   # "),
+            format!("\n  go on    mailstorm shrink {case}\n"),
+            "\n  report   'mailstorm replay x/mail-claims/7/report.html'\n".to_owned(),
+        ] {
+            assert!(told.contains(&line), "no '{line}' in {told}");
+        }
+        let next = closing(&[sum], "index.html");
+        assert!(next.ends_with(&format!("  next     mailstorm report {case} --open\n")), "{next}");
     }
 
     /// Names like those of goals and kinds.

@@ -11,11 +11,13 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Whether a terminal or an editor would obey this character instead of showing it: control
-/// characters, ends of lines, and the marks that turn the direction of writing.
+/// characters, ends of lines, marks that turn the direction of writing, and what takes no room.
+/// Joiners are none of them: people write with those.
 pub fn is_obeyed(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}')
 }
 
 /// The text within one line: whatever would be obeyed is written as `\u001b`.
@@ -47,6 +49,13 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_takes_no_room_is_written_out_but_not_what_people_write_with() {
+        assert_eq!(harmless("a\u{200b}b\u{2060}c\u{fff9}"), "a\\u200bb\\u2060c\\ufff9");
+        let family = "👩\u{200d}👧 می\u{200c}خواهم";
+        assert_eq!(harmless(family), family);
+    }
 
     #[test]
     fn what_a_terminal_obeys_is_written_out() {

@@ -1,7 +1,8 @@
 //! A few messages of a run as a Mermaid sequence diagram, and as an excerpt that can be pasted into an issue.
 //!
 //! Told are the messages to and from those whom the violation names, up to the violation, and what happened
-//! to them: crashes, pauses, reigns, what the sink took. An arrow stands where its message arrived, since
+//! to them: crashes, pauses, reigns, what the sink took. Where work stopped and did not go on, the messages end
+//! there, and only what happened to nodes is told after it. An arrow stands where its message arrived, since
 //! that is where it did something; a lost one where it was sent.
 //! Holds: at most [`MESSAGES_MAX`] messages; no text can leave its line or be taken for Mermaid's own words.
 //! Start at [`mermaid`] and [`excerpt`].
@@ -10,7 +11,7 @@ use super::window::{events, involved, moment, violation};
 use crate::escape::fenced;
 use crate::text::violation_lines;
 use crate::words::words;
-use mailstorm_record::{Event, Happening, NodeName, Run};
+use mailstorm_record::{Event, Happening, NodeName, Run, spaced};
 use mailstorm_shared::time_in_words::moment as seconds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -21,6 +22,8 @@ const MESSAGES_MAX: usize = 30;
 const MESSAGES_MIN: usize = 20;
 /// Notes beside the messages; the last ones are told.
 const NOTES_MAX: usize = 20;
+/// Notes after the moment at which work stopped; the first ones are told.
+const NOTES_AFTER_MAX: usize = 8;
 /// Of a longer text the beginning is told.
 const TEXT_CHARS_MAX: usize = 70;
 /// A message that was under way for longer is told with the time at which it was sent.
@@ -129,7 +132,16 @@ fn chosen(run: &Run) -> Vec<Line<'_>> {
         told.push(line);
     }
     told.reverse();
+    told.extend(after(run));
     told
+}
+
+/// What happened to nodes between the moment at which work stopped and the violation that says so.
+fn after(run: &Run) -> Vec<Line<'_>> {
+    let until_ns = violation(run).map_or(0, |violation| violation.at_ns);
+    let rest = events(run)[moment(run)..].iter().take_while(|event| event.at_ns <= until_ns);
+    let of_a_node = |event: &&Event| !matches!(event.happening, Happening::Observed { .. });
+    rest.filter(of_a_node).filter_map(note).take(NOTES_AFTER_MAX).collect()
 }
 
 /// All lines up to the moment that matters.
@@ -196,7 +208,8 @@ fn note(event: &Event) -> Option<Line<'_>> {
         _ => return None,
     };
     let text = match &event.happening {
-        Happening::FaultBegan { kind, .. } => format!("{} begins", kind.replace('_', " ")),
+        Happening::FaultBegan { kind, .. } => format!("{} begins", spaced(kind)),
+        Happening::Crashed { why } => format!("dies: {}", spaced(why)),
         other => words(other),
     };
     (!nodes.is_empty()).then_some(Line::Note { at_ns: event.at_ns, nodes, text })
@@ -231,7 +244,7 @@ fn write_diagram(
                 let slow = (at_ns - sent_ns > SLOW_NS).then(|| seconds(*sent_ns));
                 let slow = slow.map(|sent| format!(", sent at {sent}")).unwrap_or_default();
                 let at = seconds(*at_ns);
-                let label = harmless(what(from, label));
+                let label = harmless(label);
                 let (from, to) = (places[from], places[to]);
                 writeln!(out, "    n{from}{arrow}n{to}: {at} {label}{slow}{end}")?;
             }
@@ -266,16 +279,6 @@ fn is_ping(label: &str) -> bool {
     (label.starts_with("PING") || label.starts_with("ping")) && !label.contains(';')
 }
 
-/// What a message is. Where the world cannot tell, its label is the address that the connection was made to.
-fn what<'a>(from: &NodeName, label: &'a str) -> &'a str {
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit());
-    match label.rsplit_once(':') {
-        Some((host, port)) if is_port(port) && *host == *from.0 => "answer",
-        Some((_, port)) if is_port(port) => "request",
-        _ => label,
-    }
-}
-
 /// A text's beginning, of which nothing means anything to Mermaid.
 fn harmless(text: &str) -> String {
     let mut short: String = text.chars().take(TEXT_CHARS_MAX).collect();
@@ -302,6 +305,7 @@ fn harmless_all(text: &str) -> String {
 mod tests {
     use super::super::samples::{at, delivered, run, sent};
     use super::*;
+    use mailstorm_record::Verdict;
 
     #[test]
     fn what_led_to_a_violation_is_told_in_the_order_in_which_it_arrived() {
@@ -363,10 +367,63 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_name_goes_to_who_listens_or_comes_from_there() {
-        assert_eq!(what(&"s5".into(), "s5:2181"), "answer");
-        assert_eq!(what(&"w1".into(), "s5:2181"), "request");
-        assert_eq!(what(&"s5".into(), "Ack { zxid: 5 }"), "Ack { zxid: 5 }");
+    fn where_work_stopped_the_messages_end_and_what_happened_to_nodes_is_told_on() {
+        let crashed = Happening::Crashed { why: "crash".into() };
+        let mut stuck = run(
+            vec![
+                at(1_000_000_000, Some("a"), sent(1, "b")),
+                at(1_100_000_000, Some("b"), delivered(1)),
+                at(1_300_000_000, Some("a"), crashed),
+                at(1_400_000_000, Some("b"), sent(2, "c")),
+                at(1_500_000_000, Some("c"), delivered(2)),
+                at(9_500_000_000, Some("a"), Happening::Started { incarnation: 1 }),
+            ],
+            Some(9_000_000_000),
+        );
+        let (_, verdict) = &mut stuck.outcome.verdicts[0];
+        let Verdict::Violation(violation) = verdict else { panic!("it has one") };
+        *violation = violation.clone().since(1_200_000_000);
+        let told = mermaid(&stuck);
+        let lines: Vec<&str> = told.lines().map(str::trim).collect();
+        let last = "Note over n0,n1: 9.000 s VIOLATION quorum/lost: ";
+        assert_eq!(
+            lines[..lines.len() - 1],
+            [
+                "sequenceDiagram",
+                "participant n0 as a",
+                "participant n1 as b",
+                "n0->>n1: 1.100 s Propose 1",
+                "Note over n0: 1.300 s dies: crash",
+            ]
+        );
+        assert!(lines.last().is_some_and(|line| line.starts_with(last)), "{told}");
+    }
+
+    #[test]
+    fn a_message_is_told_in_the_words_of_its_label_whatever_they_end_in() {
+        let labels = [
+            "ACK 1:28",
+            "COMMIT 1:28",
+            "TRUNC after 1:20",
+            "ACKEPOCH current epoch 2, log to 2:7",
+            "EVENT /a deleted at 1:9",
+            "SYNC -> ok 1:28",
+            "create /create -> ok 1:28",
+            "undecoded, to s5:2181",
+        ];
+        let sent = labels.into_iter().zip(0..).map(|(label, message)| {
+            let (to, label) = ("b".into(), label.into());
+            let happening = Happening::Sent { message, to, bytes: 10, label };
+            at(message * 2, Some("a"), happening)
+        });
+        let arrived = (0..labels.len() as u64).map(|n| at(n * 2 + 1, Some("b"), delivered(n)));
+        let mut events: Vec<Event> = sent.chain(arrived).collect();
+        events.sort_by_key(|event| event.at_ns);
+        let told = mermaid(&run(events, Some(1_000))).replace("#62;", ">");
+        for label in labels {
+            let line = told.lines().find(|line| line.ends_with(&format!(" s {label}")));
+            assert!(line.is_some(), "no '{label}' in {told}");
+        }
     }
 
     #[test]

@@ -15,12 +15,13 @@ pub(super) fn violation(run: &Run) -> Option<&Violation> {
     run.outcome.violations().next()
 }
 
-/// The number of events up to the moment that matters: the violation; in a run without one the last time
-/// that somebody began to lead; else the end.
+/// The number of events up to the moment that matters: the violation, or when the work stopped that did not
+/// go on; in a run without one the last time that somebody began to lead; else the end.
 pub(super) fn moment(run: &Run) -> usize {
     let events = events(run);
     if let Some(violation) = violation(run) {
-        return events.partition_point(|event| event.at_ns <= violation.at_ns);
+        let at_ns = violation.since_ns().unwrap_or(violation.at_ns).min(violation.at_ns);
+        return events.partition_point(|event| event.at_ns <= at_ns);
     }
     let leads = |event: &Event| {
         matches!(

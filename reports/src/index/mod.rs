@@ -9,10 +9,11 @@ use crate::ended::{Ended, headline, surprise_lines};
 use crate::escape::{address, html};
 use crate::markdown::{missed, times};
 use crate::summary::{Group, Summary};
-use crate::text::{figures, grouped, mean_and_most, verdicts, violation_line};
+use crate::text::{figures, grouped, mean_and_most, numbered, verdicts, violation_line};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mailstorm_record::case::VERSION;
+use mailstorm_record::spaced;
 use mailstorm_shared::time_in_words::{measured_seconds, moment};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -119,8 +120,8 @@ fn write_sweep(out: &mut String, place: usize, s: &Summary) -> std::fmt::Result 
     for (why, count) in &s.unknown_whys {
         writeln!(
             out,
-            "<p class=\"missed\">Unknown in {} seeds: {}</p>",
-            grouped(*count),
+            "<p class=\"missed\">Unknown in {}: {}</p>",
+            numbered(*count, "seed"),
             html(why)
         )?;
     }
@@ -162,11 +163,9 @@ fn write_violation(
         writeln!(out, "<a href=\"{}\">a few messages</a>", address(excerpt))?;
     }
     if let Some(shrunk) = &group.shrunk {
-        let (to, left, of) = (address(&shrunk.file), shrunk.faults, group.faults);
-        writeln!(
-            out,
-            "<a href=\"{to}\">smallest case</a> <span>{left} of {of} faults left</span>"
-        )?;
+        let (to, left) = (address(&shrunk.file), shrunk.faults);
+        let of = numbered(group.faults as u64, "fault");
+        writeln!(out, "<a href=\"{to}\">smallest case</a> <span>{left} of {of} left</span>")?;
     }
     writeln!(out, "<span>trace {}</span></p>", html(&group.first_trace))?;
     if let Some(shrunk) = &group.shrunk {
@@ -213,10 +212,11 @@ fn write_goals(out: &mut String, s: &Summary) -> std::fmt::Result {
     let row = |(goal, count): (&String, &u64)| {
         let count = if *count == 0 { "never".to_owned() } else { grouped(*count) };
         let class = if count == "never" { "none" } else { "" };
-        (class, vec![html(goal).replace('_', "_<wbr>"), count])
+        (class, vec![html(&spaced(goal)), count])
     };
     let rows: Vec<_> = s.reached.iter().map(row).collect();
-    let title = format!("Reached: {} of {} goals", s.goals_reached(), s.reached.len());
+    let all = numbered(s.reached.len() as u64, "goal");
+    let title = format!("Reached: {} of {all}", s.goals_reached());
     write_table(out, &title, &["goal", "times"], &rows)
 }
 
@@ -229,7 +229,7 @@ fn write_faults(out: &mut String, s: &Summary) -> std::fmt::Result {
             let meter =
                 format!("<meter min=\"0\" max=\"{}\" value=\"{part}\"></meter>", all.max(1));
             let class = if count.is_vain() { "none" } else { "" };
-            (class, vec![html(&kind.replace('_', " ")), grouped(all), grouped(part), meter])
+            (class, vec![html(&spaced(kind)), grouped(all), grouped(part), meter])
         })
         .collect();
     write_table(out, "Faults", &["kind", "injected", "effective", ""], &rows)
@@ -256,9 +256,7 @@ fn write_figures(out: &mut String, s: &Summary) -> std::fmt::Result {
         rows.push(("", vec!["last new state at seed".to_owned(), seed.to_string()]));
     }
     let counted = figures(&s.figures, mean_and_most);
-    rows.extend(
-        counted.iter().map(|(name, told)| ("", vec![html(&name.replace('_', " ")), html(told)])),
-    );
+    rows.extend(counted.iter().map(|(name, told)| ("", vec![html(&spaced(name)), html(told)])));
     rows.push(("", vec!["trace".to_owned(), format!("<code>{}</code>", html(&s.trace_hash))]));
     write_table(out, "Figures", &["what", "all seeds together"], &rows)
 }

@@ -1,8 +1,8 @@
 //! The moment of each violation: the event that tells it, the chain of causes that ends there, what
 //! is stuck behind whom, and the stretch of time that shows it all.
 //!
-//! Holds: a chain begins with a fault or with the start of a process; a stretch lies within the
-//! run.
+//! Holds: a chain is in the order of time, and begins with a fault, with the start of a process, or
+//! with the work that a fault stopped; a stretch lies within the run.
 //! Start at [`Moment::of`].
 
 use super::causes::{Causes, Step};
@@ -124,7 +124,7 @@ fn breach(violation: &Violation, involved: &[usize], scene: &Scene<'_>) -> Found
 }
 
 /// Nobody does what was to be done: the fault that is nearest to where it stopped, what it did to
-/// its nodes, and the last of the work.
+/// its nodes, and the last of the work, which may have come before it.
 fn standstill(violation: &Violation, stuck: &Stuck, scene: &Scene<'_>) -> Found {
     let since = stuck.since.min(violation.at_ns);
     let is_told = |event: &&Event| {

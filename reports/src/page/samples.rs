@@ -31,7 +31,7 @@ pub(crate) fn recorded(events: Vec<Event>, violation: Option<Violation>) -> Run 
 }
 
 /// Events in the order in which they are told, and the faults of the plan.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Told {
     pub(crate) events: Vec<Event>,
     faults: Vec<Fault>,

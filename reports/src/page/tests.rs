@@ -226,10 +226,22 @@ fn sides_of_a_fault_that_is_aimed_at_the_leader_name_who_led() {
     assert_eq!(data(&run)["faults"][0]["split"]["sides"], sides);
 }
 
+/// The events of the chain, and the violation: none is before the one that it follows.
+fn in_the_order_of_time(run: &Run, data: &Value) -> Result<(), TestCaseError> {
+    let events = run.events.as_ref().unwrap();
+    let chain = data["verdicts"][0]["moment"]["chain"].as_array().unwrap();
+    let times = chain.iter().map(|event| events[event.as_u64().unwrap() as usize].at_ns);
+    let violated = run.outcome.violations().next().unwrap().at_ns;
+    let all: Vec<u64> = times.chain([violated]).collect();
+    prop_assert!(all.is_sorted(), "{all:?}");
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn whatever_happens_every_event_has_a_chain_that_begins_with_a_cause(
         steps in prop::collection::vec((0_u8..7, 0_usize..3, 0_usize..3, 0_u64..50), 1..60),
+        since in prop::option::of(0_u64..2_000),
     ) {
         let names = ["a", "b", "c"];
         let (mut told, mut at, mut faults) = (Told::default(), 0, 0);
@@ -254,14 +266,21 @@ proptest! {
                 }
             };
         }
+        let of_nobody = since.map(|since| violated(at, &[]).since(since.min(at) * NS_PER_MS));
+        if let Some(violation) = of_nobody {
+            let run = told.clone().run(Some(violation));
+            in_the_order_of_time(&run, &data(&run))?;
+        }
         let run = told.run(Some(violated(at, &["b"])));
         let data = data(&run);
         let follows = data["events"]["follows"].as_array().unwrap();
         prop_assert_eq!(follows.len(), run.events.as_ref().unwrap().len());
         let moment = &data["verdicts"][0]["moment"];
-        if let Some(first) = moment["chain"].get(0) {
+        let chain = moment["chain"].as_array().unwrap();
+        if let Some(first) = chain.first() {
             prop_assert_eq!(&follows[first.as_u64().unwrap() as usize], &json!(0));
         }
+        in_the_order_of_time(&run, &data)?;
         let (from, to) = opens(&run);
         prop_assert!(from <= to && to * NS_PER_MS <= run.outcome.virtual_ns);
     }

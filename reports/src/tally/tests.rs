@@ -134,11 +134,49 @@ fn however_many_kinds_there_are_no_more_are_kept_apart_than_the_bound() {
         range.for_each(|seed| _ = tally.add(&odd(seed)));
         tally
     };
-    let mut joined = add(90..180);
-    joined.join(&add(0..90));
-    assert_eq!(joined, add(0..180));
-    assert_eq!(joined.groups.len(), GROUPS_MAX + 1);
-    assert_eq!(joined.groups[OTHERS].count, 80);
+    let wall = WallClock { wall_seconds: 1.0, jobs: 1 };
+    let (half, all) = (GROUPS_KEPT_MAX as u64 * 9 / 10, GROUPS_KEPT_MAX as u64 * 18 / 10);
+    let mut joined = add(half..all);
+    joined.join(&add(0..half));
+    assert_eq!(joined, add(0..all));
+    assert_eq!(joined.groups.len(), GROUPS_KEPT_MAX + 1);
+    let summary = joined.summary(wall);
+    assert_eq!(summary.groups.len(), GROUPS_MAX + 1);
+    assert_eq!(summary.groups[OTHERS].count, all - GROUPS_MAX as u64);
+    assert_eq!(summary.groups[OTHERS].seeds[..2], [100, 101], "those that begin last");
+}
+
+/// A part of a sweep in which each of many kinds and ways comes again and again, in an order of its own.
+fn of_many_ways(seeds: impl Iterator<Item = u64>) -> Tally {
+    let expect = Some(Expected::default());
+    let (workload, storm) = ("x".into(), "x.toml".into());
+    let file = FromFile { workload, storm, about: None, expect };
+    let mut tally = Tally::new("ensemble", []).from_file(Some(file));
+    for seed in seeds {
+        let mut run = run(1);
+        let kind = format!("kind-{}", seed * seed % 211);
+        (run.seed, run.outcome.verdicts) =
+            (seed, vec![("c".into(), Verdict::Violation(violation(seed, &kind)))]);
+        _ = tally.add(&run);
+        tally.note_surprise(&run, &format!("breaks c/{kind}"));
+    }
+    tally
+}
+
+#[test]
+fn shards_of_a_sweep_with_many_ways_to_fail_are_the_whole_when_they_are_joined() {
+    let wall = WallClock { wall_seconds: 1.0, jobs: 1 };
+    let whole = of_many_ways(1..=900);
+    let mut joined = of_many_ways(std::iter::empty());
+    for index in [2, 0, 1] {
+        joined.join(&of_many_ways((1..=900).filter(|seed| seed % 3 == index)));
+    }
+    assert_eq!(joined, whole);
+    let (joined, whole) = (joined.summary(wall), whole.summary(wall));
+    assert_eq!(joined, whole);
+    let expected = whole.expected().expect("it expects something");
+    assert_eq!((whole.groups.len(), expected.surprises.len()), (101, 21));
+    assert_eq!(expected.surprised(), 900, "each is counted once");
 }
 
 #[test]

@@ -10,7 +10,8 @@ use crate::results::place;
 use crate::storm::Sweep;
 use crate::{interrupt, report, shrink};
 use mailstorm_record::Run;
-use mailstorm_reports::{Part, ShrunkRun};
+use mailstorm_reports::{Part, ShrunkRun, Stop};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Kinds of violations of which the first run gets a page, per scenario. Each takes a run and a second.
@@ -21,12 +22,14 @@ const SHRUNK_MAX: usize = 3;
 const SHRINK_FOR: Duration = Duration::from_secs(10);
 
 /// Makes pages and cases of what the sweep found first, and notes in its result where they are. Returns the first
-/// failure of writing one; the others are made all the same.
+/// failure of writing one; the others are made all the same. What is not examined because somebody asks for an end
+/// is when the sweep is resumed.
 pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) -> Result<(), Failure> {
     let mut failed = Ok(());
-    for (number, run) in sweep.firsts.iter().take(PAGES_MAX).enumerate() {
-        // What is not examined now is when the sweep is resumed.
+    let done = examined(sweep, part);
+    for (number, run) in (done..PAGES_MAX).zip(&sweep.firsts) {
         if interrupt::is_asked() {
+            part.stopped.get_or_insert(Stop::Unexamined);
             break;
         }
         let shown = Examined { sweep, run }.show(&sweep.again(run));
@@ -45,6 +48,9 @@ pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) -> Result<(), Failure>
             None
         });
         failed = failed.and(file_failed);
+        if shrunk.as_ref().is_some_and(|shrunk| shrunk.is_interrupted) {
+            part.stopped.get_or_insert(Stop::Unexamined);
+        }
         for (of, group) in part.tally.groups_mut() {
             if group.first_seed == run.seed {
                 let place = |file| is_shown.then(|| place(sweep.name(), run.seed, file));
@@ -55,6 +61,14 @@ pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) -> Result<(), Failure>
         }
     }
     failed
+}
+
+/// How many first runs were examined before the sweep was resumed.
+fn examined(sweep: &Sweep<'_>, part: &Part) -> usize {
+    let is_left = |seed: u64| sweep.firsts.iter().any(|run| run.seed == seed);
+    let groups = part.tally.groups().values().filter(|group| group.report.is_some());
+    let seeds: BTreeSet<u64> = groups.map(|group| group.first_seed).collect();
+    seeds.into_iter().filter(|seed| !is_left(*seed)).count()
 }
 
 fn complain(sweep: &Sweep<'_>, run: &Run, failure: &Failure) {
@@ -84,12 +98,14 @@ impl Examined<'_> {
             file: &self.sweep.folder(self.run).join(shrink::CASE_FILE),
         };
         let told = asked.shrink()?;
+        let is_interrupted = told.is_interrupted();
         Ok(ShrunkRun {
             file: place(self.sweep.name(), self.run.seed, shrink::CASE_FILE),
             options: shrink::options(inbox),
             faults: told.faults_after,
             story: told.story,
             untried: told.untried,
+            is_interrupted,
             case: told.case,
         })
     }

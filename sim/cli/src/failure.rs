@@ -6,6 +6,7 @@ mod spelling;
 #[cfg(feature = "laboratory")]
 pub(crate) use spelling::nearest;
 
+use mailstorm_shared::harmless;
 use std::fmt;
 #[cfg(feature = "laboratory")]
 use std::path::Path;
@@ -48,7 +49,8 @@ impl Failure {
     /// A file that could not be written.
     #[cfg(feature = "laboratory")]
     pub(crate) fn writing(path: &Path, error: &std::io::Error) -> Self {
-        let path = path.display();
+        let path = path.display().to_string();
+        let path = harmless(&path);
         let line = format!("cannot write {path}: {error}; free some space or give another place");
         Self { line, is_of_writing: true }
     }
@@ -62,10 +64,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Errors of libraries may have several lines; ours have one.
+        // Errors of libraries may have several lines; ours have one, and a terminal obeys nothing in it.
         let mut lines = self.line.lines().map(str::trim).filter(|line| !line.is_empty());
-        f.write_str(lines.next().unwrap_or("failed"))?;
-        lines.try_for_each(|line| write!(f, " {line}"))
+        f.write_str(&harmless(lines.next().unwrap_or("failed")))?;
+        lines.try_for_each(|line| write!(f, " {}", harmless(line)))
     }
 }
 
@@ -76,5 +78,6 @@ mod tests {
     #[test]
     fn an_error_is_one_line() {
         assert_eq!(Failure::new("a\n  b\n\nc").to_string(), "a b c");
+        assert_eq!(Failure::new("a\u{1b}[31m").to_string(), "a\\u001b[31m");
     }
 }

@@ -139,10 +139,10 @@ pub(crate) fn earlier_result(out: &Path) -> Result<Results, Failure> {
     let file = out.join(RESULT);
     let shown = file.display();
     let text = fs::read_to_string(&file).map_err(|error| {
-        Failure::new(format!("cannot read {shown}: {error}; without --resume a storm begins anew"))
+        Failure::new(format!("cannot read {shown}: {error}; without --resume a storm begins again"))
     })?;
     Results::parse(&text).map_err(|error| {
-        Failure::new(format!("{shown}: {error}; without --resume a storm begins anew"))
+        Failure::new(format!("{shown}: {error}; without --resume a storm begins again"))
     })
 }
 

@@ -58,7 +58,7 @@ use args::{Arguments, Command};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use failure::{ExitCode, Failure};
-use mailstorm_shared::{harmless, harmless_lines};
+use mailstorm_shared::harmless_lines;
 use std::io::Write;
 
 fn main() -> std::process::ExitCode {
@@ -72,7 +72,7 @@ fn main() -> std::process::ExitCode {
     match ended {
         Ok(code) => code.into(),
         Err(failure) => {
-            tell(&format!("error: {}", harmless(&failure.to_string())));
+            tell(&format!("error: {failure}"));
             ExitCode::Usage.into()
         }
     }

@@ -12,6 +12,7 @@ use mailstorm_record::case::VERSION;
 use mailstorm_record::{Case, InboxMark, Plan, Run, Settings, TraceHash};
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::defect::Defect;
+use mailstorm_shared::harmless;
 use mailstorm_world::{Recording, RunSpec, Scenario};
 use std::ffi::OsString;
 use std::fs;
@@ -166,7 +167,7 @@ fn from_file(
     inbox: Option<&Inbox>,
 ) -> Result<Wanted, Failure> {
     let shown = path.to_string_lossy();
-    let file = &*shown;
+    let file = &*harmless(&shown);
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("cannot read {file}: {error}; check the path")))?;
     if ScenarioFile::is_one(&text) {

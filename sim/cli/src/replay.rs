@@ -3,6 +3,7 @@
 use crate::args::ReplayArguments;
 use crate::artifact::put;
 use crate::failure::{ExitCode, Failure};
+use crate::given::quoted_path;
 use crate::one_run::has;
 use crate::report;
 use crate::screen::show;
@@ -42,7 +43,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     if arguments.open {
         let page = arguments.run.beside(&run.scenario, run.seed, report::FILE);
         report::write_page(&run, &again, &page)?;
-        crate::tell(&page.display().to_string());
+        crate::tell(&quoted_path(&page));
         report::open(&page);
     }
     let differs = wanted.differs_from(&run);

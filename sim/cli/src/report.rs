@@ -2,18 +2,22 @@
 //!
 //! Owns: which runs are shown, where the page is written, opening it. Leaves: the page to `reports`, other
 //! formats to `export`.
-//! Holds: a record that has its events is shown as it was recorded; any other run is run again.
+//! Holds: a record that has its events is shown as it was recorded; any other run is run again, and one that is
+//! another run than its file tells of is said to be.
 //! Start at [`report`].
 
 use crate::args::ReportArguments;
 use crate::artifact::{is_terminal, put};
 use crate::failure::{ExitCode, Failure};
+use crate::given::quoted_path;
 use crate::inbox;
 use crate::one_run::{OneRun, Wanted};
 use mailstorm_record::sentence::quantity;
 use mailstorm_record::{NodeName, Run, spaced};
 use mailstorm_reports::export::excerpt;
+use mailstorm_reports::numbered;
 use mailstorm_reports::page::{Shown, page};
+use mailstorm_shared::harmless;
 use mailstorm_shared::time_in_words::moment;
 use mailstorm_world::{Recording, with_settings};
 use std::cmp::Reverse;
@@ -41,7 +45,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     let first = runs.first().expect("clap asks for at least one");
     let written = exports.write(&first.run, &first.again, first.missing.as_deref())?;
     if !written.is_empty() {
-        let lines: String = written.iter().map(|file| format!("{}\n", file.display())).collect();
+        let lines: String = written.iter().map(|file| quoted_path(file) + "\n").collect();
         // What goes to the terminal has it to itself.
         if exports.has_terminal() || is_terminal(arguments.out.as_deref()) {
             crate::tell(lines.trim_end());
@@ -49,9 +53,12 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
             crate::print(&lines)?;
         }
     }
+    let differs = runs.iter().filter_map(|found| found.differs.as_deref());
+    differs.clone().for_each(crate::tell);
+    let code = if differs.count() > 0 { ExitCode::NotDeterministic } else { ExitCode::Pass };
     // Who asks for another format wants the page only when asking for it as well.
     if !exports.is_empty() && arguments.out.is_none() && !arguments.open {
-        return Ok(ExitCode::Pass);
+        return Ok(code);
     }
     let file = arguments.out.clone().unwrap_or_else(|| first.place.clone());
     let replays: Vec<String> =
@@ -68,14 +75,14 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
         .collect();
     put(&file, &page(&shown))?;
     if exports.has_terminal() {
-        crate::tell(&file.display().to_string());
+        crate::tell(&quoted_path(&file));
     } else if !is_terminal(Some(&file)) {
-        crate::print(&format!("{}\n", file.display()))?;
+        crate::print(&(quoted_path(&file) + "\n"))?;
     }
     if arguments.open && !is_terminal(Some(&file)) {
         open(&file);
     }
-    Ok(ExitCode::Pass)
+    Ok(code)
 }
 
 /// A run that is to be shown.
@@ -85,6 +92,8 @@ struct Found {
     again: String,
     about: Option<String>,
     missing: Option<String>,
+    /// That it was run again and is another run than its file tells of, if so.
+    differs: Option<String>,
     /// Where its page belongs.
     place: PathBuf,
 }
@@ -92,12 +101,17 @@ struct Found {
 fn run_of(what: &OsStr, arguments: &ReportArguments) -> Result<Found, Failure> {
     let asked =
         OneRun { what: what.to_owned(), seed: arguments.seed, given: arguments.given.clone() };
-    let (run, missing) = match recorded(&asked)? {
-        Some(found) => found,
-        None => (asked.wanted()?.run(Recording::Full), None),
+    let (run, missing, differs) = match recorded(&asked)? {
+        Some((run, missing)) => (run, missing, None),
+        None => {
+            let wanted = asked.wanted()?;
+            let run = wanted.run(Recording::Full);
+            let differs = wanted.differs_from(&run);
+            (run, None, differs)
+        }
     };
     let place = asked.beside(&run.scenario, run.seed, FILE);
-    Ok(Found { about: about(&run), again: asked.again(run.inbox), run, missing, place })
+    Ok(Found { about: about(&run), again: asked.again(run.inbox), run, missing, differs, place })
 }
 
 /// The run as it stands in this file, if that is a record that has events and nothing is asked for that
@@ -109,7 +123,8 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     if !is_as_it_was || file.extension().is_none_or(|end| end != "json") || !file.is_file() {
         return Ok(None);
     }
-    let what = file.display();
+    let what = file.display().to_string();
+    let what = harmless(&what);
     let text = fs::read_to_string(file)
         .map_err(|error| Failure::new(format!("cannot read {what}: {error}; check the path")))?;
     let (run, is_cut) = Run::parse_beginning(&text).map_err(|error| {
@@ -119,8 +134,9 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     let missing = is_cut.then(|| {
         let last_ns = events.last().map_or(0, |event| event.at_ns);
         format!(
-            "This record is cut short: {} events are here, the last at {} of {}. Run it again for the rest.",
-            events.len(),
+            "This record is cut short: {} of it {} here, the last at {} of {}. Run it again for the rest.",
+            numbered(events.len() as u64, "event"),
+            if events.len() == 1 { "is" } else { "are" },
             moment(last_ns),
             moment(run.outcome.virtual_ns)
         )

@@ -9,6 +9,7 @@
 use crate::artifact::{is_terminal, put, write};
 use crate::failure::{ExitCode, Failure};
 use crate::folder;
+use crate::given::quoted_path;
 use crate::screen::{show, width};
 use mailstorm_reports::{
     Deed, Ended, Results, Stop, Summary, Totals, closing, index, junit, markdown, text,
@@ -68,7 +69,7 @@ pub(crate) fn tell_next(
     summaries: &[Summary],
     folder: &Path,
 ) -> Result<(), Failure> {
-    say(json, &closing(summaries, &folder.join(INDEX).display().to_string()))
+    say(json, &closing(summaries, &quoted_path(folder.join(INDEX))))
 }
 
 fn say(json: Option<&Path>, text: &str) -> Result<(), Failure> {

@@ -32,7 +32,7 @@ use crate::failure::Failure;
 use crate::given::{Given, find, meant, quoted_path};
 use mailstorm_checkers::common::kinds;
 use mailstorm_mail::inbox::Inbox;
-use mailstorm_record::{Plan, Run, Settings};
+use mailstorm_record::{Plan, Run, Settings, spaced};
 use mailstorm_reports::Expected;
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_world::Scenario;
@@ -294,7 +294,7 @@ impl Expect {
         let spared = list(self.violations.difference(&found).collect());
         let unasked = list(found.difference(&self.violations).collect());
         let is_reached = |goal: &&String| run.outcome.reached.get(*goal).is_some_and(|n| *n > 0);
-        let missed = list(self.reached.iter().filter(|goal| !is_reached(goal)).collect());
+        let missed = spaced(&list(self.reached.iter().filter(|goal| !is_reached(goal)).collect()));
         let told: Vec<String> =
             [("does not break", spared), ("breaks", unasked), ("does not reach", missed)]
                 .into_iter()

@@ -1,7 +1,8 @@
 //! `mailstorm shrink`: a failing run cut down to the smallest case that fails in the same way.
 //!
 //! Owns: running the cases that the search proposes, its budget of time and runs, the case file, what was
-//! refuted when the budget was spent (a file beside it), and what is told. Leaves: what is simpler, and in which order to try it, to `mailstorm_shrink`.
+//! refuted when it stopped before its end (a file beside it), and what is told. Leaves: what is simpler, and in
+//! which order to try it, to `mailstorm_shrink`.
 //! Holds: every case that is kept was run and showed a violation with the same fingerprint; with a defect
 //! planted, the sound build does not show it. A case from which a search goes on is written in its place.
 //! Start at [`shrink`].
@@ -15,11 +16,11 @@ use crate::one_run::{OneRun, Wanted, has};
 use crate::progress::Narrowing;
 use crate::screen::show;
 use crate::storm::processors;
-use mailstorm_record::{Case, Run, Settings, Violation};
+use mailstorm_record::{Case, Run, Settings, Violation, spaced};
 use mailstorm_reports::numbered;
 use mailstorm_shared::harmless;
 use mailstorm_shared::time_in_words::{measured, measured_seconds, moment};
-use mailstorm_shrink::{Field, Refuted, Tried, story};
+use mailstorm_shrink::{Field, Refuted, Stopped, Tried, story};
 use mailstorm_world::{Recording, RunSpec, Scenario, with_settings};
 use serde::Serialize;
 use std::fmt::Write;
@@ -36,10 +37,13 @@ pub(crate) const CASE_FILE: &str = "case.toml";
 const RUNS_MAX: u64 = 20_000;
 /// How the file ends, beside a case, that holds what is known to be refuted.
 const REFUTED: &str = "refuted";
+/// Why a search stopped, as machines are told.
+const SPENT: &str = "budget_spent";
+const INTERRUPTED: &str = "interrupted";
 
 /// Shrinks, tells the story, writes the case.
 pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
-    // What was found so far is the case, when somebody has waited long enough.
+    // What was found so far is the case, for who has waited long enough.
     interrupt::watch()?;
     let wanted = arguments.run.wanted()?;
     let file = arguments.out.clone().unwrap_or_else(|| case_file(&arguments.run, &wanted));
@@ -114,7 +118,9 @@ pub(crate) struct Told {
     pub seconds: f64,
     /// Whether nothing simpler was left to try.
     pub is_smallest: bool,
-    /// How many simpler cases were not tried, because the budget was spent.
+    /// Why the search stopped before that: `budget_spent`, or `interrupted`.
+    pub stopped: Option<&'static str>,
+    /// How many simpler cases were not tried.
     pub untried: u64,
     /// The budget.
     pub budget_seconds: u64,
@@ -158,11 +164,10 @@ impl Asked<'_> {
                 if has(&run, &fingerprint) && !is_failing_anyway(&base, &run, &fingerprint) {
                     faults = run.plan.faults.len();
                     tried = Tried::Keeps(place);
-                } else if progress.elapsed() >= self.budget
-                    || runs >= RUNS_MAX
-                    || interrupt::is_asked()
-                {
-                    tried = Tried::OutOfBudget { tried: place + 1 };
+                } else if interrupt::is_asked() {
+                    tried = Tried::Stopped { tried: place + 1, why: Stopped::Interrupted };
+                } else if progress.elapsed() >= self.budget || runs >= RUNS_MAX {
+                    tried = Tried::Stopped { tried: place + 1, why: Stopped::BudgetSpent };
                 } else {
                     place += 1;
                     return ControlFlow::Continue(());
@@ -201,11 +206,16 @@ impl Asked<'_> {
             settings: shrunk.case.settings.clone(),
             runs,
             seconds,
-            is_smallest: shrunk.is_smallest,
+            is_smallest: shrunk.stopped.is_none(),
+            stopped: shrunk.stopped.map(|why| match why {
+                Stopped::BudgetSpent => SPENT,
+                Stopped::Interrupted => INTERRUPTED,
+            }),
             untried: shrunk.untried as u64,
             budget_seconds: self.budget.as_secs(),
-            go_on: (!shrunk.is_smallest)
-                .then(|| format!("mailstorm shrink {}{}", quoted_path(&file), options(self.inbox))),
+            go_on: shrunk
+                .stopped
+                .map(|_| format!("mailstorm shrink {}{}", quoted_path(&file), options(self.inbox))),
             case: String::new(),
             replay: format!("mailstorm replay {}{}", quoted_path(&file), options(self.inbox)),
             file,
@@ -217,7 +227,7 @@ impl Asked<'_> {
         write(&told.file, told.case.as_bytes())?;
         let beside = told.file.with_extension(REFUTED);
         if told.is_smallest {
-            // What a search left that ended before its time is of no use any more.
+            // What a search left that stopped before its end is of no more use.
             match fs::remove_file(&beside) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(Failure::writing(&beside, &error));
@@ -287,6 +297,11 @@ fn spec(base: &Arc<dyn Scenario>, case: &Case) -> RunSpec {
 }
 
 impl Told {
+    /// Whether somebody asked the search to end.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.stopped == Some(INTERRUPTED)
+    }
+
     /// The story, and what it led to.
     fn lines(&self) -> Vec<String> {
         let Violation { checker, kind, at_ns, nodes, detail, .. } = &self.violation;
@@ -315,8 +330,12 @@ impl Told {
         for line in self.lines() {
             writeln!(out, "  {line}")?;
         }
-        let settings: Vec<_> =
-            self.settings.0.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let settings: Vec<_> = self
+            .settings
+            .0
+            .iter()
+            .map(|(name, value)| format!("{} {value}", spaced(name)))
+            .collect();
         if !settings.is_empty() {
             writeln!(out, "  of size  {}", settings.join(", "))?;
         }
@@ -329,13 +348,18 @@ impl Told {
             numbered(self.runs, "run"),
             if self.is_smallest { "; nothing simpler is left" } else { "" }
         )?;
-        writeln!(out, "  case     {}", self.file.display())?;
+        writeln!(out, "  case     {}", quoted_path(&self.file))?;
         writeln!(out, "  replay   {}", self.replay)?;
         let Some(go_on) = &self.go_on else { return Ok(()) };
         let budget = measured(Duration::from_secs(self.budget_seconds));
+        let stopped = match self.stopped {
+            Some(INTERRUPTED) => "stopped  interrupted".to_owned(),
+            _ if self.runs >= RUNS_MAX => format!("budget   {} spent", numbered(RUNS_MAX, "run")),
+            _ => format!("budget   {budget} spent"),
+        };
         let cases = numbered(self.untried, "simpler case");
         let were = if self.untried == 1 { "was" } else { "were" };
-        writeln!(out, "  budget   {budget} spent: {cases} {were} not tried")?;
+        writeln!(out, "  {stopped}: {cases} {were} not tried")?;
         writeln!(out, "  go on    {go_on}")
     }
 }

@@ -13,7 +13,8 @@ use crate::{aftermath, folder, interrupt, screen, shrink};
 use mailstorm_record::TraceHash;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_reports::{
-    Deed, FromFile, Part, RecordFile, Results, Shard, Stop, Tally, Terms, WallClock,
+    Deed, FromFile, Group, Part, RecordFile, Results, Shard, Stop, Tally, Terms, WallClock,
+    numbered,
 };
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
@@ -108,7 +109,7 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
             Err(failure) => sweep.not_run(earlier, Stop::Failed(Failure::to_string(failure))),
         };
         results.scenarios.push(part);
-        if !sweep.firsts.is_empty() && failed.is_ok() && !interrupt::is_asked() {
+        if !sweep.firsts.is_empty() && failed.is_ok() {
             // What takes long may not end: what is known is on disk before it. Whatever cannot be written
             // now is tried again, and then complained of.
             let _ = write_all(out, &results);
@@ -176,7 +177,8 @@ fn expect_seeds(shard: Shard, seeds: &RangeInclusive<u64>) -> Result<(), Failure
     }
     let count = (seeds.end() - seeds.start()).saturating_add(1);
     Err(Failure::new(format!(
-        "shard {shard} of {count} seeds has none: ask for more with --seeds, or for fewer shards"
+        "shard {shard} of {} has none: ask for more with --seeds, or for fewer shards",
+        numbered(count, "seed")
     )))
 }
 
@@ -229,9 +231,12 @@ impl Sweep<'_> {
     }
 
     /// Runs its seeds, or those that are left of an earlier sweep. Says what could not be done, if it ended so.
-    fn run(&mut self, earlier: Option<Part>) -> (Part, Result<(), Failure>) {
+    fn run(&mut self, mut earlier: Option<Part>) -> (Part, Result<(), Failure>) {
         if let Some(part) = &earlier {
             self.firsts = self.not_examined(part);
+        }
+        if let Some(part) = earlier.as_mut().filter(|part| part.stopped == Some(Stop::Unexamined)) {
+            part.stopped = None;
         }
         let is_done = earlier.as_ref().is_some_and(|part| part.stopped.is_none());
         if interrupt::is_asked() || is_done {
@@ -311,9 +316,10 @@ impl Sweep<'_> {
             let is_stale = self.arguments.stale.is_some_and(|n| runs_since_new >= n);
             if is_stale {
                 progress.say(&format!(
-                    "{}: stopped after seed {}: {runs_since_new} seeds in a row came to nothing new",
+                    "{}: stopped after seed {}: {} in a row came to nothing new",
                     self.name(),
-                    run.seed
+                    run.seed,
+                    numbered(runs_since_new, "seed")
                 ));
             }
             // Who asks after the last seed interrupts nothing.
@@ -355,10 +361,12 @@ impl Sweep<'_> {
         deed(&*self.scenario, self.plan.is_none() && self.scenario.plan().is_none())
     }
 
-    /// The first runs of an earlier sweep's kinds of violations of which no page was made, as far as their
-    /// records can be read.
+    /// The first runs of an earlier sweep's kinds of violations of which no page was made, or whose shrink was
+    /// interrupted, as far as their records can be read.
     fn not_examined(&self, part: &Part) -> Vec<Run> {
-        let groups = part.tally.groups().values().filter(|group| group.report.is_none());
+        let is_cut = |group: &Group| group.shrunk.as_ref().is_some_and(|run| run.is_interrupted);
+        let groups = part.tally.groups().values();
+        let groups = groups.filter(|group| group.report.is_none() || is_cut(group));
         let seeds: BTreeSet<u64> = groups.map(|group| group.first_seed).collect();
         let record = |seed: u64| self.arguments.out.join(place(self.name(), seed, RECORD));
         let text = seeds.into_iter().filter_map(|seed| fs::read_to_string(record(seed)).ok());

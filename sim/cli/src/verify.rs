@@ -11,7 +11,7 @@ use crate::given::{find, open_inbox};
 use crate::interrupt;
 use crate::replay::told;
 use mailstorm_record::Run;
-use mailstorm_reports::Divergence;
+use mailstorm_reports::{Divergence, numbered};
 use mailstorm_world::storm::Source;
 use mailstorm_world::twin::{Answer, Orders, Twin, TwinError, answer_orders, elsewhere};
 use mailstorm_world::{Recording, RunSpec};
@@ -93,7 +93,7 @@ impl Verifier {
         }
         let divergence = Divergence::between(&here, &there);
         let [a, b] = files.map(crate::given::quoted_path);
-        let again = if divergence.same { "; they did not differ again" } else { "" };
+        let again = if divergence.same { "   # they did not differ again" } else { "" };
         Ok(format!("  compare  mailstorm diff {a} {b}{again}\n{}", divergence.text()))
     }
 
@@ -103,11 +103,13 @@ impl Verifier {
         match (same + different, different) {
             (0, _) => None,
             (all, 0) => Some(format!(
-                "verified   {all} seeds in a second process: draws, traces, states, verdicts and reports are \
-                 the same"
+                "verified   {} in a second process: draws, traces, states, verdicts and reports are the same",
+                numbered(all, "seed")
             )),
             (all, _) => Some(format!(
-                "NOT DETERMINISTIC  {different} of {all} seeds differ in a second process"
+                "NOT DETERMINISTIC  {different} of {} {} in a second process",
+                numbered(all, "seed"),
+                if *different == 1 { "differs" } else { "differ" }
             )),
         }
     }

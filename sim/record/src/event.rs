@@ -113,7 +113,7 @@ pub enum Happening {
         to: NodeName,
         /// Bytes.
         bytes: usize,
-        /// What it is, in a few words, where the world can tell.
+        /// What it is, in a few words; `undecoded, to s1:2181` where the world cannot tell.
         label: Arc<str>,
     },
     /// A message arrived, told in a full recording only.

@@ -13,5 +13,5 @@ pub mod story;
 pub mod weight;
 
 pub use refuted::Refuted;
-pub use search::{Field, Shrunk, Tried, shrink};
+pub use search::{Field, Shrunk, Stopped, Tried, shrink};
 pub use story::story;

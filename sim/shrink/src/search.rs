@@ -28,11 +28,22 @@ pub enum Tried {
     NoneKeepsIt,
     /// This is the first that keeps it, by its place.
     Keeps(usize),
-    /// There is no time to try any more than the first few; none of them keeps it.
-    OutOfBudget {
+    /// The search stops after the first few; none of them keeps it.
+    Stopped {
         /// How many were tried.
         tried: usize,
+        /// Why.
+        why: Stopped,
     },
+}
+
+/// Why a search stops while something simpler is left to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The time, or the number of runs, is spent.
+    BudgetSpent,
+    /// Somebody asked it to end.
+    Interrupted,
 }
 
 /// The end of a search.
@@ -40,8 +51,8 @@ pub enum Tried {
 pub struct Shrunk {
     /// The simplest case found.
     pub case: Case,
-    /// Whether nothing simpler is left to try; otherwise the budget was spent before.
-    pub is_smallest: bool,
+    /// Why it stopped; `None` where nothing simpler is left to try.
+    pub stopped: Option<Stopped>,
     /// How many simpler cases are left to try, if none of them keeps the violation.
     pub untried: usize,
     /// What does not keep it, for a search that goes on from here.
@@ -57,17 +68,17 @@ pub fn shrink(
     refuted: Refuted,
     try_first: &mut dyn FnMut(&[Case]) -> Tried,
 ) -> Shrunk {
-    let mut search = Search { case: start, field, refuted, try_first, is_spent: false };
+    let mut search = Search { case: start, field, refuted, try_first, stopped: None };
     loop {
         let before = search.case.clone();
         search.pass();
-        if search.is_spent || search.case == before {
+        if search.stopped.is_some() || search.case == before {
             break;
         }
     }
-    let untried = if search.is_spent { search.untried() } else { 0 };
-    let Search { case, refuted, is_spent, .. } = search;
-    Shrunk { case, is_smallest: !is_spent, untried, refuted }
+    let untried = if search.stopped.is_some() { search.untried() } else { 0 };
+    let Search { case, refuted, stopped, .. } = search;
+    Shrunk { case, stopped, untried, refuted }
 }
 
 struct Search<'a> {
@@ -75,7 +86,7 @@ struct Search<'a> {
     field: &'a Field<'a>,
     refuted: Refuted,
     try_first: &'a mut dyn FnMut(&[Case]) -> Tried,
-    is_spent: bool,
+    stopped: Option<Stopped>,
 }
 
 impl Search<'_> {
@@ -102,7 +113,7 @@ impl Search<'_> {
             field: self.field,
             refuted: self.refuted.clone(),
             try_first: &mut count,
-            is_spent: false,
+            stopped: None,
         }
         .pass();
         offered.count()
@@ -110,7 +121,7 @@ impl Search<'_> {
 
     /// Takes the first of these that is simpler and keeps the violation; its place among them.
     fn step(&mut self, candidates: Vec<Case>) -> Option<usize> {
-        if self.is_spent {
+        if self.stopped.is_some() {
             return None;
         }
         let weight = Weight::of(&self.case, &self.field.settings);
@@ -128,7 +139,7 @@ impl Search<'_> {
         let count = match tried {
             Tried::Keeps(place) => place,
             Tried::NoneKeepsIt => simpler.len(),
-            Tried::OutOfBudget { tried } => tried,
+            Tried::Stopped { tried, .. } => tried,
         };
         simpler[..count].iter().for_each(|case| _ = self.refuted.add(case));
         match tried {
@@ -137,8 +148,8 @@ impl Search<'_> {
                 Some(places[place])
             }
             Tried::NoneKeepsIt => None,
-            Tried::OutOfBudget { .. } => {
-                self.is_spent = true;
+            Tried::Stopped { why, .. } => {
+                self.stopped = Some(why);
                 None
             }
         }

@@ -26,7 +26,7 @@ async function main() {
     const messages = plots.reduce((sum, plot) => sum + plot.visible.messages, 0);
     const dense = plots.some((plot) => plot.visible.isDense) ? ", shown as densities" : "";
     const events = plots.reduce((sum, plot) => sum + plot.visible.events, 0);
-    status.textContent = `${seconds(view.from)} to ${seconds(view.to)} s: ${events} events, ${messages} messages${dense}${runs.length > 1 ? `; selected in ${runTitle(view.run)}` : ""}`;
+    status.textContent = `${seconds(view.from)} to ${seconds(view.to)} s: ${numbered(events, "event")}, ${numbered(messages, "message")}${dense}${runs.length > 1 ? `; selected in ${runTitle(view.run)}` : ""}`;
   }
 
   /** Draws at the next frame, once however often it is asked. */

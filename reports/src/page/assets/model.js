@@ -107,7 +107,7 @@ class Run {
     const message = this.messageOf(event);
     if (message < 0) return this.texts[this.text[event]];
     const label = this.texts[this.messages.label[message]];
-    const bytes = `${this.messages.bytes[message]} bytes`;
+    const bytes = numbered(this.messages.bytes[message], "byte");
     if (this.kind[event] === this.sentKind) {
       const lost = this.delivered[message] < 0 ? ", which never arrives" : "";
       return `sends to ${this.nameOf(this.to[message])}: ${label} (${bytes})${lost}`;
@@ -180,6 +180,11 @@ class Run {
 function plural(word, count) {
   if (count === 1) return word;
   return word.endsWith("s") ? `${word}es` : `${word}s`;
+}
+
+/** A number of things: `1 server`, `2 servers`. */
+function numbered(count, word) {
+  return `${count} ${plural(word, count)}`;
 }
 
 /** The same with a capital, for a heading. */

@@ -108,17 +108,21 @@ function faultItem(run, fault, choose) {
 }
 
 /**
- * A chain of causes: a fault if it begins with one, the events that follow, and what they come to.
+ * A chain of causes in the order of time: events, the fault among them if there is one, and what they come to.
  */
 function chainList(run, fault, events, choose, ...ends) {
   const COUNT = 14;
-  const isCut = events.length > COUNT;
-  const begin = isCut ? events.slice(0, COUNT / 2) : events;
-  const rest = isCut ? events.slice(-COUNT / 2) : [];
-  const items = (list) => list.map((event) => eventItem(run, event, choose));
-  const gap = isCut ? [element("li", { class: "quiet" }, `${events.length - COUNT} steps in between`)] : [];
-  return element("ol", { class: "chain" }, ...(fault ? [faultItem(run, fault, choose)] : []),
-    ...items(begin), ...gap, ...items(rest), ...ends);
+  const items = events.map((event) => eventItem(run, event, choose));
+  if (fault) {
+    // Work that it stopped came before it.
+    const before = events.filter((event) => run.at[event] < fault.from).length;
+    items.splice(before, 0, faultItem(run, fault, choose));
+  }
+  const isCut = items.length > COUNT;
+  const begin = isCut ? items.slice(0, COUNT / 2) : items;
+  const rest = isCut ? items.slice(-COUNT / 2) : [];
+  const gap = isCut ? [element("li", { class: "quiet" }, `${numbered(items.length - COUNT, "step")} in between`)] : [];
+  return element("ol", { class: "chain" }, ...begin, ...gap, ...rest, ...ends);
 }
 
 function listOf(rows) {
@@ -160,14 +164,15 @@ function showViolation(box, { run, violation, past }, choose) {
     });
     if (items.length) box.append(element("ul", { class: "plain" }, ...items));
     if (stuck.missing.length) {
-      box.append(element("h3", {}, `Missing: ${stuck.missing.length} ${plural("mail", stuck.missing.length)}`));
+      box.append(element("h3", {}, `Missing: ${numbered(stuck.missing.length, "mail")}`));
       box.append(element("p", { id: "missing", tabindex: 0 }, stuck.missing.join(", ")));
     }
   }
   const fault = run.faults[moment.fault] ?? null;
   const end = element("li", { class: "violation" }, element("span", { class: "t" }, `${seconds(violation.at, 6)} `),
     element("strong", {}, "violation "), `${violation.checker}/${violation.kind}`);
-  box.append(element("h3", {}, fault ? "From the fault to the violation" : "From the first cause to the violation"),
+  const isFirst = fault && !moment.chain.some((event) => run.at[event] < fault.from);
+  box.append(element("h3", {}, isFirst ? "From the fault to the violation" : "From the first cause to the violation"),
     chainList(run, fault, moment.chain, choose, end));
   showPast(box, run, past, choose);
 }
@@ -196,7 +201,8 @@ function showOneEvent(box, { run, event, past }, choose) {
 function showPast(box, run, past, choose) {
   if (!past.length) return;
   const items = past.map((event) => eventItem(run, event, choose));
-  box.append(element("h3", {}, `Its last ${past.length} causes, newest first`), element("ol", { class: "chain" }, ...items));
+  const title = past.length === 1 ? "Its cause" : `Its last ${past.length} causes, newest first`;
+  box.append(element("h3", {}, title), element("ol", { class: "chain" }, ...items));
 }
 
 /** The lists of a state, each with at most so many entries, and how many more there are. */

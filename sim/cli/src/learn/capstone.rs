@@ -10,7 +10,7 @@ use super::{Graded, complete, graded, read_path, say, write_json};
 use crate::args::LearnArguments;
 use crate::artifact::write;
 use crate::failure::{ExitCode, Failure};
-use crate::given::find;
+use crate::given::{find, quoted_path};
 use crate::report;
 use crate::storm::processors;
 use mailstorm_record::{Run, Settings};
@@ -150,7 +150,7 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
         let lines = violation_lines(violation, run.seed, &again, &trace);
         say(arguments, &format!("{}\n", lines.lines().next().unwrap_or_default()))?;
     }
-    say(arguments, &format!("page     {}\n\n", file.display()))?;
+    say(arguments, &format!("page     {}\n\n", quoted_path(&file)))?;
     let command = format!("{NAME} --hidden {hidden}");
     let Some(answers) = complete(answers, &asked, &command, arguments)? else {
         return Ok(ExitCode::Pass);

@@ -12,7 +12,7 @@ mod path;
 use crate::args::LearnArguments;
 use crate::artifact::{is_terminal, put, write};
 use crate::failure::{ExitCode, Failure};
-use crate::given::meant;
+use crate::given::{meant, quoted_path};
 use crate::report;
 use answers::{Answers, Asked, Dialogue};
 use mailstorm_record::Violation;
@@ -169,7 +169,7 @@ fn take(lesson: &Lesson, arguments: &LearnArguments, folder: &Path) -> Result<Ex
         page: file.clone(),
     };
     let moment = moment(lesson, &records);
-    say(arguments, &told(&taken, &held, &format!("{}{moment}", file.display())))?;
+    say(arguments, &told(&taken, &held, &format!("{}{moment}", quoted_path(&file))))?;
     path.add(lesson.name, taken.right, taken.questions.len());
     path.write(folder)?;
     if taken.right == 0 {

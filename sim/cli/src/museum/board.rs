@@ -7,6 +7,7 @@ use super::{Storms, exhibit};
 use crate::failure::ExitCode;
 use crate::shrink::Told;
 use mailstorm_record::Plan;
+use mailstorm_reports::numbered;
 use mailstorm_shared::defect::Defect;
 use mailstorm_shared::time_in_words::measured_seconds;
 use serde_json::{Value, json};
@@ -90,12 +91,12 @@ impl Row {
         };
         let shrunk = self.shrunk.as_ref().map(|told| {
             format!(
-                "\n{:NAME_WIDTH$} shrunk: faults {} -> {}, {}, {} runs",
+                "\n{:NAME_WIDTH$} shrunk: faults {} -> {}, {}, {}",
                 "",
                 told.faults_before,
                 told.faults_after,
                 measured_seconds(told.seconds),
-                told.runs
+                numbered(told.runs, "run")
             )
         });
         format!(
@@ -139,8 +140,8 @@ impl Sound {
     pub(super) fn line(&self) -> String {
         let Self { scenario, storms, seeds, violations, seconds } = self;
         let mut out = format!(
-            "sound build: {scenario} seeds 1..{seeds}: {} violations, {}\n",
-            violations.len(),
+            "sound build: {scenario} seeds 1..{seeds}: {}, {}\n",
+            numbered(violations.len() as u64, "violation"),
             measured_seconds(*seconds)
         );
         for (seed, fingerprint) in violations {
@@ -203,10 +204,10 @@ impl Board {
             return String::new();
         };
         format!(
-            "{} first finds shrunk, each with its fingerprint: {} faults left in the median, {most} at the \
+            "{} shrunk, each with its fingerprint: {} left in the median, {most} at the \
              most; {} of search in the median, {} at the most\n",
-            faults.len(),
-            faults[middle],
+            numbered(faults.len() as u64, "first find"),
+            numbered(faults[middle] as u64, "fault"),
             measured_seconds(seconds[middle]),
             measured_seconds(*longest)
         )
@@ -302,8 +303,9 @@ impl Board {
             if let Some(told) = shrunk {
                 writeln!(
                     out,
-                    "\nShrunk, from {} faults to {}:\n",
-                    told.faults_before, told.faults_after
+                    "\nShrunk, from {} to {}:\n",
+                    numbered(told.faults_before as u64, "fault"),
+                    told.faults_after
                 )?;
                 writeln!(out, "```toml\n{}```", told.case)?;
             }

@@ -47,7 +47,7 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     }
     // What cannot be written is known before the hours of hunting.
     for file in [&arguments.json, &arguments.markdown].into_iter().flatten() {
-        if !is_terminal(Some(file)) && !file.exists() {
+        if !is_terminal(Some(file)) {
             expect_writable(file)?;
         }
     }

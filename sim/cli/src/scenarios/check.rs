@@ -7,6 +7,7 @@
 use crate::failure::{ExitCode, Failure};
 use crate::screen::is_unread;
 use mailstorm_record::Settings;
+use mailstorm_reports::numbered;
 use mailstorm_scenarios::lessons::{self, Design, Lesson, Records, SEED};
 use mailstorm_world::{RunSpec, with_settings};
 use std::ops::ControlFlow;
@@ -43,12 +44,10 @@ pub(super) fn check(lessons: &[Lesson], storms: u64, jobs: usize) -> Result<Exit
             crate::print(&format!("{word:11}  {told}\n"))?;
         }
     }
-    let lessons = match lessons.len() {
-        1 => "1 lesson".to_owned(),
-        count => format!("{count} lessons"),
-    };
     crate::print(&format!(
-        "{designs} designs of {lessons}: {} as expected, {wrong} not\n",
+        "{} of {}: {} as expected, {wrong} not\n",
+        numbered(designs, "design"),
+        numbered(lessons.len() as u64, "lesson"),
         designs - wrong
     ))?;
     Ok(if wrong == 0 { ExitCode::Pass } else { ExitCode::Violation })

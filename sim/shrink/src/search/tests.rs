@@ -55,7 +55,7 @@ fn searched(start: &Case, fails: &dyn Fn(&Case) -> bool, runs_max: usize) -> (Sh
         assert!(!cases.is_empty());
         for (place, case) in cases.iter().enumerate() {
             if runs == runs_max {
-                return Tried::OutOfBudget { tried: place };
+                return Tried::Stopped { tried: place, why: Stopped::BudgetSpent };
             }
             runs += 1;
             assert!(Weight::of(case, &field.settings) < kept, "{case:?}");
@@ -101,7 +101,7 @@ fn of_thirty_faults_the_two_that_matter_are_left_and_made_simple() {
             && value(case, "mails") >= 17
     };
     let (shrunk, runs) = searched(&storm(), &fails, usize::MAX);
-    assert!(shrunk.is_smallest);
+    assert_eq!(shrunk.stopped, None);
     let kinds: Vec<_> = shrunk.case.plan.faults.iter().map(|fault| fault.kind.clone()).collect();
     assert_eq!(
         kinds,
@@ -133,16 +133,16 @@ fn a_case_that_fails_whatever_is_left_out_ends_empty() {
 fn a_case_of_which_nothing_can_be_left_out_stays_as_it_is() {
     let start = storm();
     let (shrunk, _) = searched(&start, &|case| *case == start, usize::MAX);
-    assert_eq!((shrunk.case, shrunk.is_smallest, shrunk.untried), (storm(), true, 0));
+    assert_eq!((shrunk.case, shrunk.stopped, shrunk.untried), (storm(), None, 0));
 }
 
 #[test]
 fn a_search_whose_budget_is_spent_says_so_and_keeps_what_it_has() {
     let none = searched(&storm(), &|_| true, 0).0;
-    assert_eq!((none.case, none.is_smallest), (storm(), false));
+    assert_eq!((none.case, none.stopped), (storm(), Some(Stopped::BudgetSpent)));
     assert!(none.untried > 100, "{}", none.untried);
     let some = searched(&storm(), &|case| case.plan.faults.len() >= 4, 5).0;
-    assert!(!some.is_smallest);
+    assert_eq!(some.stopped, Some(Stopped::BudgetSpent));
     assert!((4..30).contains(&some.case.plan.faults.len()));
 }
 
@@ -171,7 +171,7 @@ fn in_pieces(start: &Case, fails: &dyn Fn(&Case) -> bool, runs: usize) -> (Case,
         let shrunk = shrink(case, &field, refuted, &mut |cases| {
             for (place, case) in cases.iter().enumerate() {
                 if left == 0 {
-                    return Tried::OutOfBudget { tried: place };
+                    return Tried::Stopped { tried: place, why: Stopped::BudgetSpent };
                 }
                 left -= 1;
                 run.push(case.clone());
@@ -181,8 +181,8 @@ fn in_pieces(start: &Case, fails: &dyn Fn(&Case) -> bool, runs: usize) -> (Case,
             }
             Tried::NoneKeepsIt
         });
-        assert_eq!(shrunk.is_smallest, shrunk.untried == 0);
-        if shrunk.is_smallest {
+        assert_eq!(shrunk.stopped.is_none(), shrunk.untried == 0);
+        if shrunk.stopped.is_none() {
             return (shrunk.case, run);
         }
         // As it is when it comes from files.

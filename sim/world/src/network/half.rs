@@ -16,6 +16,7 @@ use mailstorm_record::Happening;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// One machine's side of a connection.
 pub(crate) struct Half {
@@ -193,7 +194,7 @@ impl World {
         {
             let interpreter = half.interpreter.as_ref();
             let label = interpreter.and_then(|i| i.borrow_mut().words(half.is_caller, data));
-            let label = label.map_or_else(|| half.listener.0.clone(), Into::into);
+            let label = label.map_or_else(|| undecoded(half), Into::into);
             let to = to.spec.name.clone();
             let happening = Happening::Sent { message, to, bytes, label };
             judge.record_only(*now, from.spec.name.clone(), happening);
@@ -542,4 +543,10 @@ impl World {
     pub(crate) fn connection(id: Id) -> ConnectionId {
         ConnectionId(id.pack())
     }
+}
+
+/// What is said of bytes that nobody puts into words: who sent them.
+fn undecoded(half: &Half) -> Arc<str> {
+    let direction = if half.is_caller { "to" } else { "from" };
+    format!("undecoded, {direction} {}", half.listener.0).into()
 }

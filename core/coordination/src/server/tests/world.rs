@@ -5,6 +5,7 @@ use crate::io::{ClientId, DiskCommand, DurableState, Input, LinkId, Output, Reco
 use crate::replica::ReplicaConfig;
 use crate::server::{Server, ServerConfig};
 use bytes::Bytes;
+use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::znodes::EventKind;
 use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId, SessionId, Zxid};
 use mailstorm_wire::client::*;
