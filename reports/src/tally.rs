@@ -399,6 +399,7 @@ impl Tally {
             folder: Default::default(),
             mails: None,
             left_out: BTreeMap::new(),
+            doubts: Default::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use mailstorm_record::TraceHash;
 use mailstorm_record::time::moment;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_reports::{
-    Deed, FromFile, Part, RecordFile, Results, Shard, Stop, Tally, Terms, WallClock,
+    Deed, Doubts, FromFile, Part, RecordFile, Results, Shard, Stop, Tally, Terms, WallClock,
 };
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
@@ -63,7 +63,9 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
         };
         let firsts = Vec::new();
         let left_out = inbox::left_out(&scenario, inbox.as_ref());
-        let sweep = Sweep { scenario, plan, file, defect, jobs, arguments, firsts, left_out };
+        let doubts = inbox::doubts(&scenario, inbox.as_ref());
+        let sweep =
+            Sweep { scenario, plan, file, defect, jobs, arguments, firsts, left_out, doubts };
         expect_seeds(arguments.shard, &sweep.seeds())?;
         sweeps.push(sweep);
     }
@@ -195,6 +197,7 @@ pub(crate) struct Sweep<'a> {
     pub firsts: Vec<Run>,
     /// What was left out of the inbox, by reason.
     left_out: BTreeMap<String, u64>,
+    doubts: Doubts,
 }
 
 impl Sweep<'_> {
@@ -213,7 +216,7 @@ impl Sweep<'_> {
             .replayed_with(self.replay_options());
         let wall = WallClock { wall_seconds: 0.0, jobs: self.jobs };
         let left_out = self.left_out.clone();
-        Part { terms: self.terms(), tally, wall, left_out, stopped: None }
+        Part { terms: self.terms(), tally, wall, left_out, doubts: self.doubts, stopped: None }
     }
 
     /// What came of it before, and nothing more.
@@ -242,7 +245,8 @@ impl Sweep<'_> {
             Err(failure) => {
                 let stopped = Some(Stop::Failed(failure.to_string()));
                 let left_out = self.left_out.clone();
-                let part = Part { terms, tally, wall: before, left_out, stopped };
+                let part =
+                    Part { terms, tally, wall: before, left_out, doubts: self.doubts, stopped };
                 return (part, Err(failure));
             }
         };
@@ -345,7 +349,10 @@ impl Sweep<'_> {
         let failed = failure.as_ref().map(|failure| Stop::Failed(failure.to_string()));
         let stopped = failed.or(is_interrupted.then_some(Stop::Interrupted));
         let left_out = self.left_out.clone();
-        (Part { terms, tally, wall, left_out, stopped }, failure.map_or(Ok(()), Err))
+        (
+            Part { terms, tally, wall, left_out, doubts: self.doubts, stopped },
+            failure.map_or(Ok(()), Err),
+        )
     }
 
     /// What it does, for the first words of its sum.
@@ -497,6 +504,7 @@ mod tests {
             arguments: &arguments,
             firsts,
             left_out: BTreeMap::new(),
+            doubts: Doubts::default(),
         };
         assert_eq!(sweep.again(&run), "ensemble-3 --seed 7 --inbox 'in box'");
         run.plan.faults.clear();

@@ -27,9 +27,18 @@ pub(crate) fn hanging(before: &str, text: &str) -> String {
 /// Broken between words: the first line begins with `first`, all others with `indent`; a longer word has a
 /// line of its own.
 pub(crate) fn broken(first: &str, indent: &str, text: &str) -> String {
+    broken_between(first, indent, text.split_whitespace())
+}
+
+/// Broken between pieces, which stay as they are, whatever blanks they have.
+pub(crate) fn broken_between<'a>(
+    first: &str,
+    indent: &str,
+    pieces: impl Iterator<Item = &'a str>,
+) -> String {
     let mut lines = vec![first.to_owned()];
     let mut is_empty = true;
-    for word in text.split_whitespace() {
+    for word in pieces {
         let last = lines.last_mut().expect("it begins with one");
         if !is_empty && last.chars().count() + 1 + word.chars().count() > COLUMNS {
             lines.push(format!("{indent}{word}"));
