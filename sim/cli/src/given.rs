@@ -159,8 +159,8 @@ impl Given {
     }
 }
 
-/// Says what nodes hear that are on no side of the cuts of a plan that somebody has given, once for each set
-/// of nodes.
+/// Says what nodes hear that are on no side of the cuts of a plan that somebody has given, once for
+/// each set of nodes.
 pub(crate) fn note_rest(plan: &Plan, scenario: &Arc<dyn Scenario>) {
     let topology = scenario.topology();
     let names = |is_one: fn(&Role) -> bool| {

@@ -88,8 +88,9 @@ pub fn on_no_side(kind: &FaultKind, struck: &[NodeName], nodes: &[NodeName]) -> 
     nodes.iter().filter(|node| !struck.contains(node)).cloned().collect()
 }
 
-/// Before a run, what nodes on no side of a cut will hear, in a sentence; nothing if every node has a side.
-/// Whom a word means is known only when the cut begins, so where that matters the sentence names nobody.
+/// Before a run, what nodes on no side of a cut will hear, in a sentence; nothing if every node has
+/// a side. Whom a word means is known only when the cut begins, so where that matters the sentence
+/// names nobody.
 pub fn rest_told(kind: &FaultKind, cast: &Cast) -> Option<String> {
     let rest = |leader: Option<&NodeName>| {
         let lists = Cast { leader: leader.cloned(), ..cast.clone() }.lists(kind);

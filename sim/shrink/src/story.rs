@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 
 const NS_PER_MS: u64 = 1_000_000;
 
-/// The faults of a run that was recorded with them, in the order in which they came, each with its virtual
-/// time since the run began. A fault that had not begun when the run ended is not among them, and one without
-/// an end that the run ended all the same, since it heals, lasts for as long as it did.
+/// The faults of a run that was recorded with them, in the order in which they came, each with its
+/// virtual time since the run began. A fault that had not begun when the run ended is not among
+/// them, and one without an end that the run ended all the same, since it heals, lasts for as long
+/// as it did.
 pub fn story(run: &Run) -> Vec<String> {
     let mut ended: BTreeMap<usize, u64> = BTreeMap::new();
     for event in run.events.iter().flatten() {

@@ -119,7 +119,8 @@ impl Judge {
     }
 }
 
-/// Whether a fault cannot be told without it: that it began or ended, who led then, and which nodes there are.
+/// Whether a fault cannot be told without it: that it began or ended, who led then, and which nodes
+/// there are.
 fn is_of_a_fault(event: &Event) -> bool {
     match &event.happening {
         Happening::FaultBegan { .. }

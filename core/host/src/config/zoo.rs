@@ -532,7 +532,8 @@ fn refuse(key: &str, property: &Property) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// Refuses a key that is known in another letter case: ZooKeeper ignores it, and whoever wrote it relies on it.
+/// Refuses a key that is known in another letter case: ZooKeeper ignores it, and whoever wrote it
+/// relies on it.
 fn in_right_case(key: &str, property: &Property) -> Result<(), Complaint> {
     let known = || {
         let refused = REFUSED.iter().map(|(name, ..)| *name);

@@ -67,7 +67,7 @@ pub enum Reason {
     Compressed,
     /// An archive of files, such as tar and zip.
     Archive,
-    /// Named as an mbox, or with a line of one further down, and does not begin with a line `From `.
+    /// Named as an mbox, or with a line of one further down, and does not begin with `From `.
     NoMbox,
     /// Begins with a header, and neither its name nor that header is a mail's.
     PerhapsMail,
@@ -189,13 +189,14 @@ impl Account {
         }
     }
 
-    /// The account for people: the sum in the first line, then a line for each reason with a few names.
+    /// The account for people: the sum in the first line, then a line for each reason with a few
+    /// names.
     pub fn told(&self) -> Vec<String> {
         self.told_in_pieces(NAMED_SHORT).into_iter().map(|pieces| pieces.join(" ")).collect()
     }
 
-    /// The same with all names that are known, each line in the pieces between which it may be broken: no
-    /// name is broken, since it may have blanks in it.
+    /// The same with all names that are known, each line in the pieces between which it may be
+    /// broken: no name is broken, since it may have blanks in it.
     pub fn told_in_full(&self) -> Vec<Vec<String>> {
         self.told_in_pieces(NAMED_MAX)
     }

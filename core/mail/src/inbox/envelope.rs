@@ -7,7 +7,8 @@
 /// What stands after `From `, from the surest to the least sure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Envelope {
-    /// A date with weekday, time and year, as C's `asctime` writes it or RFC 5322, after a sender or alone.
+    /// A date with weekday, time and year, as C's `asctime` writes it or RFC 5322, after a sender
+    /// or alone.
     Dated,
     /// An address and a date with a time, in any form.
     Addressed,

@@ -1,20 +1,22 @@
 //! mbox: many mails in one file, each after a line that begins with `From `.
 //!
-//! Owns: where a mail ends, and which messages are no mails. Leaves: what such a line says to `envelope`,
-//! files and ids to `open`.
-//! Holds: the file is read once from its beginning to its end; mails without quoting are slices of it. Each
-//! line with `From ` begins a message or is counted as text, so nothing vanishes without a word.
+//! Owns: where a mail ends, and which messages are no mails. Leaves: what such a line says to
+//! `envelope`, files and ids to `open`.
+//! Holds: the file is read once from its beginning to its end; mails without quoting are slices of
+//! it. Each line with `From ` begins a message or is counted as text, so nothing vanishes without a
+//! word.
 //!
 //! Such a line may be text as well, where whoever wrote the file did not quote it. It begins a mail
 //!
 //! 1. if it has a sender and a date, and a blank line stands before it or a header follows; or
 //! 2. if it has an address and a date with a time in any form, and a header follows; or
-//! 3. if it has no more than a date, or an address, or nothing (`From `, `From - `, as Mozilla writes it), a
-//!    blank line stands before it, and a header follows.
+//! 3. if it has no more than a date, or an address, or nothing (`From `, `From - `, as Mozilla
+//!    writes it), a blank line stands before it, and a header follows.
 //!
-//! A `Content-Length` goes before these, if it leads to such a line or to the end of the file; a wrong one
-//! is ignored. All other lines are text, and are counted. A line ends with LF, CRLF, or CR alone; a byte-order
-//! mark before such a line, where files were joined, belongs to it. Start at [`split`].
+//! A `Content-Length` goes before these, if it leads to such a line or to the end of the file; a
+//! wrong one is ignored. All other lines are text, and are counted. A line ends with LF, CRLF, or
+//! CR alone; a byte-order mark before such a line, where files were joined, belongs to it. Start at
+//! [`split`].
 
 use super::envelope::{Envelope, envelope};
 use bytes::Bytes;
@@ -104,8 +106,8 @@ pub(super) fn is_header(line: &[u8]) -> bool {
     name > 0 && name <= 76 && colon.is_some_and(|at| rest[at] == b':')
 }
 
-/// Whether a file is a mail by its content: it begins with a header that a blank line ends, and has two lines
-/// that mails must have or servers add. Other files begin with names and colons, too.
+/// Whether a file is a mail by its content: it begins with a header that a blank line ends, and has
+/// two lines that mails must have or servers add. Other files begin with names and colons, too.
 pub(super) fn is_mail(file: &[u8]) -> bool {
     const TELLING: [&str; 7] =
         ["from", "date", "received", "message-id", "return-path", "delivered-to", "mime-version"];
@@ -254,8 +256,8 @@ fn is_separator(file: &[u8], at: usize, is_after_blank: bool) -> bool {
     }
 }
 
-/// Whether a mail's header begins here: with a line that mails begin with, or with a line of any name in a
-/// header that has such a line.
+/// Whether a mail's header begins here: with a line that mails begin with, or with a line of any
+/// name in a header that has such a line.
 pub(super) fn begins_with_header(message: &[u8]) -> bool {
     let message = &message[..message.len().min(HEADER_BYTES_MAX)];
     for (place, line) in lines(message).enumerate() {
@@ -334,7 +336,8 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Where the line ends that begins here: after its line feed, or after a carriage return that has none.
+/// Where the line ends that begins here: after its line feed, or after a carriage return that has
+/// none.
 fn line_end(bytes: &[u8], at: usize) -> usize {
     let end = bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r'));
     let Some(end) = end.map(|end| at + end) else { return bytes.len() };

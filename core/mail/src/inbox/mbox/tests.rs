@@ -212,8 +212,8 @@ proptest! {
         }
     }
 
-    /// Between the messages is nothing but a line with `From ` and blank lines; each such line begins a
-    /// message or is counted.
+    /// Between the messages is nothing but a line with `From ` and blank lines; each such line
+    /// begins a message or is counted.
     #[test]
     fn every_byte_of_whatever_file_is_in_a_message_or_in_a_line_before_one_or_is_counted(
         pieces in proptest::collection::vec(
