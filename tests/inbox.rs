@@ -51,6 +51,38 @@ fn what_was_left_out_stands_in_the_terminal_and_in_every_result() {
 }
 
 #[test]
+fn what_of_an_mbox_could_have_been_read_otherwise_stands_in_every_result() {
+    let text = "Subject: 1\n\nFrom now on\n\n";
+    let mbox = format!("{LINE}{text}{LINE}no header\n\n{LINE}{text}");
+    let folder = folder_with(&[("all.mbox", &mbox)]);
+    let at = folder.path();
+    let arguments = ["storm", "--seeds", "1", "--inbox", "all.mbox", "--json", "sum.json"];
+    let ended = run(at, &arguments);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("note: 2 lines with 'From ' at the beginning taken as text"));
+    let counts = |object: &Value| {
+        (object["from_lines_as_text"].clone(), object["mails_without_header"].clone())
+    };
+    let expected = (json!(2), json!(1));
+    assert_eq!(counts(&object(&at.join("sum.json"))), expected);
+    assert_eq!(counts(&object(&at.join("runs/result.json"))["scenarios"][0]), expected);
+    let words = "Inbox: 3 mails, nothing left out; 2 lines with 'From ' taken as text; 1 line with 'From ' \
+                 taken as a mail's beginning without a header after it";
+    for file in ["summary.md", "index.html", "junit.xml"] {
+        let text = fs::read_to_string(at.join("runs").join(file)).unwrap();
+        assert!(text.contains(words), "{file}: {text}");
+    }
+}
+
+#[test]
+fn a_name_is_printed_with_all_its_blanks() {
+    let folder = folder_with(&[("in/a.eml", MAIL), ("in/q  r.txt", "x"), ("in/1  2.eml", "\0")]);
+    let told = run(folder.path(), &["inbox", "in"]).out;
+    assert!(told.contains("1 no mail by name and content: q  r.txt\n"), "{told}");
+    assert!(told.contains("1 of the mails is a dead letter: 1  2.eml ("), "{told}");
+}
+
+#[test]
 fn a_replay_by_seed_knows_whether_the_inbox_is_the_one_of_the_sweep() {
     let mails = [("in/new/9.z.host", MAIL), ("in/cur/1.a.host:2,S", MAIL)];
     let folder = folder_with(&[&mails[..], &[("plan.toml", LYING_DISKS)]].concat());

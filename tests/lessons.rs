@@ -108,6 +108,51 @@ fn a_cut_says_what_nodes_on_no_side_hear() {
     );
     assert!(!told("5-9 s1,s2,s3,a1 | s4,s5,b1").contains("no side"));
     assert!(!told("5-9 leader | others").contains("no side"));
+    // The words stand for all servers, whoever leads.
+    assert!(
+        told("5-9 leader | followers")
+            .contains("note: a1 and b1 are on no side and hear everybody\n")
+    );
+    let unknown = "note: whoever is on no side of the cut hears everybody; a replay names them\n";
+    assert!(told("5-9 leader | s1,a1,b1").contains(unknown));
+}
+
+#[test]
+fn a_plan_and_a_file_say_what_nodes_on_no_side_hear_and_so_does_each_replay() {
+    let folder = scratch();
+    let fault = "[[faults]]\nat_ms = 5000\nlasts_ms = 4000\nkind.partition = { sides = [[\"s1\", \"s2\", \"a1\"], \
+                 [\"s4\", \"s5\", \"b1\"]] }\n";
+    fs::write(folder.path().join("p.toml"), fault).unwrap();
+    let file = format!("scenario = \"mine\"\nworkload = \"quorum-half/right\"\n{fault}");
+    fs::write(folder.path().join("mine.toml"), file).unwrap();
+    let rest = "s3 is on no side and hears everybody";
+    for arguments in [
+        &["storm", "quorum-half/right", "--no-shrink", "--plan", "p.toml"][..],
+        &["storm", "mine.toml", "--no-shrink"],
+        &["replay", "quorum-half/right", "--plan", "p.toml"],
+    ] {
+        let ended = run(folder.path(), arguments);
+        assert!(ended.err.contains(&format!("note: {rest}\n")), "{arguments:?}: {ended:?}");
+    }
+    let replayed =
+        |cut: &[&str]| run(folder.path(), &[&["replay", "quorum-half/right"], cut].concat()).out;
+    assert!(replayed(&["--plan", "p.toml"]).contains(rest));
+    let words = replayed(&["--partition", "5-9 leader | s1,a1,b1"]);
+    assert!(words.contains(" are on no side and hear everybody"), "{words}");
+}
+
+#[test]
+fn a_fault_without_an_end_is_told_for_as_long_as_the_run_let_it_last() {
+    let folder = scratch();
+    let plan = "lasts_ms = 30000\n\n[[faults]]\nat_ms = 1000\nlasts = \"forever\"\nkind.crash = { nodes = [\"s1\"] }\n";
+    fs::write(folder.path().join("p.toml"), plan).unwrap();
+    let told =
+        |scenario| run(folder.path(), &["replay", scenario, "--seed", "1", "--plan", "p.toml"]).out;
+    // The storm of the main scenario heals, a lesson's goes on to its end.
+    let healed = told("mail-claims");
+    assert!(healed.contains("s1 crashes, down for 29.0 s"), "{healed}");
+    let kept = told("quorum-half/right");
+    assert!(kept.contains("s1 crashes, down for good"), "{kept}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn write_suite(out: &mut String, s: &Summary, complaints: &[Complaint]) -> std::
     let name = &s.scenario;
     write!(out, "  <testsuite name=\"{}\" tests=\"{}\"", xml(name), complaints.len().max(1))?;
     write_counts(out, complaints.iter())?;
-    let run = [
+    let mut run = vec![
         ("seeds", s.range()),
         ("shard", s.shard.to_string()),
         ("pass", s.pass.to_string()),
@@ -139,6 +139,7 @@ fn write_suite(out: &mut String, s: &Summary, complaints: &[Complaint]) -> std::
         ("ended", headline(s)),
         ("exit_code", s.ended().exit_code().to_string()),
     ];
+    run.extend(s.inbox_told().map(|told| ("inbox", told)));
     write_properties(out, &run)?;
     write_case(out, s, name, complaints.first())?;
     for complaint in complaints.iter().skip(1) {

@@ -70,6 +70,29 @@ pub fn broken(first: &str, indent: usize, text: &str) -> String {
     lines_of(&line, WIDTH, indent, length(first)).join("\n")
 }
 
+/// Broken between pieces, which stay as they are, whatever blanks they have: names of files.
+pub fn broken_between<'a>(
+    first: &str,
+    indent: usize,
+    pieces: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let mut lines = vec![first.to_owned()];
+    let mut is_empty = true;
+    for piece in pieces {
+        let last = lines.last_mut().expect("it begins with one");
+        if !is_empty && length(last) + 1 + length(piece) > WIDTH {
+            lines.push(format!("{}{piece}", " ".repeat(indent)));
+        } else {
+            if !is_empty {
+                last.push(' ');
+            }
+            last.push_str(piece);
+        }
+        is_empty = false;
+    }
+    lines.join("\n")
+}
+
 fn folded(line: &str, width: usize) -> Vec<String> {
     if length(line) <= width {
         return vec![line.to_owned()];

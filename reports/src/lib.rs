@@ -31,7 +31,7 @@ pub use index::index;
 pub use junit::junit;
 pub use layout::{WIDTH, fold};
 pub use markdown::markdown;
-pub use results::{JoinError, Part, Results, ResultsError, Shard, Terms};
+pub use results::{Doubts, JoinError, Part, Results, ResultsError, Shard, Terms};
 pub use summary::{Group, RecordFile, ShrunkRun, Single, Slow, Summary, Totals, WallClock};
 pub use tally::{GOALS_SEEDS_MIN, Tally};
 pub use text::{Deed, closing, grouped, numbered, text, violation_lines};

@@ -205,8 +205,10 @@ mod tests {
     #[test]
     fn what_was_left_out_of_the_inbox_stands_beside_the_mails() {
         let left_out = [("leading_dot".to_owned(), 2), ("twin".to_owned(), 1)].into();
-        let summary = Summary { mails: Some(1), left_out, ..passing("mail-claims") };
-        let told = "Inbox: 1 mail, 3 left out (2 leading dot, 1 twin)";
+        let doubts = crate::Doubts { from_lines_as_text: 1, mails_without_header: 2_000 };
+        let summary = Summary { mails: Some(1), left_out, doubts, ..passing("mail-claims") };
+        let told = "Inbox: 1 mail, 3 left out (2 leading dot, 1 twin); 1 line with 'From ' taken as text; \
+                    2,000 lines with 'From ' taken as a mail's beginning without a header after it";
         let text = markdown(std::slice::from_ref(&summary));
         assert!(text.contains(&format!("\n{told}.\n")), "{text}");
         let page = crate::index(std::slice::from_ref(&summary));

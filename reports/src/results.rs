@@ -45,9 +45,22 @@ pub struct Part {
     /// What was left out of the inbox, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, u64>,
+    /// What of the inbox may have been read otherwise.
+    #[serde(flatten)]
+    pub doubts: Doubts,
     /// Why not all seeds were run, if they were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stop>,
+}
+
+/// What of an inbox could have been read otherwise: lines of mbox files that begin with `From `.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Doubts {
+    /// Those that were taken as text of a mail.
+    pub from_lines_as_text: u64,
+    /// Those that were taken as the beginning of a mail, though no header follows.
+    pub mails_without_header: u64,
 }
 
 /// What a sweep runs, whatever its seeds: only results of the same can be joined.
@@ -310,6 +323,7 @@ impl Part {
             folder: folder.to_owned(),
             mails: self.terms.inbox.map(|inbox| inbox.mails),
             left_out: self.left_out.clone(),
+            doubts: self.doubts,
             stopped: self.stopped.clone(),
             seeds_asked: asked,
             ..self.tally.summary(self.wall)
@@ -398,8 +412,8 @@ mod tests {
         };
         let wall = WallClock { wall_seconds: 2.0, jobs: 1 };
         let tally = Tally::new("ensemble", []);
-        let left_out = BTreeMap::new();
-        let scenarios = vec![Part { terms, tally, wall, left_out, stopped: None }];
+        let (left_out, doubts) = (BTreeMap::new(), Doubts::default());
+        let scenarios = vec![Part { terms, tally, wall, left_out, doubts, stopped: None }];
         (format!("out-{}", shard.index), Results { scenarios, ..Results::new(shard) })
     }
 

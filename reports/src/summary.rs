@@ -2,7 +2,7 @@
 
 use crate::ended::{Ended, FromFile, Stop};
 use crate::escape::quoted_path;
-use crate::results::Shard;
+use crate::results::{Doubts, Shard};
 use crate::text::{grouped, numbered};
 use mailstorm_record::{FaultCount, Run, Violation, spaced};
 use serde::{Deserialize, Serialize, Serializer};
@@ -100,6 +100,9 @@ pub struct Summary {
     pub mails: Option<u64>,
     /// What was left out of the inbox, by reason.
     pub left_out: BTreeMap<String, u64>,
+    /// What of the inbox may have been read otherwise.
+    #[serde(flatten)]
+    pub doubts: Doubts,
 }
 
 /// A path as people read it; JSON has no other bytes than text.
@@ -259,7 +262,15 @@ impl Summary {
             0 => "nothing left out".to_owned(),
             sum => format!("{} left out ({})", grouped(sum), each.join(", ")),
         };
-        Some(format!("Inbox: {}, {left}", numbered(mails, "mail")))
+        let Doubts { from_lines_as_text, mails_without_header } = self.doubts;
+        let doubt = |count: u64, what: &str| match count {
+            0 => String::new(),
+            count => format!("; {} with 'From ' {what}", numbered(count, "line")),
+        };
+        let text = doubt(from_lines_as_text, "taken as text");
+        let bare =
+            doubt(mails_without_header, "taken as a mail's beginning without a header after it");
+        Some(format!("Inbox: {}, {left}{text}{bare}", numbered(mails, "mail")))
     }
 
     /// Where a file of this sweep lies, of which it is said here where it lies in the sweep's folder.
@@ -359,6 +370,9 @@ impl Totals {
             // They are given one inbox.
             sum.mails = sum.mails.max(other.mails);
             sum.left_out.extend(other.left_out.clone());
+            let (a, b) = (&mut sum.doubts, other.doubts);
+            a.from_lines_as_text = a.from_lines_as_text.max(b.from_lines_as_text);
+            a.mails_without_header = a.mails_without_header.max(b.mails_without_header);
             sum.stopped = sum.stopped.into_iter().chain(other.stopped.clone()).min();
             sum.seeds_asked =
                 sum.seeds_asked.zip(other.seeds_asked).map(|(a, b)| a.saturating_add(b));

@@ -396,6 +396,7 @@ impl Tally {
             folder: Default::default(),
             mails: None,
             left_out: BTreeMap::new(),
+            doubts: Default::default(),
         }
     }
 

@@ -146,9 +146,10 @@ impl Scenario for MailClaims {
     fn outline(&self) -> Outline {
         let servers = quantity(self.scale.get("servers"), "server");
         let workers = quantity(self.scale.get("workers"), "worker");
+        let poison = if self.scale.get("poison") > 0 { " or set aside as poison" } else { "" };
         let promise = match self.mails.inbox.len() {
-            1 => "the one mail was processed exactly once".to_owned(),
-            mails => format!("every one of {mails} mails was processed exactly once"),
+            1 => format!("the one mail was processed exactly once{poison}"),
+            mails => format!("every one of {mails} mails was processed exactly once{poison}"),
         };
         Outline { cast: format!("{servers} and {workers}"), promise }
     }
@@ -421,6 +422,8 @@ mod tests {
             let storm = MailClaims::new(Some(inbox_of(mails)));
             let storm = storm.with(&Settings(settings.collect())).expect("it has settings");
             let has_goal = storm.goals().iter().any(|goal| goal.name == "poison_set_aside");
+            let is_promised = storm.outline().promise.ends_with("once or set aside as poison");
+            assert_eq!(is_promised, has_goal, "{}", storm.outline().promise);
             assert_eq!(storm.cast(1).is_some(), has_goal);
             let all: BTreeSet<_> = (1..=40).filter_map(|seed| storm.cast(seed)).collect();
             all.len()

@@ -14,6 +14,8 @@ mod derivation;
 mod designs;
 #[cfg(test)]
 mod fairness;
+#[cfg(test)]
+mod hampered;
 mod lock_herd;
 mod mail_central_store;
 mod mail_claims;

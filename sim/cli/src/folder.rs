@@ -210,6 +210,7 @@ mod tests {
             tally: Tally::new(name, []),
             wall: WallClock { wall_seconds: 0.0, jobs: 1 },
             left_out: Default::default(),
+            doubts: Default::default(),
             stopped: None,
         }
     }

@@ -7,7 +7,7 @@ use crate::failure::{Failure, nearest};
 use crate::museum::find_defect;
 use clap::{Args, ValueHint};
 use mailstorm_mail::inbox::Inbox;
-use mailstorm_record::cast::{WORDS, hears_everybody, on_no_side};
+use mailstorm_record::cast::{Cast, rest_told};
 use mailstorm_record::fault::FOREVER_MS;
 use mailstorm_record::{
     Fault, FaultKind, InboxMark, NodeName, Plan, SettingError, Settings, TraceHash,
@@ -16,6 +16,7 @@ pub(crate) use mailstorm_reports::{quoted, quoted_path};
 use mailstorm_scenarios::lessons;
 use mailstorm_shared::defect::Defect;
 use mailstorm_world::{Scenario, with_settings};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -133,7 +134,9 @@ impl Given {
     /// side of a cut hear, since somebody may have forgotten them.
     pub(crate) fn plan_for(&self, scenario: &Arc<dyn Scenario>) -> Result<Option<Plan>, Failure> {
         if self.partition.is_empty() {
-            return self.plan.as_deref().map(|file| read_plan(file, scenario)).transpose();
+            let plan = self.plan.as_deref().map(|file| read_plan(file, scenario)).transpose()?;
+            plan.iter().for_each(|plan| note_rest(plan, scenario));
+            return Ok(plan);
         }
         /// What is left to be seen after the last cut.
         const AFTERWARDS_MS: u64 = 10_000;
@@ -146,29 +149,29 @@ impl Given {
             let cut = self.partition.get(index).map(|cut| &*cut.text).unwrap_or_default();
             Failure::new(format!("--partition '{cut}': {problem}"))
         })?;
-        for told in self.on_no_side(scenario) {
-            crate::tell(&format!("note: {told}"));
-        }
+        note_rest(&plan, scenario);
         Ok(Some(plan))
-    }
-
-    /// What nodes hear that are on no side of the cuts that are asked for, in a sentence for each such cut.
-    fn on_no_side(&self, scenario: &Arc<dyn Scenario>) -> Vec<String> {
-        let nodes = scenario.topology().names();
-        let told = self.partition.iter().filter_map(|cut| {
-            let kind = &cut.fault.kind;
-            let named: Vec<NodeName> = kind.node_lists().into_iter().flatten().cloned().collect();
-            // Whom a word means is known only when the cut begins: then the story of the run says it.
-            if named.iter().any(|node| WORDS.contains(&&*node.0)) {
-                return None;
-            }
-            hears_everybody(&on_no_side(kind, &named, &nodes))
-        });
-        told.collect()
     }
 
     pub(crate) fn planted(&self) -> Result<Option<Defect>, Failure> {
         self.defect.as_deref().map(find_defect).transpose()
+    }
+}
+
+/// Says what nodes hear that are on no side of the cuts of a plan that somebody has given, once for
+/// each set of nodes.
+pub(crate) fn note_rest(plan: &Plan, scenario: &Arc<dyn Scenario>) {
+    let topology = scenario.topology();
+    let members = |votes: bool| {
+        let all = topology.systems.iter().flat_map(|system| system.members());
+        all.filter(|member| member.votes == votes).map(|member| member.node).collect()
+    };
+    let nodes = topology.names();
+    let cast = Cast { nodes, voters: members(true), observers: members(false), leader: None };
+    let told: BTreeSet<String> =
+        plan.faults.iter().filter_map(|fault| rest_told(&fault.kind, &cast)).collect();
+    for told in told {
+        crate::tell(&format!("note: {told}"));
     }
 }
 

@@ -29,7 +29,7 @@
 //! ```
 
 use crate::failure::Failure;
-use crate::given::{Given, find, meant, quoted_path};
+use crate::given::{Given, find, meant, note_rest, quoted_path};
 use mailstorm_checkers::common::kinds;
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::{Plan, Run, Settings, spaced};
@@ -186,7 +186,9 @@ impl ScenarioFile {
             Some(plan) => Some(plan),
             None if written.faults.is_some() || written.lasts_ms.is_some() => {
                 let plan = Plan::parse(text, file, &workload.topology().names());
-                Some(plan.map_err(|error| Failure::new(with_nearest(&error.to_string())))?)
+                let plan = plan.map_err(|error| Failure::new(with_nearest(&error.to_string())))?;
+                note_rest(&plan, &workload);
+                Some(plan)
             }
             None => None,
         };

@@ -13,7 +13,7 @@ use crate::{aftermath, folder, interrupt, screen, shrink};
 use mailstorm_record::TraceHash;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_reports::{
-    Deed, FromFile, Group, Part, RecordFile, Results, Shard, Stop, Tally, Terms, WallClock,
+    Deed, Doubts, FromFile, Group, Part, RecordFile, Results, Shard, Stop, Tally, Terms, WallClock,
     numbered,
 };
 use mailstorm_scenarios::lessons::SEED;
@@ -64,7 +64,9 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
         };
         let firsts = Vec::new();
         let left_out = inbox::left_out(&scenario, inbox.as_ref());
-        let sweep = Sweep { scenario, plan, file, defect, jobs, arguments, firsts, left_out };
+        let doubts = inbox::doubts(&scenario, inbox.as_ref());
+        let sweep =
+            Sweep { scenario, plan, file, defect, jobs, arguments, firsts, left_out, doubts };
         expect_seeds(arguments.shard, &sweep.seeds())?;
         sweeps.push(sweep);
     }
@@ -200,6 +202,7 @@ pub(crate) struct Sweep<'a> {
     pub firsts: Vec<Run>,
     /// What was left out of the inbox, by reason.
     left_out: BTreeMap<String, u64>,
+    doubts: Doubts,
 }
 
 impl Sweep<'_> {
@@ -218,7 +221,7 @@ impl Sweep<'_> {
             .replayed_with(self.replay_options());
         let wall = WallClock { wall_seconds: 0.0, jobs: self.jobs };
         let left_out = self.left_out.clone();
-        Part { terms: self.terms(), tally, wall, left_out, stopped: None }
+        Part { terms: self.terms(), tally, wall, left_out, doubts: self.doubts, stopped: None }
     }
 
     /// What came of it before, and nothing more.
@@ -250,7 +253,8 @@ impl Sweep<'_> {
             Err(failure) => {
                 let stopped = Some(Stop::Failed(failure.to_string()));
                 let left_out = self.left_out.clone();
-                let part = Part { terms, tally, wall: before, left_out, stopped };
+                let part =
+                    Part { terms, tally, wall: before, left_out, doubts: self.doubts, stopped };
                 return (part, Err(failure));
             }
         };
@@ -353,7 +357,10 @@ impl Sweep<'_> {
         let failed = failure.as_ref().map(|failure| Stop::Failed(failure.to_string()));
         let stopped = failed.or(is_interrupted.then_some(Stop::Interrupted));
         let left_out = self.left_out.clone();
-        (Part { terms, tally, wall, left_out, stopped }, failure.map_or(Ok(()), Err))
+        (
+            Part { terms, tally, wall, left_out, doubts: self.doubts, stopped },
+            failure.map_or(Ok(()), Err),
+        )
     }
 
     /// What it does, for the first words of its sum.
@@ -507,6 +514,7 @@ mod tests {
             arguments: &arguments,
             firsts,
             left_out: BTreeMap::new(),
+            doubts: Doubts::default(),
         };
         assert_eq!(sweep.again(&run), "ensemble-3 --seed 7 --inbox 'in box'");
         run.plan.faults.clear();

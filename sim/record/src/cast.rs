@@ -88,6 +88,28 @@ pub fn on_no_side(kind: &FaultKind, struck: &[NodeName], nodes: &[NodeName]) -> 
     nodes.iter().filter(|node| !struck.contains(node)).cloned().collect()
 }
 
+/// Before a run, what nodes on no side of a cut will hear, in a sentence; nothing if every node has
+/// a side. Whom a word means is known only when the cut begins, so where that matters the sentence
+/// names nobody.
+pub fn rest_told(kind: &FaultKind, cast: &Cast) -> Option<String> {
+    let rest = |leader: Option<&NodeName>| {
+        let lists = Cast { leader: leader.cloned(), ..cast.clone() }.lists(kind);
+        on_no_side(kind, &lists.concat(), &cast.nodes)
+    };
+    if !speaks_of_leader(kind) {
+        return hears_everybody(&rest(None));
+    }
+    let mut all: Vec<Vec<NodeName>> = cast.voters.iter().map(|leader| rest(Some(leader))).collect();
+    all.dedup();
+    match &all[..] {
+        [] => None,
+        [one] => hears_everybody(one),
+        _ => {
+            Some("whoever is on no side of the cut hears everybody; a replay names them".to_owned())
+        }
+    }
+}
+
 /// In words, what nodes on no side of a cut hear: `s3 is on no side and hears everybody`.
 pub fn hears_everybody(nodes: &[NodeName]) -> Option<String> {
     /// More names say less than their number.

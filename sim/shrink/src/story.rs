@@ -8,10 +8,21 @@ use mailstorm_record::{Happening, NodeName, Run};
 use mailstorm_shared::Observation;
 use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::time_in_words::moment;
+use std::collections::BTreeMap;
 
-/// The faults of a run that was recorded with them, in the order in which they came, each with its virtual
-/// time since the run began. A fault that had not begun when the run ended is not among them.
+const NS_PER_MS: u64 = 1_000_000;
+
+/// The faults of a run that was recorded with them, in the order in which they came, each with its
+/// virtual time since the run began. A fault that had not begun when the run ended is not among
+/// them, and one without an end that the run ended all the same, since it heals, lasts for as long
+/// as it did.
 pub fn story(run: &Run) -> Vec<String> {
+    let mut ended: BTreeMap<usize, u64> = BTreeMap::new();
+    for event in run.events.iter().flatten() {
+        if let Happening::FaultEnded { index } = &event.happening {
+            ended.insert(*index, event.at_ns);
+        }
+    }
     let mut leader: Option<NodeName> = None;
     let mut started: Vec<NodeName> = Vec::new();
     let mut lines = Vec::new();
@@ -28,10 +39,13 @@ pub fn story(run: &Run) -> Vec<String> {
                 leader = leader.filter(|leader| Some(leader) != event.node.as_ref());
             }
             Happening::FaultBegan { index, nodes, .. } => {
-                let Some(fault) = run.plan.faults.get(*index) else { continue };
+                let Some(mut fault) = run.plan.faults.get(*index).cloned() else { continue };
+                if let Some(end_ns) = ended.get(index).filter(|_| fault.is_forever()) {
+                    fault.lasts_ms = end_ns.saturating_sub(event.at_ns) / NS_PER_MS;
+                }
                 let scene =
                     Scene { leader: leader.as_ref().map(|leader| &*leader.0), struck: nodes };
-                let mut told = scene.sentence(fault);
+                let mut told = scene.sentence(&fault);
                 if let Some(rest) = hears_everybody(&on_no_side(&fault.kind, nodes, &started)) {
                     told = format!("{told}; {rest}");
                 }
@@ -47,6 +61,7 @@ pub fn story(run: &Run) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mailstorm_record::fault::FOREVER_MS;
     use mailstorm_record::run::RUN_FORMAT;
     use mailstorm_record::{Event, Fault, FaultKind, NodeName, Plan};
     use mailstorm_shared::{Epoch, Zxid};
@@ -94,5 +109,21 @@ mod tests {
                 "at 0.030 s s3 stands still for 50 ms"
             ]
         );
+    }
+
+    #[test]
+    fn a_fault_without_an_end_lasts_for_as_long_as_the_run_lets_it() {
+        let nodes = vec![NodeName::from("s3")];
+        let crash = Fault {
+            at_ms: 1,
+            lasts_ms: FOREVER_MS,
+            kind: FaultKind::Crash { nodes: nodes.clone() },
+        };
+        let began = Happening::FaultBegan { index: 0, kind: "crash".into(), nodes };
+        let told = |happenings| story(&run(happenings, vec![crash.clone()]));
+        let for_good = ["at 1.000 s s3 crashes, down for good"];
+        assert_eq!(told(vec![(1_000, began.clone())]), for_good);
+        let healed = vec![(1_000, began), (30_000, Happening::FaultEnded { index: 0 })];
+        assert_eq!(told(healed), ["at 1.000 s s3 crashes, down for 29.0 s"]);
     }
 }

@@ -122,12 +122,14 @@ impl Judge {
     }
 }
 
-/// Whether a fault cannot be told without it: that it began or ended, and who led then.
+/// Whether a fault cannot be told without it: that it began or ended, who led then, and which nodes
+/// there are.
 fn is_of_a_fault(event: &Event) -> bool {
     match &event.happening {
-        Happening::FaultBegan { .. } | Happening::FaultEnded { .. } | Happening::Crashed { .. } => {
-            true
-        }
+        Happening::FaultBegan { .. }
+        | Happening::FaultEnded { .. }
+        | Happening::Crashed { .. }
+        | Happening::Started { incarnation: 0 } => true,
         Happening::Observed { observation } => matches!(
             observation,
             Observation::Ensemble(

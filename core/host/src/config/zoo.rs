@@ -51,6 +51,9 @@ const READ: &[&str] = &[
     "dynamicConfigFile",
 ];
 
+/// Members are below it.
+const SERVER: &str = "server.";
+
 /// When a key refuses the start.
 enum When {
     Always,
@@ -203,8 +206,9 @@ impl Given {
         for property in properties {
             let key = property.key.clone();
             // In a file of ZooKeeper's own such a prefix is superfluous, and people write it.
-            let key = key.strip_prefix("zookeeper.").unwrap_or(&key).to_owned();
-            if key.strip_prefix("server.").is_some() {
+            let key = below(&key, "zookeeper.").unwrap_or(&key).to_owned();
+            in_right_case(&key, &property)?;
+            if key.starts_with(SERVER) {
                 servers.push(property);
                 continue;
             }
@@ -221,8 +225,6 @@ impl Given {
                 if !instead.is_empty() {
                     remarks.push(format!("`{key}` has no meaning here: {instead}"));
                 }
-            } else if let Some(right) = READ.iter().find(|name| name.eq_ignore_ascii_case(&key)) {
-                return Err(complaint(&property, format!("`{key}`: expected `{right}`")));
             } else {
                 remarks.push(format!("`{key}` is not known here and ignored: check its spelling"));
             }
@@ -278,16 +280,17 @@ impl Given {
                     format!("cannot read {}: {error}: name an existing file", named.value);
                 complaint(named, message)
             })?;
-            let listed = properties::parse(&text).into_iter();
-            servers.extend(
-                listed
-                    .filter(|property| property.key.starts_with("server."))
-                    .map(|property| Property { line: named.line, ..property }),
-            );
+            for property in properties::parse(&text) {
+                let property = Property { line: named.line, ..property };
+                in_right_case(&property.key, &property)?;
+                if property.key.starts_with(SERVER) {
+                    servers.push(property);
+                }
+            }
         }
         let mut members = Members::new();
         for property in &servers {
-            let number = property.key.trim_start_matches("server.");
+            let number = property.key.trim_start_matches(SERVER);
             let Some(id) = number.parse().ok().and_then(ServerId::new) else {
                 let message = format!("`{}`: expected a number from 1 to 255", property.key);
                 return Err(complaint(property, message));
@@ -528,6 +531,31 @@ fn refuse(key: &str, property: &Property) -> Result<(), Complaint> {
         }
     }
     Ok(())
+}
+
+/// Refuses a key that is known in another letter case: ZooKeeper ignores it, and whoever wrote it
+/// relies on it.
+fn in_right_case(key: &str, property: &Property) -> Result<(), Complaint> {
+    let known = || {
+        let refused = REFUSED.iter().map(|(name, ..)| *name);
+        let without_meaning = WITHOUT_MEANING.iter().map(|(name, _)| *name);
+        READ.iter().copied().chain(refused).chain(without_meaning).chain([SERVER])
+    };
+    if known().any(|name| is_below(key, name)) {
+        return Ok(());
+    }
+    let right = known().find_map(|name| {
+        let rest = below(key, name)?;
+        (rest.is_empty() || name.ends_with('.')).then(|| format!("{name}{rest}"))
+    });
+    let message = |right| format!("`{key}`: expected `{right}`");
+    right.map_or(Ok(()), |right| Err(complaint(property, message(right))))
+}
+
+/// What follows on this beginning of a key, in whatever letter case it is.
+fn below<'a>(key: &'a str, beginning: &str) -> Option<&'a str> {
+    let (head, rest) = key.split_at_checked(beginning.len())?;
+    head.eq_ignore_ascii_case(beginning).then_some(rest)
 }
 
 /// Whether a key is this one, or below it where that ends in a dot.

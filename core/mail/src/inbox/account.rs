@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// So many names are told of what was left out for the same reason.
-const NAMED_MAX: usize = 3;
+/// So many names are kept of what was left out for the same reason.
+const NAMED_MAX: usize = 1_000;
+/// So many of them are told beside other things.
+const NAMED_SHORT: usize = 3;
 
 /// What mails lay in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,10 +63,14 @@ pub enum Reason {
     NotAFile,
     /// A mailbox of a format that is not read.
     FormatNotRead,
-    /// A mailbox that is compressed with something else than gzip, or is damaged.
+    /// Compressed with something else than gzip, or damaged.
     Compressed,
-    /// Named as an mbox, and does not begin with a line `From `.
+    /// An archive of files, such as tar and zip.
+    Archive,
+    /// Named as an mbox, or with a line of one further down, and does not begin with `From `.
     NoMbox,
+    /// Begins with a header, and neither its name nor that header is a mail's.
+    PerhapsMail,
     /// A mailbox without a byte in it.
     Empty,
     /// Neither its name nor its first bytes are those of a mail or of an mbox.
@@ -86,7 +92,9 @@ impl Reason {
             Self::NotAFile => "not_a_file",
             Self::FormatNotRead => "format_not_read",
             Self::Compressed => "compressed",
+            Self::Archive => "archive",
             Self::NoMbox => "no_mbox",
+            Self::PerhapsMail => "perhaps_mail",
             Self::Empty => "empty",
             Self::NotMail => "not_mail",
         }
@@ -106,7 +114,11 @@ impl Reason {
             Self::NotAFile => "neither file nor folder",
             Self::FormatNotRead => "of a format that is not read (export it as mbox or .eml)",
             Self::Compressed => "compressed, but not with gzip, or damaged (unpack it first)",
-            Self::NoMbox => "named .mbox, but not beginning with 'From '",
+            Self::Archive => "packed together in an archive (unpack it first)",
+            Self::NoMbox => "of an mbox by name or content, but not beginning with 'From '",
+            Self::PerhapsMail => {
+                "beginning with a header, but not named as a mail (add .eml if it is one)"
+            }
             Self::Empty => "empty",
             Self::NotMail => "no mail by name and content",
         }
@@ -177,17 +189,42 @@ impl Account {
         }
     }
 
-    /// The whole account for people: the sum in the first line, then a line for each reason.
+    /// The account for people: the sum in the first line, then a line for each reason with a few
+    /// names.
     pub fn told(&self) -> Vec<String> {
+        self.told_in_pieces(NAMED_SHORT).into_iter().map(|pieces| pieces.join(" ")).collect()
+    }
+
+    /// The same with all names that are known, each line in the pieces between which it may be
+    /// broken: no name is broken, since it may have blanks in it.
+    pub fn told_in_full(&self) -> Vec<Vec<String>> {
+        self.told_in_pieces(NAMED_MAX)
+    }
+
+    /// The same as [`Account::told`], in pieces.
+    pub fn told_in_short(&self) -> Vec<Vec<String>> {
+        self.told_in_pieces(NAMED_SHORT)
+    }
+
+    fn told_in_pieces(&self, names_max: usize) -> Vec<Vec<String>> {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let left = self.left_out_count();
         let left = match left {
             0 => "nothing left out".to_owned(),
             count => format!("{count} left out"),
         };
-        let mut lines = vec![format!("{} in {}; {left}", mails_told(self.mails()), self.kind())];
+        let mut lines =
+            vec![words(&format!("{} in {}; {left}", mails_told(self.mails()), self.kind()))];
         for (reason, LeftOut { count, names }) in &self.left_out {
-            let more = if *count > names.len() as u64 { ", ..." } else { "" };
-            lines.push(format!("{count} {}: {}{more}", reason.words(), names.join(", ")));
+            let mut line = words(&format!("{count} {}:", reason.words()));
+            let named = &names[..names.len().min(names_max)];
+            line.extend(named.iter().map(|name| format!("{name},")));
+            if *count > named.len() as u64 {
+                line.push("...".to_owned());
+            } else if let Some(last) = line.last_mut() {
+                last.pop();
+            }
+            lines.push(line);
         }
         let lines_told = |count: u64| match count {
             1 => "1 line".to_owned(),
@@ -195,13 +232,14 @@ impl Account {
         };
         if self.from_lines_as_text > 0 {
             let count = lines_told(self.from_lines_as_text);
-            lines.push(format!("note: {count} with 'From ' at the beginning taken as text"));
+            lines
+                .push(words(&format!("note: {count} with 'From ' at the beginning taken as text")));
         }
         if self.mails_without_header > 0 {
             let count = lines_told(self.mails_without_header);
-            lines.push(format!(
+            lines.push(words(&format!(
                 "note: {count} with 'From ', a date and no header after it taken as a mail's beginning"
-            ));
+            )));
         }
         lines
     }
@@ -241,5 +279,16 @@ mod tests {
             ]
         );
         assert_eq!(account.left_out_by_name(), [("leading_dot".to_owned(), 4)].into());
+        let all = "4 with a leading dot: cur/.a, cur/.b, cur/.c, cur/.d";
+        assert_eq!(account.told_in_full()[1].join(" "), all);
+    }
+
+    #[test]
+    fn a_name_is_one_piece_whatever_blanks_it_has() {
+        let mut account = Account::default();
+        account.leave_out(Reason::NotMail, "q  r .txt".into());
+        let line = &account.told_in_short()[1];
+        assert_eq!(line.last().map(String::as_str), Some("q  r .txt"));
+        assert_eq!(account.told()[1], "1 no mail by name and content: q  r .txt");
     }
 }

@@ -6,7 +6,7 @@
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
 
-/// What a file is compressed with.
+/// What a file is compressed with, or what archive it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// RFC 1952.
@@ -17,8 +17,10 @@ pub enum Compression {
     Xz,
     /// RFC 8878.
     Zstd,
-    /// An archive.
+    /// An archive of compressed files.
     Zip,
+    /// An archive of files as they are.
+    Tar,
 }
 
 /// Why nothing could be unpacked.
@@ -40,7 +42,12 @@ impl Compression {
             (b"\x28\xb5\x2f\xfd", Self::Zstd),
             (b"PK\x03\x04", Self::Zip),
         ];
-        let (_, found) = all.into_iter().find(|(magic, _)| bytes.starts_with(magic))?;
+        let found = all.into_iter().find(|(magic, _)| bytes.starts_with(magic));
+        let Some((_, found)) = found else {
+            // The first file's name stands at the beginning of an archive.
+            let is_archive = bytes.get(257..262) == Some(b"ustar");
+            return is_archive.then_some(Self::Tar);
+        };
         // Three letters could begin a text: a stream has its block size and the digits of pi after them.
         let is_text = found == Self::Bzip2 && bytes.get(4..7) != Some(b"1AY");
         (!is_text).then_some(found)
@@ -54,7 +61,13 @@ impl Compression {
             Self::Xz => "xz",
             Self::Zstd => "zstd",
             Self::Zip => "zip",
+            Self::Tar => "tar",
         }
+    }
+
+    /// Whether it packs files together.
+    pub(super) fn is_archive(self) -> bool {
+        matches!(self, Self::Zip | Self::Tar)
     }
 }
 
@@ -95,6 +108,9 @@ mod tests {
         assert_eq!(name(b"\xfd7zXZ\0\0"), Some("xz"));
         assert_eq!(name(b"\x28\xb5\x2f\xfd\0"), Some("zstd"));
         assert_eq!(name(b"PK\x03\x04"), Some("zip"));
+        let archive = [&[b'a'; 257][..], b"ustar\0"].concat();
+        assert_eq!(name(&archive), Some("tar"));
+        assert_eq!(name(&archive[..261]), None);
         for text in [&b""[..], b"From: a@b\n", b"BZh: a header\n", b"PK: 1\n", b"\x1f\x8b"] {
             assert_eq!(name(text), None);
         }

@@ -9,11 +9,11 @@
 //! |---|---|
 //! | `cur` or `new` of a Maildir | a mail, unless its name begins with a dot |
 //! | `tmp` of a Maildir | still being delivered |
-//! | any other folder | what its name says, or else its first bytes |
+//! | any other folder | what its name says, or else its first bytes: those of an mbox, or the header of a mail |
 
 use super::account::{Account, Form, Reason};
 use super::compression::{Compression, unpack_head};
-use super::mbox::{beginning, is_header, is_mbox};
+use super::mbox::{beginning, is_header, is_mail, is_mbox};
 use super::names::{self, Named, id_of};
 use super::open::{INBOX_BYTES_MAX, InboxError, MAILS_MAX};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,8 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) id: Arc<str>,
     pub(super) form: Form,
+    /// Whether its name says nothing, and its first bytes are those of a mail.
+    pub(super) is_by_content: bool,
 }
 
 /// All files of a folder that are to be read, in the order of their ids; what is left out is told to the account.
@@ -235,7 +237,8 @@ impl Walk<'_> {
             twins.push((entry.below, entry.path));
         } else {
             let id = id_of(&entry.below).into();
-            self.found.push(Found { path: entry.path, id, form });
+            let is_by_content = form == Form::Eml && Named::of(entry.name()) != Named::Eml;
+            self.found.push(Found { path: entry.path, id, form, is_by_content });
         }
     }
 
@@ -251,7 +254,8 @@ impl Walk<'_> {
                 }
                 let (_, path) = twins.swap_remove(0);
                 let id = id_of(&maildir.join(names::text_of(&unique))).into();
-                self.found.push(Found { path, id, form: Form::Maildir });
+                let (form, is_by_content) = (Form::Maildir, false);
+                self.found.push(Found { path, id, form, is_by_content });
             }
         }
     }
@@ -290,10 +294,17 @@ fn form_of(entry: &Entry, meta: &Metadata) -> Result<Result<Form, Reason>, Inbox
                 .map_err(|source| InboxError::Unreadable { path: entry.path.clone(), source })?;
             let begin = beginning(&head);
             match (named, Compression::of(&head)) {
-                (Named::Mbox | Named::Number, Some(_)) => Err(Reason::Compressed),
+                // Documents of many programs are such archives, too.
+                (Named::Unknown, Some(Compression::Zip)) if !names::is_zip(entry.name()) => {
+                    Err(Reason::NotMail)
+                }
+                (_, Some(with)) if with.is_archive() => Err(Reason::Archive),
+                (_, Some(_)) => Err(Reason::Compressed),
                 _ if is_mbox(&head) => Ok(Form::Mbox),
                 (Named::Mbox, _) => Err(Reason::NoMbox),
                 (Named::Number, _) if entry.is_in_mh || is_header(&head[begin..]) => Ok(Form::Mh),
+                _ if is_mail(&head[begin..]) => Ok(Form::Eml),
+                _ if is_header(&head[begin..]) => Err(Reason::PerhapsMail),
                 _ => Err(Reason::NotMail),
             }
         }

@@ -1,18 +1,26 @@
 //! mbox: many mails in one file, each after a line that begins with `From `.
 //!
-//! Owns: where a mail ends, and which messages are no mails. Leaves: files and ids to `open`.
-//! Holds: the file is read once from its beginning to its end; mails without quoting are slices of it.
+//! Owns: where a mail ends, and which messages are no mails. Leaves: what such a line says to
+//! `envelope`, files and ids to `open`.
+//! Holds: the file is read once from its beginning to its end; mails without quoting are slices of
+//! it. Each line with `From ` begins a message or is counted as text, so nothing vanishes without a
+//! word.
 //!
 //! Such a line may be text as well, where whoever wrote the file did not quote it. It begins a mail
 //!
-//! 1. if it has an address and a date, and a blank line stands before it or a header follows; or
-//! 2. if its date is missing, as Mozilla writes it (`From `, `From - `, or an address alone), a blank
-//!    line stands before it, and a header follows that mails have.
+//! 1. if it has a sender and a date, and a blank line stands before it or a header follows; or
+//! 2. if it has an address and a date with a time in any form, and a header follows; or
+//! 3. if it has no more than a date, or an address, or nothing (`From `, `From - `, as Mozilla
+//!    writes it), a blank line stands before it, and a header follows.
 //!
-//! A `Content-Length` goes before both, if it leads to such a line or to the end of the file; a wrong one
-//! is ignored. All other lines are text, and are counted. Start at [`split`].
+//! A `Content-Length` goes before these, if it leads to such a line or to the end of the file; a
+//! wrong one is ignored. All other lines are text, and are counted. A line ends with LF, CRLF, or
+//! CR alone; a byte-order mark before such a line, where files were joined, belongs to it. Start at
+//! [`split`].
 
+use super::envelope::{Envelope, envelope};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// The mails of a file.
 #[derive(Debug, Default)]
@@ -48,15 +56,31 @@ const MOZILLA_EXPUNGED: u32 = 0x0008;
 
 const FROM: &[u8] = b"From ";
 
+/// UTF-8's byte-order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// So many bytes of a message are looked at to see whether it begins with a header.
+const HEADER_BYTES_MAX: usize = 8 << 10;
+
 /// Whether this is the beginning of an mbox.
 pub(super) fn is_mbox(head: &[u8]) -> bool {
-    head[beginning(head)..].starts_with(FROM)
+    is_from(&head[beginning(head)..])
 }
 
-/// Where the first line begins that has something in it: after a byte-order mark and blank lines.
+/// Where the first line begins that has something in it: after byte-order marks and blank lines.
 pub(super) fn beginning(bytes: &[u8]) -> usize {
-    let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    after_blank_lines(bytes, mark)
+    let at = after_blank_lines(bytes, 0);
+    at + mark_length(&bytes[at..])
+}
+
+/// How many bytes the byte-order mark has that stands here, if one does.
+fn mark_length(bytes: &[u8]) -> usize {
+    if bytes.starts_with(MARK) { MARK.len() } else { 0 }
+}
+
+/// Whether the line that begins here has `From ` at its beginning.
+fn is_from(line: &[u8]) -> bool {
+    line[mark_length(line)..].starts_with(FROM)
 }
 
 /// Whether a line like that before a mail stands further down, with a header after it: the number of the
@@ -65,7 +89,7 @@ pub(super) fn first_separator(bytes: &[u8]) -> Option<u64> {
     let (mut at, mut number, mut is_after_blank) = (0, 1, false);
     while at < bytes.len() {
         let end = line_end(bytes, at);
-        if bytes[at..end].starts_with(FROM) && is_separator(bytes, at, is_after_blank) {
+        if is_from(&bytes[at..end]) && is_separator(bytes, at, is_after_blank) {
             return Some(number);
         }
         is_after_blank = is_blank(&bytes[at..end]);
@@ -82,14 +106,42 @@ pub(super) fn is_header(line: &[u8]) -> bool {
     name > 0 && name <= 76 && colon.is_some_and(|at| rest[at] == b':')
 }
 
+/// Whether a file is a mail by its content: it begins with a header that a blank line ends, and has
+/// two lines that mails must have or servers add. Other files begin with names and colons, too.
+pub(super) fn is_mail(file: &[u8]) -> bool {
+    const TELLING: [&str; 7] =
+        ["from", "date", "received", "message-id", "return-path", "delivered-to", "mime-version"];
+    let (mut telling, mut place) = (BTreeSet::new(), 0);
+    for line in lines(file) {
+        // Of the last line only the beginning may be known.
+        if is_blank(line) || !line.ends_with(b"\n") && !line.ends_with(b"\r") {
+            break;
+        }
+        let is_continued = place > 0 && (line.starts_with(b" ") || line.starts_with(b"\t"));
+        if !is_continued && !is_header(line) {
+            return false;
+        }
+        if let Some(name) = TELLING.iter().find(|name| !is_continued && is_named(line, name)) {
+            telling.insert(name);
+        }
+        place += 1;
+    }
+    telling.len() >= 2
+}
+
+/// Whether a header has this name.
+fn is_named(line: &[u8], name: &str) -> bool {
+    let found = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    found.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+}
+
 /// Splits an mbox, whose first line with something in it begins with `From `; stops after so many messages.
 pub(crate) fn split(file: &Bytes, messages_max: usize) -> Mbox {
     let mut mbox = Mbox::default();
     let mut at = beginning(file);
     while at < file.len() && mbox.messages.len() < messages_max {
         let begin = line_end(file, at);
-        let first = &file[begin..line_end(file, begin)];
-        if !mbox.messages.is_empty() && !is_beginning(first) {
+        if !mbox.messages.is_empty() && !begins_with_header(&file[begin..]) {
             mbox.without_header += 1;
         }
         let (end, head) = message_end(file, begin, &mut mbox.from_lines_as_text);
@@ -101,8 +153,8 @@ pub(crate) fn split(file: &Bytes, messages_max: usize) -> Mbox {
             Sort::Mail
         };
         let raw = if head.is_quoted { unquoted(&file[begin..end]) } else { file.slice(begin..end) };
-        mbox.messages.push(Message { raw, sort });
-        at = if file[end..].starts_with(FROM) { end } else { after_blank_lines(file, end) };
+        mbox.messages.push(Message { raw: with_line_feeds(raw), sort });
+        at = if is_from(&file[end..]) { end } else { after_blank_lines(file, end) };
     }
     mbox
 }
@@ -153,7 +205,7 @@ fn message_end(file: &[u8], begin: usize, as_text: &mut u64) -> (usize, Head) {
     while at < file.len() {
         let end = line_end(file, at);
         let line = &file[at..end];
-        if line.starts_with(FROM) {
+        if is_from(line) {
             if is_separator(file, at, is_after_blank) {
                 return (at, head);
             }
@@ -164,7 +216,7 @@ fn message_end(file: &[u8], begin: usize, as_text: &mut u64) -> (usize, Head) {
         if is_in_header && is_after_blank {
             is_in_header = false;
             if let Some(body_end) = head.content_length.and_then(|n| end_by_length(file, end, n)) {
-                let froms = lines(&file[end..body_end]).filter(|line| line.starts_with(FROM));
+                let froms = lines(&file[end..body_end]).filter(|line| is_from(line));
                 let froms = froms.count() as u64;
                 *as_text += froms;
                 // Who does not quote such lines has quoted none, and what looks quoted is so itself.
@@ -183,75 +235,41 @@ fn message_end(file: &[u8], begin: usize, as_text: &mut u64) -> (usize, Head) {
 /// Where a body of so many bytes ends, if that leads to the next message or to the end of the file.
 fn end_by_length(file: &[u8], body: usize, length: usize) -> Option<usize> {
     let end = body.checked_add(length).filter(|end| *end <= file.len())?;
-    if end < file.len() && end > body && file[end - 1] != b'\n' && !is_blank_at(file, end) {
+    let is_line_end = |byte: u8| byte == b'\n' || byte == b'\r';
+    if end < file.len() && end > body && !is_line_end(file[end - 1]) && !is_blank_at(file, end) {
         return None;
     }
     let next = after_blank_lines(file, end);
-    (next == file.len() || (file[next..].starts_with(FROM) && is_separator(file, next, true)))
+    (next == file.len() || (is_from(&file[next..]) && is_separator(file, next, true)))
         .then_some(end)
 }
 
 /// Whether the line with `From ` that begins here begins a message.
 fn is_separator(file: &[u8], at: usize, is_after_blank: bool) -> bool {
     let end = line_end(file, at);
-    let next = &file[end..line_end(file, end)];
-    match envelope(&file[at + FROM.len()..end]) {
-        Envelope::Dated => is_after_blank || is_known_header(next),
-        Envelope::Undated => is_after_blank && is_known_header(next),
+    let has_header = || begins_with_header(&file[end..]);
+    match envelope(&file[at + mark_length(&file[at..]) + FROM.len()..end]) {
+        Envelope::Dated => is_after_blank || has_header(),
+        Envelope::Addressed => has_header(),
+        Envelope::Bare => is_after_blank && has_header(),
         Envelope::Text => false,
     }
 }
 
-/// What stands after `From `.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Envelope {
-    /// An address and a date, as C's `asctime` writes it or RFC 5322.
-    Dated,
-    /// Nothing, a dash, or an address alone.
-    Undated,
-    Text,
-}
-
-fn envelope(rest: &[u8]) -> Envelope {
-    const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-    const MONTHS: [&str; 12] =
-        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    /// More than any such line has.
-    const WORDS_MAX: usize = 24;
-    let rest = String::from_utf8_lossy(&rest[..rest.len().min(512)]).to_lowercase();
-    let words: Vec<&str> = rest.split_whitespace().take(WORDS_MAX).collect();
-    let is_undated = match words[..] {
-        [] => true,
-        [word] => word == "-" || word.contains('@'),
-        _ => false,
-    };
-    if is_undated {
-        return Envelope::Undated;
+/// Whether a mail's header begins here: with a line that mails begin with, or with a line of any
+/// name in a header that has such a line.
+pub(super) fn begins_with_header(message: &[u8]) -> bool {
+    let message = &message[..message.len().min(HEADER_BYTES_MAX)];
+    for (place, line) in lines(message).enumerate() {
+        if is_known_header(line) {
+            return true;
+        }
+        let is_continued = place > 0 && (line.starts_with(b" ") || line.starts_with(b"\t"));
+        if !is_header(line) && !is_continued {
+            return false;
+        }
     }
-    let is_time = |word: &&str| {
-        let parts: Vec<_> = word.split(':').collect();
-        let is_number =
-            |part: &&str| matches!(part.len(), 1..=2) && part.bytes().all(|b| b.is_ascii_digit());
-        matches!(parts.len(), 2..=3) && parts.iter().all(is_number)
-    };
-    let number = |word: &str| word.trim_end_matches(',').parse::<u32>().ok();
-    let date = words.get(1..).unwrap_or_default();
-    let has =
-        |names: &[&str]| date.iter().any(|word| names.contains(&word.trim_end_matches([',', '.'])));
-    let has_day = date.iter().any(|word| number(word).is_some_and(|n| (1..=31).contains(&n)));
-    let has_year = date
-        .iter()
-        .any(|word| word.len() >= 4 && number(word).is_some_and(|n| (1900..3000).contains(&n)));
-    if has(&DAYS) && has(&MONTHS) && has_day && has_year && date.iter().any(is_time) {
-        Envelope::Dated
-    } else {
-        Envelope::Text
-    }
-}
-
-/// Whether this line can be the first of a message: of its header, or of none at all.
-fn is_beginning(line: &[u8]) -> bool {
-    is_blank(line) || is_known_header(line)
+    false
 }
 
 /// Whether this line is a header that mails begin with. In text, a word with a colon behind it is common.
@@ -310,16 +328,36 @@ fn unquoted(message: &[u8]) -> Bytes {
 
 /// The lines, each with its end.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split_inclusive(|byte| *byte == b'\n')
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let begin = at;
+        at = line_end(bytes, begin);
+        (begin < at).then(|| &bytes[begin..at])
+    })
 }
 
-/// Where the line ends that begins here: after its line feed.
+/// Where the line ends that begins here: after its line feed, or after a carriage return that has
+/// none.
 fn line_end(bytes: &[u8], at: usize) -> usize {
-    bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| at + end + 1)
+    let end = bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+    let Some(end) = end.map(|end| at + end) else { return bytes.len() };
+    // A second carriage return before the line feed is what some transfers put there.
+    let feed =
+        ["\n", "\r\n", "\r\r\n"].into_iter().find(|feed| bytes[end..].starts_with(feed.as_bytes()));
+    end + feed.map_or(1, str::len)
 }
 
+/// A message whose lines end with carriage returns alone, as a parser of mails understands it.
+pub(super) fn with_line_feeds(message: Bytes) -> Bytes {
+    if message.contains(&b'\n') || !message.contains(&b'\r') {
+        return message;
+    }
+    message.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect()
+}
+
+/// Whether a line has nothing in it but a byte-order mark.
 fn is_blank(line: &[u8]) -> bool {
-    matches!(line, b"\n" | b"\r\n" | b"\r")
+    matches!(&line[mark_length(line)..], b"\n" | b"\r\n" | b"\r" | b"\r\r\n")
 }
 
 fn is_blank_at(bytes: &[u8], at: usize) -> bool {

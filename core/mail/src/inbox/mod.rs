@@ -10,6 +10,7 @@
 mod account;
 pub mod compression;
 mod emlx;
+mod envelope;
 mod folder;
 mod mails;
 mod mbox;

@@ -153,6 +153,11 @@ impl Named {
     }
 }
 
+/// Whether a name says that the file is a zip archive.
+pub(super) fn is_zip(name: &OsStr) -> bool {
+    name.to_string_lossy().to_lowercase().ends_with(".zip")
+}
+
 /// Files that only a folder of MH has.
 pub(super) fn is_mh_mark(name: &OsStr) -> bool {
     name == ".mh_sequences" || name == ".xmhcache"

@@ -7,7 +7,7 @@
 
 use super::account::{Account, Form, Reason};
 use super::compression::{Compression, UnpackError, unpack};
-use super::mbox::{self, Sort, beginning, first_separator, is_header, is_mbox};
+use super::mbox::{self, Sort, beginning, first_separator, is_header, is_mbox, with_line_feeds};
 use super::names::{Named, id_of};
 use super::{Inbox, Mail, emlx, folder};
 use bytes::Bytes;
@@ -67,12 +67,12 @@ pub enum InboxError {
         line: u64,
     },
     /// A file that is compressed with something that is not unpacked here, or damaged.
-    #[error("the inbox {} is compressed with {with}{}: unpack it first", shown(path), if *is_damaged { " and damaged" } else { "" })]
+    #[error("the inbox {} is {}{}: unpack it first", shown(path), packed(*with), if *is_damaged { " and damaged" } else { "" })]
     Compressed {
         /// The file.
         path: PathBuf,
         /// With what.
-        with: &'static str,
+        with: Compression,
         /// Whether it is of a kind that could be unpacked.
         is_damaged: bool,
     },
@@ -115,6 +115,11 @@ pub enum InboxError {
 /// A path in a sentence.
 fn shown(path: &Path) -> String {
     harmless(&path.display().to_string()).into_owned()
+}
+
+fn packed(with: Compression) -> String {
+    let name = with.name();
+    if with.is_archive() { format!("a {name} archive") } else { format!("compressed with {name}") }
 }
 
 fn why_none(account: &Account) -> String {
@@ -205,7 +210,13 @@ impl<'a> Reader<'a> {
                         self.add_mbox(&raw, &file.id)?;
                         continue;
                     }
+                    if file.is_by_content && first_separator(&raw).is_some() {
+                        self.account.leave_out(Reason::NoMbox, file.id);
+                        continue;
+                    }
                     let raw = if form == Form::Emlx { emlx::mail_of(&raw) } else { raw };
+                    let is_plain = matches!(form, Form::Eml | Form::Mh);
+                    let raw = if is_plain { with_line_feeds(raw) } else { raw };
                     self.add(form, is_new, Mail { id: file.id, raw })?;
                 }
             }
@@ -223,14 +234,13 @@ impl<'a> Reader<'a> {
             Err(UnpackError::Damaged) => {
                 return Err(InboxError::Compressed {
                     path: path(),
-                    with: "gzip",
+                    with: Compression::Gzip,
                     is_damaged: true,
                 });
             }
         };
         let with = with.filter(|with| *with != Compression::Gzip).or(Compression::of(&raw));
         if let Some(with) = with {
-            let with = with.name();
             return Err(InboxError::Compressed { path: path(), with, is_damaged: false });
         }
         let begin = beginning(&raw);
@@ -246,10 +256,13 @@ impl<'a> Reader<'a> {
             }
             // A mail that is saved with its line `From ` has that name as well.
             _ if is_mbox(&raw) => self.add_mbox(&raw, &id)?,
-            Named::Eml => self.add(Form::Eml, true, Mail { id, raw })?,
+            Named::Eml => {
+                let raw = with_line_feeds(raw);
+                self.add(Form::Eml, true, Mail { id, raw })?;
+            }
             _ if is_header(&raw[begin..]) => match first_separator(&raw) {
                 None => {
-                    let raw = raw.slice(begin..);
+                    let raw = with_line_feeds(raw.slice(begin..));
                     self.add(Form::Eml, true, Mail { id, raw })?;
                 }
                 Some(line) => return Err(InboxError::NoMbox { path: path(), line }),

@@ -78,8 +78,7 @@ impl Reach {
     pub fn observe(&mut self, event: &Event) -> Option<Changed> {
         match (&event.happening, &event.node) {
             (Happening::Observed { observation: Observation::Ensemble(fact) }, Some(node)) => {
-                self.led(node, fact);
-                None
+                self.led(node, fact)
             }
             (Happening::Started { .. }, Some(node)) => self.process(node, Process::Up),
             (Happening::Crashed { .. }, Some(node)) => {
@@ -102,14 +101,22 @@ impl Reach {
         }
     }
 
-    fn led(&mut self, node: &NodeName, fact: &EnsembleFact) {
+    /// Who leads matters while that server is hampered: it holds up everybody.
+    fn led(&mut self, node: &NodeName, fact: &EnsembleFact) -> Option<Changed> {
+        let before = self.is_led_by_hampered();
         match fact {
             EnsembleFact::Leads { epoch, .. } => _ = self.leading.insert(node.clone(), *epoch),
             EnsembleFact::SteppedDown { .. } | EnsembleFact::Looking => {
                 self.leading.remove(node);
             }
-            _ => {}
+            _ => return None,
         }
+        (before || self.is_led_by_hampered()).then_some(Changed::Service)
+    }
+
+    fn is_led_by_hampered(&self) -> bool {
+        !self.faults.is_empty()
+            && self.cast.voters.iter().any(|voter| self.leads(voter) && self.is_hampered(voter))
     }
 
     fn process(&mut self, node: &NodeName, now: Process) -> Option<Changed> {
@@ -151,15 +158,22 @@ impl Reach {
         self.processes.get(node) == Some(&Process::Up)
     }
 
-    /// Whether something slows a node that runs, or makes its disk, its clock or its links fail now and then:
-    /// it may be of use, and nobody can rely on it.
+    /// Whether something slows a node that runs, or makes its disk, its clock or its links fail now
+    /// and then, by more than is harmless: it may be of use, and nobody can rely on it.
     pub fn is_hampered(&self, node: &NodeName) -> bool {
+        let is_server = self.is_server(node);
         self.faults.values().any(|struck| match struck {
             Struck::Lists(kind, lists) => {
-                hampers(kind) && lists.iter().flatten().any(|n| n == node)
+                hampers(kind, is_server) && lists.iter().flatten().any(|n| n == node)
             }
             Struck::Some(nodes) => nodes.contains(node),
         })
+    }
+
+    /// Whether this is the server that leads the newest epoch.
+    pub(crate) fn leads(&self, node: &NodeName) -> bool {
+        let newest = self.leading.iter().max_by_key(|(_, epoch)| **epoch);
+        newest.is_some_and(|(leader, _)| leader == node)
     }
 
     /// Whether the two nodes run and hear one another.
@@ -198,7 +212,8 @@ impl Reach {
                     apart > 1 && apart < ring.len() - 1
                 })
             }
-            FaultKind::Isolate { .. } | FaultKind::Flap { .. } => is_in(0, one) || is_in(0, other),
+            FaultKind::Isolate { .. } => is_in(0, one) || is_in(0, other),
+            FaultKind::Flap { .. } => hampers(kind, true) && (is_in(0, one) || is_in(0, other)),
             FaultKind::KillSessions { .. } => {
                 (is_in(0, one) && self.is_server(other)) || (is_in(0, other) && self.is_server(one))
             }
@@ -207,8 +222,30 @@ impl Reach {
     }
 }
 
-/// Whether nobody can rely on whom this strikes, though it runs.
-fn hampers(kind: &FaultKind) -> bool {
+/// What every design must bear without standing still: far less than its timeouts, and no more
+/// often than machines in order show it.
+mod harmless {
+    /// How much longer a message may take, or a node be cut off.
+    pub(super) const DELAY_MS: u64 = 10;
+    /// Of a cut that comes and goes, how many times as long the node is heard in between.
+    pub(super) const UP_TIMES: u64 = 10;
+    /// The bandwidth that a link needs.
+    pub(super) const KIB_PER_SECOND: u64 = 1_024;
+    /// Messages that change on the way: each closes a link between servers.
+    pub(super) const CORRUPT_PER_MILLION: u32 = 10;
+    /// How far apart connections break.
+    pub(super) const RESET_EVERY_MS: u64 = 60_000;
+    /// Connections of strangers.
+    pub(super) const CONNECTIONS: u32 = 10;
+    /// How wrong a clock's speed is. Quartz is wrong by less than 500.
+    pub(super) const DRIFT_PPM: u32 = 10_000;
+    /// How many times as long the disk takes.
+    pub(super) const DISK_FACTOR: u32 = 4;
+}
+
+/// Whether nobody can rely on whom this strikes, though it runs. Only servers have disks that
+/// matter, and links whose messages can be corrupted.
+fn hampers(kind: &FaultKind, is_server: bool) -> bool {
     match kind {
         FaultKind::Partition { .. }
         | FaultKind::Bridge { .. }
@@ -225,21 +262,26 @@ fn hampers(kind: &FaultKind) -> bool {
         | FaultKind::MisdirectedWrite { .. }
         | FaultKind::UnreadableSectors { .. }
         | FaultKind::DiskLost { .. } => false,
-        FaultKind::Flap { .. }
-        | FaultKind::Slow { .. }
-        | FaultKind::Corrupt { .. }
-        | FaultKind::Reset { .. }
-        | FaultKind::Flood { .. }
-        | FaultKind::CrashLoop { .. }
-        | FaultKind::Drift { .. }
-        | FaultKind::DiskStall { .. }
-        | FaultKind::DiskSlow { .. }
+        FaultKind::Flap { down_ms, up_ms, .. } => {
+            *down_ms > harmless::DELAY_MS || *up_ms < down_ms.saturating_mul(harmless::UP_TIMES)
+        }
+        FaultKind::Slow { delay_ms, kib_per_second, .. } => {
+            *delay_ms > harmless::DELAY_MS || (1..harmless::KIB_PER_SECOND).contains(kib_per_second)
+        }
+        FaultKind::Corrupt { per_million, .. } => {
+            is_server && *per_million > harmless::CORRUPT_PER_MILLION
+        }
+        FaultKind::Reset { every_ms, .. } => (1..harmless::RESET_EVERY_MS).contains(every_ms),
+        FaultKind::Flood { connections, .. } => *connections > harmless::CONNECTIONS,
+        FaultKind::Drift { ppm, .. } => ppm.unsigned_abs() > harmless::DRIFT_PPM,
+        FaultKind::DiskSlow { factor, .. } => is_server && *factor > harmless::DISK_FACTOR,
+        FaultKind::CrashLoop { .. } | FaultKind::TornWrites { .. } => true,
+        FaultKind::DiskStall { .. }
         | FaultKind::DiskFull { .. }
         | FaultKind::SyncFails { .. }
         | FaultKind::ReadFails { .. }
         | FaultKind::WriteFails { .. }
-        | FaultKind::SyncLies { .. }
-        | FaultKind::TornWrites { .. } => true,
+        | FaultKind::SyncLies { .. } => is_server,
     }
 }
 

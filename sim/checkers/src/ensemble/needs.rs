@@ -1,10 +1,12 @@
 //! What work on an ensemble needs to go on, so that nobody demands it when no design could do it.
 //!
-//! Definition. Work can go on while more than half of the servers that vote all run and all hear one another,
-//! and somebody who does the work hears one of them; while whoever may hold a claim or be master also
-//! hears those outside whom the work is for; and while nobody among all these is slowed or has a disk or a
-//! clock that fails. Who else is heard, and by whom, is no excuse: a majority that hears itself must find a
-//! leader, whatever some of its members hear besides.
+//! Definition. Work can go on while more than half of the servers that vote all run and all hear
+//! one another, and somebody who does the work hears one of them; and while whoever may hold a
+//! claim or be master also hears those outside whom the work is for. Who is slowed, or has a disk
+//! or a clock that fails, by more than is harmless, counts as absent. Two of these are worse than
+//! absent, since they hold up the others: a server that leads, and a node that the ensemble hears
+//! and that may hold what others wait for. Who else is heard, and by whom, is no excuse: a majority
+//! that hears itself must find a leader, whatever some of its members hear besides.
 //!
 //! Sources: Fischer, Lynch and Paterson (1985): no design decides in bounded time under all faults; Gilbert and
 //! Lynch (2002): none is both consistent and available on both sides of a cut.
@@ -74,8 +76,7 @@ impl Needs {
 
     /// Whether the work can go on.
     pub fn allow(&self, reach: &Reach) -> bool {
-        let all = [&self.voters, &self.workers, &self.masters, &self.outside];
-        if all.into_iter().flatten().any(|node| reach.is_hampered(node)) {
+        if self.voters.iter().any(|node| reach.leads(node) && reach.is_hampered(node)) {
             return false;
         }
         let served = self.served_by(reach);
@@ -84,18 +85,23 @@ impl Needs {
         let masters: Vec<&NodeName> = self.masters.iter().filter(is_served).collect();
         // Whoever the ensemble hears may hold what the others wait for.
         let holders = if self.masters.is_empty() { &workers } else { &masters };
+        let outside: Vec<&NodeName> = self.outside.iter().collect();
         let hears_outside =
             |node: &&NodeName| self.outside.iter().all(|outside| reach.hear(node, outside));
         let hears_masters =
             |node: &&NodeName| masters.iter().all(|master| reach.hear(node, master));
+        let is_sound = |node: &&NodeName| !reach.is_hampered(node);
+        let can_hold = !self.masters.is_empty() || !self.outside.is_empty();
         !holders.is_empty()
             && holders.iter().all(hears_outside)
-            && workers.iter().any(hears_masters)
+            && (!can_hold || holders.iter().chain(&outside).all(is_sound))
+            && workers.iter().filter(|node| is_sound(node)).any(hears_masters)
     }
 
-    /// The servers of every majority that run and all hear one another.
+    /// The servers of every majority that run, are sound, and all hear one another.
     fn served_by(&self, reach: &Reach) -> Vec<&NodeName> {
-        let running: Vec<&NodeName> = self.voters.iter().filter(|node| reach.runs(node)).collect();
+        let is_there = |node: &&NodeName| reach.runs(node) && !reach.is_hampered(node);
+        let running: Vec<&NodeName> = self.voters.iter().filter(is_there).collect();
         let (count, quorum) = (running.len(), self.quorum);
         /// An ensemble has fewer voters than bits here.
         const VOTERS_MAX: usize = 16;
@@ -128,6 +134,7 @@ mod tests {
     use super::*;
     use crate::common::history::{History, ensemble};
     use mailstorm_record::Plan;
+    use mailstorm_shared::Zxid;
 
     const NODES: [&str; 9] = ["s1", "s2", "s3", "s4", "s5", "a1", "b1", "m1", "sink"];
 
@@ -165,8 +172,69 @@ mod tests {
         check(&needs, &[&two], &["b1"], false);
         check(&needs, &[&two], &["s4"], false);
         check(&needs, &[r#"isolate = { nodes = ["s1", "s2"] }"#], &[], true);
-        check(&needs, &[r#"slow = { nodes = ["s1"], delay_ms = 1000 }"#], &[], false);
-        check(&needs, &[r#"drift = { nodes = ["b1"], ppm = 1000 }"#], &[], false);
+    }
+
+    #[test]
+    fn who_is_hampered_counts_as_absent_and_who_is_so_a_little_as_there() {
+        let needs = Needs::of(&ensemble(5), ["a1", "b1"]);
+        let slow =
+            |nodes: &str, ms: u32| format!("slow = {{ nodes = [{nodes}], delay_ms = {ms} }}");
+        check(&needs, &[&slow(r#""s1", "s2""#, 1_000)], &[], true);
+        check(&needs, &[&slow(r#""s1", "s2""#, 1_000)], &["s3"], false);
+        check(&needs, &[&slow(r#""s1", "s2", "s3""#, 1_000)], &[], false);
+        check(&needs, &[&slow(r#""s1", "s2", "s3""#, 10)], &[], true);
+        check(&needs, &[&slow(r#""b1""#, 1_000)], &[], true);
+        check(&needs, &[&slow(r#""b1""#, 1_000)], &["a1"], false);
+        for (harmless, more) in [
+            ("drift = { nodes = [\"s1\"], ppm = -500 }", "ppm = -50000"),
+            ("slow = { nodes = [\"s1\"], delay_ms = 0 }", "delay_ms = 500"),
+            (
+                "slow = { nodes = [\"s1\"], delay_ms = 0, kib_per_second = 2000 }",
+                "kib_per_second = 9",
+            ),
+            ("corrupt = { nodes = [\"s1\"], per_million = 1 }", "per_million = 9000"),
+            ("disk_slow = { nodes = [\"s1\"], factor = 2 }", "factor = 200"),
+            ("flap = { nodes = [\"s1\"], down_ms = 1, up_ms = 500 }", "up_ms = 1"),
+            ("flap = { nodes = [\"s1\"], up_ms = 5000, down_ms = 1 }", "down_ms = 500"),
+            ("flood = { nodes = [\"s1\"], connections = 5 }", "connections = 5000"),
+            ("reset = { nodes = [\"s1\"], every_ms = 0 }", "every_ms = 500"),
+        ] {
+            check(&needs, &[harmless], &["s2", "s3"], true);
+            let (key, _) = more.split_once(' ').expect("a key and a number");
+            let (head, tail) = harmless.split_once(&format!("{key} = ")).expect("the key");
+            let rest = tail.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit());
+            let harmful = format!("{head}{more}{rest}");
+            check(&needs, &[&harmful], &["s2", "s3"], false);
+            check(&needs, &[&harmful], &["s2"], true);
+        }
+        // A worker has no disk.
+        check(&needs, &[r#"disk_stall = { nodes = ["a1", "b1"] }"#], &[], true);
+    }
+
+    #[test]
+    fn who_is_hampered_and_leads_or_may_hold_something_holds_up_the_others() {
+        let plan = "[[faults]]\nat_ms = 1\nlasts_ms = 1\nkind.slow = { nodes = [\"s1\"], delay_ms = 900 }\n";
+        let plan = Plan::parse(plan, "p", &NODES.map(NodeName::from)).expect("a plan");
+        let all = NODES.iter().fold(History::new(), |history, node| history.started(node));
+        let needs = Needs::of(&ensemble(5), ["a1", "b1"]);
+        let led = |leader: u8, next: u8| {
+            let mut reach = Reach::new(&ensemble(5));
+            reach.plan(&plan);
+            let began = all.clone().leads(leader, 1, Zxid::ZERO).fault_began(0, &[]);
+            let events = began.leads(next, 2, Zxid::ZERO);
+            let changed = events.events().iter().map(|event| reach.observe(event)).last().flatten();
+            (changed.is_some(), needs.allow(&reach))
+        };
+        assert_eq!(led(1, 2), (true, true), "the clock begins again with the new leader");
+        assert_eq!(led(2, 1), (true, false));
+        assert_eq!(led(2, 3), (false, true));
+        let slow = r#"slow = { nodes = ["a1"], delay_ms = 900 }"#;
+        let sink = Needs::of(&ensemble(5), ["a1", "b1"]).outside(["sink"]);
+        check(&sink, &[slow], &[], false);
+        check(&sink, &[slow, r#"kill_sessions = { nodes = ["a1"] }"#], &[], true);
+        check(&sink, &[r#"slow = { nodes = ["a1"], delay_ms = 1 }"#], &[], true);
+        check(&sink, &[r#"slow = { nodes = ["sink"], delay_ms = 900 }"#], &[], false);
+        check(&sink, &[r#"drift = { nodes = ["a1", "s1", "sink"], ppm = 1 }"#], &[], true);
     }
 
     #[test]

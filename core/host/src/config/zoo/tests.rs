@@ -248,6 +248,30 @@ fn what_would_not_be_kept_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_key_in_another_letter_case_is_refused_whatever_it_would_do() {
+    let other_case = |name: &str| {
+        let lower = name.to_ascii_lowercase();
+        if lower == name { name.to_ascii_uppercase() } else { lower }
+    };
+    let refused_names = REFUSED.iter().map(|(name, ..)| *name);
+    let names = READ.iter().copied().chain(refused_names);
+    for name in names.chain(WITHOUT_MEANING.iter().map(|(name, _)| *name)).chain([SERVER]) {
+        let rest = if name.ends_with('.') { "1" } else { "" };
+        for prefix in ["", "zookeeper.", "ZooKeeper."] {
+            let (key, right) = (format!("{}{rest}", other_case(name)), format!("{name}{rest}"));
+            let added = format!("{prefix}{key}=false");
+            let expected = format!("4: `{key}`: expected `{right}`");
+            refused("1", &format!("{ALONE}{added}\n"), &expected);
+        }
+    }
+    let listed = TempDir::new().unwrap();
+    let members = listed.path().join("members");
+    fs::write(&members, "Server.1=h:1:2\nversion=100000000\n").unwrap();
+    let text = format!("{ALONE}dynamicConfigFile={}\n", members.display());
+    refused("1", &text, "4: `Server.1`: expected `server.1`");
+}
+
+#[test]
 fn a_server_must_know_which_it_is() {
     refused("7", THREE, "1: DATA/myid says 7, and there is no `server.7`");
     refused("two", THREE, "1: DATA/myid: expected a number from 1 to 255");

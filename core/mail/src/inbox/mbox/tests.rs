@@ -11,10 +11,11 @@ fn parted(file: &str) -> Mbox {
     split(&Bytes::copy_from_slice(file.as_bytes()), 1_000)
 }
 
-/// The subjects of the mails, and how many lines with `From ` are text; LF and CRLF alike.
+/// The subjects of the mails, and how many lines with `From ` are text; whatever lines end with.
 #[track_caller]
 fn check(file: &str, expected: &[&str], as_text: u64) {
-    for file in [file.to_owned(), file.replace('\n', "\r\n")] {
+    for end in ["\n", "\r\n", "\r", "\r\r\n"] {
+        let file = file.replace('\n', end);
         let mbox = parted(&file);
         let subject = |message: &Message| {
             let text = String::from_utf8_lossy(&message.raw).into_owned();
@@ -24,7 +25,7 @@ fn check(file: &str, expected: &[&str], as_text: u64) {
                 Sort::Program => " (program)",
                 Sort::Deleted => " (deleted)",
             };
-            format!("{}{mark}", line.unwrap_or("none"))
+            format!("{}{mark}", line.unwrap_or("none").trim_end())
         };
         let subjects: Vec<_> = mbox.messages.iter().map(subject).collect();
         assert_eq!(subjects, expected, "{file}");
@@ -45,6 +46,10 @@ fn text_that_begins_with_from_is_text_after_a_blank_line_or_not() {
     check(&two("\nFrom bob@example.org\nis how it begins\n"), &["1", "2"], 1);
     check(&two("\nFrom Jan 5 on we meet at 12:00 in 2026\n"), &["1", "2"], 1);
     check(&two("a\nFrom carl@example.org Fri Jan  2 00:00:00 2026\nin text\n"), &["1", "2"], 1);
+    check(&two("\nFrom the meeting on 2 Jan 2024 10:00\nSubject: to change\n"), &["1", "2"], 1);
+    check(&two("\nFrom bob@example.org we heard at 12:00:\nSubject: to change\n"), &["1", "2"], 1);
+    check(&two("\nFrom 2 Jan 2024 on\nSubject: to change\n"), &["1", "2"], 1);
+    check(&two("a\nFrom ann 2 Jan 2024 00:00:00\nSubject: quoted\n"), &["1", "2"], 1);
     check(&two("From\n From x\n>From y\nfrom z\n"), &["1", "2"], 0);
 }
 
@@ -62,6 +67,13 @@ fn a_line_with_address_and_date_begins_a_mail_in_every_way_it_is_written() {
         "From - ",
         "From ",
         "From ann@example.org",
+        "From d@e.f 2 Jan 2024 00:00:00 +0000",
+        "From d@e.f Tue, 02 Jan 24 00:00:00 GMT",
+        "From d@e.f 2024-01-02T00:00:00Z",
+        "From d@e.f 2024-01-02 00:00:00",
+        "From d@e.f 2024-01-02",
+        "From d 2 Jan 2024 00:00",
+        "From Tue Jan  2 00:00:00 2024",
     ] {
         check(&format!("{}{line}\nSubject: 2\n\nx\n", mail("1", "x\n")), &["1", "2"], 0);
     }
@@ -78,6 +90,17 @@ fn a_mail_that_begins_with_no_header_is_counted_since_it_may_be_text() {
     let mbox = parted(&file);
     assert_eq!((mbox.messages.len(), mbox.without_header, mbox.from_lines_as_text), (3, 1, 0));
     assert_eq!(parted(&mail("1", "x\n")).without_header, 0);
+    let alone = mail("1", &format!("one line is\n\n{LINE}\nas you see\n"));
+    assert_eq!((parted(&alone).messages.len(), parted(&alone).without_header), (2, 1));
+    // A header that is not known is one in a header that has a known line.
+    let other = |header: &str| mail("1", "x\n") + &format!("{LINE}{header}\n\nx\n");
+    for (header, without) in [
+        ("Priority: urgent\n folded\nSubject: 2", 0),
+        ("Priority: urgent\nOrganization: none", 1),
+        ("Note: x\nno header\nSubject: 2", 1),
+    ] {
+        assert_eq!(parted(&other(header)).without_header, without, "{header}");
+    }
 }
 
 #[test]
@@ -120,6 +143,24 @@ fn a_byte_order_mark_and_blank_lines_stand_before_no_mail() {
     }
     for none in ["", "\n", "Subject: x\n", " From x\n", "\u{feff}", "from x"] {
         assert!(!is_mbox(none.as_bytes()), "{none:?}");
+    }
+}
+
+#[test]
+fn files_that_were_joined_keep_all_their_mails_whatever_marks_and_line_ends_each_has() {
+    let two = mail("1", "x\n") + &mail("2", "y\n");
+    let marked = format!("\u{feff}{two}");
+    let six = ["1", "2", "1", "2", "1", "2"];
+    check(&marked.repeat(3), &six, 0);
+    check(&format!("{}\u{feff}From now on\n", mail("1", "x\n")), &["1"], 1);
+    let ends = ["\n", "\r\n", "\r"];
+    let joined: String = ends.iter().map(|end| marked.replace('\n', end)).collect();
+    let mbox = parted(&joined);
+    assert_eq!((mbox.messages.len(), mbox.from_lines_as_text), (6, 0));
+    for message in &mbox.messages {
+        let raw = String::from_utf8_lossy(&message.raw).replace('\r', "");
+        assert!(raw.starts_with("Subject: ") && raw.ends_with("\n\n"), "{raw:?}");
+        assert_eq!(raw.lines().count(), 4, "{raw:?}");
     }
 }
 
@@ -169,6 +210,35 @@ proptest! {
             let raw = String::from_utf8_lossy(&message.raw);
             prop_assert_eq!(raw, format!("Subject: {subject}\n\n{body}\n"));
         }
+    }
+
+    /// Between the messages is nothing but a line with `From ` and blank lines; each such line
+    /// begins a message or is counted.
+    #[test]
+    fn every_byte_of_whatever_file_is_in_a_message_or_in_a_line_before_one_or_is_counted(
+        pieces in proptest::collection::vec(
+            proptest::sample::select(vec![
+                LINE, "From \n", "From -\n", "From ann@example.org\n", "From now on\n", "\u{feff}",
+                "From d@e.f 2 Jan 2024 00:00:00\n", "From ann 2024-01-02 00:00\n", "\n", "\r\n", "\r", "\r\r\n",
+                "Subject: x\n", "Note: x\n", " folded\n", "text\n", "Content-Length: 5\n", "Content-Length: 60\r",
+            ]),
+            0..40,
+        ),
+    ) {
+        let file = Bytes::from(format!("From \n{}", pieces.concat()));
+        let mbox = split(&file, 1_000);
+        let from_lines = lines(&file).filter(|line| is_from(line)).count() as u64;
+        prop_assert_eq!(from_lines, mbox.messages.len() as u64 + mbox.from_lines_as_text);
+        let mut at = 0;
+        for message in &mbox.messages {
+            let begin = line_end(&file, at);
+            prop_assert!(is_from(&file[at..begin]), "{:?}", &file[at..begin]);
+            let raw = file.slice(begin..begin + message.raw.len());
+            prop_assert_eq!(with_line_feeds(raw), &message.raw);
+            let end = begin + message.raw.len();
+            at = if is_from(&file[end..]) { end } else { after_blank_lines(&file, end) };
+        }
+        prop_assert_eq!(at, file.len());
     }
 
     #[test]

@@ -100,9 +100,11 @@ fn what_programs_keep_in_a_maildir_is_no_mail() {
             "leading_dot .hidden",
             "leading_dot cur/.DS_Store",
             "leading_dot cur/.nfs000000000000abcd",
+            "leading_dot new/.mh_sequences",
             "program_file dovecot-uidlist",
             "program_file dovecot.index.cache",
             "program_file maildirfolder",
+            "program_file subscriptions",
         ],
     );
 }
@@ -242,6 +244,59 @@ fn a_file_is_an_mbox_or_a_mail_by_what_is_in_it() {
     let read = Inbox::read(two_mails().as_bytes(), Path::new("stdin")).unwrap();
     assert_eq!(ids(&read), ["stdin#0001", "stdin#0002"]);
     assert_eq!(ids(&Inbox::read(MAIL.as_bytes(), Path::new("stdin")).unwrap()), ["stdin"]);
+}
+
+#[test]
+fn what_is_a_mail_or_compressed_by_content_is_told_so_in_a_folder_too() {
+    let whole = "From: ann@example.org\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\nhello\r\n";
+    let lost = format!("{}\n{}", whole.replace('\r', ""), two_mails());
+    let archive = format!("{:\0<257}ustar\0", "a.eml");
+    let folder = folder_with(&[
+        ("mail1", whole),
+        ("1.a.host:2,S", whole),
+        ("old", &whole.replace("\r\n", "\r")),
+        ("page.txt", &whole.replace("Date", "Note")),
+        ("recipe.yaml", "from: flour\nto: bread\n"),
+        ("code.txt", "From: a\nDate: b\nno header\n"),
+        ("lost", &lost),
+        ("a.eml", &archive),
+        ("all.tar", &archive),
+    ]);
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    write("Sent.xz", b"\xfd7zXZ\0...");
+    write("mbox.bz2", b"BZh91AY&SY");
+    write("all.tar.gz", &packed(archive.as_bytes()));
+    write("mails.zip", b"PK\x03\x04...");
+    write("letter.docx", b"PK\x03\x04...");
+    let inbox = check_folder(
+        folder.path(),
+        &["1.a.host:2,S", "a.eml", "mail1", "old"],
+        &[
+            "compressed Sent.xz",
+            "compressed mbox.bz2",
+            "archive all.tar",
+            "archive all.tar.gz",
+            "archive mails.zip",
+            "no_mbox lost",
+            "perhaps_mail code.txt",
+            "perhaps_mail page.txt",
+            "perhaps_mail recipe.yaml",
+            "not_mail letter.docx",
+        ],
+    );
+    let raw = |id: &str| &inbox.mails().iter().find(|mail| &*mail.id == id).unwrap().raw;
+    assert_eq!(raw("old"), whole.replace("\r\n", "\n").as_bytes());
+    assert_eq!(raw("mail1"), whole.as_bytes());
+    // Given alone, each is what it is in a folder.
+    for (name, words) in [
+        ("Sent.xz", "is compressed with xz: unpack it first"),
+        ("all.tar.gz", "is a tar archive: unpack it first"),
+        ("mails.zip", "is a zip archive: unpack it first"),
+        ("lost", "is no mbox, since it does not begin with 'From '"),
+    ] {
+        let said = Inbox::open(&folder.path().join(name)).unwrap_err().to_string();
+        assert!(said.contains(words), "{name}: {said}");
+    }
 }
 
 #[test]
