@@ -15,7 +15,7 @@ pub fn words(happening: &Happening) -> String {
         Happening::Crashed { why } => format!("dies: {why}"),
         Happening::Paused => "is paused".into(),
         Happening::Resumed => "wakes up again".into(),
-        Happening::FaultBegan { index, kind, nodes } => {
+        Happening::FaultBegan { index, kind, nodes, .. } => {
             format!("fault {index} begins: {} of {}", spaced(kind), list(nodes))
         }
         Happening::FaultEnded { index } => format!("fault {index} ends"),
@@ -74,6 +74,7 @@ mod tests {
             index: 2,
             kind: "leader_disk_stall".into(),
             nodes: vec!["s1".into(), "s2".into()],
+            meant: Default::default(),
         };
         assert_eq!(words(&begun), "fault 2 begins: leader disk stall of s1, s2");
     }

@@ -5,7 +5,11 @@
 //! Start at [`Service`].
 
 use crate::nodes::PEER_PORT;
+use mailstorm_checkers::common::states::States;
+use mailstorm_checkers::common::targets::Targets;
 use mailstorm_checkers::ensemble::servers::{Servers, node_of};
+use mailstorm_checkers::ensemble::states::ServerStates;
+use mailstorm_checkers::ensemble::targets::Leadership;
 use mailstorm_coordination::storage::{FileName, OnDisk, inspect};
 use mailstorm_record::NodeName;
 use mailstorm_shared::facts::EnsembleFact;
@@ -25,6 +29,14 @@ impl System for Service {
     fn members(&self) -> Vec<Member> {
         let member = |id| Member { node: node_of(id), votes: self.0.is_voter(id) };
         self.0.servers().map(member).collect()
+    }
+
+    fn targets(&self) -> Box<dyn Targets> {
+        Box::new(Leadership::new(self.0.clone()))
+    }
+
+    fn states(&self) -> Box<dyn States> {
+        Box::new(ServerStates::new(&self.0))
     }
 
     /// A majority of the whole must be up, and have what was acknowledged.

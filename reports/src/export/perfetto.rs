@@ -377,6 +377,7 @@ mod tests {
             index,
             kind: "pause".into(),
             nodes: vec![node.into()],
+            meant: Default::default(),
         };
         let run = run(
             vec![

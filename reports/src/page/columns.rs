@@ -453,24 +453,12 @@ fn whole(events: &[&Event], end_ns: u64) -> u64 {
 pub(crate) fn struck(run: &Run, events: &[Event], nodes: &[Node], end_ns: u64) -> Vec<Struck> {
     let place = |name: &NodeName| nodes.iter().position(|known| known.name == *name);
     let mut ends: BTreeMap<usize, u64> = BTreeMap::new();
-    let mut leader = None;
     let mut struck = Vec::new();
     for event in events {
         match &event.happening {
             Happening::FaultEnded { index } => _ = ends.insert(*index, event.at_ns),
-            Happening::Observed {
-                observation: Observation::Ensemble(EnsembleFact::Leads { .. }),
-            } => {
-                leader = event.node.as_ref().and_then(place);
-            }
-            Happening::FaultBegan { index, kind, nodes: names } => {
+            Happening::FaultBegan { index, kind, nodes: names, meant } => {
                 let fault = run.plan.faults.get(*index);
-                let listed = |name: &&NodeName| {
-                    let lists = fault.into_iter().flat_map(|fault| fault.kind.node_lists());
-                    lists.flatten().any(|listed| listed == *name)
-                };
-                // Whom the plan does not name is whom it calls the leader.
-                let meant = names.iter().find(|name| !listed(name)).and_then(place).or(leader);
                 struck.push((
                     *index,
                     Struck {

@@ -1,7 +1,10 @@
 //! Small recorded runs for tests of the page.
 
+use mailstorm_record::cast::Meant;
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
-use mailstorm_record::{Event, Fault, FaultKind, Happening, Plan, Run, Verdict, Violation};
+use mailstorm_record::{
+    Event, Fault, FaultKind, Happening, Meanings, Plan, Run, Verdict, Violation,
+};
 use mailstorm_shared::Observation;
 use mailstorm_shared::facts::MailFact;
 
@@ -35,6 +38,7 @@ pub(crate) fn recorded(events: Vec<Event>, violation: Option<Violation>) -> Run 
 pub(crate) struct Told {
     pub(crate) events: Vec<Event>,
     faults: Vec<Fault>,
+    meant: Meanings,
 }
 
 impl Told {
@@ -50,12 +54,20 @@ impl Told {
         nodes.iter().fold(self, start)
     }
 
+    /// A word of the next fault means this node.
+    pub(crate) fn meaning(mut self, word: &str, node: &str) -> Self {
+        let (nodes, is_one) = (vec![node.into()], true);
+        self.meant.0.push(Meant { word: word.into(), nodes, is_one, stands_in: false });
+        self
+    }
+
     /// The next fault of the plan begins.
     pub(crate) fn begins(mut self, at_ms: u64, kind: FaultKind, nodes: &[&str]) -> Self {
-        let (index, label) = (self.faults.len(), kind.label().into_owned());
+        let (index, label) = (self.faults.len(), kind.name());
         self.faults.push(Fault { at_ms, lasts_ms: 0, kind });
         let nodes = nodes.iter().map(|node| (*node).into()).collect();
-        self.at(at_ms, "", Happening::FaultBegan { index, kind: label.into(), nodes })
+        let (kind, meant) = (label.into(), std::mem::take(&mut self.meant));
+        self.at(at_ms, "", Happening::FaultBegan { index, kind, nodes, meant })
     }
 
     pub(crate) fn ends(self, at_ms: u64, index: usize) -> Self {

@@ -4,8 +4,7 @@
 //! Holds: it says of every node what it hears, also of those on no side. Start at [`Split::of`].
 
 use super::nodes::Node;
-use mailstorm_record::cast::Cast;
-use mailstorm_record::{FaultKind, NodeName};
+use mailstorm_record::{FaultKind, Meanings, NodeName};
 use serde::Serialize;
 
 /// What a fault makes of the network.
@@ -33,28 +32,20 @@ fn letter(place: usize) -> char {
 }
 
 /// The fault with the nodes that the words of its plan meant when it began.
-fn meant(kind: &FaultKind, nodes: &[Node], leader: Option<usize>) -> FaultKind {
-    let names = |is: &dyn Fn(&Node) -> bool| -> Vec<NodeName> {
-        nodes.iter().filter(|node| is(node)).map(|node| node.name.clone()).collect()
-    };
-    let cast = Cast {
-        nodes: names(&|_| true),
-        voters: names(&|node| &*node.role == "server"),
-        observers: names(&|node| &*node.role == "observer"),
-        leader: leader.map(|leader| nodes[leader].name.clone()),
-    };
+fn meant(kind: &FaultKind, nodes: &[Node], meanings: &Meanings) -> FaultKind {
+    let names: Vec<NodeName> = nodes.iter().map(|node| node.name.clone()).collect();
     let mut meant = kind.clone();
-    for (list, nodes) in meant.node_lists_mut().into_iter().zip(cast.lists(kind)) {
+    for (list, nodes) in meant.node_lists_mut().into_iter().zip(meanings.lists(kind, &names)) {
         *list = nodes;
     }
     meant
 }
 
 impl Split {
-    /// What this fault does to the links of these nodes, of which `leader` led when it began.
-    /// `None` when it cuts none.
-    pub(crate) fn of(kind: &FaultKind, nodes: &[Node], leader: Option<usize>) -> Option<Self> {
-        let kind = &meant(kind, nodes, leader);
+    /// What this fault does to the links of these nodes, whose words meant these when it began. `None`
+    /// when it cuts none.
+    pub(crate) fn of(kind: &FaultKind, nodes: &[Node], meanings: &Meanings) -> Option<Self> {
+        let kind = &meant(kind, nodes, meanings);
         let place = |name: &NodeName| nodes.iter().position(|node| node.name == *name);
         let lane = |list: &Vec<NodeName>| -> Vec<usize> {
             let mut lanes: Vec<usize> = list.iter().filter_map(place).collect();
@@ -201,6 +192,7 @@ fn listed(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mailstorm_record::cast::Target;
 
     const NODES: [(&str, &str); 6] = [
         ("s1", "server"),
@@ -223,7 +215,9 @@ mod tests {
     /// What is told of this fault, and who does not hear whom.
     #[track_caller]
     fn check(kind: FaultKind, sides: &str, told: &[&str], deaf: &str) {
-        let split = Split::of(&kind, &nodes(), Some(0)).expect("it cuts links");
+        let leader = Target::one("leader", "").meaning(list("s1"), false);
+        let led = Meanings(vec![leader]);
+        let split = Split::of(&kind, &nodes(), &led).expect("it cuts links");
         let name = |lane: &usize| NODES[*lane].0;
         let side = |side: &Side| {
             let names: Vec<&str> = side.nodes.iter().map(name).collect();
@@ -313,6 +307,7 @@ mod tests {
 
     #[test]
     fn a_fault_that_cuts_no_link_makes_no_sides() {
-        assert_eq!(Split::of(&FaultKind::Pause { nodes: list("s1") }, &nodes(), None), None);
+        let pause = FaultKind::Pause { nodes: list("s1") };
+        assert_eq!(Split::of(&pause, &nodes(), &Meanings::default()), None);
     }
 }

@@ -221,7 +221,8 @@ fn a_queue_that_does_not_move_is_behind_whoever_stands_first_in_it() {
 #[test]
 fn sides_of_a_fault_that_is_aimed_at_the_leader_name_who_led() {
     let kind = FaultKind::OneWay { from: nodes(&["leader"]), to: nodes(&["s1"]) };
-    let run = Told::default().starts(0, &["s1", "s2"]).begins(5, kind, &["s1", "s2"]).run(None);
+    let told = Told::default().starts(0, &["s1", "s2"]).meaning("leader", "s2");
+    let run = told.begins(5, kind, &["s1", "s2"]).run(None);
     let sides = json!([{ "letter": "A", "nodes": [1] }, { "letter": "B", "nodes": [0] }]);
     assert_eq!(data(&run)["faults"][0]["split"]["sides"], sides);
 }

@@ -61,7 +61,7 @@ fn fault(s: &mut Stream, nodes: &[NodeName], mortal: &[NodeName]) -> Option<Faul
 fn plan(scenario: &Arc<dyn Scenario>, number: u64) -> Plan {
     let mut s = Stream::new(number, scenario.name());
     let topology = scenario.topology();
-    let nodes = topology.names();
+    let nodes = topology.names().nodes;
     let is_mortal = |node: &&NodeSpec| node.subject != Subject::NOTHING;
     let mortal = topology.nodes.iter().filter(is_mortal).map(|node| node.name.clone());
     let mortal: Vec<NodeName> = mortal.collect();

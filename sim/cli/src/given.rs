@@ -7,7 +7,7 @@ use crate::failure::{Failure, nearest};
 use crate::museum::find_defect;
 use clap::{Args, ValueHint};
 use mailstorm_mail::inbox::Inbox;
-use mailstorm_record::cast::{Cast, rest_told};
+use mailstorm_record::cast::rest_told;
 use mailstorm_record::fault::FOREVER_MS;
 use mailstorm_record::{
     Fault, FaultKind, InboxMark, NodeName, Plan, SettingError, Settings, TraceHash,
@@ -161,15 +161,9 @@ impl Given {
 /// Says what nodes hear that are on no side of the cuts of a plan that somebody has given, once for
 /// each set of nodes.
 pub(crate) fn note_rest(plan: &Plan, scenario: &Arc<dyn Scenario>) {
-    let topology = scenario.topology();
-    let members = |votes: bool| {
-        let all = topology.systems.iter().flat_map(|system| system.members());
-        all.filter(|member| member.votes == votes).map(|member| member.node).collect()
-    };
-    let nodes = topology.names();
-    let cast = Cast { nodes, voters: members(true), observers: members(false), leader: None };
+    let names = scenario.topology().names();
     let told: BTreeSet<String> =
-        plan.faults.iter().filter_map(|fault| rest_told(&fault.kind, &cast)).collect();
+        plan.faults.iter().filter_map(|fault| rest_told(&fault.kind, &names)).collect();
     for told in told {
         crate::tell(&format!("note: {told}"));
     }

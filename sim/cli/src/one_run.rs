@@ -205,9 +205,9 @@ fn from_file(
     let usual = find(&case.scenario, inbox, &Settings::default()).map_err(of_this_file)?;
     expect_inbox(file, case.inbox, &usual, given)?;
     let scenario = find(&case.scenario, inbox, &case.settings).map_err(of_this_file)?;
-    let nodes = scenario.topology().names();
+    let names = scenario.topology().names();
     if is_case {
-        let read = Case::read(&text, file, &nodes).map_err(|e| Failure::new(e.to_string()))?;
+        let read = Case::read(&text, file, &names).map_err(|e| Failure::new(e.to_string()))?;
         if let Some(version) = read.other_version() {
             crate::tell(&other_version(file, version));
             case.trace = None;
@@ -215,7 +215,7 @@ fn from_file(
         case.plan = read.plan;
     } else {
         // A record may have been edited: its plan must still name this scenario's nodes.
-        case.plan.check(&nodes).map_err(|(index, problem)| {
+        case.plan.check(&names).map_err(|(index, problem)| {
             Failure::new(format!("{file}: fault {}: {problem}", index + 1))
         })?;
     }

@@ -150,7 +150,7 @@ impl Asked<'_> {
             .expect("every scenario can have its own numbers");
         let field = Field {
             settings: base.settings(),
-            nodes: &|settings| sized(&base, settings).topology().names(),
+            names: &|settings| sized(&base, settings).topology().names(),
         };
         let (mut runs, mut faults) = (1, start.plan.faults.len());
         let known = self.refuted_before(&start, &first);

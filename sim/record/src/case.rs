@@ -24,7 +24,7 @@
 //! ```
 
 use crate::plan::line_at;
-use crate::{InboxMark, NodeName, Plan, PlanError, Run, Settings, TraceHash};
+use crate::{InboxMark, Names, Plan, PlanError, Run, Settings, TraceHash};
 use mailstorm_shared::defect::Defect;
 use serde::Deserialize;
 use std::fmt::Write;
@@ -96,13 +96,13 @@ impl Case {
         })
     }
 
-    /// Reads a case file whose plan may name these nodes.
+    /// Reads a case file whose plan may name these.
     ///
     /// # Errors
     /// [`PlanError`] as of [`Case::head`] and [`Plan::parse`].
-    pub fn read(text: &str, file: &str, nodes: &[NodeName]) -> Result<Self, PlanError> {
+    pub fn read(text: &str, file: &str, names: &Names) -> Result<Self, PlanError> {
         let mut case = Self::head(text, file)?;
-        case.plan = Plan::parse(text, file, nodes).map_err(|mut error| {
+        case.plan = Plan::parse(text, file, names).map_err(|mut error| {
             if let Some(other) = case.other_version() {
                 write!(error.problem, " (written by mailstorm {other}; this is {VERSION})")
                     .expect("a String takes everything");
@@ -160,11 +160,15 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Fault, FaultKind, TraceHash};
+    use crate::{Fault, FaultKind, NodeName, TraceHash};
     use proptest::prelude::*;
 
     fn nodes() -> Vec<NodeName> {
         vec!["s1".into(), "s2".into()]
+    }
+
+    fn names() -> Names {
+        nodes().into()
     }
 
     fn case(faults: usize, settings: &[(&str, u64)]) -> Case {
@@ -201,7 +205,7 @@ mod tests {
         let plain = Case { trace: None, ..plain };
         let plain = Case { plan: Plan::default(), ..plain };
         for case in [case(2, &[("mails", 1), ("servers", 3)]), case(0, &[("mails", 1)]), plain] {
-            assert_eq!(Case::read(&case.to_toml(), "c.toml", &nodes()), Ok(case));
+            assert_eq!(Case::read(&case.to_toml(), "c.toml", &names()), Ok(case));
         }
     }
 
@@ -215,19 +219,19 @@ mod tests {
             let settings = Settings(settings);
             let case = Case { version, scenario, fingerprint: Some(fingerprint), settings, ..case(1, &[]) };
             let text = case.to_toml();
-            prop_assert_eq!(Case::read(&text, "c.toml", &nodes()), Ok(case), "{}", text);
+            prop_assert_eq!(Case::read(&text, "c.toml", &names()), Ok(case), "{}", text);
         }
     }
 
     #[test]
     fn the_plan_of_a_case_file_is_a_plan() {
         let case = case(1, &[("servers", 3)]);
-        assert_eq!(Plan::parse(&case.to_toml(), "c.toml", &nodes()), Ok(case.plan));
+        assert_eq!(Plan::parse(&case.to_toml(), "c.toml", &names()), Ok(case.plan));
     }
 
     #[track_caller]
     fn refused(text: &str, expected: &str) {
-        let error = Case::read(text, "c.toml", &nodes()).expect_err("the case is broken");
+        let error = Case::read(text, "c.toml", &names()).expect_err("the case is broken");
         assert!(error.to_string().starts_with(expected), "{error}");
     }
 
@@ -243,9 +247,9 @@ mod tests {
     #[test]
     fn a_case_of_another_version_is_read_if_it_makes_sense_here() {
         let text = case(1, &[]).to_toml().replace(VERSION, "0.0.7");
-        let read = Case::read(&text, "c.toml", &nodes()).expect("nothing in it is unknown");
+        let read = Case::read(&text, "c.toml", &names()).expect("nothing in it is unknown");
         assert_eq!(read.other_version(), Some("0.0.7"));
-        let error = Case::read(&text.replace("crash", "eclipse"), "c.toml", &nodes());
+        let error = Case::read(&text.replace("crash", "eclipse"), "c.toml", &names());
         let error = error.expect_err("an unknown kind").to_string();
         assert!(error.contains("unknown variant `eclipse`"), "{error}");
         let versions = format!("(written by mailstorm 0.0.7; this is {VERSION})");

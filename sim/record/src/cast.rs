@@ -1,67 +1,156 @@
-//! Whom the words of a plan mean: `leader`, `followers`, `observers`, `others`.
+//! Whom the words of a plan mean: the moving targets of a scenario, as `leader`, and `others`.
 //!
-//! Owns: the words, and putting nodes in their place. Leaves: who leads to whoever knows it, the world while a
-//! run goes on, checkers from its events: both come to the same nodes.
+//! Owns: what a plan may name, and putting nodes in the place of words. Leaves: which words there are and whom
+//! each means now to the systems of a scenario; the world asks them when a fault begins, and the record keeps
+//! the answer, so that whoever reads it needs no system.
 //! Holds: a word means whom it means at the moment at which its fault begins.
-//! Start at [`Cast::lists`].
+//! Start at [`Names`], then [`Meanings::lists`].
 
 use crate::{FaultKind, NodeName};
-
-/// The server that leads when the fault begins; while none does, one that the fault's stream picks.
-pub const LEADER: &str = "leader";
-
-/// Every other server that votes.
-pub const FOLLOWERS: &str = "followers";
-
-/// Every server that does not vote.
-pub const OBSERVERS: &str = "observers";
+use serde::{Deserialize, Serialize};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// Every node, of whatever kind, that is in no other list of the fault.
 pub const OTHERS: &str = "others";
 
-/// All of these words.
-pub const WORDS: [&str; 4] = [LEADER, FOLLOWERS, OBSERVERS, OTHERS];
-
-/// The nodes of a run, and what they are at this moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cast {
-    /// Every node.
-    pub nodes: Vec<NodeName>,
-    /// The servers that vote.
-    pub voters: Vec<NodeName>,
-    /// The servers that do not.
-    pub observers: Vec<NodeName>,
-    /// The server that leads, or stands for it.
-    pub leader: Option<NodeName>,
+/// A word of plans for nodes that change while a run goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The word: `leader`, `leader of orders-0`.
+    pub word: Arc<str>,
+    /// Whom it means, in a line.
+    pub about: Arc<str>,
+    /// Whether it means one node: storms aim at those, and a member of the system stands in while it means
+    /// nobody.
+    pub is_one: bool,
 }
 
-impl Cast {
-    /// The nodes of each list of a fault, in the order of [`FaultKind::node_lists`], each node once.
-    pub fn lists(&self, kind: &FaultKind) -> Vec<Vec<NodeName>> {
+impl Target {
+    /// A word for one node.
+    pub fn one(word: &str, about: &str) -> Self {
+        Self { word: word.into(), about: about.into(), is_one: true }
+    }
+
+    /// A word for any number of nodes.
+    pub fn some(word: &str, about: &str) -> Self {
+        Self { word: word.into(), about: about.into(), is_one: false }
+    }
+
+    /// That it means these nodes, or that they stand in.
+    pub fn meaning(&self, nodes: Vec<NodeName>, stands_in: bool) -> Meant {
+        Meant { word: self.word.clone(), nodes, is_one: self.is_one, stands_in }
+    }
+
+    /// As figures group it: `leader` for `leader of orders-0`.
+    fn sort(&self) -> String {
+        let sort = self.word.split_once(" of ").map_or(&*self.word, |(sort, _)| sort);
+        sort.replace(' ', "_")
+    }
+}
+
+/// What a plan may name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The nodes that exist.
+    pub nodes: Vec<NodeName>,
+    /// The words that their systems offer. `others` goes with any of them.
+    pub targets: Vec<Target>,
+}
+
+impl From<Vec<NodeName>> for Names {
+    fn from(nodes: Vec<NodeName>) -> Self {
+        Self { nodes, targets: Vec::new() }
+    }
+}
+
+impl Names {
+    /// The target of this name, if it is one.
+    pub fn target(&self, name: &NodeName) -> Option<&Target> {
+        self.targets.iter().find(|target| target.word == name.0)
+    }
+
+    /// Whether it is a word, and no node.
+    pub fn is_word(&self, name: &NodeName) -> bool {
+        *name.0 == *OTHERS || self.target(name).is_some()
+    }
+
+    /// Whether a plan may name it.
+    pub fn has(&self, name: &NodeName) -> bool {
+        self.is_word(name) || self.nodes.contains(name)
+    }
+
+    /// A fault's kind as figures group it: the name, with what it is aimed at before it, if that is a moving
+    /// target: `leader_crash`.
+    pub fn label(&self, kind: &FaultKind) -> String {
+        let named = kind.node_lists().into_iter().flatten();
+        let aimed = named.filter_map(|name| self.target(name)).find(|target| target.is_one);
+        match aimed {
+            Some(target) => format!("{}_{}", target.sort(), kind.name()),
+            None => kind.name().to_owned(),
+        }
+    }
+
+    /// Every word while nobody is known whom it means: for a plan that was not run.
+    pub fn unmet(&self) -> Vec<Meant> {
+        self.targets.iter().map(|target| target.meaning(Vec::new(), false)).collect()
+    }
+}
+
+/// Whom a word meant when a fault began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meant {
+    /// The word.
+    pub word: Arc<str>,
+    /// The nodes.
+    pub nodes: Vec<NodeName>,
+    /// Whether it means one node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_one: bool,
+    /// Whether it meant nobody, so that the fault picked this node.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stands_in: bool,
+}
+
+/// Whom the words of a fault meant when it began, and which of the nodes that it strikes a word meant. It says
+/// what the events before it said already, so a trace's hash leaves it out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Meanings(pub Vec<Meant>);
+
+impl Hash for Meanings {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl Meanings {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The nodes of each list of a fault, in the order of [`FaultKind::node_lists`], each node once. `all` are
+    /// the nodes of the run.
+    pub fn lists(&self, kind: &FaultKind, all: &[NodeName]) -> Vec<Vec<NodeName>> {
         let lists = kind.node_lists();
-        let mut meant: Vec<Vec<NodeName>> = lists.iter().map(|list| self.named(list)).collect();
+        let mut meant: Vec<Vec<NodeName>> =
+            lists.iter().map(|list| self.named(list, all)).collect();
         let Some(place) = lists.iter().position(|list| list.iter().any(|n| *n.0 == *OTHERS)) else {
             return meant;
         };
         let is_free = |node: &&NodeName| meant.iter().all(|list| !list.contains(node));
-        let others: Vec<NodeName> = self.nodes.iter().filter(is_free).cloned().collect();
+        let others: Vec<NodeName> = all.iter().filter(is_free).cloned().collect();
         meant[place].extend(others);
         meant
     }
 
     /// Everybody that a list names, but for the `others`.
-    fn named(&self, list: &[NodeName]) -> Vec<NodeName> {
+    fn named(&self, list: &[NodeName], all: &[NodeName]) -> Vec<NodeName> {
         let mut meant: Vec<NodeName> = Vec::new();
         for name in list {
-            let nodes: Vec<&NodeName> = match &*name.0 {
-                LEADER => self.leader.iter().collect(),
-                FOLLOWERS => {
-                    let follows = |node: &&NodeName| Some(*node) != self.leader.as_ref();
-                    self.voters.iter().filter(follows).collect()
-                }
-                OBSERVERS => self.observers.iter().collect(),
-                OTHERS => Vec::new(),
-                _ => self.nodes.iter().filter(|node| *node == name).collect(),
+            let nodes: &[NodeName] = match self.0.iter().find(|meant| meant.word == name.0) {
+                Some(word) => &word.nodes,
+                None if all.contains(name) => std::slice::from_ref(name),
+                None => &[],
             };
             for node in nodes {
                 if !meant.contains(node) {
@@ -71,12 +160,6 @@ impl Cast {
         }
         meant
     }
-}
-
-/// Whether a fault speaks of its leader, or of those who are not: then it must be known who leads.
-pub fn speaks_of_leader(kind: &FaultKind) -> bool {
-    let speaks = |node: &NodeName| *node.0 == *LEADER || *node.0 == *FOLLOWERS;
-    kind.node_lists().iter().any(|list| list.iter().any(speaks))
 }
 
 /// The nodes that a partition or a bridge leaves on no side, so that they hear everybody; nobody for a fault of
@@ -89,25 +172,21 @@ pub fn on_no_side(kind: &FaultKind, struck: &[NodeName], nodes: &[NodeName]) -> 
 }
 
 /// Before a run, what nodes on no side of a cut will hear, in a sentence; nothing if every node has
-/// a side. Whom a word means is known only when the cut begins, so where that matters the sentence
+/// a side. Whom a word means is known only when the cut begins, so where a word stands the sentence
 /// names nobody.
-pub fn rest_told(kind: &FaultKind, cast: &Cast) -> Option<String> {
-    let rest = |leader: Option<&NodeName>| {
-        let lists = Cast { leader: leader.cloned(), ..cast.clone() }.lists(kind);
-        on_no_side(kind, &lists.concat(), &cast.nodes)
-    };
-    if !speaks_of_leader(kind) {
-        return hears_everybody(&rest(None));
+pub fn rest_told(kind: &FaultKind, names: &Names) -> Option<String> {
+    let lists = kind.node_lists();
+    let has =
+        |is_meant: &dyn Fn(&NodeName) -> bool| lists.iter().any(|list| list.iter().any(is_meant));
+    if has(&|name| *name.0 == *OTHERS) {
+        return None;
     }
-    let mut all: Vec<Vec<NodeName>> = cast.voters.iter().map(|leader| rest(Some(leader))).collect();
-    all.dedup();
-    match &all[..] {
-        [] => None,
-        [one] => hears_everybody(one),
-        _ => {
-            Some("whoever is on no side of the cut hears everybody; a replay names them".to_owned())
-        }
+    let struck = Meanings::default().lists(kind, &names.nodes).concat();
+    let rest = on_no_side(kind, &struck, &names.nodes);
+    if rest.is_empty() || !has(&|name| names.is_word(name)) {
+        return hears_everybody(&rest);
     }
+    Some("whoever is on no side of the cut hears everybody; a replay names them".to_owned())
 }
 
 /// In words, what nodes on no side of a cut hear: `s3 is on no side and hears everybody`.
@@ -136,20 +215,22 @@ mod tests {
         text.split_whitespace().map(NodeName::from).collect()
     }
 
-    fn cast() -> Cast {
-        Cast {
-            nodes: names("s1 s2 s3 s4 w1 sink"),
-            voters: names("s1 s2 s3"),
-            observers: names("s4"),
-            leader: Some("s2".into()),
-        }
+    /// `s2` leads `s1` and `s3`, `s4` observes.
+    fn meanings() -> Meanings {
+        let meant = |word: &str, nodes: &str| Meant {
+            word: word.into(),
+            nodes: names(nodes),
+            is_one: word == "leader",
+            stands_in: false,
+        };
+        Meanings(vec![meant("leader", "s2"), meant("followers", "s1 s3"), meant("observers", "s4")])
     }
 
     #[track_caller]
     fn check(sides: &[&str], expected: &[&str]) {
         let kind = FaultKind::Partition { sides: sides.iter().map(|side| names(side)).collect() };
         let expected: Vec<Vec<NodeName>> = expected.iter().map(|side| names(side)).collect();
-        assert_eq!(cast().lists(&kind), expected, "{sides:?}");
+        assert_eq!(meanings().lists(&kind, &names("s1 s2 s3 s4 w1 sink")), expected, "{sides:?}");
     }
 
     #[test]
@@ -168,6 +249,28 @@ mod tests {
     }
 
     #[test]
+    fn figures_group_a_fault_by_the_sort_of_target_that_it_is_aimed_at() {
+        let targets = vec![
+            Target::one("leader", ""),
+            Target::some("followers", ""),
+            Target::one("leader of orders-0", ""),
+            Target::one("group coordinator of mail", ""),
+        ];
+        let known = Names { nodes: names("s1 s2"), targets };
+        for (node, label) in [
+            ("s1", "pause"),
+            ("leader", "leader_pause"),
+            ("followers", "pause"),
+            ("leader of orders-0", "leader_pause"),
+            ("group coordinator of mail", "group_coordinator_pause"),
+        ] {
+            let kind = FaultKind::Pause { nodes: vec!["s2".into(), node.into()] };
+            assert_eq!(known.label(&kind), label);
+            assert_eq!(FaultKind::named_in(label), Some("pause"));
+        }
+    }
+
+    #[test]
     fn who_is_on_no_side_of_a_cut_hears_everybody() {
         let kind = FaultKind::Bridge { left: names("s1"), right: names("s3 s2") };
         let told = |struck: &str, nodes: &str| {
@@ -182,12 +285,5 @@ mod tests {
         assert_eq!(told("s1", "s1 c1 c2 c3 c4 c5 c6"), many);
         let pause = FaultKind::Pause { nodes: names("s1") };
         assert!(on_no_side(&pause, &names("s1"), &names("s1 s2")).is_empty());
-    }
-
-    #[test]
-    fn without_a_leader_every_voter_is_a_follower() {
-        let nobody = Cast { leader: None, ..cast() };
-        let kind = FaultKind::Pause { nodes: names("leader followers") };
-        assert_eq!(nobody.lists(&kind), [names("s1 s2 s3")]);
     }
 }

@@ -344,16 +344,19 @@ pub fn unless_said(lasts_ms: Option<u64>) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Fault, FaultKind, NodeName, Plan};
+    use crate::cast::Target;
+    use crate::{Fault, FaultKind, Names, NodeName, Plan};
 
-    fn nodes() -> Vec<NodeName> {
-        ["s1", "s2", "s3", "s4", "s5", "a1"].map(NodeName::from).to_vec()
+    fn names() -> Names {
+        let nodes = ["s1", "s2", "s3", "s4", "s5", "a1"].map(NodeName::from).to_vec();
+        let targets = vec![Target::one("leader", ""), Target::some("followers", "")];
+        Names { nodes, targets }
     }
 
     fn plan(lasts: &str, kind: &str) -> Result<Plan, String> {
         let head = "lifts_atlas = true\nlasts_ms = 60000\n[[faults]]\nat_ms = 1\n";
         let text = format!("{head}{lasts}\nkind.{kind}\n");
-        Plan::parse(&text, "p", &nodes()).map_err(|error| error.to_string())
+        Plan::parse(&text, "p", &names()).map_err(|error| error.to_string())
     }
 
     fn fault(lasts: &str, kind: &str) -> Fault {

@@ -1,6 +1,6 @@
 //! What happened in a run, in order.
 
-use crate::TraceHash;
+use crate::{Meanings, TraceHash};
 use mailstorm_shared::facts::{EnsembleFact, Observation};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -81,11 +81,13 @@ pub enum Happening {
     FaultBegan {
         /// Its place in the plan.
         index: usize,
-        /// Its kind as plans spell it, with `leader_` before it when it is aimed at the leader.
+        /// Its kind as plans spell it, with what it is aimed at before it if that moves: `leader_crash`.
         kind: Arc<str>,
-        /// Whom it strikes, each once, with `leader` replaced by the node that led, or was picked for want
-        /// of a leader.
+        /// Whom it strikes, each once, with nodes in the place of words.
         nodes: Vec<NodeName>,
+        /// Whom its words mean, and which of these nodes were somebody that a word means.
+        #[serde(default, skip_serializing_if = "Meanings::is_empty")]
+        meant: Meanings,
     },
     /// A fault ended.
     FaultEnded {

@@ -6,10 +6,9 @@
 //! Holds: a fault that was checked names only nodes that exist and numbers that are bounded.
 //! Start at [`FaultKind`].
 
-use crate::NodeName;
-use crate::cast::{LEADER, OTHERS, WORDS};
+use crate::cast::OTHERS;
+use crate::{Names, NodeName};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// The latest virtual millisecond of a storm that a plan may come to: a day. Longer plans are typing errors.
@@ -102,8 +101,8 @@ impl From<Fault> for WrittenFault {
     }
 }
 
-/// What a fault does. Wherever nodes are listed, the words of [`cast`](crate::cast) may stand, too: `leader`
-/// for the server that leads when the fault begins, and so on.
+/// What a fault does. Wherever nodes are listed, the words of the scenario may stand, too: `leader` for the
+/// server that leads when the fault begins, and so on ([`cast`](crate::cast)).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
@@ -390,10 +389,14 @@ impl FaultKind {
         DiskLost "disk_lost",
     }
 
-    /// The kind as figures group it: the name, with `leader_` before it when the leader is aimed at.
-    pub fn label(&self) -> Cow<'static, str> {
-        let aimed = self.node_lists().iter().flat_map(|list| list.iter()).any(|n| &*n.0 == LEADER);
-        if aimed { format!("leader_{}", self.name()).into() } else { self.name().into() }
+    /// The kind that is in a label of figures ([`Names::label`]): `crash` in `leader_crash`.
+    pub fn named_in(label: &str) -> Option<&'static str> {
+        let is_in = |name: &&&str| {
+            let before = label.strip_suffix(**name);
+            before.is_some_and(|before| before.is_empty() || before.ends_with('_'))
+        };
+        // Of `disk_slow`, `slow` is the end, too.
+        Self::NAMES.iter().filter(is_in).max_by_key(|name| name.len()).copied()
     }
 
     /// How long it lasts if nothing is said of it; `None` for a kind of which it must be said. What happens
@@ -433,8 +436,8 @@ impl Fault {
         if self.is_forever() { self.at_ms } else { self.at_ms.saturating_add(self.lasts_ms) }
     }
 
-    /// What is wrong with the fault among these nodes, and what was expected.
-    pub(crate) fn check(&self, nodes: &[NodeName], lifts_atlas: bool) -> Result<(), String> {
+    /// What is wrong with the fault among these names, and what was expected.
+    pub(crate) fn check(&self, names: &Names, lifts_atlas: bool) -> Result<(), String> {
         let name = self.kind.name();
         if self.ends_ms() > PLAN_MS_MAX {
             return Err(format!(
@@ -446,10 +449,13 @@ impl Fault {
                 return Err(format!("`{name}` needs at least one node in each of its lists"));
             }
             for node in list {
-                if !WORDS.contains(&&*node.0) && !nodes.contains(node) {
-                    let known: Vec<&str> = nodes.iter().map(|n| &*n.0).collect();
+                if !names.has(node) {
+                    let words = names.targets.iter().map(|target| format!("`{}`, ", target.word));
+                    let or = if names.targets.is_empty() { "" } else { "or " };
+                    let known: Vec<&str> = names.nodes.iter().map(|n| &*n.0).collect();
                     return Err(format!(
-                        "`{name}` names node `{node}`, which does not exist; expected `{LEADER}` or one of {}",
+                        "`{name}` names node `{node}`, which does not exist; expected {}{or}one of {}",
+                        words.collect::<String>(),
                         known.join(", ")
                     ));
                 }
@@ -458,8 +464,11 @@ impl Fault {
         let lists = self.kind.node_lists();
         let says_others = |list: &&&Vec<NodeName>| list.iter().any(|node| *node.0 == *OTHERS);
         if lists.len() == 1 && lists.iter().any(|list| says_others(&list)) {
+            let groups = names.targets.iter().filter(|target| !target.is_one);
+            let groups = groups.map(|target| format!("`{}`, ", target.word)).collect::<String>();
+            let or = if groups.is_empty() { "" } else { "or " };
             return Err(format!(
-                "`{name}` has only one list, so nobody is among the `{OTHERS}`; expected `followers`, or nodes by name"
+                "`{name}` has only one list, so nobody is among the `{OTHERS}`; expected {groups}{or}nodes by name"
             ));
         }
         if lists.iter().filter(says_others).count() > 1 {

@@ -20,7 +20,7 @@ pub mod settings;
 pub mod verdict;
 
 pub use case::Case;
-pub use cast::Cast;
+pub use cast::{Meanings, Names};
 pub use event::{Event, Happening, NodeName};
 pub use fault::{Fault, FaultKind};
 pub use plan::{Plan, PlanError};

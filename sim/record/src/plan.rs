@@ -15,9 +15,8 @@
 //! kind.crash = { nodes = ["leader"] }
 //! ```
 
-use crate::cast::WORDS;
 use crate::fault::{FOREVER_MS, PLAN_MS_MAX};
-use crate::{Fault, FaultKind, NodeName};
+use crate::{Fault, FaultKind, Names};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
@@ -93,12 +92,13 @@ pub(crate) fn line_at(text: &str, at: usize) -> usize {
 }
 
 impl Plan {
-    /// Reads a plan file, or the plan of a case file. `file` is its name for errors, `nodes` are the nodes that exist.
+    /// Reads a plan file, or the plan of a case file. `file` is its name for errors, `names` is what
+    /// it may name.
     ///
     /// # Errors
     /// [`PlanError`] for what is not TOML, has unknown or missing keys, names nodes that do not exist, or
     /// gives numbers that make no sense.
-    pub fn parse(text: &str, file: &str, nodes: &[NodeName]) -> Result<Self, PlanError> {
+    pub fn parse(text: &str, file: &str, names: &Names) -> Result<Self, PlanError> {
         let error = |at: usize, problem: String| PlanError {
             file: file.to_owned(),
             line: line_at(text, at),
@@ -114,7 +114,7 @@ impl Plan {
         for fault in parsed.faults {
             let at = fault.span().start;
             let fault = fault.into_inner();
-            fault.check(nodes, plan.lifts_atlas).map_err(|problem| error(at, problem))?;
+            fault.check(names, plan.lifts_atlas).map_err(|problem| error(at, problem))?;
             plan.faults.push(fault);
         }
         plan.check_length().map_err(|problem| error(lasts_at, problem))?;
@@ -126,29 +126,29 @@ impl Plan {
     ///
     /// # Errors
     /// What is wrong with it as TOML.
-    pub fn among(text: &str, nodes: &[NodeName]) -> Result<Self, toml::de::Error> {
+    pub fn among(text: &str, names: &Names) -> Result<Self, toml::de::Error> {
         let mut plan: Self = toml::from_str(text)?;
         for fault in &mut plan.faults {
             for list in fault.kind.node_lists_mut() {
-                list.retain(|node| nodes.contains(node) || WORDS.contains(&&*node.0));
+                list.retain(|node| names.has(node));
             }
             if let FaultKind::Partition { sides } = &mut fault.kind {
                 sides.retain(|side| !side.is_empty());
             }
         }
         let lifts_atlas = plan.lifts_atlas;
-        plan.faults.retain(|fault| fault.check(nodes, lifts_atlas).is_ok());
+        plan.faults.retain(|fault| fault.check(names, lifts_atlas).is_ok());
         Ok(plan)
     }
 
-    /// Whether the plan makes sense among these nodes, as [`Plan::parse`] demands it of files.
+    /// Whether the plan makes sense among these names, as [`Plan::parse`] demands it of files.
     ///
     /// # Errors
     /// The first problem, and the place in the plan of the fault that has it (the number of faults when
     /// it is the storm's length).
-    pub fn check(&self, nodes: &[NodeName]) -> Result<(), (usize, String)> {
+    pub fn check(&self, names: &Names) -> Result<(), (usize, String)> {
         for (index, fault) in self.faults.iter().enumerate() {
-            fault.check(nodes, self.lifts_atlas).map_err(|problem| (index, problem))?;
+            fault.check(names, self.lifts_atlas).map_err(|problem| (index, problem))?;
         }
         self.check_length().map_err(|problem| (self.faults.len(), problem))
     }
@@ -229,15 +229,26 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cast::LEADER;
+    use crate::NodeName;
+    use crate::cast::Target;
     use crate::fault::{
         CONNECTIONS_MAX, DRIFT_PPM_MAX, FACTOR_MAX, KIB_PER_SECOND_MAX, SECTORS_MAX,
     };
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    const LEADER: &str = "leader";
+
     fn nodes() -> Vec<NodeName> {
         ["s1", "s2", "s3", "w1"].map(NodeName::from).to_vec()
+    }
+
+    fn names() -> Names {
+        let targets = vec![
+            Target::one(LEADER, "the server that leads"),
+            Target::some("followers", "the others"),
+        ];
+        Names { nodes: nodes(), targets }
     }
 
     #[test]
@@ -249,8 +260,8 @@ mod tests {
             fault(r#"crash = { nodes = ["w9"] }"#),
             fault(r#"crash = { nodes = ["leader"] }"#),
         ];
-        let plan = Plan::among(&text.concat(), &nodes()).unwrap();
-        assert_eq!(plan.check(&nodes()), Ok(()));
+        let plan = Plan::among(&text.concat(), &names()).unwrap();
+        assert_eq!(plan.check(&names()), Ok(()));
         let lists: Vec<String> = plan
             .faults
             .iter()
@@ -270,7 +281,7 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let error = Plan::parse(text, "plan.toml", &nodes()).expect_err("the plan is broken");
+        let error = Plan::parse(text, "plan.toml", &names()).expect_err("the plan is broken");
         assert_eq!(error.to_string(), expected);
     }
 
@@ -301,7 +312,7 @@ mod tests {
             "lasts_ms = 60000\n\n[[faults]]\nat_ms = 4000\nlasts_ms = 3000\nkind.crash = { nodes = [\"leader\"] }\n\n\
              [[faults]]\nat_ms = 5000\nlasts_ms = 0\nkind.partition = { sides = [[\"s1\"], [\"s2\", \"s3\"]] }\n"
         );
-        assert_eq!(Plan::parse(&plan.to_toml(), "p", &nodes()), Ok(plan));
+        assert_eq!(Plan::parse(&plan.to_toml(), "p", &names()), Ok(plan));
     }
 
     #[test]
@@ -313,12 +324,12 @@ mod tests {
             "plan.toml:1: a fault lasts for ever, so the plan must say how long the storm lasts: expected \
              `lasts_ms = 30000` before the first fault",
         );
-        let plan = Plan::parse(&format!("lasts_ms = 30000\n\n{forever}"), "p", &nodes()).unwrap();
+        let plan = Plan::parse(&format!("lasts_ms = 30000\n\n{forever}"), "p", &names()).unwrap();
         assert_eq!((plan.storm_ms(), plan.ends_ms()), (30_000, 5_000));
         assert!(plan.faults[0].is_forever());
         assert_eq!(plan.to_toml(), format!("lasts_ms = 30000\n\n{forever}"));
         let never = forever.replace("forever", "never");
-        let error = Plan::parse(&never, "plan.toml", &nodes()).expect_err("no such length");
+        let error = Plan::parse(&never, "plan.toml", &names()).expect_err("no such length");
         assert!(
             error.to_string().contains("unknown variant `never`, expected `forever`"),
             "{error}"
@@ -340,15 +351,16 @@ mod tests {
 
     #[test]
     fn an_empty_plan_is_a_plan() {
-        assert_eq!(Plan::parse("", "p", &nodes()), Ok(Plan::default()));
-        assert_eq!(Plan::parse(&Plan::default().to_toml(), "p", &nodes()), Ok(Plan::default()));
+        assert_eq!(Plan::parse("", "p", &names()), Ok(Plan::default()));
+        assert_eq!(Plan::parse(&Plan::default().to_toml(), "p", &names()), Ok(Plan::default()));
     }
 
     #[test]
     fn a_broken_plan_says_file_line_and_what_was_expected() {
         check(
             &format!("{HEAD}kind.crash = {{ nodes = [\"s9\"] }}"),
-            "plan.toml:1: `crash` names node `s9`, which does not exist; expected `leader` or one of s1, s2, s3, w1",
+            "plan.toml:1: `crash` names node `s9`, which does not exist; expected `leader`, `followers`, or \
+             one of s1, s2, s3, w1",
         );
         check(
             &format!("{HEAD}kind.crash = {{ nodes = [] }}"),
@@ -412,14 +424,14 @@ mod tests {
         );
         check("lasts_ms = 86400001", "plan.toml:1: lasts_ms must be at most 86400000, a day");
         let text = format!("{HEAD}kind.crsh = {{ nodes = [\"s1\"] }}");
-        let error = Plan::parse(&text, "plan.toml", &nodes()).expect_err("no such kind");
+        let error = Plan::parse(&text, "plan.toml", &names()).expect_err("no such kind");
         assert!(
             error.to_string().starts_with("plan.toml:4: unknown variant `crsh`, expected"),
             "{error}"
         );
-        let error = Plan::parse("faults = 3", "plan.toml", &nodes()).expect_err("no list");
+        let error = Plan::parse("faults = 3", "plan.toml", &names()).expect_err("no list");
         assert_eq!(error.line, 1);
-        let error = Plan::parse("a = 'b", "plan.toml", &nodes()).expect_err("no TOML");
+        let error = Plan::parse("a = 'b", "plan.toml", &names()).expect_err("no TOML");
         assert_eq!(error.line, 1);
     }
 
@@ -496,7 +508,7 @@ mod tests {
             let mut plan = Plan { lifts_atlas: true, lasts_ms: None, faults };
             let storm_ms = plan.storm_ms();
             plan.lasts_ms = (plan.needs_length() || has_length).then_some(storm_ms);
-            prop_assert_eq!(Plan::parse(&plan.to_toml(), "p", &nodes()), Ok(plan.clone()));
+            prop_assert_eq!(Plan::parse(&plan.to_toml(), "p", &names()), Ok(plan.clone()));
             let json = serde_json::to_string(&plan).expect("plain data");
             prop_assert_eq!(serde_json::from_str::<Plan>(&json).expect("our own words"), plan);
         }
@@ -511,7 +523,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_the_parser_panic(text in ".{0,200}") {
-            let _ = Plan::parse(&text, "p", &nodes());
+            let _ = Plan::parse(&text, "p", &names());
         }
     }
 }

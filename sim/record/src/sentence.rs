@@ -5,19 +5,14 @@
 //! Holds: every node and every number of a fault is in its sentence.
 //! Start at [`Scene::sentence`].
 
-use crate::cast::{FOLLOWERS, LEADER, OBSERVERS, OTHERS};
+use crate::cast::{Meant, OTHERS};
 use crate::fault::FOREVER_MS;
 use crate::{Fault, FaultKind, NodeName};
 use mailstorm_shared::time_in_words::span_of_ms;
 
-/// Who is who when a fault begins. The default knows nothing: a plan before it was run.
+/// Who is who when a fault begins: whom words mean. Of a plan that was not run they mean nobody yet.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Scene<'a> {
-    /// Who leads.
-    pub leader: Option<&'a str>,
-    /// Whom the fault strikes, by the names of nodes.
-    pub struck: &'a [NodeName],
-}
+pub struct Scene<'a>(pub &'a [Meant]);
 
 /// A name of machines as people read it: `leader_disk_stall` is "leader disk stall".
 pub fn spaced(name: &str) -> String {
@@ -36,21 +31,20 @@ pub fn quantity(number: u64, noun: &str) -> String {
 }
 
 impl Scene<'_> {
-    /// A node of a plan by its own name, with its role.
-    fn name(&self, node: &NodeName) -> String {
-        let name = match &*node.0 {
-            // A fault that names only the leader strikes nobody else.
-            LEADER => match (self.leader, self.struck) {
-                (_, [only]) => only.to_string(),
-                (Some(leader), _) => leader.to_owned(),
-                (None, _) => return "the leader".to_owned(),
-            },
-            FOLLOWERS => return "the followers".to_owned(),
-            OBSERVERS => return "the observers".to_owned(),
-            OTHERS => return "the others".to_owned(),
-            name => name.to_owned(),
+    /// A node of a plan by its own name, with the word that means it; a word by the node that it means, if
+    /// that is one.
+    fn name(&self, name: &NodeName) -> String {
+        if *name.0 == *OTHERS {
+            return format!("the {OTHERS}");
+        }
+        let node = match self.0.iter().find(|meant| meant.word == name.0) {
+            Some(Meant { is_one: true, nodes, .. }) if nodes.len() == 1 => &nodes[0],
+            Some(_) => return format!("the {name}"),
+            None => name,
         };
-        if self.leader == Some(&*name) { format!("{name} (leader)") } else { name }
+        let is_it = |meant: &&Meant| meant.is_one && !meant.stands_in && meant.nodes.contains(node);
+        let words: Vec<&str> = self.0.iter().filter(is_it).map(|meant| &*meant.word).collect();
+        if words.is_empty() { node.to_string() } else { format!("{node} ({})", words.join(", ")) }
     }
 
     fn names(&self, nodes: &[NodeName]) -> String {
@@ -241,11 +235,16 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
+    /// A word that means this node, or nobody.
+    fn meant(word: &str, node: Option<&str>) -> Meant {
+        let nodes = node.map(NodeName::from).into_iter().collect();
+        Meant { word: word.into(), nodes, is_one: true, stands_in: false }
+    }
+
     #[track_caller]
-    fn check(lasts_ms: u64, kind: FaultKind, struck: &[&str], expected: &str) {
-        let struck: Vec<NodeName> = struck.iter().map(|name| NodeName::from(*name)).collect();
-        let scene = Scene { leader: Some("s3"), struck: &struck };
-        assert_eq!(scene.sentence(&Fault { at_ms: 0, lasts_ms, kind }), expected);
+    fn check(lasts_ms: u64, kind: FaultKind, expected: &str) {
+        let led = [meant("leader", Some("s3"))];
+        assert_eq!(Scene(&led).sentence(&Fault { at_ms: 0, lasts_ms, kind }), expected);
     }
 
     fn named(names: &[&str]) -> Vec<NodeName> {
@@ -257,45 +256,34 @@ mod tests {
         check(
             900,
             FaultKind::PowerCut { nodes: named(&["leader"]) },
-            &["s3"],
             "s3 (leader) loses power for 900 ms",
         );
         check(
             1_234,
             FaultKind::Crash { nodes: named(&["s1", "s3"]) },
-            &["s1", "s3"],
             "s1 and s3 (leader) crash, down for 1.234 s",
         );
         check(
             2_000,
             FaultKind::Partition { sides: vec![named(&["leader", "w1"]), named(&["s1", "s2"])] },
-            &["s1", "s2", "s3", "w1"],
             "s3 (leader) and w1 | s1 and s2 do not hear each other for 2.0 s",
         );
         check(
             0,
             FaultKind::Reset { nodes: named(&["s1"]), every_ms: 0 },
-            &["s1"],
             "every connection of s1 breaks",
         );
         check(
             1_000,
             FaultKind::Bridge { left: named(&["leader"]), right: named(&["s1", "s2", "s3"]) },
-            &["s1", "s2", "s3"],
             "s3 (leader) | s1 and s2 do not hear each other, all others hear both for 1.0 s",
         );
         check(
             60_000,
             FaultKind::Jump { nodes: named(&["s1"]), by_ms: -1_500 },
-            &["s1"],
             "the wall clock of s1 jumps back by 1.5 s for 1 min",
         );
-        check(
-            0,
-            FaultKind::Pause { nodes: named(&["w1"]) },
-            &["w1"],
-            "w1 stands still for an instant",
-        );
+        check(0, FaultKind::Pause { nodes: named(&["w1"]) }, "w1 stands still for an instant");
     }
 
     #[test]
@@ -311,8 +299,21 @@ mod tests {
     fn in_a_plan_that_was_not_run_the_leader_is_the_leader() {
         let kind = FaultKind::OneWay { from: named(&["leader"]), to: named(&["s1", "s2"]) };
         let fault = Fault { at_ms: 0, lasts_ms: 10, kind };
-        let told = Scene::default().sentence(&fault);
+        let told = Scene(&[meant("leader", None)]).sentence(&fault);
         assert_eq!(told, "s1 and s2 hear nothing of the leader, which hears them for 10 ms");
+    }
+
+    #[test]
+    fn whoever_stands_in_for_nobody_is_told_by_the_node_alone() {
+        let picked = Meant { stands_in: true, ..meant("controller", Some("b2")) };
+        let both = [picked, meant("leader of orders-0", Some("b2"))];
+        let sentence = |names: &[&str], meant: &[Meant]| {
+            let kind = FaultKind::Pause { nodes: named(names) };
+            Scene(meant).sentence(&Fault { at_ms: 0, lasts_ms: 10, kind })
+        };
+        assert_eq!(sentence(&["controller"], &both[..1]), "b2 stands still for 10 ms");
+        let told = "b2 (leader of orders-0) stands still for 10 ms";
+        assert_eq!(sentence(&["b2"], &both), told);
     }
 
     /// One fault of every kind and form, with nodes and numbers that are told apart in a sentence.

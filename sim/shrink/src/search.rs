@@ -10,15 +10,14 @@
 use crate::refuted::Refuted;
 use crate::simpler::simpler;
 use crate::weight::Weight;
-use mailstorm_record::cast::WORDS;
-use mailstorm_record::{Case, Fault, NodeName, Plan, Setting, Settings};
+use mailstorm_record::{Case, Fault, Names, NodeName, Plan, Setting, Settings};
 
-/// What can be varied: the scenario's settings, and the nodes it has with them.
+/// What can be varied: the scenario's settings, and what a plan may name with them.
 pub struct Field<'a> {
     /// The scenario's settings with its own values.
     pub settings: Vec<Setting>,
-    /// The nodes that a plan may name.
-    pub nodes: &'a dyn Fn(&Settings) -> Vec<NodeName>,
+    /// What a plan may name.
+    pub names: &'a dyn Fn(&Settings) -> Names,
 }
 
 /// What came of trying candidates.
@@ -129,7 +128,7 @@ impl Search<'_> {
             .into_iter()
             .enumerate()
             .filter(|(_, case)| Weight::of(case, &self.field.settings) < weight)
-            .filter(|(_, case)| case.plan.check(&(self.field.nodes)(&case.settings)).is_ok())
+            .filter(|(_, case)| case.plan.check(&(self.field.names)(&case.settings)).is_ok())
             .filter(|(_, case)| !self.refuted.has(case))
             .unzip();
         if simpler.is_empty() {
@@ -229,8 +228,8 @@ impl Search<'_> {
         } else {
             case.settings.0.insert(setting.name.to_owned(), value);
         }
-        let nodes = (self.field.nodes)(&case.settings);
-        let is_there = |node: &NodeName| WORDS.contains(&&*node.0) || nodes.contains(node);
+        let names = (self.field.names)(&case.settings);
+        let is_there = |node: &NodeName| names.has(node);
         for fault in &mut case.plan.faults {
             fault.kind.node_lists_mut().into_iter().for_each(|list| list.retain(is_there));
         }

@@ -5,8 +5,6 @@
 use mailstorm_record::cast::{hears_everybody, on_no_side};
 use mailstorm_record::sentence::Scene;
 use mailstorm_record::{Happening, NodeName, Run};
-use mailstorm_shared::Observation;
-use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::time_in_words::moment;
 use std::collections::BTreeMap;
 
@@ -23,29 +21,16 @@ pub fn story(run: &Run) -> Vec<String> {
             ended.insert(*index, event.at_ns);
         }
     }
-    let mut leader: Option<NodeName> = None;
     let mut started: Vec<NodeName> = Vec::new();
     let mut lines = Vec::new();
     for event in run.events.iter().flatten() {
         match &event.happening {
-            Happening::Observed { observation: Observation::Ensemble(fact) } => match fact {
-                EnsembleFact::Leads { .. } => leader = event.node.clone(),
-                EnsembleFact::SteppedDown { .. } | EnsembleFact::Looking => {
-                    leader = leader.filter(|leader| Some(leader) != event.node.as_ref());
-                }
-                _ => {}
-            },
-            Happening::Crashed { .. } => {
-                leader = leader.filter(|leader| Some(leader) != event.node.as_ref());
-            }
-            Happening::FaultBegan { index, nodes, .. } => {
+            Happening::FaultBegan { index, nodes, meant, .. } => {
                 let Some(mut fault) = run.plan.faults.get(*index).cloned() else { continue };
                 if let Some(end_ns) = ended.get(index).filter(|_| fault.is_forever()) {
                     fault.lasts_ms = end_ns.saturating_sub(event.at_ns) / NS_PER_MS;
                 }
-                let scene =
-                    Scene { leader: leader.as_ref().map(|leader| &*leader.0), struck: nodes };
-                let mut told = scene.sentence(&fault);
+                let mut told = Scene(&meant.0).sentence(&fault);
                 if let Some(rest) = hears_everybody(&on_no_side(&fault.kind, nodes, &started)) {
                     told = format!("{told}; {rest}");
                 }
@@ -61,10 +46,10 @@ pub fn story(run: &Run) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mailstorm_record::cast::Meant;
     use mailstorm_record::fault::FOREVER_MS;
     use mailstorm_record::run::RUN_FORMAT;
-    use mailstorm_record::{Event, Fault, FaultKind, NodeName, Plan};
-    use mailstorm_shared::{Epoch, Zxid};
+    use mailstorm_record::{Event, Fault, FaultKind, Meanings, NodeName, Plan};
 
     fn run(happenings: Vec<(u64, Happening)>, faults: Vec<Fault>) -> Run {
         let server = Some(NodeName::from("s3"));
@@ -87,20 +72,18 @@ mod tests {
 
     #[test]
     fn each_fault_is_a_line_in_the_order_of_the_run_and_knows_who_leads_then() {
-        let leads = Happening::Observed {
-            observation: Observation::Ensemble(EnsembleFact::Leads {
-                epoch: Epoch(1),
-                last_logged: Zxid::ZERO,
-            }),
-        };
-        let looks =
-            Happening::Observed { observation: Observation::Ensemble(EnsembleFact::Looking) };
         let nodes = vec![NodeName::from("s3")];
         let pause =
             |at_ms| Fault { at_ms, lasts_ms: 50, kind: FaultKind::Pause { nodes: nodes.clone() } };
-        let began =
-            |index| Happening::FaultBegan { index, kind: "pause".into(), nodes: nodes.clone() };
-        let happenings = vec![(1, leads), (20, began(1)), (21, looks), (30, began(0))];
+        let began = |index, meant| Happening::FaultBegan {
+            index,
+            kind: "pause".into(),
+            nodes: nodes.clone(),
+            meant: Meanings(meant),
+        };
+        let (word, is_one, stands_in) = ("leader".into(), true, false);
+        let leads = Meant { word, nodes: nodes.clone(), is_one, stands_in };
+        let happenings = vec![(20, began(1, vec![leads])), (30, began(0, Vec::new()))];
         let told = story(&run(happenings, vec![pause(30), pause(20), pause(90)]));
         assert_eq!(
             told,
@@ -119,7 +102,8 @@ mod tests {
             lasts_ms: FOREVER_MS,
             kind: FaultKind::Crash { nodes: nodes.clone() },
         };
-        let began = Happening::FaultBegan { index: 0, kind: "crash".into(), nodes };
+        let meant = Meanings::default();
+        let began = Happening::FaultBegan { index: 0, kind: "crash".into(), nodes, meant };
         let told = |happenings| story(&run(happenings, vec![crash.clone()]));
         let for_good = ["at 1.000 s s3 crashes, down for good"];
         assert_eq!(told(vec![(1_000, began.clone())]), for_good);

@@ -1,39 +1,62 @@
-//! Which states of the protocol a run comes through, so that a sweep can say when it last saw a new one.
+//! Which states of its systems a run comes through, so that a sweep can say when it last saw a new one.
 //!
-//! A state is what one server is at one moment, seen coarsely: its role, how the epochs that it promised and
-//! took part in stand to the newest leader's, how its log stands to what is committed, and a kind of fault
-//! that is going on, at it or elsewhere. Goals that were reached count as states as well.
-//! Holds: there are at most [`STATES`] of them and one for each goal; the same number means the same state
-//! in every run of a scenario on one inbox. Whatever is seen here is told by servers: no judgement rests on it.
+//! A state is what one member of a system is at one moment, as its system sees it, and a kind of fault that is
+//! going on, at it or elsewhere. Goals that were reached count as states as well.
+//! Holds: the same number means the same state in every run of a scenario on one inbox, and there are no more
+//! than [`Layout::total`] of them and one for each goal.
 //! Start at [`CoverageMap::observe`].
 
-use mailstorm_checkers::ensemble::servers::Servers;
+use crate::scenario::Topology;
+use mailstorm_checkers::common::states::States;
 use mailstorm_record::{Coverage, Event, FaultKind, Happening};
-use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Epoch, Observation, ServerId, Zxid};
 
 const NS_PER_MS: u64 = 1_000_000;
 
-const ROLE_BITS: u32 = 3;
-const EPOCH_BITS: u32 = 2;
-const LOG_BITS: u32 = 3;
-const AIMED_BITS: u32 = 1;
-const KIND_BITS: u32 = 5;
+/// Every kind of fault has a number below this, and none has 0, which stands for no fault.
+const KINDS: u32 = 32;
 
-/// How many states there can be; numbers from here on stand for goals.
-const STATES: u32 = 1 << (ROLE_BITS + 2 * EPOCH_BITS + LOG_BITS + AIMED_BITS + KIND_BITS);
+const _: () = assert!(FaultKind::NAMES.len() < KINDS as usize, "no fault is a number of its own");
 
-const _: () = assert!(FaultKind::NAMES.len() < 1 << KIND_BITS, "no fault is a number of its own");
+/// How the numbers of states are dealt to the systems.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// Of each system its first number, and how many states it tells.
+    systems: Vec<(u32, u32)>,
+    /// Numbers from here on stand for goals.
+    total: u32,
+}
 
-/// The same state, or goal, whatever fault was going on.
-pub(crate) fn whatever_the_fault(state: u32) -> u32 {
-    const FAULTLESS: u32 = (1 << (ROLE_BITS + 2 * EPOCH_BITS + LOG_BITS)) - 1;
-    if state < STATES { state & FAULTLESS } else { state }
+impl Layout {
+    pub(crate) fn of(topology: &Topology) -> Self {
+        Self::new(topology.systems.iter().map(|system| system.states().bound()))
+    }
+
+    fn new(bounds: impl Iterator<Item = u32>) -> Self {
+        let mut total = 0;
+        let place = |bound| {
+            let first = total;
+            // At the node that a fault strikes, or elsewhere.
+            total += bound * 2 * KINDS;
+            (first, bound)
+        };
+        let systems = bounds.map(place).collect();
+        Self { systems, total }
+    }
+
+    /// The same state, or goal, whatever fault was going on.
+    pub(crate) fn whatever_the_fault(&self, state: u32) -> u32 {
+        let of = self.systems.iter().rfind(|(first, _)| *first <= state);
+        match of {
+            Some((first, bound)) if state < self.total => first + (state - first) % bound,
+            _ => state,
+        }
+    }
 }
 
 /// The states that one run has come through so far.
 pub(crate) struct CoverageMap {
-    nodes: Servers,
+    layout: Layout,
+    systems: Vec<Box<dyn States>>,
     /// One bit for each state.
     seen: Vec<u64>,
     /// Each state that was seen, with the millisecond of the storm in which it first was.
@@ -42,49 +65,10 @@ pub(crate) struct CoverageMap {
     storm_ns: Option<u64>,
     /// The moment of what is being observed.
     now_ns: u64,
-    /// By the server's number.
-    servers: Vec<Server>,
-    /// The epochs of what is committed, each with the last counter committed in it.
-    committed: Vec<Zxid>,
-    /// The newest epoch that has a leader, and who that is.
-    leader: Option<(Epoch, ServerId)>,
     /// The faults that are going on.
     faults: Vec<FaultSeen>,
-}
-
-/// What is known of one server.
-#[derive(Clone, Default)]
-struct Server {
-    role: Role,
-    accepted: Epoch,
-    current: Epoch,
-    /// Its last transaction.
-    logged: Zxid,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Role {
-    /// Nothing was heard of it, or its process is gone.
-    #[default]
-    Down,
-    Looking,
-    /// It looks for a leader and lost its vote with its data.
-    Voteless,
-    Follows,
-    Leads,
-}
-
-/// How a server's log stands to what is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Log {
-    /// Nothing is committed yet.
-    Nothing,
-    Empty,
-    Behind,
-    Equal,
-    Ahead,
-    /// It ends with something that can never be committed.
-    Diverged,
+    /// What an event shows of a system.
+    shown: Vec<(usize, u32)>,
 }
 
 /// A fault that is going on.
@@ -92,23 +76,26 @@ struct FaultSeen {
     index: usize,
     /// From 1; 0 stands for no fault.
     kind: u32,
-    /// The servers that it strikes.
-    servers: Vec<ServerId>,
+    /// Of each system the members that it strikes.
+    struck: Vec<Vec<usize>>,
 }
 
 impl CoverageMap {
-    /// Nothing has happened yet to these servers.
-    pub(crate) fn new(nodes: Servers) -> Self {
+    pub(crate) fn of(topology: &Topology) -> Self {
+        Self::new(topology.systems.iter().map(|system| system.states()).collect())
+    }
+
+    fn new(systems: Vec<Box<dyn States>>) -> Self {
+        let layout = Layout::new(systems.iter().map(|states| states.bound()));
         Self {
-            nodes,
-            seen: vec![0; STATES as usize / 64],
+            seen: vec![0; layout.total.div_ceil(u64::BITS) as usize],
+            layout,
+            systems,
             first: Vec::new(),
             storm_ns: None,
             now_ns: 0,
-            servers: Vec::new(),
-            committed: Vec::new(),
-            leader: None,
             faults: Vec::new(),
+            shown: Vec::new(),
         }
     }
 
@@ -117,140 +104,54 @@ impl CoverageMap {
         self.now_ns = event.at_ns;
         match &event.happening {
             Happening::Phase { name } if &**name == "storm" => self.storm_ns = Some(event.at_ns),
-            Happening::Observed { observation: Observation::Ensemble(fact) } => {
-                let server = self.nodes.on(event.node.as_ref());
-                server.into_iter().for_each(|server| self.told(server, fact));
-            }
-            Happening::Crashed { .. } => {
-                let server = self.nodes.on(event.node.as_ref());
-                server.into_iter().for_each(|server| self.becomes(server, Role::Down));
-            }
-            Happening::DiskDamaged => {
-                // Whatever it had promised, it may have forgotten.
-                let server = self.nodes.on(event.node.as_ref());
-                server.into_iter().for_each(|s| self.server(s).accepted = Epoch::default());
-            }
-            Happening::FaultBegan { index, kind, nodes } => {
-                let name = kind.strip_prefix("leader_").unwrap_or(kind);
-                let place = FaultKind::NAMES.iter().position(|known| *known == name);
+            Happening::FaultBegan { index, kind, nodes, .. } => {
+                let kind = FaultKind::named_in(kind);
+                let place = FaultKind::NAMES.iter().position(|known| Some(*known) == kind);
                 let kind = place.expect("every kind is listed") as u32 + 1;
-                let servers = nodes.iter().filter_map(|node| self.nodes.on(Some(node))).collect();
-                self.faults.push(FaultSeen { index: *index, kind, servers });
-                self.note_all();
+                let systems = self.systems.iter();
+                let struck = systems
+                    .map(|states| nodes.iter().filter_map(|node| states.place(node)).collect())
+                    .collect();
+                self.faults.push(FaultSeen { index: *index, kind, struck });
+                self.shows(|states, shown| states.now(shown));
             }
             Happening::FaultEnded { index } => {
                 self.faults.retain(|fault| fault.index != *index);
             }
-            _ => {}
-        }
-    }
-
-    fn told(&mut self, server: ServerId, fact: &EnsembleFact) {
-        match *fact {
-            EnsembleFact::ServerStarted { epoch, snapshot, last_logged, votes } => {
-                let known = self.server(server);
-                known.logged = snapshot.max(last_logged);
-                known.current = epoch;
-                self.becomes(server, if votes { Role::Looking } else { Role::Voteless });
-            }
-            EnsembleFact::Looking => {
-                let was = self.server(server).role;
-                self.becomes(server, if was == Role::Voteless { was } else { Role::Looking });
-            }
-            EnsembleFact::EpochAccepted { epoch } => {
-                self.server(server).accepted = epoch;
-                self.note(server);
-            }
-            EnsembleFact::Follows { epoch, .. } => {
-                self.server(server).current = epoch;
-                self.becomes(server, Role::Follows);
-            }
-            EnsembleFact::Leads { epoch, last_logged } => {
-                self.server(server).current = epoch;
-                self.commits(last_logged);
-                if self.leader.is_none_or(|(newest, _)| epoch >= newest) {
-                    self.leader = Some((epoch, server));
-                }
-                self.becomes(server, Role::Leads);
-                self.note_all();
-            }
-            EnsembleFact::SteppedDown { .. } => self.becomes(server, Role::Looking),
-            EnsembleFact::Appended { zxid, .. } => {
-                self.server(server).logged = zxid;
-                self.note(server);
-            }
-            EnsembleFact::Truncated { after: zxid } | EnsembleFact::SnapshotInstalled { zxid } => {
-                // As it was until now, and as it is from now on.
-                self.note(server);
-                self.server(server).logged = zxid;
-                self.note(server);
-            }
-            EnsembleFact::QuorumCommitted { zxid, .. } => {
-                self.commits(zxid);
-                self.note(server);
-            }
-            _ => {}
+            _ => self.shows(|states, shown| states.observe(event, shown)),
         }
     }
 
     /// The run's states. `goals` says of each of the run's goals whether it was reached.
     pub(crate) fn states(&self, goals: impl Iterator<Item = bool>) -> Coverage {
-        let goals =
-            (STATES..).zip(goals).filter(|(_, reached)| *reached).map(|(goal, _)| (goal, 0));
+        let goals = (self.layout.total..).zip(goals).filter(|(_, reached)| *reached);
+        let goals = goals.map(|(goal, _)| (goal, 0));
         Coverage(self.first.iter().copied().chain(goals).collect())
     }
 
-    fn server(&mut self, server: ServerId) -> &mut Server {
-        let place = usize::from(server.number());
-        if place >= self.servers.len() {
-            self.servers.resize_with(place + 1, Server::default);
+    /// Notes what each system shows.
+    fn shows(&mut self, show: impl Fn(&mut dyn States, &mut Vec<(usize, u32)>)) {
+        let mut shown = std::mem::take(&mut self.shown);
+        for system in 0..self.systems.len() {
+            show(&mut *self.systems[system], &mut shown);
+            for (node, state) in shown.drain(..) {
+                self.note(system, node, state);
+            }
         }
-        &mut self.servers[place]
+        self.shown = shown;
     }
 
-    fn becomes(&mut self, server: ServerId, role: Role) {
-        self.server(server).role = role;
-        if role != Role::Leads && self.leader.is_some_and(|(_, leader)| leader == server) {
-            self.leader = None;
-        }
-        self.note(server);
-    }
-
-    /// Everything up to here is committed.
-    fn commits(&mut self, zxid: Zxid) {
-        match self.committed.last_mut() {
-            Some(last) if last.epoch() == zxid.epoch() => *last = zxid.max(*last),
-            Some(last) if *last > zxid => {}
-            _ => self.committed.push(zxid),
-        }
-    }
-
-    fn note_all(&mut self) {
-        for number in 1..self.servers.len() {
-            let server = u8::try_from(number).ok().and_then(ServerId::new);
-            server.into_iter().for_each(|server| self.note(server));
-        }
-    }
-
-    /// A server is in some state now.
-    fn note(&mut self, server: ServerId) {
-        let known = self.server(server).clone();
-        let mut state = known.role as u32;
-        let mut place = ROLE_BITS;
-        for epoch in [known.accepted, known.current] {
-            state |= self.epoch_relation(epoch) << place;
-            place += EPOCH_BITS;
-        }
-        state |= (self.log_relation(known.logged) as u32) << place;
-        place += LOG_BITS;
+    /// A member of a system is in some state now.
+    fn note(&mut self, system: usize, node: usize, state: u32) {
+        let (first, bound) = self.layout.systems[system];
+        assert!(state < bound, "a system numbers its states below its bound");
         if self.faults.is_empty() {
-            self.sees(state);
+            self.sees(first + state);
         }
         for index in 0..self.faults.len() {
             let fault = &self.faults[index];
-            let is_aimed = fault.servers.contains(&server);
-            let state = state | u32::from(is_aimed) << place | fault.kind << (place + AIMED_BITS);
-            self.sees(state);
+            let is_struck = fault.struck[system].contains(&node);
+            self.sees(first + state + bound * (u32::from(is_struck) + 2 * fault.kind));
         }
     }
 
@@ -262,31 +163,6 @@ impl CoverageMap {
             self.first.push((state, storm_ms));
         }
     }
-
-    /// How an epoch stands to the newest leader's, in [`EPOCH_BITS`] bits: there is none, behind, equal,
-    /// ahead.
-    fn epoch_relation(&self, epoch: Epoch) -> u32 {
-        match self.leader {
-            None => 0,
-            Some((newest, _)) if epoch < newest => 1,
-            Some((newest, _)) if epoch == newest => 2,
-            Some(_) => 3,
-        }
-    }
-
-    /// How a log that ends here stands to what is committed.
-    fn log_relation(&self, logged: Zxid) -> Log {
-        let Some(last) = self.committed.last() else { return Log::Nothing };
-        if logged == Zxid::ZERO {
-            return Log::Empty;
-        }
-        if logged >= *last {
-            return if logged == *last { Log::Equal } else { Log::Ahead };
-        }
-        // In an epoch that is over for good, nothing after what was committed of it ever will be.
-        let of_its_epoch = self.committed.iter().rev().find(|end| end.epoch() == logged.epoch());
-        if of_its_epoch.is_some_and(|end| logged <= *end) { Log::Behind } else { Log::Diverged }
-    }
 }
 
 #[cfg(test)]
@@ -295,38 +171,47 @@ mod tests {
     use mailstorm_record::NodeName;
     use std::collections::BTreeMap;
 
-    fn server(number: u8) -> ServerId {
-        ServerId::new(number).expect("not 0")
-    }
+    /// Nodes `s0`, `s1`, ... that are in no other state than how often they were paused, up to twice.
+    #[derive(Default)]
+    struct Pauses(Vec<u32>);
 
-    fn z(epoch: u32, counter: u32) -> Zxid {
-        Zxid::new(Epoch(epoch), counter)
+    impl States for Pauses {
+        fn bound(&self) -> u32 {
+            3
+        }
+
+        fn place(&self, node: &NodeName) -> Option<usize> {
+            node.0.strip_prefix('s')?.parse().ok()
+        }
+
+        fn observe(&mut self, event: &Event, shown: &mut Vec<(usize, u32)>) {
+            let node = event.node.as_ref().and_then(|node| self.place(node));
+            let (Happening::Paused, Some(place)) = (&event.happening, node) else { return };
+            self.0.resize(self.0.len().max(place + 1), 0);
+            self.0[place] = (self.0[place] + 1).min(2);
+            shown.push((place, self.0[place]));
+        }
+
+        fn now(&self, shown: &mut Vec<(usize, u32)>) {
+            shown.extend(self.0.iter().copied().enumerate());
+        }
     }
 
     fn event(node: Option<&str>, happening: Happening) -> Event {
         Event { at_ns: 0, node: node.map(NodeName::from), happening }
     }
 
-    fn observed(number: u8, fact: EnsembleFact) -> Event {
-        let node = format!("s{number}");
-        event(Some(&node), Happening::Observed { observation: fact.into() })
-    }
-
-    fn map() -> CoverageMap {
-        let node = |number| (NodeName::from(&*format!("s{number}")), server(number));
-        CoverageMap::new((1..=3).map(node).collect())
-    }
-
-    fn leads(number: u8, epoch: u32, last_logged: Zxid) -> Event {
-        observed(number, EnsembleFact::Leads { epoch: Epoch(epoch), last_logged })
-    }
-
-    fn appended(number: u8, zxid: Zxid) -> Event {
-        observed(number, EnsembleFact::Appended { zxid, digest: 0 })
+    fn paused(node: &str) -> Event {
+        event(Some(node), Happening::Paused)
     }
 
     fn fault(index: usize, kind: &str, node: &str) -> Event {
-        event(None, Happening::FaultBegan { index, kind: kind.into(), nodes: vec![node.into()] })
+        let (kind, nodes, meant) = (kind.into(), vec![node.into()], Default::default());
+        event(None, Happening::FaultBegan { index, kind, nodes, meant })
+    }
+
+    fn map() -> CoverageMap {
+        CoverageMap::new(vec![Box::new(Pauses::default()), Box::new(Pauses::default())])
     }
 
     /// The states of these events.
@@ -336,67 +221,54 @@ mod tests {
         map.states(std::iter::empty()).0
     }
 
-    /// How many states the last of these events adds.
+    /// How many states the last of these events adds, for each of the two systems.
     #[track_caller]
     fn check(events: &[Event], added: usize) {
         let before = states(&events[..events.len() - 1]).len();
-        assert_eq!(states(events).len() - before, added);
+        assert_eq!(states(events).len() - before, 2 * added);
     }
 
     #[test]
     fn the_same_again_is_no_new_state() {
-        let led = || vec![leads(1, 1, Zxid::ZERO), appended(1, z(1, 1))];
-        check(&led(), 1);
-        check(&[led(), vec![appended(1, z(1, 2))]].concat(), 0);
+        check(&[paused("s0")], 1);
+        check(&[paused("s0"), paused("s1")], 0);
+        check(&[paused("s0"), paused("s0")], 1);
     }
 
     #[test]
-    fn a_log_that_left_what_is_committed_is_another_state_than_one_that_is_behind() {
-        let relation = |logged| {
-            let mut map = map();
-            map.observe(&leads(1, 1, Zxid::ZERO));
-            map.observe(&observed(
-                1,
-                EnsembleFact::QuorumCommitted { epoch: Epoch(1), zxid: z(1, 5) },
-            ));
-            map.observe(&leads(2, 2, z(1, 5)));
-            map.observe(&observed(
-                2,
-                EnsembleFact::QuorumCommitted { epoch: Epoch(2), zxid: z(2, 3) },
-            ));
-            map.log_relation(logged)
-        };
-        assert_eq!(relation(z(2, 3)), Log::Equal);
-        assert_eq!(relation(z(2, 4)), Log::Ahead);
-        assert_eq!(relation(z(1, 6)), Log::Diverged);
-        assert_eq!(relation(z(1, 5)), Log::Behind);
-        assert_eq!(relation(z(2, 1)), Log::Behind);
-        assert_eq!(relation(Zxid::ZERO), Log::Empty);
+    fn a_fault_makes_a_state_of_its_own_for_each_node_and_for_whom_it_strikes() {
+        // Both nodes are in the same state, and one of them is struck.
+        check(&[paused("s0"), paused("s1"), fault(0, "pause", "s0")], 2);
+        check(&[paused("s0"), paused("s1"), fault(0, "leader_pause", "c1")], 1);
     }
 
     #[test]
-    fn a_fault_makes_a_state_of_its_own_for_each_server_and_for_whom_it_strikes() {
-        let led = || vec![leads(1, 1, Zxid::ZERO), leads(2, 1, Zxid::ZERO)];
-        // Both servers are in the same state, and one of them is struck.
-        check(&[led(), vec![fault(0, "pause", "s1")]].concat(), 2);
-        check(&[led(), vec![fault(0, "leader_pause", "c1")]].concat(), 1);
+    fn whatever_the_fault_a_state_is_that_of_its_system() {
+        let map = map();
+        let calm = states(&[paused("s0")]);
+        let struck = states(&[paused("s0"), fault(0, "pause", "s0")]);
+        let all = struck.into_keys().map(|state| map.layout.whatever_the_fault(state));
+        assert!(all.collect::<std::collections::BTreeSet<_>>().iter().eq(calm.keys()));
+        let goal = map.layout.total + 1;
+        assert_eq!(map.layout.whatever_the_fault(goal), goal);
     }
 
     #[test]
     fn a_goal_that_was_reached_is_a_state() {
         let map = map();
-        assert_eq!(map.states([false, true].into_iter()).0, [(STATES + 1, 0)].into());
+        let goal = map.layout.total + 1;
+        assert_eq!(map.states([false, true].into_iter()).0, [(goal, 0)].into());
     }
 
     #[test]
     fn a_state_is_known_with_the_millisecond_of_the_storm_that_first_showed_it() {
         let at = |at_ms: u64, event: Event| Event { at_ns: at_ms * NS_PER_MS, ..event };
         let events = [
-            at(700, leads(1, 1, Zxid::ZERO)),
+            at(700, paused("s0")),
             at(1_000, event(None, Happening::Phase { name: "storm".into() })),
-            at(1_350, appended(1, z(1, 1))),
-            at(1_400, appended(1, z(1, 2))),
+            at(1_350, paused("s0")),
+            at(1_400, paused("s1")),
         ];
-        assert_eq!(states(&events).into_values().collect::<Vec<_>>(), [0, 350]);
+        assert_eq!(states(&events).into_values().collect::<Vec<_>>(), [0, 350, 0, 350]);
     }
 }

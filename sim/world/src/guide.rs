@@ -12,7 +12,7 @@
 mod tests;
 mod vary;
 
-use crate::coverage::whatever_the_fault;
+use crate::coverage::Layout;
 use crate::run::RunSpec;
 use crate::scenario::Scenario;
 use crate::storm::Source;
@@ -108,14 +108,17 @@ struct Kept {
 /// What was learnt of one scenario.
 struct Corpus {
     field: Field,
+    layout: Layout,
     seen: BTreeSet<u32>,
     kept: VecDeque<Kept>,
 }
 
 impl Corpus {
     fn new(scenario: &dyn Scenario) -> Self {
-        let field = Field::of(&scenario.topology(), scenario.limits().storm);
-        Self { field, seen: BTreeSet::new(), kept: VecDeque::new() }
+        let topology = scenario.topology();
+        let field = Field::of(&topology, scenario.limits().storm);
+        let layout = Layout::of(&topology);
+        Self { field, layout, seen: BTreeSet::new(), kept: VecDeque::new() }
     }
 
     /// Keeps the plan if its run came to something new. One that broke something is no plan to vary: it would
@@ -124,7 +127,7 @@ impl Corpus {
         let Told { plan, coverage, is_whole, .. } = told;
         let mut new = BTreeMap::new();
         for (state, at_ms) in coverage.0 {
-            let state = whatever_the_fault(state);
+            let state = self.layout.whatever_the_fault(state);
             if !self.seen.contains(&state) {
                 let first = new.entry(state).or_insert(at_ms);
                 *first = at_ms.min(*first);

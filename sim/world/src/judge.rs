@@ -1,15 +1,15 @@
 //! The onlooker: every event of a run goes through here, into the trace hash, to the checkers, to the
 //! goals, and into the record if there is one.
 
+use crate::aims::Aims;
 use crate::coverage::CoverageMap;
 use crate::run::Recording;
 use crate::scenario::Progress;
-use mailstorm_checkers::ensemble::servers::Servers;
 use mailstorm_checkers::{Goal, Reached, Suite};
-use mailstorm_record::{Coverage, Event, Fault, FaultCount, Happening, NodeName, Plan, Violation};
-use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Epoch, Observation, StateHasher};
-use std::borrow::Cow;
+use mailstorm_record::{
+    Coverage, Event, Fault, FaultCount, Happening, Names, NodeName, Plan, Violation,
+};
+use mailstorm_shared::StateHasher;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
@@ -19,6 +19,7 @@ pub(crate) struct Judge {
     pub(crate) progress: Box<dyn Progress>,
     reached: Reached,
     hasher: StateHasher,
+    pub(crate) aims: Aims,
     coverage: CoverageMap,
     recording: Recording,
     record: Vec<Event>,
@@ -34,10 +35,10 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn new(
-        servers: Servers,
         suite: Suite,
         progress: Box<dyn Progress>,
         goals: Vec<Goal>,
+        (aims, coverage): (Aims, CoverageMap),
         recording: Recording,
         goes_on: bool,
     ) -> Self {
@@ -46,7 +47,8 @@ impl Judge {
             progress,
             reached: Reached::new(goals),
             hasher: StateHasher::new(),
-            coverage: CoverageMap::new(servers),
+            aims,
+            coverage,
             recording,
             record: Vec::new(),
             own: Vec::new(),
@@ -68,6 +70,7 @@ impl Judge {
         self.fired |= self.suite.observe(&event).is_some() && self.ends_at_once;
         self.progress.observe(&event);
         self.reached.observe(&event);
+        self.aims.observe(&event);
         self.coverage.observe(&event);
         let is_recorded = match self.recording {
             Recording::Digest => false,
@@ -122,67 +125,36 @@ impl Judge {
     }
 }
 
-/// Whether a fault cannot be told without it: that it began or ended, who led then, and which nodes
-/// there are.
+/// Whether a fault cannot be told without it: that it began or ended, and which nodes there are.
 fn is_of_a_fault(event: &Event) -> bool {
-    match &event.happening {
+    matches!(
+        event.happening,
         Happening::FaultBegan { .. }
-        | Happening::FaultEnded { .. }
-        | Happening::Crashed { .. }
-        | Happening::Started { incarnation: 0 } => true,
-        Happening::Observed { observation } => matches!(
-            observation,
-            Observation::Ensemble(
-                EnsembleFact::Leads { .. }
-                    | EnsembleFact::SteppedDown { .. }
-                    | EnsembleFact::Looking
-            )
-        ),
-        _ => false,
-    }
-}
-
-/// Who leads, as far as the servers have told.
-#[derive(Debug, Default)]
-pub(crate) struct Leadership {
-    /// The newest established leader of each server that still leads.
-    leading: BTreeMap<NodeName, Epoch>,
-}
-
-impl Leadership {
-    /// A process told something.
-    pub(crate) fn observe(&mut self, node: &NodeName, observation: &Observation) {
-        let Observation::Ensemble(fact) = observation else { return };
-        match fact {
-            EnsembleFact::Leads { epoch, .. } => _ = self.leading.insert(node.clone(), *epoch),
-            EnsembleFact::SteppedDown { .. } | EnsembleFact::Looking => self.gone(node),
-            _ => {}
-        }
-    }
-
-    /// A server's process is gone.
-    pub(crate) fn gone(&mut self, node: &NodeName) {
-        self.leading.remove(node);
-    }
-
-    /// The leader of the newest epoch.
-    pub(crate) fn leader(&self) -> Option<NodeName> {
-        self.leading.iter().max_by_key(|(_, epoch)| **epoch).map(|(node, _)| node.clone())
-    }
+            | Happening::FaultEnded { .. }
+            | Happening::Started { incarnation: 0 }
+    )
 }
 
 /// The faults of the plan, and which of them changed anything.
 #[derive(Debug, Default)]
 pub(crate) struct FaultBook {
     pub(crate) plan: Plan,
+    /// What each is called in figures.
+    labels: Vec<String>,
     begun: Vec<bool>,
     effective: Vec<bool>,
 }
 
 impl FaultBook {
-    pub(crate) fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan, names: &Names) -> Self {
         let count = plan.faults.len();
-        Self { plan, begun: vec![false; count], effective: vec![false; count] }
+        let labels = plan.faults.iter().map(|fault| names.label(&fault.kind)).collect();
+        Self { plan, labels, begun: vec![false; count], effective: vec![false; count] }
+    }
+
+    /// What it is called in figures.
+    pub(crate) fn label(&self, fault: usize) -> &str {
+        &self.labels[fault]
     }
 
     /// Whether some of them have no end.
@@ -200,12 +172,12 @@ impl FaultBook {
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<String, FaultCount> {
-        let mut counts: BTreeMap<Cow<'static, str>, FaultCount> = BTreeMap::new();
-        for (index, fault) in self.plan.faults.iter().enumerate() {
-            let count = counts.entry(fault.kind.label()).or_default();
+        let mut counts: BTreeMap<String, FaultCount> = BTreeMap::new();
+        for (index, label) in self.labels.iter().enumerate() {
+            let count = counts.entry(label.clone()).or_default();
             count.injected += u64::from(self.begun[index]);
             count.effective += u64::from(self.effective[index]);
         }
-        counts.into_iter().map(|(kind, count)| (kind.into_owned(), count)).collect()
+        counts
     }
 }

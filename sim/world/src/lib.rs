@@ -17,6 +17,8 @@ compile_error!(
 );
 
 #[cfg(madsim)]
+mod aims;
+#[cfg(madsim)]
 mod clock;
 #[cfg(madsim)]
 mod coverage;

@@ -14,7 +14,7 @@
 use crate::disk::files::{Fate, Losses};
 use crate::executor::{self, Task, spawn_program};
 use crate::network::link::Link;
-use crate::node::{Life, Node};
+use crate::node::Life;
 use crate::platform::SimPlatform;
 use crate::queue::{Control, Due};
 use crate::scenario::Process;
@@ -22,10 +22,9 @@ use crate::slab::Id;
 use crate::stream::Stream;
 use crate::world::{World, WorldRef};
 use madsim::runtime::Handle;
-use mailstorm_record::{Cast, Fault, FaultKind, Happening, NodeName, cast};
+use mailstorm_record::{Fault, FaultKind, Happening, Meanings, NodeName};
 use mailstorm_shared::StateHasher;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -98,32 +97,6 @@ impl Nemesis {
         ids.into_iter().for_each(|id| self.madsim.kill(id));
     }
 
-    /// The nodes of each list of a fault, when this node leads.
-    fn resolve(&self, kind: &FaultKind, leader: Option<usize>) -> Vec<Vec<usize>> {
-        let world = self.world.borrow();
-        let names = |wanted: &dyn Fn(&Node) -> bool| -> Vec<NodeName> {
-            let nodes = world.nodes.iter().filter(|node| wanted(node));
-            nodes.map(|node| node.spec.name.clone()).collect()
-        };
-        let cast = Cast {
-            nodes: names(&|_| true),
-            voters: names(&Node::votes),
-            observers: names(&|node| node.system().is_some() && !node.votes()),
-            leader: leader.map(|node| world.nodes[node].spec.name.clone()),
-        };
-        let place = |name: &NodeName| world.node_named(&name.0);
-        cast.lists(kind).iter().map(|list| list.iter().filter_map(place).collect()).collect()
-    }
-
-    /// The node whose server leads, or, when nobody does, some server; `None` if there is no server.
-    fn leader(&self, stream: &mut Stream) -> Option<usize> {
-        let world = self.world.borrow();
-        let leader = world.leadership.leader().and_then(|leader| world.node_named(&leader.0));
-        let is_server = |place: &usize| world.nodes[*place].system().is_some();
-        let servers: Vec<usize> = (0..world.nodes.len()).filter(is_server).collect();
-        leader.or_else(|| stream.pick(&servers).copied())
-    }
-
     pub(crate) fn fault_begins(&mut self, index: usize) {
         let (seed, fault) = {
             let world = self.world.borrow();
@@ -134,20 +107,29 @@ impl Nemesis {
         // leaves its draws alone.
         let name = format!("fault {:016x}", StateHasher::of(&fault));
         let mut stream = Stream::new(seed, &name);
-        let leader = cast::speaks_of_leader(kind).then(|| self.leader(&mut stream)).flatten();
-        let lists = self.resolve(kind, leader);
-        {
+        let lists = {
             let mut world = self.world.borrow_mut();
-            world.faults.begun(index);
-            let kind = Arc::from(&*kind.label());
+            let aims = &world.judge.aims;
+            let mut meant = Meanings(aims.meant(kind, |members| stream.pick(members).cloned()));
+            let all: Vec<NodeName> =
+                world.nodes.iter().map(|node| node.spec.name.clone()).collect();
+            let named = meant.lists(kind, &all);
+            let place = |name: &NodeName| world.node_named(&name.0);
+            let lists: Vec<Vec<usize>> =
+                named.iter().map(|list| list.iter().filter_map(place).collect()).collect();
             let struck: BTreeSet<usize> = lists.iter().flatten().copied().collect();
-            let nodes = struck.iter().map(|node| world.nodes[*node].spec.name.clone()).collect();
-            world.tell(None, Happening::FaultBegan { index, kind, nodes });
+            let nodes: Vec<NodeName> = struck.iter().map(|node| all[*node].clone()).collect();
+            let titles = aims.titles(&nodes, &meant.0);
+            meant.0.extend(titles);
+            world.faults.begun(index);
+            let kind = world.faults.label(index).into();
+            world.tell(None, Happening::FaultBegan { index, kind, nodes, meant });
             if !fault.is_forever() {
                 let at = world.now.saturating_add(lasts_ms.saturating_mul(NS_PER_MS));
                 world.queue.push(at, Due::Control(Control::FaultEnds(index)));
             }
-        }
+            lists
+        };
         let kind = kind.clone();
         let since = self.world.borrow().now;
         let active = Active { kind, lists, stream, is_on: true, since, stranger: None };

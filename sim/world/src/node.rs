@@ -102,11 +102,6 @@ impl Node {
         self.membership.map(|membership| membership.system)
     }
 
-    /// Whether it counts when a majority of its system is counted.
-    pub(crate) fn votes(&self) -> bool {
-        self.membership.is_some_and(|membership| membership.votes)
-    }
-
     /// Whether its process is there, running or paused.
     pub(crate) fn is_up(&self) -> bool {
         self.life == Life::Up

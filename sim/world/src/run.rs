@@ -5,6 +5,8 @@
 //! Holds: the same `(scenario, settings, seed, plan, defect)` gives the same [`Run`], in this process and in any other.
 //! Start at [`run`](fn@run).
 
+use crate::aims::Aims;
+use crate::coverage::CoverageMap;
 use crate::executor::{self, Controls};
 use crate::judge::{FaultBook, Judge};
 use crate::nemesis::Nemesis;
@@ -13,12 +15,11 @@ use crate::scenario::{Limits, RESTART_DELAY, Scenario, Topology};
 use crate::stream::Stream;
 use crate::swarm::{self, Mix};
 use crate::world::{Materials, World, WorldRef};
-use mailstorm_checkers::ensemble::servers::Servers;
 use mailstorm_record::case::VERSION;
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
 use mailstorm_record::{Happening, NodeName, Plan, Run, Settings, TraceHash, Verdict, Violation};
+use mailstorm_shared::Millis;
 use mailstorm_shared::defect::Defect;
-use mailstorm_shared::{Millis, ServerId};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -81,7 +82,7 @@ pub enum Recording {
     /// Hashes and counters.
     #[default]
     Digest,
-    /// The same, when faults began and ended, and who led then.
+    /// The same, when faults began and ended, and whom they struck.
     Faults,
     /// Every event and every message. It changes nothing about the run.
     Full,
@@ -141,13 +142,6 @@ fn record(
 }
 
 /// What each machine is, in the words of its scenario.
-/// The members of all systems, numbered through.
-fn servers(topology: &Topology) -> Servers {
-    let members = topology.systems.iter().flat_map(|system| system.members());
-    let numbers = (1..=u8::MAX).filter_map(ServerId::new);
-    members.zip(numbers).map(|(member, number)| (member.node, number)).collect()
-}
-
 fn roles(topology: &Topology) -> BTreeMap<NodeName, String> {
     topology.nodes.iter().map(|node| (node.name.clone(), node.called.to_string())).collect()
 }
@@ -167,21 +161,22 @@ fn on_this_thread(spec: &RunSpec) -> Run {
     let scenario = spec.scenario.clone();
     let mut suite = scenario.checkers(spec.seed);
     suite.plan(&plan);
+    let topology = scenario.topology();
     let judge = Judge::new(
-        servers(&scenario.topology()),
         suite,
         scenario.progress(spec.seed),
         scenario.goals(),
+        (Aims::of(&topology), CoverageMap::of(&topology)),
         spec.recording,
         scenario.goes_on(),
     );
     let limits = scenario.limits();
-    let (played, roles) = (scenario.clone(), roles(&scenario.topology()));
+    let (played, roles) = (scenario.clone(), roles(&topology));
     let world: WorldRef = Rc::new(RefCell::new(World::new(Materials {
         seed: spec.seed,
         defects: spec.defect.into(),
         scenario,
-        faults: FaultBook::new(plan.clone()),
+        faults: FaultBook::new(plan.clone(), &topology.names()),
         judge,
         events_max: events_max(&limits, plan.storm_ms()),
     })));
@@ -283,7 +278,8 @@ impl Driver {
         for node in 0..nodes {
             self.nemesis.start(node);
         }
-        let ready = |world: &World| world.judge.progress.ready(world.leadership.leader().is_some());
+        let ready =
+            |world: &World| world.judge.progress.ready(world.judge.aims.all_mean_somebody());
         match self.wait(self.limits.start, ready).await {
             Ended::Fired => return false,
             Ended::Met => {}

@@ -6,7 +6,7 @@
 use crate::platform::SimPlatform;
 use crate::system::{Member, System};
 use mailstorm_checkers::{Goal, Suite};
-use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, SettingError, Settings};
+use mailstorm_record::{Event, InboxMark, Names, NodeName, Plan, Setting, SettingError, Settings};
 use mailstorm_shared::{Defects, Millis};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -205,9 +205,11 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// The names of all nodes, as plans may use them.
-    pub fn names(&self) -> Vec<NodeName> {
-        self.nodes.iter().map(|node| node.name.clone()).collect()
+    /// What plans may name: the nodes, and the words of the systems.
+    pub fn names(&self) -> Names {
+        let nodes = self.nodes.iter().map(|node| node.name.clone()).collect();
+        let targets = self.systems.iter().flat_map(|system| system.targets().words()).collect();
+        Names { nodes, targets }
     }
 
     /// The system of each node, by its place among them, with what the node is in it.

@@ -10,7 +10,6 @@
 
 use crate::scenario::{NodeSpec, Topology};
 use crate::stream::Stream;
-use mailstorm_record::cast::LEADER;
 use mailstorm_record::{Fault, FaultKind, NodeName, Plan};
 use mailstorm_shared::Millis;
 
@@ -150,6 +149,8 @@ pub(crate) struct Cast {
     disks: Vec<NodeName>,
     /// How many voters may be gone at once.
     spare_voters: usize,
+    /// The moving targets of the system, each of which is one node.
+    targets: Vec<NodeName>,
 }
 
 impl Cast {
@@ -176,6 +177,7 @@ impl Cast {
                 clocks: names(&|_, spec| spec.subject.clock),
                 disks: names(&|_, spec| spec.subject.disk),
                 spare_voters: topology.systems.get(system).map_or(0, |of| of.budget().down),
+                targets: topology.systems.get(system).map_or_else(Vec::new, |of| of.aimed_at()),
             }
         };
         (0..topology.systems.len().max(1)).map(of).collect()
@@ -214,12 +216,22 @@ fn some(stream: &mut Stream, of: &[NodeName], at_most: usize) -> Option<Vec<Node
     Some(nodes)
 }
 
-fn leader(cast: &Cast) -> Option<Vec<NodeName>> {
-    (!cast.servers.is_empty()).then(|| vec![LEADER.into()])
+/// A moving target of the system. One needs no draw.
+fn target(stream: &mut Stream, cast: &Cast) -> Option<Vec<NodeName>> {
+    match &cast.targets[..] {
+        [only] => Some(vec![only.clone()]),
+        several => one(stream, several),
+    }
 }
 
-fn leader_process(cast: &Cast) -> Option<Vec<NodeName>> {
-    (!cast.server_processes.is_empty()).then(|| vec![LEADER.into()])
+/// The same, if its network may fail.
+fn leader(stream: &mut Stream, cast: &Cast) -> Option<Vec<NodeName>> {
+    if cast.servers.is_empty() { None } else { target(stream, cast) }
+}
+
+/// The same, if its process may fail.
+fn leader_process(stream: &mut Stream, cast: &Cast) -> Option<Vec<NodeName>> {
+    if cast.server_processes.is_empty() { None } else { target(stream, cast) }
 }
 
 /// The servers cut in two, and the clients with them, each on either side.
@@ -275,23 +287,23 @@ const TROUBLES: &[(&str, Befalls, Trouble)] = &[
         Some((short(s), FaultKind::OneWay { from, to: some(s, &to, to.len())? }))
     }),
     ("leader cut", Befalls::System, |s, c| {
-        Some((short(s), FaultKind::Isolate { nodes: leader(c)? }))
+        Some((short(s), FaultKind::Isolate { nodes: leader(s, c)? }))
     }),
     ("leader cut long", Befalls::System, |s, c| {
-        Some((long(s), FaultKind::Isolate { nodes: leader(c)? }))
+        Some((long(s), FaultKind::Isolate { nodes: leader(s, c)? }))
     }),
     ("leader crash", Befalls::System, |s, c| {
-        Some((short(s), FaultKind::Crash { nodes: leader_process(c)? }))
+        Some((short(s), FaultKind::Crash { nodes: leader_process(s, c)? }))
     }),
     ("leader kill", Befalls::System, |s, c| {
-        Some((short(s), FaultKind::Kill { nodes: leader_process(c)? }))
+        Some((short(s), FaultKind::Kill { nodes: leader_process(s, c)? }))
     }),
     ("leader pause", Befalls::System, |s, c| {
-        Some((short(s), FaultKind::Pause { nodes: leader_process(c)? }))
+        Some((short(s), FaultKind::Pause { nodes: leader_process(s, c)? }))
     }),
     ("leader slow", Befalls::System, |s, c| {
         let delay_ms = s.between(20, 800);
-        Some((short(s), FaultKind::Slow { nodes: leader(c)?, delay_ms, kib_per_second: 0 }))
+        Some((short(s), FaultKind::Slow { nodes: leader(s, c)?, delay_ms, kib_per_second: 0 }))
     }),
     ("crash one", Befalls::Anybody, |s, c| {
         Some((short(s), FaultKind::Crash { nodes: one(s, &c.processes)? }))
@@ -406,18 +418,20 @@ pub(crate) struct Blow {
 type Sequence = fn(&mut Stream, &Cast) -> Option<Vec<Blow>>;
 
 /// The leader cut off from the other servers alone: its clients still talk to it.
-fn leader_without_servers(cast: &Cast) -> Option<FaultKind> {
-    let left = leader(cast)?;
+fn leader_without_servers(left: Vec<NodeName>, cast: &Cast) -> Option<FaultKind> {
     (cast.servers.len() > 1).then(|| FaultKind::Bridge { left, right: cast.servers.clone() })
 }
 
-/// Something that goes wrong with the leader, and for how long.
-fn leader_trouble(stream: &mut Stream, cast: &Cast) -> Option<(u64, FaultKind)> {
-    let nodes = leader_process(cast)?;
+/// Something that goes wrong with this target, and for how long.
+fn leader_trouble(
+    stream: &mut Stream,
+    nodes: Vec<NodeName>,
+    cast: &Cast,
+) -> Option<(u64, FaultKind)> {
     let kind = match stream.below(8) {
         0 => FaultKind::Crash { nodes },
         1 => FaultKind::Pause { nodes },
-        2 => leader_without_servers(cast)?,
+        2 => leader_without_servers(nodes, cast)?,
         3 => FaultKind::Isolate { nodes },
         4 => FaultKind::Slow { nodes, delay_ms: stream.between(50, 2_000), kib_per_second: 0 },
         5 => FaultKind::DiskStall { nodes },
@@ -431,19 +445,22 @@ fn leader_trouble(stream: &mut Stream, cast: &Cast) -> Option<(u64, FaultKind)> 
 const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
     ("leader without servers", Befalls::System, |s, c| {
         let lasts_ms = if s.chance(500_000) { long(s) } else { short(s) };
-        Some(vec![Blow { after_ms: 0, lasts_ms, kind: leader_without_servers(c)? }])
+        let kind = leader_without_servers(leader(s, c)?, c)?;
+        Some(vec![Blow { after_ms: 0, lasts_ms, kind }])
     }),
     // It does not notice for long that it leads nobody, and its clients ask it all the while.
     ("stale leader", Befalls::System, |s, c| {
         let (lasts_ms, ppm) = (long(s), -(s.between(300_000, SLOW_PPM) as i32));
-        let slow = FaultKind::Drift { nodes: leader(c)?, ppm };
-        let cut = leader_without_servers(c)?;
+        let nodes = leader(s, c)?;
+        let slow = FaultKind::Drift { nodes: nodes.clone(), ppm };
+        let cut = leader_without_servers(nodes, c)?;
         Some([slow, cut].map(|kind| Blow { after_ms: 0, lasts_ms, kind }).into())
     }),
     // Two troubles of one leader, at once or the second while the first still lasts.
     ("leader twice", Befalls::System, |s, c| {
-        let (first_ms, first) = leader_trouble(s, c)?;
-        let (second_ms, second) = leader_trouble(s, c)?;
+        let nodes = leader_process(s, c)?;
+        let (first_ms, first) = leader_trouble(s, nodes.clone(), c)?;
+        let (second_ms, second) = leader_trouble(s, nodes, c)?;
         let after_ms = if s.chance(500_000) { 0 } else { s.below(first_ms) };
         Some(vec![
             Blow { after_ms: 0, lasts_ms: first_ms, kind: first },
@@ -453,10 +470,11 @@ const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
     // Each new leader is struck soon after the last one was: in its election, its synchronisation, or
     // its first proposals.
     ("leader after leader", Befalls::System, |s, c| {
+        let nodes = leader_process(s, c)?;
         let mut after_ms = 0;
         let mut blows = Vec::new();
         for _ in 0..s.between(3, 6) {
-            let (lasts_ms, kind) = leader_trouble(s, c)?;
+            let (lasts_ms, kind) = leader_trouble(s, nodes.clone(), c)?;
             blows.push(Blow { after_ms, lasts_ms, kind });
             after_ms += s.between(200, 3_000);
         }
@@ -475,7 +493,10 @@ const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
             0 => (short(s), FaultKind::Crash { nodes }),
             1 => (short(s), FaultKind::TornWrites { nodes }),
             2 => (short(s), FaultKind::PowerCut { nodes }),
-            _ => leader_trouble(s, c)?,
+            _ => {
+                let target = leader_process(s, c)?;
+                leader_trouble(s, target, c)?
+            }
         };
         let after_ms = behind_ms + s.between(1, 1_500);
         Some(vec![

@@ -1,11 +1,17 @@
-//! What a system in a topology tells the world of itself: who its members are, what damage it must survive,
-//! which of its messages carry a checksum, and what its disks say.
+//! What a system in a topology tells the world of itself: who its members are, whom storms aim at, what damage
+//! it must survive, which of its messages carry a checksum, and what its disks say.
 //!
 //! Owns: the questions. Leaves: the answers to each system, which the world knows by nothing else: it names
 //! no system, and no node by its role.
 //! Start at [`System`].
 
 pub use crate::disk::files::Platters;
+use mailstorm_checkers::common::states::States;
+use mailstorm_checkers::common::targets::Targets;
+#[cfg(test)]
+use mailstorm_checkers::common::targets::{Target, Whom};
+#[cfg(test)]
+use mailstorm_record::Event;
 use mailstorm_record::NodeName;
 use mailstorm_shared::Observation;
 use std::num::NonZeroU32;
@@ -16,6 +22,10 @@ pub trait System: Send + Sync {
     fn name(&self) -> &str;
     /// Its members, in a fixed order. Every other node is a client to it.
     fn members(&self) -> Vec<Member>;
+    /// Its moving targets, at the beginning of a run.
+    fn targets(&self) -> Box<dyn Targets>;
+    /// The abstract states of its members, at the beginning of a run.
+    fn states(&self) -> Box<dyn States>;
     /// What it must survive.
     fn budget(&self) -> Budget;
     /// The ports on which its members talk to each other in messages with checksums: only there may bytes
@@ -40,6 +50,14 @@ pub trait System: Send + Sync {
     fn ends_torn(&self, file: &str) -> bool {
         let _ = file;
         true
+    }
+}
+
+impl dyn System {
+    /// Whom swarms aim at: its words for one node.
+    pub(crate) fn aimed_at(&self) -> Vec<NodeName> {
+        let words = self.targets().words().into_iter().filter(|target| target.is_one);
+        words.map(|target| NodeName(target.word)).collect()
     }
 }
 
@@ -82,8 +100,48 @@ impl System for Servers {
         (1..=self.voters + self.others).map(member).collect()
     }
 
+    fn targets(&self) -> Box<dyn Targets> {
+        Box::new(Nobody)
+    }
+
+    fn states(&self) -> Box<dyn States> {
+        Box::new(Nobody)
+    }
+
     fn budget(&self) -> Budget {
         let spare = mailstorm_shared::quorum::tolerated_failures(self.voters);
         Budget { down: spare, damaged: spare }
     }
+}
+
+/// Targets that mean nobody, and states of nobody.
+#[cfg(test)]
+struct Nobody;
+
+#[cfg(test)]
+impl Targets for Nobody {
+    fn words(&self) -> Vec<Target> {
+        vec![Target::one("leader", "nobody"), Target::some("followers", "everybody")]
+    }
+
+    fn observe(&mut self, _: &Event) {}
+
+    fn meant(&self, place: usize) -> Whom {
+        if place == 0 { Whom::One(None) } else { Whom::AllBut(Vec::new(), 0) }
+    }
+}
+
+#[cfg(test)]
+impl States for Nobody {
+    fn bound(&self) -> u32 {
+        1_000
+    }
+
+    fn place(&self, _: &NodeName) -> Option<usize> {
+        None
+    }
+
+    fn observe(&mut self, _: &Event, _: &mut Vec<(usize, u32)>) {}
+
+    fn now(&self, _: &mut Vec<(usize, u32)>) {}
 }

@@ -5,7 +5,7 @@
 //! Start at [`World::happen`].
 
 use crate::disk::DiskWork;
-use crate::judge::{FaultBook, Judge, Leadership};
+use crate::judge::{FaultBook, Judge};
 use crate::network::Network;
 use crate::node::Node;
 use crate::queue::{Control, Due, Queue};
@@ -46,7 +46,6 @@ pub(crate) struct World {
     pub(crate) disk_work: Slab<DiskWork>,
     pub(crate) sleeps: Slab<Sleeper>,
     pub(crate) judge: Judge,
-    pub(crate) leadership: Leadership,
     pub(crate) faults: FaultBook,
     pub(crate) scenario: Arc<dyn Scenario>,
     pub(crate) systems: Vec<Arc<dyn System>>,
@@ -111,7 +110,6 @@ impl World {
             disk_work: Slab::default(),
             sleeps: Slab::default(),
             judge,
-            leadership: Leadership::default(),
             faults,
             scenario,
             systems: topology.systems,
@@ -215,7 +213,6 @@ impl World {
 
     /// A process tells of itself.
     pub(crate) fn observe(&mut self, node: usize, observation: Observation) {
-        self.leadership.observe(&self.nodes[node].spec.name, &observation);
         let system = self.nodes[node].system().map(|place| &self.systems[place]);
         let rests = system.and_then(|system| system.rests_on_disk(&observation));
         self.tell(Some(node), Happening::Observed { observation });
@@ -299,7 +296,6 @@ impl World {
         for id in self.sleeps.ids(|sleeper| sleeper.node == node) {
             self.sleeps.remove(id);
         }
-        self.leadership.gone(&self.nodes[node].spec.name);
     }
 
     /// A source of randomness is gone.

@@ -3,7 +3,8 @@
 //! Time moves on by one millisecond with every event, and by more with [`History::after_ms`].
 
 use crate::{Checker, ensemble::servers::node_of};
-use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
+use mailstorm_record::cast::Meant;
+use mailstorm_record::{Event, Happening, Meanings, NodeName, Verdict, Violation};
 use mailstorm_shared::facts::{
     ApplicationFact, Call, CallKind, ClientFact, EnsembleFact, MailFact, Outcome,
 };
@@ -140,7 +141,24 @@ impl History {
 
     pub(crate) fn fault_began(self, index: usize, nodes: &[&str]) -> Self {
         let nodes = nodes.iter().map(|node| NodeName::from(*node)).collect();
-        self.push(None, Happening::FaultBegan { index, kind: "test".into(), nodes })
+        let (kind, meant) = ("test".into(), Meanings::default());
+        self.push(None, Happening::FaultBegan { index, kind, nodes, meant })
+    }
+
+    /// A fault began whose words mean these nodes.
+    pub(crate) fn fault_meant(
+        self,
+        index: usize,
+        nodes: &[&str],
+        meant: &[(&str, &[&str])],
+    ) -> Self {
+        let named = |nodes: &[&str]| nodes.iter().map(|node| NodeName::from(*node)).collect();
+        let meant = meant.iter().map(|(word, nodes)| {
+            let (is_one, stands_in) = (nodes.len() == 1, false);
+            Meant { word: (*word).into(), nodes: named(nodes), is_one, stands_in }
+        });
+        let (nodes, meant) = (named(nodes), Meanings(meant.collect()));
+        self.push(None, Happening::FaultBegan { index, kind: "test".into(), nodes, meant })
     }
 
     pub(crate) fn fault_ended(self, index: usize) -> Self {

@@ -365,8 +365,8 @@ mod tests {
         let text = format!(
             "[[faults]]\nat_ms = 1\nlasts_ms = 1\nkind.partition = {{ sides = {sides} }}\n"
         );
-        let nodes = ["s1", "s2", "s3", "w1"].map(Into::into);
-        Plan::parse(&text, "p", &nodes).expect("a plan")
+        let nodes: Vec<NodeName> = ["s1", "s2", "s3", "w1"].map(Into::into).into();
+        Plan::parse(&text, "p", &nodes.into()).expect("a plan")
     }
 
     #[track_caller]

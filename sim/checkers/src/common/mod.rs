@@ -2,6 +2,7 @@
 //!
 //! - what a checker is, what it finds and measures, how several are fed: [`checker`], [`kinds`],
 //!   [`figure`], [`suite`];
+//! - whom storms aim at: [`targets`]; what guides them: [`states`];
 //! - whether a sweep saw what it was made for: [`reached`];
 //! - what a lesson bounds: [`live`], [`bound`]; who hears whom meanwhile: [`reach`]; what is asked only
 //!   where the work could be done: [`possible`].
@@ -10,6 +11,9 @@ pub mod checker;
 pub mod figure;
 pub mod kinds;
 pub mod suite;
+
+pub mod states;
+pub mod targets;
 
 pub mod reached;
 

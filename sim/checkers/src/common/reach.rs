@@ -4,25 +4,29 @@
 //! Owns: the state of the network and of the machines at this moment. Leaves: what may be demanded of work
 //! in such a state to `needs`.
 //! Holds: two nodes hear one another only if each hears the other, so a cut in one direction is a cut; of a
-//! fault that comes and goes, or whose victims are not known, the worse is taken.
+//! fault that comes and goes, the worse is taken.
 //! Start at [`Reach::observe`].
 
+use crate::common::targets::Targets;
 use crate::ensemble::servers::node_of;
-use mailstorm_record::{Cast, Event, Fault, FaultKind, Happening, NodeName, Plan, cast};
-use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::ensemble::targets::Leadership;
+use mailstorm_record::{Event, FaultKind, Happening, NodeName, Plan};
+use mailstorm_shared::Ensemble;
+use std::collections::BTreeMap;
 
 /// The network and the machines at this moment.
 #[derive(Clone, Debug)]
 pub struct Reach {
     plan: Plan,
-    cast: Cast,
-    /// The newest epoch that each server leads, of those that do.
-    leading: BTreeMap<NodeName, Epoch>,
+    /// Those that others have sessions with.
+    servers: Vec<NodeName>,
+    /// Who leads them.
+    leadership: Leadership,
+    /// Every node that ever ran.
+    nodes: Vec<NodeName>,
     processes: BTreeMap<NodeName, Process>,
-    /// The faults under way.
-    faults: BTreeMap<usize, Struck>,
+    /// The faults under way, each with the nodes of its lists.
+    faults: BTreeMap<usize, (FaultKind, Vec<Vec<NodeName>>)>,
 }
 
 /// What a process does.
@@ -31,15 +35,6 @@ enum Process {
     Down,
     Up,
     Paused,
-}
-
-/// Whom a fault under way strikes.
-#[derive(Clone, Debug)]
-enum Struck {
-    /// The nodes of each of its lists.
-    Lists(FaultKind, Vec<Vec<NodeName>>),
-    /// Some of these; the record does not say in which of its lists each of them is.
-    Some(Vec<NodeName>),
 }
 
 /// What has changed.
@@ -52,18 +47,13 @@ pub enum Changed {
 }
 
 impl Reach {
-    /// Nobody is up yet.
+    /// Nobody is up yet, and nobody leads.
     pub fn new(ensemble: &Ensemble) -> Self {
-        let names = |servers: &BTreeSet<ServerId>| servers.iter().copied().map(node_of).collect();
-        let cast = Cast {
-            voters: names(ensemble.voters()),
-            observers: names(ensemble.observers()),
-            ..Cast::default()
-        };
         Self {
             plan: Plan::default(),
-            cast,
-            leading: BTreeMap::new(),
+            servers: ensemble.servers().map(node_of).collect(),
+            leadership: Leadership::new(ensemble.clone()),
+            nodes: Vec::new(),
             processes: BTreeMap::new(),
             faults: BTreeMap::new(),
         }
@@ -77,21 +67,20 @@ impl Reach {
     /// Looks at the next event; says what it has changed, if anything.
     pub fn observe(&mut self, event: &Event) -> Option<Changed> {
         match (&event.happening, &event.node) {
-            (Happening::Observed { observation: Observation::Ensemble(fact) }, Some(node)) => {
-                self.led(node, fact)
-            }
+            (Happening::Observed { .. }, _) => self.led(event),
             (Happening::Started { .. }, Some(node)) => self.process(node, Process::Up),
             (Happening::Crashed { .. }, Some(node)) => {
-                self.leading.remove(node);
+                self.leadership.observe(event);
                 self.process(node, Process::Down)
             }
             (Happening::Paused, Some(node)) => self.process(node, Process::Paused),
             (Happening::Resumed, Some(node)) => self.process(node, Process::Up),
-            (Happening::FaultBegan { index, nodes, .. }, _) => {
-                let fault = self.plan.faults.get(*index)?.clone();
-                let struck = self.struck(&fault, nodes);
-                self.faults.insert(*index, struck);
-                Some(changed_by(&fault.kind))
+            (Happening::FaultBegan { index, meant, .. }, _) => {
+                let kind = self.plan.faults.get(*index)?.kind.clone();
+                let changed = changed_by(&kind);
+                let lists = meant.lists(&kind, &self.nodes);
+                self.faults.insert(*index, (kind, lists));
+                Some(changed)
             }
             (Happening::FaultEnded { index }, _) => {
                 self.faults.remove(index)?;
@@ -102,55 +91,27 @@ impl Reach {
     }
 
     /// Who leads matters while that server is hampered: it holds up everybody.
-    fn led(&mut self, node: &NodeName, fact: &EnsembleFact) -> Option<Changed> {
-        let before = self.is_led_by_hampered();
-        match fact {
-            EnsembleFact::Leads { epoch, .. } => _ = self.leading.insert(node.clone(), *epoch),
-            EnsembleFact::SteppedDown { .. } | EnsembleFact::Looking => {
-                self.leading.remove(node);
-            }
-            _ => return None,
-        }
-        (before || self.is_led_by_hampered()).then_some(Changed::Service)
-    }
-
-    fn is_led_by_hampered(&self) -> bool {
-        !self.faults.is_empty()
-            && self.cast.voters.iter().any(|voter| self.leads(voter) && self.is_hampered(voter))
+    fn led(&mut self, event: &Event) -> Option<Changed> {
+        let before = self.leadership.leader();
+        self.leadership.observe(event);
+        let now = self.leadership.leader();
+        let changed = before != now;
+        let holds_up = |leader: &Option<NodeName>| {
+            leader.as_ref().is_some_and(|leader| self.is_hampered(leader))
+        };
+        (changed && (holds_up(&before) || holds_up(&now))).then_some(Changed::Service)
     }
 
     fn process(&mut self, node: &NodeName, now: Process) -> Option<Changed> {
-        if !self.cast.nodes.contains(node) {
-            self.cast.nodes.push(node.clone());
+        if !self.nodes.contains(node) {
+            self.nodes.push(node.clone());
         }
         self.processes.insert(node.clone(), now);
         Some(if self.is_server(node) { Changed::Service } else { Changed::Client })
     }
 
-    /// Whom a fault strikes that begins now, and of which the record names all whom it strikes.
-    fn struck(&self, fault: &Fault, nodes: &[NodeName]) -> Struck {
-        let with =
-            |leader: Option<NodeName>| Cast { leader, ..self.cast.clone() }.lists(&fault.kind);
-        let leader =
-            self.leading.iter().max_by_key(|(_, epoch)| **epoch).map(|(node, _)| node.clone());
-        if !cast::speaks_of_leader(&fault.kind) || leader.is_some() {
-            return Struck::Lists(fault.kind.clone(), with(leader));
-        }
-        // Nobody leads, so somebody was picked: whoever makes the lists name exactly these nodes.
-        let all: BTreeSet<&NodeName> = nodes.iter().collect();
-        let servers = self.cast.voters.iter().chain(&self.cast.observers);
-        let mut fitting = servers.filter_map(|server| {
-            let lists = with(Some(server.clone()));
-            (lists.iter().flatten().collect::<BTreeSet<_>>() == all).then_some(lists)
-        });
-        match (fitting.next(), fitting.next()) {
-            (Some(lists), None) => Struck::Lists(fault.kind.clone(), lists),
-            _ => Struck::Some(nodes.to_vec()),
-        }
-    }
-
     fn is_server(&self, node: &NodeName) -> bool {
-        self.cast.voters.contains(node) || self.cast.observers.contains(node)
+        self.servers.contains(node)
     }
 
     /// Whether the node's process is up and goes on.
@@ -162,27 +123,20 @@ impl Reach {
     /// and then, by more than is harmless: it may be of use, and nobody can rely on it.
     pub fn is_hampered(&self, node: &NodeName) -> bool {
         let is_server = self.is_server(node);
-        self.faults.values().any(|struck| match struck {
-            Struck::Lists(kind, lists) => {
-                hampers(kind, is_server) && lists.iter().flatten().any(|n| n == node)
-            }
-            Struck::Some(nodes) => nodes.contains(node),
-        })
+        let is_struck = |lists: &[Vec<NodeName>]| lists.iter().flatten().any(|n| n == node);
+        self.faults.values().any(|(kind, lists)| hampers(kind, is_server) && is_struck(lists))
     }
 
     /// Whether this is the server that leads the newest epoch.
     pub(crate) fn leads(&self, node: &NodeName) -> bool {
-        let newest = self.leading.iter().max_by_key(|(_, epoch)| **epoch);
-        newest.is_some_and(|(leader, _)| leader == node)
+        self.leadership.leader().as_ref() == Some(node)
     }
 
     /// Whether the two nodes run and hear one another.
     pub fn hear(&self, one: &NodeName, other: &NodeName) -> bool {
-        let is_cut = |struck: &Struck| match struck {
-            Struck::Lists(kind, lists) => self.cuts(kind, lists, one, other),
-            Struck::Some(nodes) => nodes.contains(one) || nodes.contains(other),
-        };
-        let is_linked = one == other || !self.faults.values().any(is_cut);
+        let mut faults = self.faults.values();
+        let is_linked =
+            one == other || !faults.any(|(kind, lists)| self.cuts(kind, lists, one, other));
         self.runs(one) && self.runs(other) && is_linked
     }
 
@@ -299,21 +253,21 @@ fn changed_by(kind: &FaultKind) -> Changed {
 mod tests {
     use super::*;
     use crate::common::history::{History, ensemble};
-    use mailstorm_shared::Zxid;
+    use mailstorm_record::Names;
+    use mailstorm_record::cast::Target;
 
     const NODES: [&str; 5] = ["s1", "s2", "s3", "a1", "sink"];
 
-    /// The pairs that do not hear one another once the plan's only fault has begun and struck these nodes.
-    fn apart(kind: &str, struck: &[&str], leader: Option<u8>) -> String {
+    /// The pairs that do not hear one another once the plan's only fault has begun, whose words mean these.
+    fn apart(kind: &str, meant: &[(&str, &[&str])]) -> String {
         let text = format!("lasts_ms = 9\n[[faults]]\nat_ms = 1\nlasts_ms = 1\nkind.{kind}\n");
-        let plan = Plan::parse(&text, "p", &NODES.map(NodeName::from)).expect("a plan");
-        let mut history = NODES.iter().fold(History::new(), |history, node| history.started(node));
-        if let Some(leader) = leader {
-            history = history.leads(leader, 1, Zxid::ZERO);
-        }
+        let targets = meant.iter().map(|(word, _)| Target::some(word, "")).collect();
+        let names = Names { nodes: NODES.map(NodeName::from).to_vec(), targets };
+        let plan = Plan::parse(&text, "p", &names).expect("a plan");
+        let history = NODES.iter().fold(History::new(), |history, node| history.started(node));
         let mut reach = Reach::new(&ensemble(3));
         reach.plan(&plan);
-        for event in history.fault_began(0, struck).events() {
+        for event in history.fault_meant(0, &[], meant).events() {
             reach.observe(&event);
         }
         let mut apart = Vec::new();
@@ -329,27 +283,19 @@ mod tests {
 
     #[test]
     fn each_kind_of_cut_keeps_apart_whom_it_says() {
-        let all = &NODES[..];
-        for (kind, struck, leader, expected) in [
-            (r#"partition = { sides = [["s1", "a1"], ["s2"]] }"#, all, None, "s1-s2 s2-a1"),
-            (r#"bridge = { left = ["s1"], right = ["s2", "a1"] }"#, all, None, "s1-s2 s1-a1"),
-            (r#"one_way = { from = ["s1"], to = ["s2"] }"#, all, None, "s1-s2"),
-            (r#"ring = { nodes = ["s1", "s2", "s3", "a1"] }"#, all, None, "s1-s3 s2-a1"),
-            (r#"isolate = { nodes = ["sink"] }"#, all, None, "s1-sink s2-sink s3-sink a1-sink"),
-            (r#"kill_sessions = { nodes = ["a1"] }"#, all, None, "s1-a1 s2-a1 s3-a1"),
-            (r#"partition = { sides = [["leader"], ["followers"]] }"#, all, Some(2), "s1-s2 s2-s3"),
-            // Nobody leads: the record tells who was picked.
-            (r#"isolate = { nodes = ["leader"] }"#, &["s1"], None, "s1-s2 s1-s3 s1-a1 s1-sink"),
-            // Nobody leads, and any of the three may have been picked: none of them can be relied on.
-            (
-                r#"partition = { sides = [["leader"], ["followers"]] }"#,
-                &NODES[..3],
-                None,
-                "s1-s2 s1-s3 s1-a1 s1-sink s2-s3 s2-a1 s2-sink s3-a1 s3-sink",
-            ),
-            (r#"slow = { nodes = ["s1"], delay_ms = 9 }"#, all, None, ""),
+        let led: &[(&str, &[&str])] = &[("leader", &["s2"]), ("followers", &["s1", "s3"])];
+        for (kind, meant, expected) in [
+            (r#"partition = { sides = [["s1", "a1"], ["s2"]] }"#, &[][..], "s1-s2 s2-a1"),
+            (r#"bridge = { left = ["s1"], right = ["s2", "a1"] }"#, &[], "s1-s2 s1-a1"),
+            (r#"one_way = { from = ["s1"], to = ["s2"] }"#, &[], "s1-s2"),
+            (r#"ring = { nodes = ["s1", "s2", "s3", "a1"] }"#, &[], "s1-s3 s2-a1"),
+            (r#"isolate = { nodes = ["sink"] }"#, &[], "s1-sink s2-sink s3-sink a1-sink"),
+            (r#"kill_sessions = { nodes = ["a1"] }"#, &[], "s1-a1 s2-a1 s3-a1"),
+            (r#"partition = { sides = [["leader"], ["followers"]] }"#, led, "s1-s2 s2-s3"),
+            (r#"isolate = { nodes = ["leader"] }"#, led, "s1-s2 s2-s3 s2-a1 s2-sink"),
+            (r#"slow = { nodes = ["s1"], delay_ms = 9 }"#, &[], ""),
         ] {
-            assert_eq!(apart(kind, struck, leader), expected, "{kind}");
+            assert_eq!(apart(kind, meant), expected, "{kind}");
         }
     }
 

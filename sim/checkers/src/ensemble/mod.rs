@@ -2,7 +2,7 @@
 //!
 //! - what it must keep: [`quorum`], [`split_brain`], [`sessions`], [`convergence`];
 //! - what work on it needs to go on: [`needs`];
-//! - what storms of it must reach: [`goals`].
+//! - what storms aim at, and must reach: [`targets`], [`goals`]; what guides them: [`states`].
 
 pub mod servers;
 
@@ -14,5 +14,7 @@ pub mod split_brain;
 pub mod needs;
 
 pub mod goals;
+pub mod states;
+pub mod targets;
 
 mod server_log;

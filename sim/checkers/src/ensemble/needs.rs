@@ -141,7 +141,8 @@ mod tests {
     fn reach(kinds: &[&str], down: &[&str]) -> Reach {
         let fault = |kind: &&str| format!("[[faults]]\nat_ms = 1\nlasts_ms = 1\nkind.{kind}\n");
         let text: String = kinds.iter().map(fault).collect();
-        let plan = Plan::parse(&text, "p", &NODES.map(NodeName::from)).expect("a plan");
+        let plan =
+            Plan::parse(&text, "p", &NODES.map(NodeName::from).to_vec().into()).expect("a plan");
         let all = NODES.iter().fold(History::new(), |history, node| history.started(node));
         let some = down.iter().fold(all, |history, node| history.crashed(node));
         let history = (0..kinds.len()).fold(some, |history, index| history.fault_began(index, &[]));
@@ -214,7 +215,8 @@ mod tests {
     #[test]
     fn who_is_hampered_and_leads_or_may_hold_something_holds_up_the_others() {
         let plan = "[[faults]]\nat_ms = 1\nlasts_ms = 1\nkind.slow = { nodes = [\"s1\"], delay_ms = 900 }\n";
-        let plan = Plan::parse(plan, "p", &NODES.map(NodeName::from)).expect("a plan");
+        let plan =
+            Plan::parse(plan, "p", &NODES.map(NodeName::from).to_vec().into()).expect("a plan");
         let all = NODES.iter().fold(History::new(), |history, node| history.started(node));
         let needs = Needs::of(&ensemble(5), ["a1", "b1"]);
         let led = |leader: u8, next: u8| {

@@ -322,7 +322,7 @@ mod tests {
             let text = format!(
                 "[[faults]]\nat_ms = 1\nlasts_ms = 1\nkind.drift = {{ nodes = [\"{node}\"], ppm = {ppm} }}"
             );
-            Plan::parse(&text, "p", &["s1".into(), "s2".into()]).expect("a plan")
+            Plan::parse(&text, "p", &vec!["s1".into(), "s2".into()].into()).expect("a plan")
         };
         // Session 7 is silent for so long in truth when s1 says that its six seconds are over.
         let kind = |plan: &Plan, node: &str, silent_ms: u64| {

@@ -2,6 +2,7 @@
 //!
 //! Leaves: the words to the catalogue in `record`. Start at [`list`].
 
+use mailstorm_record::cast::{OTHERS, Target};
 use mailstorm_record::catalogue::{Field, KINDS, Kind, Values, unless_said};
 use mailstorm_record::{Fault, Plan};
 use mailstorm_reports::layout::{beside, wrapped_after};
@@ -12,15 +13,27 @@ at_ms = 5000           # when it begins, in virtual ms since the storm began
 lasts_ms = 15000       # for how long; lasts = \"forever\" for the rest of the run
 kind.crash = { nodes = [\"leader\"] }
 
-Nodes are named as the scenario names them, or by a word: 'leader' leads when
-the fault begins, 'followers' are the other servers that vote, 'observers' those
-that do not, 'others' all nodes that are in no other list of the fault.
+Nodes are named as the scenario names them, or by a word for whoever it means
+when the fault begins:
 ";
 
 /// Every kind of fault, with all that it takes.
 pub(super) fn list() -> String {
     let kinds: String = KINDS.iter().map(|kind| format!("\n{}", told(kind))).collect();
-    format!("{HEAD}{kinds}")
+    format!("{HEAD}{}{kinds}", words())
+}
+
+/// The words that stand for nodes, a line for each: those of every system that some storm has, and the world's.
+fn words() -> String {
+    let mut targets: Vec<Target> = Vec::new();
+    for storm in mailstorm_scenarios::all(None) {
+        let mut offered = storm.topology().names().targets;
+        offered.retain(|target| !targets.contains(target));
+        targets.extend(offered);
+    }
+    targets.push(Target::some(OTHERS, "all nodes that are in no other list of the fault"));
+    let line = |target: &Target| beside(&format!("    {:15} ", target.word), &target.about);
+    targets.iter().map(line).collect()
 }
 
 fn told(kind: &Kind) -> String {

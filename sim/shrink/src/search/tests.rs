@@ -1,6 +1,7 @@
 //! Searches whose runs are a question to a closure.
 
 use super::*;
+use mailstorm_record::cast::Target;
 use mailstorm_record::{FaultKind, TraceHash};
 use proptest::prelude::*;
 
@@ -18,9 +19,10 @@ fn value(case: &Case, name: &str) -> u64 {
     case.settings.0.get(name).copied().unwrap_or(own)
 }
 
-fn nodes_of(settings: &Settings) -> Vec<NodeName> {
+fn names_of(settings: &Settings) -> Names {
     let servers = settings.0.get("servers").copied().unwrap_or(5);
-    (1..=servers).map(|number| NodeName::from(&*format!("s{number}"))).collect()
+    let nodes = (1..=servers).map(|number| NodeName::from(&*format!("s{number}"))).collect();
+    Names { nodes, targets: vec![Target::one("leader", "")] }
 }
 
 fn case(faults: Vec<Fault>) -> Case {
@@ -48,7 +50,7 @@ fn named(names: &[&str]) -> Vec<NodeName> {
 /// Searches with `fails` for a run, and demands of every case that was tried that it is lawful and
 /// simpler than what was kept before it.
 fn searched(start: &Case, fails: &dyn Fn(&Case) -> bool, runs_max: usize) -> (Shrunk, usize) {
-    let field = Field { settings: settings(), nodes: &nodes_of };
+    let field = Field { settings: settings(), names: &names_of };
     let mut runs = 0;
     let mut kept = Weight::of(start, &field.settings);
     let shrunk = shrink(start.clone(), &field, Refuted::default(), &mut |cases| {
@@ -59,7 +61,7 @@ fn searched(start: &Case, fails: &dyn Fn(&Case) -> bool, runs_max: usize) -> (Sh
             }
             runs += 1;
             assert!(Weight::of(case, &field.settings) < kept, "{case:?}");
-            assert_eq!(case.plan.check(&nodes_of(&case.settings)), Ok(()));
+            assert_eq!(case.plan.check(&names_of(&case.settings)), Ok(()));
             if fails(case) {
                 kept = Weight::of(case, &field.settings);
                 return Tried::Keeps(place);
@@ -164,7 +166,7 @@ proptest! {
 /// The search in pieces of so many runs, each of which goes on where the one before it ended: the smallest
 /// case, and every case that was run.
 fn in_pieces(start: &Case, fails: &dyn Fn(&Case) -> bool, runs: usize) -> (Case, Vec<Case>) {
-    let field = Field { settings: settings(), nodes: &nodes_of };
+    let field = Field { settings: settings(), names: &names_of };
     let (mut case, mut refuted, mut run) = (start.clone(), Refuted::default(), Vec::new());
     loop {
         let mut left = runs;

@@ -19,7 +19,13 @@ fn topology() -> Topology {
 }
 
 fn corpus() -> Corpus {
-    Corpus { field: Field::of(&topology(), STORM), seen: BTreeSet::new(), kept: VecDeque::new() }
+    let (topology, layout) = (topology(), Layout::of(&topology()));
+    Corpus {
+        field: Field::of(&topology, STORM),
+        layout,
+        seen: BTreeSet::new(),
+        kept: VecDeque::new(),
+    }
 }
 
 fn drawn(seed: u64) -> Plan {

@@ -9,7 +9,6 @@ use super::Kept;
 use crate::scenario::{Membership, Subject, Topology};
 use crate::stream::Stream;
 use crate::swarm::{Blow, Cast, LONG_MS, draw_one};
-use mailstorm_record::cast::LEADER;
 use mailstorm_record::{Fault, NodeName, Plan};
 use mailstorm_shared::Millis;
 
@@ -112,8 +111,8 @@ impl Field {
             }
         }
         for (membership, subject, nodes) in &mut alike {
-            if membership.is_some_and(|of| of.votes) && *subject == Subject::ALL {
-                nodes.push(LEADER.into());
+            if let Some(of) = membership.filter(|of| of.votes && *subject == Subject::ALL) {
+                nodes.extend(topology.systems[of.system].aimed_at());
             }
         }
         let alike = alike.into_iter().map(|(.., nodes)| nodes).collect();

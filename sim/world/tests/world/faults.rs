@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, asker, logger, nodes, told};
 use mailstorm_record::FaultKind;
-use mailstorm_world::Process;
+use mailstorm_world::{Process, Scenario};
 
 /// Three servers with a leader, two clients that ask them all the time, and a link between servers that is
 /// used as well.
@@ -63,7 +63,7 @@ fn every_kind_of_fault_changes_something_and_everything_works_again_after_it() {
     for kind in every_kind() {
         // Damage needs something old to damage, and other content to be misdirected.
         let stage = busy().lifting_the_atlas().fault(3_000, 3_000, kind.clone());
-        let label = kind.label().into_owned();
+        let label = stage.topology().names().label(&kind);
         let mut effective = 0;
         for seed in 0..3 {
             let run = stage.run(seed);

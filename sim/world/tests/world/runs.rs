@@ -4,7 +4,7 @@ use crate::stage::{Stage, address, asker, count, echo, idle, logger, nodes, tell
 use mailstorm_platform::{Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, FaultKind, Happening, Run};
 use mailstorm_shared::Millis;
-use mailstorm_world::{Limits, Process, Recording, RunSpec, Window, run, storm};
+use mailstorm_world::{Limits, Process, Recording, RunSpec, Scenario, Window, run, storm};
 use std::ops::ControlFlow;
 
 fn stormy() -> Stage {
@@ -58,8 +58,8 @@ fn a_plan_given_back_to_its_run_gives_the_same_run() {
     for seed in 0..5 {
         let drawn = stormy().run(seed);
         let text = drawn.plan.to_toml();
-        let names = ["s1", "s2", "s3", "c1", "c2"];
-        let plan = mailstorm_record::Plan::parse(&text, "plan.toml", &nodes(&names));
+        let names = stormy().topology().names();
+        let plan = mailstorm_record::Plan::parse(&text, "plan.toml", &names);
         let plan = Some(plan.expect("our own words"));
         let again = run(&RunSpec { plan, ..stormy().spec(seed) });
         assert!(drawn == again, "seed {seed}: {text}");

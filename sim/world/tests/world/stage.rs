@@ -1,11 +1,15 @@
 //! A scenario made up by a test: nodes, their programs, a plan.
 
+use mailstorm_checkers::common::states::States;
+use mailstorm_checkers::common::targets::Targets;
+use mailstorm_checkers::ensemble::states::ServerStates;
+use mailstorm_checkers::ensemble::targets::Leadership;
 use mailstorm_checkers::{Goal, Interests, Suite};
 use mailstorm_platform::{Address, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, Fault, FaultKind, Happening, NodeName, Plan, Run};
 use mailstorm_shared::facts::{ApplicationFact, EnsembleFact};
 use mailstorm_shared::quorum::tolerated_failures;
-use mailstorm_shared::{Epoch, Millis, Observation, ServerId, Zxid};
+use mailstorm_shared::{Ensemble, Epoch, Millis, Observation, ServerId, Zxid};
 use mailstorm_world::platform::SimEndpoint;
 use mailstorm_world::{
     Budget, Limits, Member, NodeSpec, Process, Progress, Recording, RunSpec, Scenario, System,
@@ -177,12 +181,26 @@ impl Scenario for Stage {
 /// The servers of a stage, whose messages to port 1 are said to have checksums.
 struct Servers(Vec<NodeName>);
 
+impl Servers {
+    fn ensemble(&self) -> Ensemble {
+        let number = |node: &NodeName| node.0.strip_prefix('s')?.parse().ok();
+        let servers = self.0.iter().filter_map(number).filter_map(ServerId::new);
+        Ensemble::new(servers, []).expect("a stage with servers has some")
+    }
+}
+
 impl System for Servers {
     fn name(&self) -> &str {
         "servers"
     }
     fn members(&self) -> Vec<Member> {
         self.0.iter().map(|node| Member { node: node.clone(), votes: true }).collect()
+    }
+    fn targets(&self) -> Box<dyn Targets> {
+        Box::new(Leadership::new(self.ensemble()))
+    }
+    fn states(&self) -> Box<dyn States> {
+        Box::new(ServerStates::new(&self.ensemble()))
     }
     fn budget(&self) -> Budget {
         let spare = tolerated_failures(self.0.len());
