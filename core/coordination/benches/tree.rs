@@ -11,7 +11,7 @@ use mailstorm_coordination::io::ClientId;
 use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Defects, Millis, SessionId, Zxid};
 use mailstorm_wire::client::{Acl, AddWatchMode, CreateMode, Request, Write, permission};
-use mailstorm_wire::peer::Wish;
+use mailstorm_wire::peer::LeaderRequest;
 use mailstorm_wire::txn::Txn;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Leader {
     fn new() -> Self {
         let mut leader =
             Self { database: Database::new(), pending: Pending::new(), zxid: Zxid::ZERO };
-        leader.write(&Wish::OpenSession { timeout: Millis(1), password: [0; 16] });
+        leader.write(&LeaderRequest::OpenSession { timeout: Millis(1), password: [0; 16] });
         leader
     }
 
@@ -46,10 +46,10 @@ impl Leader {
         leader
     }
 
-    fn write(&mut self, wish: &Wish) {
+    fn write(&mut self, request: &LeaderRequest) {
         self.zxid = self.zxid.next().expect("a bench has fewer transactions");
         let options = DataOptions::default();
-        let body = self.pending.prepare(&self.database, self.zxid, SESSION, wish, &options);
+        let body = self.pending.prepare(&self.database, self.zxid, SESSION, request, &options);
         let txn = Txn { origin: None, session: SESSION, time: 1, body };
         black_box(self.database.apply(self.zxid, &txn));
         self.pending.applied(self.zxid);
@@ -60,11 +60,11 @@ fn path(index: u32) -> Arc<str> {
     format!("/folder-{}/znode-{index}", index / FOLDER_ZNODES).into()
 }
 
-fn write(write: Write) -> Wish {
-    Wish::Write { identities: vec![("ip".into(), "127.0.0.1".into())], write }
+fn write(write: Write) -> LeaderRequest {
+    LeaderRequest::Write { identities: vec![("ip".into(), "127.0.0.1".into())], write }
 }
 
-fn create(path: Arc<str>) -> Wish {
+fn create(path: Arc<str>) -> LeaderRequest {
     let acl =
         vec![Acl { permissions: permission::ALL, scheme: "world".into(), id: "anyone".into() }];
     let data = Some(Bytes::from_static(&[7; 100]));
@@ -99,7 +99,7 @@ fn tree(criterion: &mut Criterion) {
                     let data = Some(Bytes::from_static(&[9; 100]));
                     write(Write::SetData { path: path(any()), data, version: -1 })
                 },
-                |wish| leader.write(&wish),
+                |request| leader.write(&request),
                 BatchSize::SmallInput,
             );
         });

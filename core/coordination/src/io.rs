@@ -23,7 +23,7 @@ pub struct DiskTicket(pub u64);
 /// All that can reach a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Time has passed; a wish to be woken is granted.
+    /// Time has passed: the moment of the last [`Output::WakeAt`], or later.
     Tick {
         /// A fresh random number, for election jitter.
         jitter: u64,
@@ -158,7 +158,7 @@ pub enum Output {
         /// Whether to hold.
         held: bool,
     },
-    /// Step again at this time at the latest; replaces the earlier wish.
+    /// Step again at this time at the latest; replaces the time asked for before.
     WakeAt {
         /// On the monotonic clock.
         at: Millis,

@@ -8,8 +8,8 @@ use crate::client::{
     Reply, ReplyHeader, Request, SetWatches, Stat, WatchEvent, WatchEventKind, WatcherType, Write,
 };
 use crate::peer::{
-    Answer, Forwarded, Hello, LinkPurpose, Notification, PEER_PROTOCOL_VERSION, PeerMessage,
-    PeerState, Standing, Vote, Wish,
+    Answer, Forwarded, Hello, LeaderRequest, LinkPurpose, Notification, PEER_PROTOCOL_VERSION,
+    PeerMessage, PeerState, Standing, Vote,
 };
 use crate::txn::{Entry, Origin, Owner, Txn, TxnBody};
 use bytes::Bytes;
@@ -315,17 +315,17 @@ pub(crate) fn hello() -> impl Strategy<Value = Hello> {
     })
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn leader_request() -> impl Strategy<Value = LeaderRequest> {
     let any_write = || prop_oneof![step(), set_acl()];
     prop_oneof![
         (identities(), any_write())
-            .prop_map(|(identities, write)| Wish::Write { identities, write }),
+            .prop_map(|(identities, write)| LeaderRequest::Write { identities, write }),
         (identities(), vec(any_write(), 0..4))
-            .prop_map(|(identities, writes)| Wish::Multi { identities, writes }),
-        select(&[Wish::Sync, Wish::CloseSession][..]),
+            .prop_map(|(identities, writes)| LeaderRequest::Multi { identities, writes }),
+        select(&[LeaderRequest::Sync, LeaderRequest::CloseSession][..]),
         (millis(), any::<[u8; 16]>())
-            .prop_map(|(timeout, password)| Wish::OpenSession { timeout, password }),
-        any::<[u8; 16]>().prop_map(|password| Wish::ResumeSession { password }),
+            .prop_map(|(timeout, password)| LeaderRequest::OpenSession { timeout, password }),
+        any::<[u8; 16]>().prop_map(|password| LeaderRequest::ResumeSession { password }),
     ]
 }
 
@@ -374,8 +374,8 @@ fn learner_message() -> impl Strategy<Value = PeerMessage> {
         (any::<u64>(), vec(session(), 0..4))
             .prop_map(|(round, touched)| PeerMessage::Pong { round, touched }),
         Just(PeerMessage::SnapshotWanted),
-        (any::<u64>(), session(), wish()).prop_map(|(ticket, session, wish)| {
-            PeerMessage::Forward(Forwarded { ticket, session, wish })
+        (any::<u64>(), session(), leader_request()).prop_map(|(ticket, session, request)| {
+            PeerMessage::Forward(Forwarded { ticket, session, request })
         }),
     ]
 }

@@ -5,8 +5,8 @@ use super::{NoMessage, count, label, list};
 use bytes::Bytes;
 use mailstorm_shared::time_in_words::span_of_ms;
 use mailstorm_wire::peer::{
-    Answer, Forwarded, Hello, LinkPurpose, Notification, PeerDecoder, PeerMessage, PeerState,
-    Standing, Wish,
+    Answer, Forwarded, Hello, LeaderRequest, LinkPurpose, Notification, PeerDecoder, PeerMessage,
+    PeerState, Standing,
 };
 use mailstorm_wire::txn::{Entry, Owner, Txn, TxnBody};
 use mailstorm_world::Interpreter;
@@ -128,19 +128,19 @@ fn notification_words(notification: &Notification) -> String {
 
 fn forwarded_words(forwarded: &Forwarded) -> String {
     let session = forwarded.session;
-    match &forwarded.wish {
-        Wish::Write { write, .. } => {
+    match &forwarded.request {
+        LeaderRequest::Write { write, .. } => {
             format!("REQUEST {} for session {session}", write_words(write))
         }
-        Wish::Multi { writes, .. } => {
+        LeaderRequest::Multi { writes, .. } => {
             format!("REQUEST multi {} for session {session}", list(writes.iter().map(write_words)))
         }
-        Wish::Sync => format!("SYNC for session {session}"),
-        Wish::OpenSession { timeout, .. } => {
+        LeaderRequest::Sync => format!("SYNC for session {session}"),
+        LeaderRequest::OpenSession { timeout, .. } => {
             format!("REQUEST createSession, timeout {}", span_of_ms(timeout.0))
         }
-        Wish::CloseSession => format!("REQUEST closeSession {session}"),
-        Wish::ResumeSession { .. } => format!("REVALIDATE session {session}"),
+        LeaderRequest::CloseSession => format!("REQUEST closeSession {session}"),
+        LeaderRequest::ResumeSession { .. } => format!("REVALIDATE session {session}"),
     }
 }
 

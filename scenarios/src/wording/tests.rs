@@ -102,7 +102,8 @@ fn every_message_between_servers_is_told_as_the_field_writes_it() {
         PeerMessage::Notification(Notification { round, state, vote, votes, stands_with, hears })
     };
     let info = |standing| PeerMessage::FollowerInfo { accepted_epoch: Epoch(3), standing };
-    let forward = |wish| PeerMessage::Forward(Forwarded { ticket: 9, session: SESSION, wish });
+    let forward =
+        |request| PeerMessage::Forward(Forwarded { ticket: 9, session: SESSION, request });
     let answer = |answer| PeerMessage::Answer { ticket: 9, answer };
     let (timeout, password, identities) = (Millis(6_000), [0; 16], Vec::new);
     let set = |version| TxnBody::SetData { path: "/a".into(), data: None, version };
@@ -132,17 +133,20 @@ fn every_message_between_servers_is_told_as_the_field_writes_it() {
         (PeerMessage::Pong { round: 5, touched: vec![SESSION] }, "PONG 5, 1 session heard of"),
         (PeerMessage::SnapshotWanted, "SNAP, next chunk wanted"),
         (
-            forward(Wish::Write { identities: identities(), write: write() }),
+            forward(LeaderRequest::Write { identities: identities(), write: write() }),
             "REQUEST delete /a at version 3 for session 0x7",
         ),
         (
-            forward(Wish::Multi { identities: identities(), writes: vec![write(); 5] }),
+            forward(LeaderRequest::Multi { identities: identities(), writes: vec![write(); 5] }),
             "REQUEST multi delete /a at version 3, delete /a at version 3, delete /a at version 3, and 2 more for...",
         ),
-        (forward(Wish::Sync), "SYNC for session 0x7"),
-        (forward(Wish::OpenSession { timeout, password }), "REQUEST createSession, timeout 6.0 s"),
-        (forward(Wish::CloseSession), "REQUEST closeSession 0x7"),
-        (forward(Wish::ResumeSession { password }), "REVALIDATE session 0x7"),
+        (forward(LeaderRequest::Sync), "SYNC for session 0x7"),
+        (
+            forward(LeaderRequest::OpenSession { timeout, password }),
+            "REQUEST createSession, timeout 6.0 s",
+        ),
+        (forward(LeaderRequest::CloseSession), "REQUEST closeSession 0x7"),
+        (forward(LeaderRequest::ResumeSession { password }), "REVALIDATE session 0x7"),
         (PeerMessage::LeaderInfo { epoch: Epoch(4) }, "LEADERINFO epoch 4"),
         (PeerMessage::Truncate { after: zxid(1, 20) }, "TRUNC after 1:20"),
         (PeerMessage::SnapshotBegin { zxid: zxid(1, 30) }, "SNAP of 1:30 begins"),

@@ -5,7 +5,7 @@
 //! Holds: equal histories give equal databases, whichever part of them came as a snapshot.
 //!
 //! ```text
-//!   leader:  Wish --Pending::prepare--> TxnBody, proposed
+//!   leader:  LeaderRequest --Pending::prepare--> TxnBody, proposed
 //!   all:     Txn, committed --Database::apply--> Applied { result, changes }
 //!                                                   |        +--> Watches::trigger --> events
 //!                                                   +--> TxnResult::reply --> answer

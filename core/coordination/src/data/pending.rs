@@ -20,7 +20,7 @@ use super::tree::Znode;
 use bytes::Bytes;
 use mailstorm_shared::{Defects, Millis, SessionId, Zxid, planted};
 use mailstorm_wire::client::{Acl, CreateMode, ErrorCode, Write, permission};
-use mailstorm_wire::peer::Wish;
+use mailstorm_wire::peer::LeaderRequest;
 use mailstorm_wire::txn::{Owner, TXN_BYTES_MAX, TxnBody};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -128,37 +128,40 @@ impl Pending {
         Self::default()
     }
 
-    /// What becomes of a wish that leaves a transaction, which will stand at `zxid`. A refused one
-    /// becomes [`TxnBody::Error`] or [`TxnBody::MultiFailed`]. `database` is the leader's own.
+    /// What becomes of a request that leaves a transaction, which will stand at `zxid`. A refused
+    /// one becomes [`TxnBody::Error`] or [`TxnBody::MultiFailed`]. `database` is the leader's own.
     ///
-    /// For [`Wish::OpenSession`] `session` has no meaning: the session is the one created at `zxid`.
+    /// For [`LeaderRequest::OpenSession`] `session` has no meaning: the session is the one created
+    /// at `zxid`.
     pub fn prepare(
         &mut self,
         database: &Database,
         zxid: Zxid,
         session: SessionId,
-        wish: &Wish,
+        request: &LeaderRequest,
         options: &DataOptions,
     ) -> TxnBody {
         assert!(database.is_exact(), "a leader has applied all that its snapshot may contain");
         assert!(zxid > database.last_applied(), "what is prepared has not happened yet");
-        let identities = match wish {
-            Wish::OpenSession { timeout, password } => {
+        let identities = match request {
+            LeaderRequest::OpenSession { timeout, password } => {
                 self.opening.insert(SessionId::created_at(zxid), zxid);
                 return TxnBody::OpenSession { timeout: *timeout, password: *password };
             }
             _ if !self.session_lives(database, session) => {
                 return TxnBody::Error(ErrorCode::SessionExpired);
             }
-            Wish::CloseSession => {
+            LeaderRequest::CloseSession => {
                 self.close_session(database, zxid, session);
                 if !planted!(options.defects, EphemeralAfterSessionClosed) {
                     self.closing.insert(session, zxid);
                 }
                 return TxnBody::CloseSession;
             }
-            Wish::Write { identities, .. } | Wish::Multi { identities, .. } => identities,
-            Wish::Sync | Wish::ResumeSession { .. } => {
+            LeaderRequest::Write { identities, .. } | LeaderRequest::Multi { identities, .. } => {
+                identities
+            }
+            LeaderRequest::Sync | LeaderRequest::ResumeSession { .. } => {
                 return TxnBody::Error(ErrorCode::Unimplemented);
             }
         };
@@ -172,14 +175,14 @@ impl Pending {
             bytes: 0,
             undo: None,
         };
-        match wish {
-            Wish::Multi { writes, .. } => draft.multi(writes),
+        match request {
+            LeaderRequest::Multi { writes, .. } => draft.multi(writes),
             // A check alone is not a write, and ZooKeeper knows no such request.
-            Wish::Write { write: Write::Check { .. }, .. } => {
+            LeaderRequest::Write { write: Write::Check { .. }, .. } => {
                 TxnBody::Error(ErrorCode::Unimplemented)
             }
-            Wish::Write { write, .. } => draft.write(write).unwrap_or_else(TxnBody::Error),
-            _ => unreachable!("all other wishes are dealt with above"),
+            LeaderRequest::Write { write, .. } => draft.write(write).unwrap_or_else(TxnBody::Error),
+            _ => unreachable!("all other requests are dealt with above"),
         }
     }
 
@@ -286,7 +289,7 @@ impl Pending {
     }
 }
 
-/// One wish on its way to a transaction.
+/// One request on its way to a transaction.
 struct Draft<'a> {
     pending: &'a mut Pending,
     database: &'a Database,

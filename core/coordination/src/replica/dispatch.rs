@@ -507,7 +507,7 @@ impl Replica {
         }
     }
 
-    /// Answers a learner's wish; nothing if that learner is gone.
+    /// Answers a learner's request; nothing if that learner is gone.
     pub fn answer(&mut self, link: LinkId, ticket: u64, answer: Answer, out: &mut Outbox) {
         if let RoleState::Leading(leading) = &self.role {
             leading.answer(link, ticket, answer, out);
@@ -531,7 +531,7 @@ impl Replica {
 
     // ---- the learner's server ------------------------------------------------------------------
 
-    /// Hands a client's wish to the leader; comes to nothing if there is none.
+    /// Hands a client's request to the leader; comes to nothing if there is none.
     pub fn forward(&mut self, forwarded: Forwarded, out: &mut Outbox) {
         if let RoleState::Following(following) = &self.role {
             following.forward(forwarded, out);

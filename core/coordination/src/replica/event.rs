@@ -63,7 +63,7 @@ pub enum ReplicaEvent {
         link: LinkId,
         /// The learner.
         server: ServerId,
-        /// The wish.
+        /// The request.
         forwarded: Forwarded,
     },
     /// Leader: sessions that a learner heard of lately.
@@ -75,7 +75,7 @@ pub enum ReplicaEvent {
     },
     /// Learner: the leader's answer.
     Answered {
-        /// The wish's ticket.
+        /// The request's ticket.
         ticket: u64,
         /// The answer.
         answer: Answer,

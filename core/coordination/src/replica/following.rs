@@ -503,7 +503,7 @@ impl Following {
         })
     }
 
-    /// A client's wish goes to the leader.
+    /// A client's request goes to the leader.
     pub(super) fn forward(&self, forwarded: Forwarded, out: &mut Outbox) {
         if let (Step::Serving, Some(link)) = (self.step, self.link) {
             send(link, PeerMessage::Forward(forwarded), out);

@@ -5,7 +5,8 @@ use crate::io::LinkId;
 use bytes::Bytes;
 use mailstorm_shared::{Epoch, SessionId, Zxid};
 use mailstorm_wire::peer::{
-    Answer, Forwarded, LinkPurpose, Notification, PeerMessage, PeerState, Standing, Vote, Wish,
+    Answer, Forwarded, LeaderRequest, LinkPurpose, Notification, PeerMessage, PeerState, Standing,
+    Vote,
 };
 use mailstorm_wire::txn::Entry;
 use proptest::prelude::*;
@@ -65,7 +66,9 @@ fn message() -> impl Strategy<Value = PeerMessage> {
         2 => zxid().prop_map(|zxid| PeerMessage::Ack { zxid }),
         2 => (0..4u64).prop_map(|round| PeerMessage::Pong { round, touched: vec![SessionId(3)] }),
         1 => Just(PeerMessage::SnapshotWanted),
-        1 => Just(PeerMessage::Forward(Forwarded { ticket: 1, session, wish: Wish::Sync })),
+        1 => Just(PeerMessage::Forward(Forwarded {
+            ticket: 1, session, request: LeaderRequest::Sync,
+        })),
         2 => zxid().prop_map(|after| PeerMessage::Truncate { after }),
         2 => zxid().prop_map(|last_logged| PeerMessage::HistoryWanted { last_logged }),
         2 => (zxid(), prop::collection::vec(zxid(), 0..3)).prop_map(|(after, zxids)| {

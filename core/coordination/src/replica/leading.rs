@@ -784,7 +784,7 @@ impl Leading {
         }
     }
 
-    /// The answer to a wish.
+    /// The answer to a request.
     pub(super) fn answer(&self, link: LinkId, ticket: u64, answer: Answer, out: &mut Outbox) {
         if self.learners.contains_key(&link) {
             send(link, PeerMessage::Answer { ticket, answer }, out);

@@ -19,7 +19,7 @@ impl Server {
     /// The replica says that an entry is committed.
     pub(super) fn committed(&mut self, now: Now, entry: &Entry, out: &mut Outbox) {
         let zxid = entry.zxid;
-        if zxid <= self.installed {
+        if zxid <= self.snapshots.installed() {
             // The snapshot was begun later than announced: it has this already.
             return;
         }
@@ -34,7 +34,7 @@ impl Server {
         let mut events: Vec<(ClientId, WatchEvent)> = Vec::new();
         for (index, change) in applied.changes.iter().enumerate() {
             for (client, event) in self.watches.trigger(zxid, change) {
-                let identities = self.clients.get(&client).map(|client| &client.identities[..]);
+                let identities = self.clients.get(client).map(|client| &client.identities[..]);
                 if applied.may_see(index, &event, identities.unwrap_or_default()) {
                     events.push((client, event));
                 }
@@ -56,7 +56,7 @@ impl Server {
             }
         }
         let ticket = match txn.origin {
-            Some(Origin { server: asker, ticket }) if asker == self.config.replica.me => {
+            Some(Origin { server: origin, ticket }) if origin == self.config.replica.me => {
                 Some(ticket)
             }
             _ => None,
@@ -90,10 +90,9 @@ impl Server {
     /// A session is over. Its connection goes with it, unless it asked for that itself: then it still
     /// gets its answers.
     fn session_ended(&mut self, session: SessionId, ticket: Option<u64>, out: &mut Outbox) {
-        let Some(id) = self.attached.get(&session).copied() else { return };
-        let asker = ticket.and_then(|ticket| self.asked.get(ticket));
-        let asked_itself = asker.is_some_and(|wanting| wanting.client == id);
-        if !asked_itself {
+        let Some(id) = self.clients.of_session(session) else { return };
+        let closer = ticket.and_then(|ticket| self.forwarded.client(ticket));
+        if closer != Some(id) {
             self.hang_up(id, out);
         }
     }

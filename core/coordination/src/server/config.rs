@@ -34,13 +34,15 @@ pub const OUTSTANDING_PER_CLIENT_MAX: usize = 1_000;
 /// when this is reached, and goes on at half of it.
 pub const OUTSTANDING_BYTES_PER_CLIENT_MAX: usize = 4 << 20;
 
-/// Wishes of one server that may be under way at the leader before clients that ask for more are
-/// held: the part of ZooKeeper's `globalOutstandingLimit`, which is 1,000. At twice as many, writes are refused as throttled.
-/// It also bounds the leader: it never has more on its hands than this from each server.
+/// Requests of one server that may be in flight at the leader before clients that ask for more are
+/// held: the part of ZooKeeper's `globalOutstandingLimit`, which is 1,000. At twice as many, writes
+/// are refused as throttled. It also bounds the leader: it never has more pending than this from
+/// each server.
 pub const OUTSTANDING_MAX: usize = 10_000;
 
-/// How many bytes these wishes may have together; beyond, the same happens as beyond their number. They
-/// are on the link to the leader, which must not break under them, and in the leader's memory.
+/// How many bytes these requests may have together; beyond, the same happens as beyond their
+/// number. They are on the link to the leader, which must not break under them, and in the leader's
+/// memory.
 pub const OUTSTANDING_BYTES_MAX: usize = 16 << 20;
 
 /// How many bytes the requests without an answer may have together, of all clients of a server. Beyond,
@@ -160,9 +162,9 @@ impl ServerConfig {
         }
     }
 
-    /// The timeout that a client gets which wishes for this one.
-    pub(super) fn negotiated(&self, wished: Millis) -> Millis {
+    /// The timeout that a client gets which asks for this one.
+    pub(super) fn negotiated(&self, asked_for: Millis) -> Millis {
         // `max` first: should the bounds be swapped by mistake, the upper one wins without a panic.
-        wished.max(self.session_timeout_min).min(self.session_timeout_max)
+        asked_for.max(self.session_timeout_min).min(self.session_timeout_max)
     }
 }

@@ -1,20 +1,19 @@
 //! [`Server`]: its state, and who handles which input and which event.
 
 use super::ServerConfig;
-use super::asked::Asked;
-use super::connections::Client;
+use super::clients::Clients;
+use super::forwarded::ForwardedRequests;
 use super::leader::Leading;
-use super::sessions::Asker;
-use super::snapshots::{self, Loading, OwnSnapshot};
+use super::sessions::Source;
+use super::snapshots::{self, Snapshots};
 use super::stats::Traffic;
-use crate::data::snapshot::{CorruptSnapshot, SnapshotCursor};
+use crate::data::snapshot::CorruptSnapshot;
 use crate::data::{Database, Watches};
-use crate::io::{ClientId, Input, LinkId, Output, Recovered};
+use crate::io::{Input, Output, Recovered};
 use crate::replica::{Outbox, Replica, ReplicaEvent, Role};
-use mailstorm_shared::{Millis, Now, ServerId, SessionId, StateHasher, Zxid, planted};
+use mailstorm_shared::{Millis, Now, ServerId, StateHasher, Zxid, planted};
 use mailstorm_wire::frame::REQUEST_BYTES_MAX;
-use mailstorm_wire::peer::Answer;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// One server of the ensemble.
 #[derive(Clone, Debug, Hash)]
@@ -24,36 +23,23 @@ pub struct Server {
     pub(super) database: Database,
     pub(super) watches: Watches,
     /// Every open connection.
-    pub(super) clients: BTreeMap<ClientId, Client>,
-    /// Which connection a session is attached to, of those served here.
-    pub(super) attached: BTreeMap<SessionId, ClientId>,
-    /// Whose wishes are under way, by ticket. A connection may be gone before its answer comes.
-    pub(super) asked: Asked,
-    /// The leader's answers to wishes, by what must be applied here before they mean anything.
-    pub(super) answers: BTreeMap<Zxid, Vec<(u64, Answer)>>,
-    /// The last ticket given.
-    pub(super) tickets: u64,
-    /// How long the requests without an answer are, of all clients.
-    pub(super) waiting_bytes: usize,
-    /// Whether clients are held because of all of them together.
-    pub(super) crowded: bool,
+    pub(super) clients: Clients,
+    /// What the leader has of them.
+    pub(super) forwarded: ForwardedRequests,
     /// Whether there is a leader, which may be this server, and we are in step with it.
     pub(super) serving: bool,
     /// What only a leader knows.
     pub(super) leading: Option<Leading>,
-    /// How far each learner is in its snapshot.
-    pub(super) cursors: BTreeMap<LinkId, SnapshotCursor>,
-    pub(super) own_snapshot: Option<OwnSnapshot>,
-    /// A leader's snapshot on its way to become our tree.
-    pub(super) loading: Option<Loading>,
-    /// The last transaction contained in the snapshot that our tree began with.
-    pub(super) installed: Zxid,
+    /// Trees on their way to disk, to learners, or from a leader.
+    pub(super) snapshots: Snapshots,
     pub(super) traffic: Traffic,
     /// When this life of the server began, on the monotonic clock.
     pub(super) began: Millis,
     /// When to look after silent connections.
     upkeep_at: Millis,
-    /// The last wish to be woken.
+    /// How many steps it has taken: keys which deeper checks are made.
+    pub(super) steps: u64,
+    /// When the host was last asked to step again.
     wake_at: Option<Millis>,
     /// Set when the host was told to end the process: nothing is done any more.
     halted: bool,
@@ -91,22 +77,15 @@ impl Server {
             watches: Watches::bounded(config.watches),
             config,
             replica,
-            installed: database.last_applied(),
+            snapshots: Snapshots::new(database.last_applied()),
             database,
-            clients: BTreeMap::new(),
-            attached: BTreeMap::new(),
-            asked: Asked::default(),
-            answers: BTreeMap::new(),
-            tickets: u64::from(incarnation) << 32,
-            waiting_bytes: 0,
-            crowded: false,
+            clients: Clients::default(),
+            forwarded: ForwardedRequests::new(incarnation),
             serving: false,
             leading: None,
-            cursors: BTreeMap::new(),
-            own_snapshot: None,
-            loading: None,
             traffic: Traffic::default(),
             began: now.monotonic,
+            steps: 0,
             wake_at: None,
             halted: false,
         };
@@ -124,6 +103,8 @@ impl Server {
         self.take(now, input, &mut outbox);
         self.settle(now, &mut outbox);
         *out = outbox.outputs;
+        self.steps += 1;
+        self.invariants();
     }
 
     fn take(&mut self, now: Now, input: Input, out: &mut Outbox) {
@@ -177,7 +158,7 @@ impl Server {
             ReplicaEvent::SnapshotWanted { link } => self.snapshot_for_learner(link, out),
             ReplicaEvent::LearnerGone { link } => self.learner_gone(link),
             ReplicaEvent::Forwarded { link, server, forwarded } => {
-                self.grant(now, Asker::Learner { link, server }, forwarded, out);
+                self.take_request(now, Source::Learner { link, server }, forwarded, out);
             }
             ReplicaEvent::Touched { sessions, .. } => {
                 if let Some(leading) = &mut self.leading {
@@ -195,7 +176,7 @@ impl Server {
     /// The end of every step.
     fn settle(&mut self, now: Now, out: &mut Outbox) {
         self.drain(now, out);
-        self.propose_waiting(now, out);
+        self.propose_queued(now, out);
         self.drain(now, out);
         if self.halted {
             return;
@@ -239,19 +220,14 @@ impl Server {
 
     /// The role is lost: what clients wait for may or may not come to be, and nobody here can tell.
     fn end_serving(&mut self, out: &mut Outbox) {
-        if planted!(self.config.replica.defects, EphemeralOfDeadSessionStays)
-            && !self.serving
-            && self.loading.is_none()
-        {
-            self.installed = self.installed.max(self.replica.last_logged());
+        if planted!(self.config.replica.defects, EphemeralOfDeadSessionStays) && !self.serving {
+            self.snapshots.pretend_installed(self.replica.last_logged());
         }
         self.serving = false;
         self.leading = None;
-        self.asked.clear();
-        self.answers.clear();
-        self.crowded = false;
-        self.cursors.clear();
-        self.loading = None;
+        self.forwarded.clear();
+        self.clients.set_crowded(false);
+        self.snapshots.role_ended();
         self.hang_up_everybody(out);
     }
 

@@ -1,24 +1,24 @@
-//! The leader's part: wishes become transactions.
+//! The leader's part: requests become transactions.
 //!
-//! Owns: which wishes are granted, their order, the sessions' owners and expiry, the sweep of
-//! containers and of znodes whose time is over. Leaves: what a write becomes to [`Pending`], agreement
-//! on it to the replica.
-//! Holds: every wish of a learner ends in exactly one transaction with its origin, or in one answer,
-//! or with the relation. Refused writes take a place in the order, too, so that a client's answers
-//! keep their order for free. The replica bounds how many proposals are under way; what is beyond
-//! waits here, in order, and is bounded by the askers: each server has at most `2 * outstanding_max`
-//! wishes open.
-//! Start at `Server::grant`.
+//! Owns: which requests are granted, their order, the sessions' owners and expiry, the sweep of
+//! containers and of znodes whose time is over. Leaves: what a write becomes to [`Pending`],
+//! agreement on it to the replica.
+//! Holds: every request of a learner ends in exactly one transaction with its origin, or in one
+//! answer, or with the learner's link. Refused writes take a place in the order, too, so that a
+//! client's answers keep their order for free. The replica bounds how many proposals are in flight;
+//! what is beyond is queued here, in order, and is bounded by those who forward: each server has at
+//! most `2 * outstanding_max` requests in flight.
+//! Start at `Server::take_request`.
 
 use super::Server;
-use super::sessions::{Asker, SessionTracker};
+use super::sessions::{SessionTracker, Source};
 use crate::data::Pending;
 use crate::io::LinkId;
 use crate::replica::Outbox;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Millis, Now, ServerId, SessionId, Zxid, planted};
-use mailstorm_wire::peer::{Answer, Forwarded, Wish};
-use mailstorm_wire::txn::{Origin, TXN_BYTES_MAX, Txn, TxnBody};
+use mailstorm_shared::{Millis, Now, SessionId, Zxid, planted};
+use mailstorm_wire::peer::{Answer, Forwarded, LeaderRequest};
+use mailstorm_wire::txn::{TXN_BYTES_MAX, Txn, TxnBody};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -29,14 +29,14 @@ pub(super) struct Leading {
     pub(super) pending: Pending,
     /// Who is alive, and where.
     pub(super) sessions: SessionTracker,
-    /// What waits until the replica can take more proposals, oldest first.
-    waiting: VecDeque<Wanted>,
+    /// What is to become a transaction when the replica can take more proposals, oldest first.
+    queue: VecDeque<Queued>,
     /// Answers that only the newest leader may give, until a majority has confirmed that this is it; by
     /// the replica's token.
     unconfirmed: BTreeMap<u64, Unconfirmed>,
-    /// Askers for sessions whose end is proposed but not decided: it may yet come to nothing, so nobody
-    /// is told before it is applied.
-    ending: BTreeMap<SessionId, Vec<EndingWish>>,
+    /// Who wants to resume a session whose end is proposed but not decided: it may yet come to
+    /// nothing, so nobody is told before it is applied.
+    ending: BTreeMap<SessionId, Vec<ReplyTo>>,
     last_token: u64,
     /// When to look for what is to be swept.
     pub(super) sweep_at: Millis,
@@ -49,10 +49,10 @@ pub(super) struct Leading {
 
 /// Something that is to become a transaction.
 #[derive(Clone, Debug, Hash)]
-enum Wanted {
-    /// A client wants it.
-    Asked { asker: Asker, ticket: u64, session: SessionId, wish: Wish },
-    /// Nothing was heard of a session.
+enum Queued {
+    /// A client's request.
+    Request { to: ReplyTo, session: SessionId, request: LeaderRequest },
+    /// The end of a session of which nothing was heard.
     Expiry(SessionId),
     /// A container is empty, or a znode's time is over.
     Sweep(Arc<str>),
@@ -60,16 +60,17 @@ enum Wanted {
 
 #[derive(Clone, Debug, Hash)]
 struct Unconfirmed {
-    asker: Asker,
-    ticket: u64,
-    /// Made when the wish came. Every write acknowledged before is in what was committed then: only this
-    /// leader, or one before it, can have committed any, if a majority confirms it afterwards.
+    to: ReplyTo,
+    /// Made when the request came. Every write acknowledged before is in what was committed then:
+    /// only this leader, or one before it, can have committed any, if a majority confirms it
+    /// afterwards.
     answer: Answer,
 }
 
+/// Whose request it is, and its number there.
 #[derive(Clone, Copy, Debug, Hash)]
-struct EndingWish {
-    asker: Asker,
+struct ReplyTo {
+    source: Source,
     ticket: u64,
 }
 
@@ -77,8 +78,8 @@ impl Server {
     /// Leadership is established: every session of the tree gets its full timeout from now.
     pub(super) fn begin_leading(&mut self, now: Now) {
         let (tick, defects) = (self.config.replica.tick, self.config.replica.defects);
-        let in_snapshot = SessionId::created_at(self.installed);
-        let has_snapshot = self.installed != Zxid::ZERO;
+        let in_snapshot = SessionId::created_at(self.snapshots.installed());
+        let has_snapshot = self.snapshots.installed() != Zxid::ZERO;
         let is_fed = |id: &SessionId| {
             !(planted!(defects, SessionTrackerNotFed) && has_snapshot && *id > in_snapshot)
         };
@@ -87,7 +88,7 @@ impl Server {
         self.leading = Some(Leading {
             pending: Pending::new(),
             sessions: SessionTracker::begin(tick, now.monotonic, sessions, defects),
-            waiting: VecDeque::new(),
+            queue: VecDeque::new(),
             unconfirmed: BTreeMap::new(),
             ending: BTreeMap::new(),
             last_token: 0,
@@ -97,51 +98,58 @@ impl Server {
         });
     }
 
-    /// A client's wish, from a learner or from here.
-    pub(super) fn grant(&mut self, now: Now, asker: Asker, asked: Forwarded, out: &mut Outbox) {
-        let Forwarded { ticket, session, wish } = asked;
+    /// A client's request, from a learner or from here.
+    pub(super) fn take_request(
+        &mut self,
+        now: Now,
+        source: Source,
+        forwarded: Forwarded,
+        out: &mut Outbox,
+    ) {
+        let Forwarded { ticket, session, request } = forwarded;
         if self.leading.is_none() {
-            return; // Its relation is over, too.
+            return; // The learner's link is gone, too.
         }
-        match wish {
-            Wish::Sync => {
+        let to = ReplyTo { source, ticket };
+        match request {
+            LeaderRequest::Sync => {
                 let answer = Answer::Synced { zxid: self.replica.last_committed() };
                 if planted!(self.config.replica.defects, SyncUnconfirmed) {
-                    return self.answer(now, asker, ticket, answer, out);
+                    return self.answer(now, to, answer, out);
                 }
-                self.answer_once_confirmed(now, Unconfirmed { asker, ticket, answer }, out);
+                self.answer_once_confirmed(now, Unconfirmed { to, answer }, out);
             }
-            wish => self.want(now, Wanted::Asked { asker, ticket, session, wish }, out),
+            request => self.propose_in_turn(now, Queued::Request { to, session, request }, out),
         }
     }
 
-    fn answer_once_confirmed(&mut self, now: Now, wish: Unconfirmed, out: &mut Outbox) {
+    fn answer_once_confirmed(&mut self, now: Now, answer: Unconfirmed, out: &mut Outbox) {
         let Some(leading) = &mut self.leading else { return };
         leading.last_token += 1;
         let token = leading.last_token;
-        leading.unconfirmed.insert(token, wish);
+        leading.unconfirmed.insert(token, answer);
         self.replica.confirm(now, token, out);
     }
 
     /// A majority has confirmed this leader since the answer with this token was made.
     pub(super) fn confirmed(&mut self, now: Now, token: u64, out: &mut Outbox) {
         let Some(leading) = &mut self.leading else { return };
-        let Some(wish) = leading.unconfirmed.remove(&token) else { return };
-        self.answer(now, wish.asker, wish.ticket, wish.answer, out);
+        let Some(Unconfirmed { to, answer }) = leading.unconfirmed.remove(&token) else { return };
+        self.answer(now, to, answer, out);
     }
 
-    /// A learner is gone. Its wishes that are proposed already stay proposed.
+    /// A learner is gone. Its requests that are proposed already stay proposed.
     pub(super) fn learner_gone(&mut self, gone: LinkId) {
-        self.cursors.remove(&gone);
+        self.snapshots.learner_gone(gone);
         if let Some(leading) = &mut self.leading {
             leading.sessions.forget_learner(gone);
-            leading.unconfirmed.retain(|_, wish| !wish.asker.is_behind(gone));
-            leading.ending.retain(|_, wishes| {
-                wishes.retain(|wish| !wish.asker.is_behind(gone));
-                !wishes.is_empty()
+            leading.unconfirmed.retain(|_, answer| !answer.to.source.is_behind(gone));
+            leading.ending.retain(|_, requests| {
+                requests.retain(|to| !to.source.is_behind(gone));
+                !requests.is_empty()
             });
-            leading.waiting.retain(
-                |wanted| !matches!(wanted, Wanted::Asked { asker, .. } if asker.is_behind(gone)),
+            leading.queue.retain(
+                |queued| !matches!(queued, Queued::Request { to, .. } if to.source.is_behind(gone)),
             );
         }
     }
@@ -155,7 +163,7 @@ impl Server {
         let expired = leading.sessions.expire(now.monotonic, |owner| match owner {
             _ if planted!(defects, ExpiredUnreported) => now.monotonic,
             // Only a leader that slept waits for reports: of a learner that sleeps, its clients are gone.
-            Some(Asker::Learner { link, .. }) if heard_here < now.monotonic => {
+            Some(Source::Learner { link, .. }) if heard_here < now.monotonic => {
                 replica.reported_until(link).unwrap_or(heard_here)
             }
             _ => heard_here,
@@ -166,7 +174,7 @@ impl Server {
                 timeout: expired.timeout,
                 silent_for: expired.silent_for,
             });
-            self.want(now, Wanted::Expiry(expired.session), out);
+            self.propose_in_turn(now, Queued::Expiry(expired.session), out);
         }
         self.sweep_if_due(now, out);
     }
@@ -177,20 +185,20 @@ impl Server {
             return;
         }
         leading.sweep_at = now.monotonic + self.config.sweep_every;
-        // What clients want comes first. A disk can be slow for longer than the time between two sweeps:
-        // without this, each would add to what waits.
-        let room = self.config.sweep_count_max.saturating_sub(leading.waiting.len());
+        // What clients ask for comes first. A disk can be slow for longer than the time between two
+        // sweeps: without this, each would add to what is queued.
+        let room = self.config.sweep_count_max.saturating_sub(leading.queue.len());
         for path in self.database.sweepable(now.wall, room) {
-            self.want(now, Wanted::Sweep(path), out);
+            self.propose_in_turn(now, Queued::Sweep(path), out);
         }
     }
 
-    /// May the session be served where `asker` is? Whoever had it before is told.
+    /// May the session be served where the request comes from? Whoever had it before is told.
     ///
     /// A client that comes back asks first of all what became of its last write, and must get the final
     /// answer: "my znode is not there" is taken as leave to make it again. So nothing of an earlier
     /// connection may be under way any more when it is served:
-    /// 1. what was proposed for it is applied at the asker first, up to the end of our log as it is now;
+    /// 1. what was proposed for it is applied there first, up to the end of our log as it is now;
     /// 2. what comes later from another server is refused, since the owner has changed;
     /// 3. what comes later from the same server comes from the new connection, since that server asks
     ///    nothing for the old one once it has asked this (see `pipeline`).
@@ -203,8 +211,7 @@ impl Server {
     fn resume(
         &mut self,
         now: Now,
-        asker: Asker,
-        ticket: u64,
+        to: ReplyTo,
         session: SessionId,
         password: &[u8; 16],
         out: &mut Outbox,
@@ -213,74 +220,73 @@ impl Server {
         let timeout = record.map(|record| record.timeout);
         let (Some(leading), Some(timeout)) = (&mut self.leading, timeout) else {
             let answer = Answer::NoSession;
-            self.answer_once_confirmed(now, Unconfirmed { asker, ticket, answer }, out);
+            self.answer_once_confirmed(now, Unconfirmed { to, answer }, out);
             return None;
         };
         if leading.sessions.is_closing(session) {
-            leading.ending.entry(session).or_default().push(EndingWish { asker, ticket });
+            leading.ending.entry(session).or_default().push(to);
             return None;
         }
         if !leading.sessions.is_alive(session) {
             return Some(Answer::NoSession);
         }
-        match leading.sessions.take_over(now.monotonic, session, asker) {
-            Some(Asker::Learner { server, .. }) => {
+        match leading.sessions.take_over(now.monotonic, session, to.source) {
+            Some(Source::Learner { server, .. }) => {
                 self.replica.tell_session_moved(server, session, out);
             }
-            Some(Asker::Here) => self.session_moved(session, out),
+            Some(Source::Here) => self.session_moved(session, out),
             None => {}
         }
         Some(Answer::Session { timeout, zxid: self.replica.last_logged() })
     }
 
-    /// A session's end is applied: whoever asked for it meanwhile is told.
+    /// A session's end is applied: whoever wanted to resume it meanwhile is told.
     pub(super) fn tell_ended(&mut self, now: Now, session: SessionId, out: &mut Outbox) {
         let Some(leading) = &mut self.leading else { return };
-        for wish in leading.ending.remove(&session).unwrap_or_default() {
-            self.answer(now, wish.asker, wish.ticket, Answer::NoSession, out);
+        for to in leading.ending.remove(&session).unwrap_or_default() {
+            self.answer(now, to, Answer::NoSession, out);
         }
     }
 
-    fn answer(&mut self, now: Now, asker: Asker, ticket: u64, answer: Answer, out: &mut Outbox) {
-        match asker {
-            Asker::Here => self.answered(now, ticket, answer, out),
-            Asker::Learner { link, .. } => self.replica.answer(link, ticket, answer, out),
+    fn answer(&mut self, now: Now, to: ReplyTo, answer: Answer, out: &mut Outbox) {
+        match to.source {
+            Source::Here => self.answered(now, to.ticket, answer, out),
+            Source::Learner { link, .. } => self.replica.answer(link, to.ticket, answer, out),
         }
     }
 
-    fn want(&mut self, now: Now, wanted: Wanted, out: &mut Outbox) {
+    fn propose_in_turn(&mut self, now: Now, queued: Queued, out: &mut Outbox) {
         let Some(leading) = &mut self.leading else { return };
-        leading.waiting.push_back(wanted);
-        self.propose_waiting(now, out);
+        leading.queue.push_back(queued);
+        self.propose_queued(now, out);
     }
 
-    /// Grants what waits, in order, as far as the replica takes proposals. When the epoch has no place
-    /// left, nothing is proposed any more: the replica steps down, and everybody's wishes end with the
-    /// relation.
-    pub(super) fn propose_waiting(&mut self, now: Now, out: &mut Outbox) {
+    /// Grants what is queued, in order, as far as the replica takes proposals. When the epoch has
+    /// no place left, nothing more is proposed: the replica steps down, and everybody's requests
+    /// end with its links.
+    pub(super) fn propose_queued(&mut self, now: Now, out: &mut Outbox) {
         while let Some(leading) = &mut self.leading {
-            let resumes = match leading.waiting.front() {
+            let resumes = match leading.queue.front() {
                 None => return,
-                Some(wanted) => wanted.is_resumption(),
+                Some(queued) => queued.is_resumption(),
             };
             if !resumes && !self.replica.can_propose() {
                 return;
             }
-            let Some(wanted) = leading.waiting.pop_front() else { return };
-            if let Wanted::Asked {
-                asker,
-                ticket,
+            let Some(queued) = leading.queue.pop_front() else { return };
+            if let Queued::Request {
+                to,
                 session,
-                wish: Wish::ResumeSession { password },
-            } = wanted
+                request: LeaderRequest::ResumeSession { password },
+            } = queued
             {
-                if let Some(answer) = self.resume(now, asker, ticket, session, &password, out) {
-                    self.answer(now, asker, ticket, answer, out);
+                if let Some(answer) = self.resume(now, to, session, &password, out) {
+                    self.answer(now, to, answer, out);
                 }
                 continue;
             }
             let Some(zxid) = self.replica.next_zxid() else { return };
-            if let Some(txn) = self.prepare(now, zxid, wanted) {
+            if let Some(txn) = self.prepare(now, zxid, queued) {
                 let bytes = txn.encode();
                 assert!(bytes.len() <= TXN_BYTES_MAX, "what is prepared fits a transaction");
                 self.replica.propose(bytes, out);
@@ -288,43 +294,46 @@ impl Server {
         }
     }
 
-    /// The transaction at `zxid`: what becomes of a wish, granted or refused. `None` when there is
-    /// nothing left to be done.
-    fn prepare(&mut self, now: Now, zxid: Zxid, wanted: Wanted) -> Option<Txn> {
+    /// The transaction at `zxid`: what becomes of a request, granted or refused. `None` when there
+    /// is nothing left to be done.
+    fn prepare(&mut self, now: Now, zxid: Zxid, queued: Queued) -> Option<Txn> {
         let time = now.wall.0 as i64;
         let me = self.config.replica.me;
         let (database, options) = (&self.database, &self.config.data);
         let Leading { pending, sessions, .. } = self.leading.as_mut()?;
-        let mut prepare =
-            |session, wish: &Wish| pending.prepare(database, zxid, session, wish, options);
-        match wanted {
-            Wanted::Asked {
-                asker, ticket, wish: Wish::OpenSession { timeout, password }, ..
+        let mut prepare = |session, request: &LeaderRequest| {
+            pending.prepare(database, zxid, session, request, options)
+        };
+        match queued {
+            Queued::Request {
+                to,
+                request: LeaderRequest::OpenSession { timeout, password },
+                ..
             } => {
                 let timeout = self.config.negotiated(timeout);
                 let session = SessionId::created_at(zxid);
-                let body = prepare(session, &Wish::OpenSession { timeout, password });
-                sessions.open(now.monotonic, session, timeout, asker);
-                Some(Txn { origin: Some(asker.origin(me, ticket)), session, time, body })
+                let body = prepare(session, &LeaderRequest::OpenSession { timeout, password });
+                sessions.open(now.monotonic, session, timeout, to.source);
+                Some(Txn { origin: Some(to.source.origin(me, to.ticket)), session, time, body })
             }
-            Wanted::Asked { asker, ticket, session, wish } => {
-                let body = match sessions.check(session, asker) {
+            Queued::Request { to, session, request } => {
+                let body = match sessions.check(session, to.source) {
                     Ok(()) => {
                         sessions.heard(now.monotonic, session);
-                        prepare(session, &wish)
+                        prepare(session, &request)
                     }
                     Err(refused) => TxnBody::Error(refused),
                 };
                 if body == TxnBody::CloseSession {
                     sessions.closing(session);
                 }
-                Some(Txn { origin: Some(asker.origin(me, ticket)), session, time, body })
+                Some(Txn { origin: Some(to.source.origin(me, to.ticket)), session, time, body })
             }
-            Wanted::Expiry(session) => {
-                let body = prepare(session, &Wish::CloseSession);
+            Queued::Expiry(session) => {
+                let body = prepare(session, &LeaderRequest::CloseSession);
                 Some(Txn { origin: None, session, time, body })
             }
-            Wanted::Sweep(path) => {
+            Queued::Sweep(path) => {
                 let body = pending.prepare_sweep(database, zxid, now.wall, &path)?;
                 Some(Txn { origin: None, session: SessionId::NONE, time, body })
             }
@@ -349,27 +358,14 @@ impl Leading {
 
 #[cfg(test)]
 impl Leading {
-    /// How much waits.
-    pub(super) fn waiting_count(&self) -> usize {
-        self.waiting.len()
+    /// How much is queued.
+    pub(super) fn queued_count(&self) -> usize {
+        self.queue.len()
     }
 }
 
-impl Wanted {
+impl Queued {
     fn is_resumption(&self) -> bool {
-        matches!(self, Self::Asked { wish: Wish::ResumeSession { .. }, .. })
-    }
-}
-
-impl Asker {
-    fn is_behind(self, gone: LinkId) -> bool {
-        matches!(self, Self::Learner { link, .. } if link == gone)
-    }
-
-    fn origin(self, me: ServerId, ticket: u64) -> Origin {
-        match self {
-            Self::Here => Origin { server: me, ticket },
-            Self::Learner { server, .. } => Origin { server, ticket },
-        }
+        matches!(self, Self::Request { request: LeaderRequest::ResumeSession { .. }, .. })
     }
 }

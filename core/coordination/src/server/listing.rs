@@ -4,7 +4,7 @@
 //! ephemeral znodes, and a path may be as long as a request.
 
 use super::Server;
-use super::connections::Client;
+use super::clients::Client;
 use crate::io::ClientId;
 use mailstorm_shared::{Millis, Now, SessionId};
 use std::collections::BTreeMap;
@@ -42,19 +42,19 @@ impl Lines {
 
 impl Server {
     /// The lines of `stat`.
-    pub(super) fn list_clients(&self, asker: ClientId) -> String {
+    pub(super) fn list_clients(&self, this: ClientId) -> String {
         let mut lines = Lines::default();
-        for (id, client) in &self.clients {
-            lines.add(format_args!(" {})", brief(*id, client, asker)));
+        for (id, client) in self.clients.iter() {
+            lines.add(format_args!(" {})", brief(id == this, client)));
         }
         lines.end()
     }
 
     /// The lines of `cons`.
-    pub(super) fn list_connections(&self, asker: ClientId) -> String {
+    pub(super) fn list_connections(&self, this: ClientId) -> String {
         let mut lines = Lines::default();
-        for (id, client) in &self.clients {
-            let brief = brief(*id, client, asker);
+        for (id, client) in self.clients.iter() {
+            let brief = brief(id == this, client);
             let Some((session, timeout)) = client.attached() else {
                 lines.add(format_args!(" {brief})"));
                 continue;
@@ -118,7 +118,7 @@ impl Server {
     /// Connections, by the time at which their silence ends them.
     fn dump_connections(&self, now: Now, lines: &mut Lines) {
         let mut sets: BTreeMap<Millis, Vec<&Client>> = BTreeMap::new();
-        for client in self.clients.values() {
+        for (_, client) in self.clients.iter() {
             sets.entry(self.silent_until(client)).or_default().push(client);
         }
         lines.add(format_args!("Connections dump:"));
@@ -136,13 +136,14 @@ impl Server {
 }
 
 /// How each line about a connection begins: from where, whether it is read from, and its counts.
-fn brief(id: ClientId, client: &Client, asker: ClientId) -> String {
+/// The one on which the word came is not read from while it is answered.
+fn brief(is_this: bool, client: &Client) -> String {
     let traffic = &client.account.traffic;
     format!(
         "/{}[{}](queued={},recved={},sent={}",
         client.address,
-        u8::from(id != asker && !client.held),
-        client.backlog.len(),
+        u8::from(!is_this && !client.requests.is_held()),
+        client.requests.queued_count(),
         traffic.received,
         traffic.sent,
     )

@@ -11,15 +11,16 @@
 use crate::io::LinkId;
 use mailstorm_shared::{Defects, Millis, ServerId, SessionId, planted};
 use mailstorm_wire::client::ErrorCode;
+use mailstorm_wire::txn::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a wish comes from, and so where its session is connected.
+/// Where a request comes from, and so where its session is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Asker {
+pub(super) enum Source {
     /// A client of the leader itself.
     Here,
-    /// A client of a learner. The link names the relation: a learner that left and came back is
-    /// another asker, since it has closed its clients' connections in between.
+    /// A client of a learner. The link says which connection of it: a learner that left and came
+    /// back is another source, since it has closed its clients' connections in between.
     Learner {
         /// The learner's link.
         link: LinkId,
@@ -44,7 +45,7 @@ struct Tracked {
     timeout: Millis,
     heard: Millis,
     deadline: Millis,
-    owner: Option<Asker>,
+    owner: Option<Source>,
     /// Its end has been proposed: nothing more is created for it, and nobody resumes it.
     closing: bool,
 }
@@ -58,6 +59,21 @@ pub(super) struct Expired {
     pub(super) timeout: Millis,
     /// For how long nothing was heard; never less than `timeout`.
     pub(super) silent_for: Millis,
+}
+
+impl Source {
+    /// Whether it is this learner, on this link.
+    pub(super) fn is_behind(self, gone: LinkId) -> bool {
+        matches!(self, Self::Learner { link, .. } if link == gone)
+    }
+
+    /// What a transaction says of it, on a leader that is `me`.
+    pub(super) fn origin(self, me: ServerId, ticket: u64) -> Origin {
+        match self {
+            Self::Here => Origin { server: me, ticket },
+            Self::Learner { server, .. } => Origin { server, ticket },
+        }
+    }
 }
 
 impl SessionTracker {
@@ -81,7 +97,7 @@ impl SessionTracker {
     }
 
     /// A new session, connected at `owner`.
-    pub(super) fn open(&mut self, now: Millis, session: SessionId, timeout: Millis, owner: Asker) {
+    pub(super) fn open(&mut self, now: Millis, session: SessionId, timeout: Millis, owner: Source) {
         self.insert(now, session, timeout, Some(owner));
     }
 
@@ -101,12 +117,12 @@ impl SessionTracker {
         self.deadlines.entry(deadline).or_default().insert(session);
     }
 
-    /// Whether `asker` may act for this session.
+    /// Whether a request from `source` may act for this session.
     ///
     /// # Errors
     /// [`ErrorCode::SessionExpired`] when it is over or about to be, [`ErrorCode::SessionMoved`] when
     /// it is connected elsewhere: a write of its old connection must not follow one of its new.
-    pub(super) fn check(&self, session: SessionId, asker: Asker) -> Result<(), ErrorCode> {
+    pub(super) fn check(&self, session: SessionId, source: Source) -> Result<(), ErrorCode> {
         match self.sessions.get(&session) {
             None => Err(ErrorCode::SessionExpired),
             Some(tracked)
@@ -114,7 +130,7 @@ impl SessionTracker {
             {
                 Err(ErrorCode::SessionExpired)
             }
-            Some(tracked) if tracked.owner != Some(asker) => Err(ErrorCode::SessionMoved),
+            Some(tracked) if tracked.owner != Some(source) => Err(ErrorCode::SessionMoved),
             Some(_) => Ok(()),
         }
     }
@@ -134,8 +150,8 @@ impl SessionTracker {
         &mut self,
         now: Millis,
         session: SessionId,
-        owner: Asker,
-    ) -> Option<Asker> {
+        owner: Source,
+    ) -> Option<Source> {
         self.heard(now, session);
         let tracked = self.sessions.get_mut(&session)?;
         tracked.owner.replace(owner).filter(|before| *before != owner)
@@ -163,7 +179,7 @@ impl SessionTracker {
     /// A learner is gone: its sessions are connected nowhere, until they are resumed or expire.
     pub(super) fn forget_learner(&mut self, gone: LinkId) {
         for tracked in self.sessions.values_mut() {
-            if matches!(tracked.owner, Some(Asker::Learner { link, .. }) if link == gone) {
+            if tracked.owner.is_some_and(|owner| owner.is_behind(gone)) {
                 tracked.owner = None;
             }
         }
@@ -179,7 +195,7 @@ impl SessionTracker {
     pub(super) fn expire(
         &mut self,
         now: Millis,
-        reported_until: impl Fn(Option<Asker>) -> Millis,
+        reported_until: impl Fn(Option<Source>) -> Millis,
     ) -> Vec<Expired> {
         let (mut expired, mut waiting) = (Vec::new(), Vec::new());
         while let Some(bucket) = self.deadlines.first_entry() {
@@ -223,7 +239,7 @@ impl SessionTracker {
         self.sessions.len()
     }
 
-    fn insert(&mut self, now: Millis, session: SessionId, timeout: Millis, owner: Option<Asker>) {
+    fn insert(&mut self, now: Millis, session: SessionId, timeout: Millis, owner: Option<Source>) {
         let timeout = match timeout {
             Millis(ms) if planted!(self.defects, SessionExpiredEarly) => Millis(ms / 2),
             timeout => timeout,
@@ -261,8 +277,8 @@ mod tests {
         SessionTracker::begin(Millis(1_000), Millis(500), sessions.into_iter(), Defects::NONE)
     }
 
-    fn learner(link: u64) -> Asker {
-        Asker::Learner { link: LinkId(link), server: ServerId::new(2).unwrap() }
+    fn learner(link: u64) -> Source {
+        Source::Learner { link: LinkId(link), server: ServerId::new(2).unwrap() }
     }
 
     #[test]
@@ -290,11 +306,11 @@ mod tests {
     #[test]
     fn a_session_that_expires_can_neither_write_nor_be_resumed_nor_be_heard() {
         let mut tracker = tracker(4_000);
-        tracker.take_over(Millis(600), SESSION, Asker::Here);
-        assert_eq!(tracker.check(SESSION, Asker::Here), Ok(()));
+        tracker.take_over(Millis(600), SESSION, Source::Here);
+        assert_eq!(tracker.check(SESSION, Source::Here), Ok(()));
         tracker.expire(Millis(9_000), |_| Millis(9_000));
         tracker.heard(Millis(9_001), SESSION);
-        assert_eq!(tracker.check(SESSION, Asker::Here), Err(ErrorCode::SessionExpired));
+        assert_eq!(tracker.check(SESSION, Source::Here), Err(ErrorCode::SessionExpired));
         assert!(!tracker.is_alive(SESSION));
         assert_eq!(tracker.next_deadline(), None);
         tracker.ended(SESSION);
@@ -304,12 +320,12 @@ mod tests {
     #[test]
     fn a_session_acts_where_it_is_connected_and_nowhere_else() {
         let mut tracker = tracker(4_000);
-        assert_eq!(tracker.check(SESSION, Asker::Here), Err(ErrorCode::SessionMoved));
+        assert_eq!(tracker.check(SESSION, Source::Here), Err(ErrorCode::SessionMoved));
         assert_eq!(tracker.take_over(Millis(600), SESSION, learner(1)), None);
         assert_eq!(tracker.take_over(Millis(600), SESSION, learner(1)), None);
-        assert_eq!(tracker.take_over(Millis(600), SESSION, Asker::Here), Some(learner(1)));
+        assert_eq!(tracker.take_over(Millis(600), SESSION, Source::Here), Some(learner(1)));
         assert_eq!(tracker.check(SESSION, learner(1)), Err(ErrorCode::SessionMoved));
-        assert_eq!(tracker.check(SESSION, Asker::Here), Ok(()));
+        assert_eq!(tracker.check(SESSION, Source::Here), Ok(()));
     }
 
     #[test]
@@ -330,15 +346,15 @@ mod tests {
         tracker.closing(SESSION);
         assert_eq!(tracker.expire(Millis(50_000), |_| Millis(50_000)), []);
         tracker.ended(SESSION);
-        assert_eq!(tracker.check(SESSION, Asker::Here), Err(ErrorCode::SessionExpired));
+        assert_eq!(tracker.check(SESSION, Source::Here), Err(ErrorCode::SessionExpired));
     }
 
     #[test]
     fn silence_counts_up_to_what_the_sessions_server_has_reported() {
-        let here = Some(Asker::Here);
+        let here = Some(Source::Here);
         let mut tracker =
             SessionTracker::begin(Millis(2_000), Millis(0), std::iter::empty(), Defects::NONE);
-        tracker.open(Millis(0), SessionId(7), Millis(4_000), Asker::Here);
+        tracker.open(Millis(0), SessionId(7), Millis(4_000), Source::Here);
         // It slept, and does not know what came since.
         let reported =
             |until| move |owner| if owner == here { Millis(until) } else { Millis::ZERO };

@@ -12,12 +12,26 @@ use crate::data::snapshot::{CorruptSnapshot, SnapshotCursor, SnapshotLoader};
 use crate::io::{DiskCommand, DiskTicket, LinkId};
 use crate::replica::Outbox;
 use bytes::Bytes;
+use mailstorm_shared::Zxid;
 use mailstorm_shared::checksum::crc32c_append;
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
+
+/// See the module's head.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Snapshots {
+    /// How far each learner is in its snapshot.
+    cursors: BTreeMap<LinkId, SnapshotCursor>,
+    own: Option<OwnSnapshot>,
+    /// A leader's snapshot on its way to become our tree.
+    loading: Option<Loading>,
+    /// The last transaction contained in the snapshot that our tree began with.
+    installed: Zxid,
+}
 
 /// A snapshot of our own that is being written.
 #[derive(Clone, Debug, Hash)]
-pub(super) struct OwnSnapshot {
+struct OwnSnapshot {
     cursor: SnapshotCursor,
     /// The last piece given to the disk.
     ticket: DiskTicket,
@@ -27,7 +41,7 @@ pub(super) struct OwnSnapshot {
 
 /// A leader's snapshot on its way to become our tree. Its state is what came so far.
 #[derive(Clone, Debug)]
-pub(super) struct Loading {
+struct Loading {
     loader: SnapshotLoader,
     chunks: u64,
     digest: u32,
@@ -39,26 +53,69 @@ impl Hash for Loading {
     }
 }
 
+impl Snapshots {
+    /// No snapshot is on its way, and our tree began with one up to here.
+    pub(super) fn new(installed: Zxid) -> Self {
+        Self { cursors: BTreeMap::new(), own: None, loading: None, installed }
+    }
+
+    /// The last transaction contained in the snapshot that our tree began with.
+    pub(super) fn installed(&self) -> Zxid {
+        self.installed
+    }
+
+    /// A defect takes the tree for newer than it is, unless a snapshot is just coming.
+    pub(super) fn pretend_installed(&mut self, zxid: Zxid) {
+        if self.loading.is_none() {
+            self.installed = self.installed.max(zxid);
+        }
+    }
+
+    /// A learner is gone, and needs no more of its snapshot.
+    pub(super) fn learner_gone(&mut self, link: LinkId) {
+        self.cursors.remove(&link);
+    }
+
+    /// The role is over: nobody is sent a snapshot, and what came of the leader's is void.
+    pub(super) fn role_ended(&mut self) {
+        self.cursors.clear();
+        self.loading = None;
+    }
+
+    /// What always holds.
+    pub(super) fn invariants(&self, applied: Zxid) {
+        assert!(
+            self.own.is_none() || self.loading.is_none(),
+            "no snapshot is made of a tree that another is to replace"
+        );
+        assert!(self.installed <= applied, "the tree has all that it began with");
+        if let Some(own) = &self.own {
+            assert!(own.cursor.zxid() <= applied, "a snapshot contains only what was applied");
+        }
+    }
+}
+
 impl Server {
     /// Begins a snapshot when the replica says that the log has grown long enough.
     pub(super) fn snapshot_if_due(&mut self, out: &mut Outbox) {
-        if self.own_snapshot.is_some() || self.loading.is_some() || !self.replica.snapshot_due() {
+        let Snapshots { own, loading, .. } = &self.snapshots;
+        if own.is_some() || loading.is_some() || !self.replica.snapshot_due() {
             return;
         }
         let cursor = SnapshotCursor::begin(&self.database, self.config.replica.defects);
         let ticket = self.replica.disk(DiskCommand::SnapshotBegin { zxid: cursor.zxid() }, out);
-        self.own_snapshot = Some(OwnSnapshot { cursor, ticket, complete: false });
+        self.snapshots.own = Some(OwnSnapshot { cursor, ticket, complete: false });
     }
 
     /// The disk has done this piece: the next one, if it was our last.
     pub(super) fn snapshot_goes_on(&mut self, done: DiskTicket, out: &mut Outbox) {
-        let Some(own) = &mut self.own_snapshot else { return };
+        let Some(own) = &mut self.snapshots.own else { return };
         if done < own.ticket {
             return;
         }
         if own.complete {
             let zxid = own.cursor.zxid();
-            self.own_snapshot = None;
+            self.snapshots.own = None;
             self.replica.snapshot_written(zxid);
             return;
         }
@@ -77,10 +134,10 @@ impl Server {
     pub(super) fn snapshot_for_learner(&mut self, link: LinkId, out: &mut Outbox) {
         let (database, defects) = (&self.database, self.config.replica.defects);
         let begin = || SnapshotCursor::begin(database, defects);
-        let cursor = self.cursors.entry(link).or_insert_with(begin);
+        let cursor = self.snapshots.cursors.entry(link).or_insert_with(begin);
         let chunk = cursor.next_chunk(database, self.config.snapshot_chunk_bytes);
         if chunk.is_none() {
-            self.cursors.remove(&link);
+            self.snapshots.cursors.remove(&link);
         }
         self.replica.snapshot_chunk(link, chunk, out);
     }
@@ -88,14 +145,15 @@ impl Server {
     /// A leader's snapshot comes in place of our tree. What we were writing ourselves is void: the
     /// replica has told the disk.
     pub(super) fn snapshot_replaces(&mut self) {
-        self.own_snapshot = None;
-        self.loading = Some(Loading { loader: SnapshotLoader::new(), chunks: 0, digest: 0 });
+        self.snapshots.own = None;
+        self.snapshots.loading =
+            Some(Loading { loader: SnapshotLoader::new(), chunks: 0, digest: 0 });
     }
 
     /// A piece of the leader's snapshot. It passed the peer protocol's checksum, so if it makes no
     /// sense the leader itself is damaged; starting again leads to another snapshot, or another leader.
     pub(super) fn snapshot_chunk(&mut self, chunk: &Bytes, out: &mut Outbox) {
-        let Some(loading) = &mut self.loading else { return };
+        let Some(loading) = &mut self.snapshots.loading else { return };
         loading.chunks += 1;
         loading.digest = crc32c_append(loading.digest, chunk);
         if let Err(corrupt) = loading.loader.push(chunk) {
@@ -105,11 +163,11 @@ impl Server {
 
     /// The leader's snapshot is complete: it is our tree from now on.
     pub(super) fn snapshot_complete(&mut self, out: &mut Outbox) {
-        let Some(loading) = self.loading.take() else { return };
+        let Some(loading) = self.snapshots.loading.take() else { return };
         match loading.loader.finish() {
             Ok(database) => {
                 self.database = database;
-                self.installed = self.database.last_applied();
+                self.snapshots.installed = self.database.last_applied();
             }
             Err(corrupt) => {
                 self.halt(format!("the leader's snapshot is damaged: {corrupt}"), out);

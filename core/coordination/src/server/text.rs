@@ -30,7 +30,7 @@ impl Server {
     pub(super) fn word(
         &self,
         now: Now,
-        asker: crate::io::ClientId,
+        client: crate::io::ClientId,
         word: FourLetterWord,
     ) -> String {
         use FourLetterWord::{Conf, Cons, Dump, Envi, Isro, Mntr, Ruok, Srvr, Stat, Wchs};
@@ -48,11 +48,11 @@ impl Server {
             }
             Srvr => format!("{}{}", version_line(), self.figures()),
             Stat => {
-                let clients = self.list_clients(asker);
+                let clients = self.list_clients(client);
                 format!("{}Clients:\n{clients}\n{}", version_line(), self.figures())
             }
             Mntr => self.mntr(now),
-            Cons => self.list_connections(asker),
+            Cons => self.list_connections(client),
             Dump => self.dump(now),
             Wchs => self.wchs(),
         }
@@ -96,7 +96,7 @@ impl Server {
             self.traffic.received,
             self.traffic.sent,
             self.clients.len(),
-            self.asked.len(),
+            self.forwarded.len(),
             self.database.last_applied().0,
             self.mode().unwrap_or_default(),
             self.database.counts().znodes,
@@ -120,7 +120,7 @@ impl Server {
         line("packets_received", &self.traffic.received);
         line("packets_sent", &self.traffic.sent);
         line("num_alive_connections", &self.clients.len());
-        line("outstanding_requests", &self.asked.len());
+        line("outstanding_requests", &self.forwarded.len());
         line("znode_count", &counts.znodes);
         line("ephemerals_count", &counts.ephemerals);
         line("approximate_data_size", &counts.bytes);

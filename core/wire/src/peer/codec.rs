@@ -8,8 +8,8 @@
 
 use super::error::PeerFrameError;
 use super::types::{
-    Answer, Forwarded, Hello, LinkPurpose, Notification, PEER_PROTOCOL_VERSION, PeerMessage,
-    PeerState, Standing, Vote, Wish,
+    Answer, Forwarded, Hello, LeaderRequest, LinkPurpose, Notification, PEER_PROTOCOL_VERSION,
+    PeerMessage, PeerState, Standing, Vote,
 };
 use crate::compact::{Reader, Writer};
 use crate::fields::{
@@ -128,7 +128,7 @@ impl Encode for PeerMessage {
                 out.u8(tag::FORWARD);
                 out.u64(forwarded.ticket);
                 write_session(out, forwarded.session);
-                write_wish(out, &forwarded.wish);
+                write_request(out, &forwarded.request);
             }
             Self::LeaderInfo { epoch } => {
                 out.u8(tag::LEADER_INFO);
@@ -234,7 +234,7 @@ fn read_message(reader: &mut Reader<'_>) -> Result<PeerMessage, Malformed> {
         tag::FORWARD => PeerMessage::Forward(Forwarded {
             ticket: reader.u64()?,
             session: read_session(reader)?,
-            wish: read_wish(reader)?,
+            request: read_request(reader)?,
         }),
         tag::LEADER_INFO => PeerMessage::LeaderInfo { epoch: read_epoch(reader)? },
         tag::TRUNCATE => PeerMessage::Truncate { after: read_zxid(reader)? },
@@ -326,7 +326,7 @@ fn read_hears(reader: &mut Reader<'_>) -> Result<BTreeSet<ServerId>, Malformed> 
     Ok(hears)
 }
 
-mod wish_tag {
+mod request_tag {
     pub(super) const WRITE: u8 = 1;
     pub(super) const MULTI: u8 = 2;
     pub(super) const SYNC: u8 = 3;
@@ -335,48 +335,49 @@ mod wish_tag {
     pub(super) const RESUME_SESSION: u8 = 6;
 }
 
-fn write_wish(out: &mut impl Sink, wish: &Wish) {
-    match wish {
-        Wish::Write { identities, write } => {
-            out.u8(wish_tag::WRITE);
+fn write_request(out: &mut impl Sink, request: &LeaderRequest) {
+    match request {
+        LeaderRequest::Write { identities, write } => {
+            out.u8(request_tag::WRITE);
             write_identities(out, identities);
             write_write(out, write);
         }
-        Wish::Multi { identities, writes } => {
-            out.u8(wish_tag::MULTI);
+        LeaderRequest::Multi { identities, writes } => {
+            out.u8(request_tag::MULTI);
             write_identities(out, identities);
             out.list(writes, |out, write| write_write(out, write));
         }
-        Wish::Sync => out.u8(wish_tag::SYNC),
-        Wish::OpenSession { timeout, password } => {
-            out.u8(wish_tag::OPEN_SESSION);
+        LeaderRequest::Sync => out.u8(request_tag::SYNC),
+        LeaderRequest::OpenSession { timeout, password } => {
+            out.u8(request_tag::OPEN_SESSION);
             write_millis(out, *timeout);
             out.put(password);
         }
-        Wish::CloseSession => out.u8(wish_tag::CLOSE_SESSION),
-        Wish::ResumeSession { password } => {
-            out.u8(wish_tag::RESUME_SESSION);
+        LeaderRequest::CloseSession => out.u8(request_tag::CLOSE_SESSION),
+        LeaderRequest::ResumeSession { password } => {
+            out.u8(request_tag::RESUME_SESSION);
             out.put(password);
         }
     }
 }
 
-fn read_wish(reader: &mut Reader<'_>) -> Result<Wish, Malformed> {
+fn read_request(reader: &mut Reader<'_>) -> Result<LeaderRequest, Malformed> {
     Ok(match reader.u8()? {
-        wish_tag::WRITE => {
-            Wish::Write { identities: read_identities(reader)?, write: read_write(reader)? }
-        }
-        wish_tag::MULTI => Wish::Multi {
+        request_tag::WRITE => LeaderRequest::Write {
+            identities: read_identities(reader)?,
+            write: read_write(reader)?,
+        },
+        request_tag::MULTI => LeaderRequest::Multi {
             identities: read_identities(reader)?,
             writes: reader.list(WRITE_BYTES_MIN, read_write)?,
         },
-        wish_tag::SYNC => Wish::Sync,
-        wish_tag::OPEN_SESSION => {
-            Wish::OpenSession { timeout: read_millis(reader)?, password: reader.array()? }
+        request_tag::SYNC => LeaderRequest::Sync,
+        request_tag::OPEN_SESSION => {
+            LeaderRequest::OpenSession { timeout: read_millis(reader)?, password: reader.array()? }
         }
-        wish_tag::CLOSE_SESSION => Wish::CloseSession,
-        wish_tag::RESUME_SESSION => Wish::ResumeSession { password: reader.array()? },
-        other => reader.value(None, "wish", other)?,
+        request_tag::CLOSE_SESSION => LeaderRequest::CloseSession,
+        request_tag::RESUME_SESSION => LeaderRequest::ResumeSession { password: reader.array()? },
+        other => reader.value(None, "request", other)?,
     })
 }
 

@@ -90,20 +90,20 @@ pub struct Notification {
     pub hears: BTreeSet<ServerId>,
 }
 
-/// A client's wish that only the leader can grant.
+/// A request that a server forwards to the leader, which alone can grant it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Forwarded {
-    /// The asking server's number for it (see [`crate::txn::Origin`]).
+    /// The forwarding server's number for it (see [`crate::txn::Origin`]).
     pub ticket: u64,
     /// The client's session.
     pub session: SessionId,
-    /// What it wants.
-    pub wish: Wish,
+    /// What the leader is asked for.
+    pub request: LeaderRequest,
 }
 
-/// What a client wants of the leader.
+/// What only the leader can do for a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Wish {
+pub enum LeaderRequest {
     /// A write, under these identities (scheme, id).
     Write {
         /// Whom the client has proved to be.
@@ -137,8 +137,9 @@ pub enum Wish {
     },
 }
 
-impl Wish {
-    /// The wish that a client's request becomes, or `None` when any server can answer it.
+impl LeaderRequest {
+    /// What a client's request becomes on its way to the leader, or `None` when any server can
+    /// answer it.
     pub fn of(request: &Request, identities: &[(Arc<str>, Arc<str>)]) -> Option<Self> {
         match request {
             Request::Write(write) => {
@@ -154,7 +155,7 @@ impl Wish {
     }
 }
 
-/// A leader's answer to a wish that leaves no transaction.
+/// A leader's answer to a request that leaves no transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// After applying everything up to here, a read sees every write that was acknowledged before the
@@ -214,7 +215,7 @@ pub enum PeerMessage {
     },
     /// Learner: one more chunk may come.
     SnapshotWanted,
-    /// Learner: a client's wish.
+    /// Learner: a client's request.
     Forward(Forwarded),
 
     /// Leader, after [`Self::FollowerInfo`] of a majority: the new epoch.
@@ -283,9 +284,9 @@ pub enum PeerMessage {
         /// Grows by one each time.
         round: u64,
     },
-    /// Leader: the answer to a wish.
+    /// Leader: the answer to a request.
     Answer {
-        /// The wish's ticket.
+        /// The request's ticket.
         ticket: u64,
         /// The answer.
         answer: Answer,

@@ -4,7 +4,7 @@ use super::commands::Command;
 use crate::data::{DataOptions, Database, Identity, Pending};
 use mailstorm_shared::{Millis, SessionId, Zxid};
 use mailstorm_wire::client::Request;
-use mailstorm_wire::peer::Wish;
+use mailstorm_wire::peer::LeaderRequest;
 use mailstorm_wire::txn::{Txn, TxnBody};
 
 /// See the module's head.
@@ -51,7 +51,7 @@ impl Leader {
     pub(super) fn propose(&mut self, command: &Command) -> Option<Proposal> {
         let zxid = self.zxid.next().unwrap();
         let mut session = SessionId::NONE;
-        let (wish, request) = match command {
+        let (forwarded, request) = match command {
             Command::Commit(_) => return None,
             Command::Sweep(path) => {
                 let wall = Millis(self.time as u64);
@@ -60,24 +60,32 @@ impl Leader {
             }
             Command::Open => {
                 self.sessions.push(SessionId::created_at(zxid));
-                (Wish::OpenSession { timeout: Millis(zxid.0), password: [zxid.0 as u8; 16] }, None)
+                (
+                    LeaderRequest::OpenSession {
+                        timeout: Millis(zxid.0),
+                        password: [zxid.0 as u8; 16],
+                    },
+                    None,
+                )
             }
             Command::Close(index) => {
                 session = self.session(*index);
-                (Wish::CloseSession, Some(Request::CloseSession))
+                (LeaderRequest::CloseSession, Some(Request::CloseSession))
             }
             Command::Write(index, user, write) => {
                 session = self.session(*index);
-                let wish = Wish::Write { identities: identities(*user), write: write.clone() };
-                (wish, Some(Request::Write(write.clone())))
+                let forwarded =
+                    LeaderRequest::Write { identities: identities(*user), write: write.clone() };
+                (forwarded, Some(Request::Write(write.clone())))
             }
             Command::Multi(index, user, writes) => {
                 session = self.session(*index);
-                let wish = Wish::Multi { identities: identities(*user), writes: writes.clone() };
-                (wish, Some(Request::Multi(writes.clone())))
+                let forwarded =
+                    LeaderRequest::Multi { identities: identities(*user), writes: writes.clone() };
+                (forwarded, Some(Request::Multi(writes.clone())))
             }
         };
-        let body = self.pending.prepare(&self.database, zxid, session, &wish, &self.options);
+        let body = self.pending.prepare(&self.database, zxid, session, &forwarded, &self.options);
         Some(self.place(session, body, request))
     }
 

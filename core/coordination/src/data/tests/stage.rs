@@ -13,7 +13,7 @@ use crate::data::{Applied, DataOptions, Database, Identity, Pending, TxnResult};
 use bytes::Bytes;
 use mailstorm_shared::{Millis, SessionId, Zxid};
 use mailstorm_wire::client::{Acl, CreateMode, ErrorCode, MultiReply, Read, Reply, Request, Write};
-use mailstorm_wire::peer::Wish;
+use mailstorm_wire::peer::LeaderRequest;
 use mailstorm_wire::txn::{Txn, TxnBody};
 use std::collections::VecDeque;
 
@@ -95,17 +95,19 @@ impl Stage {
             }
             _ => {
                 let write = |line: &str| write(line.trim());
-                let wish = match verb {
-                    "open" => Wish::OpenSession { timeout: Millis(10_000), password: [7; 16] },
-                    "close" => Wish::CloseSession,
+                let request = match verb {
+                    "open" => {
+                        LeaderRequest::OpenSession { timeout: Millis(10_000), password: [7; 16] }
+                    }
+                    "close" => LeaderRequest::CloseSession,
                     "multi" => {
                         let writes = rest.split_terminator(';').map(write).collect();
-                        Wish::Multi { identities, writes }
+                        LeaderRequest::Multi { identities, writes }
                     }
-                    _ => Wish::Write { identities, write: write(line) },
+                    _ => LeaderRequest::Write { identities, write: write(line) },
                 };
                 let zxid = self.zxid.next().unwrap();
-                self.pending.prepare(&self.database, zxid, session, &wish, &self.options)
+                self.pending.prepare(&self.database, zxid, session, &request, &self.options)
             }
         };
         let shown = show_body(&body, self.zxid.next().unwrap());

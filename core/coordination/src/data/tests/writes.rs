@@ -4,7 +4,7 @@ use super::stage::{Stage, acl, check, check_with, reply};
 use crate::data::{DataOptions, Pending, TXN_BODY_BYTES_MAX};
 use mailstorm_shared::{ServerId, SessionId};
 use mailstorm_wire::client::{CreateMode, ErrorCode, MultiReply, Reply, Write};
-use mailstorm_wire::peer::Wish;
+use mailstorm_wire::peer::LeaderRequest;
 use mailstorm_wire::txn::{Origin, TXN_BYTES_MAX, Txn, TxnBody};
 
 #[test]
@@ -405,13 +405,13 @@ fn a_write_too_long_for_a_transaction_is_refused_and_leaves_no_trace() {
         stat: false,
     };
     let options = stage.options;
-    let mut prepare = |wish: &Wish| {
+    let mut prepare = |request: &LeaderRequest| {
         stage.pending = Pending::new();
-        let body = stage.pending.prepare(&stage.database, zxid, SessionId(1), wish, &options);
+        let body = stage.pending.prepare(&stage.database, zxid, SessionId(1), request, &options);
         (body, stage.pending == Pending::new())
     };
-    let alone = |bytes| Wish::Write { identities: vec![], write: write(bytes) };
-    let multi = |bytes| Wish::Multi { identities: vec![], writes: vec![write(bytes)] };
+    let alone = |bytes| LeaderRequest::Write { identities: vec![], write: write(bytes) };
+    let multi = |bytes| LeaderRequest::Multi { identities: vec![], writes: vec![write(bytes)] };
     for bytes in TXN_BODY_BYTES_MAX - 100..=TXN_BODY_BYTES_MAX {
         let (body, left_no_trace) = prepare(&alone(bytes));
         if body == TxnBody::Error(ErrorCode::BadArguments) {

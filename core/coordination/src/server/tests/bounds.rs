@@ -308,7 +308,7 @@ fn what_waits_of_all_clients_together_is_bounded() {
     assert_eq!(world.got(clients[3])[1], throttled);
     assert!(!world.has(s(1), "/b"));
     assert_eq!(world.got(clients[4])[1], Got::Reply(2, Ok(Reply::Empty)), "leaving makes room");
-    assert_eq!(world.servers[&s(1)].waiting_bytes, 0);
+    assert_eq!(world.servers[&s(1)].clients.bytes(), 0);
     for client in &clients[..4] {
         assert!(!world.clients[client].held);
         world.got(*client);
@@ -317,7 +317,7 @@ fn what_waits_of_all_clients_together_is_bounded() {
 }
 
 #[test]
-fn wishes_of_too_many_bytes_are_refused_and_their_clients_held() {
+fn requests_of_too_many_bytes_are_refused_and_their_clients_held() {
     let (mut world, client) = with_client(|config| config.outstanding_bytes_max = 1_000);
     let other = world.connect(s(1), 10_000);
     world.slow_disks();

@@ -277,8 +277,8 @@ fn a_client_that_has_seen_more_than_the_server_is_turned_away_without_an_answer(
 #[test]
 fn the_timeout_is_negotiated_within_bounds() {
     let mut world = alone();
-    for (wished, granted) in [(-5, 4_000), (1, 4_000), (7_000, 7_000), (9_000_000, 40_000)] {
-        let client = world.connect(s(1), wished);
+    for (asked_for, granted) in [(-5, 4_000), (1, 4_000), (7_000, 7_000), (9_000_000, 40_000)] {
+        let client = world.connect(s(1), asked_for);
         assert_eq!(world.response(client).timeout, granted);
     }
 }
@@ -406,7 +406,7 @@ fn a_sweep_leaves_room_for_what_clients_want() {
         world.call(client, &create(&format!("/c{n}/x"), CreateMode::Persistent)).unwrap();
         world.call(client, &delete(&format!("/c{n}/x"))).unwrap();
     }
-    let wanted = |world: &World| world.servers[&s(1)].leading.as_ref().unwrap().waiting_count();
+    let wanted = |world: &World| world.servers[&s(1)].leading.as_ref().unwrap().queued_count();
     world.slow_disks();
     world.send(client, 1, &create("/a", CreateMode::Persistent));
     for _ in 0..4 {

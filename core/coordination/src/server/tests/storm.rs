@@ -68,7 +68,7 @@ impl Storm {
                 config.replica.epoch_entries_max = 50;
             }
             if seed % 3 == 2 {
-                // Wishes wait at the leader, and clients are held.
+                // Requests wait at the leader, and clients are held.
                 config.replica.outstanding_proposals_max = 2;
                 config.outstanding_per_client_max = 4;
             }

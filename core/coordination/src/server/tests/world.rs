@@ -350,6 +350,7 @@ impl World {
             let Some(server) = self.servers.get_mut(&to) else { continue };
             let mut out = Vec::new();
             server.step(now, input, &mut out);
+            server.check();
             self.carry_out(to, out);
         }
         0

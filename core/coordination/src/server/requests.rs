@@ -1,0 +1,394 @@
+//! The requests of one connection: their order, how many bytes they have, and whether more are
+//! read.
+//!
+//! Owns: what came and has no answer yet, what of it the leader has, whether the connection is
+//! held, and how it ends. Leaves: what an answer says to `pipeline`, what all connections have
+//! together to `clients`, and what the leader has of all of them to `forwarded`.
+//! Holds: requests leave in the order in which they came. Each is *pending* (queued), *in flight*
+//! (the leader has it) or *answered* (behind one that is not). The leader gets no write that stands
+//! behind a sync in flight: it could be applied before a read that stands between the two is made.
+//! The bytes are those of what is kept. Behind the request that ends the connection there is none.
+//! Start at [`Requests::next`].
+
+use super::stats::operation;
+use crate::data::Identity;
+use bytes::Bytes;
+use mailstorm_shared::{Millis, Zxid};
+use mailstorm_wire::client::{ErrorCode, Reply, Request};
+use mailstorm_wire::peer::LeaderRequest;
+use std::collections::VecDeque;
+
+/// See the module's head.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Requests {
+    /// Frames that came behind the handshake: clients do not wait for its answer.
+    early: VecDeque<Bytes>,
+    /// Oldest first.
+    queue: VecDeque<Queued>,
+    syncs_in_flight: usize,
+    bytes: usize,
+    held: bool,
+    ending: Option<Ending>,
+}
+
+/// A request, and what has become of it.
+#[derive(Clone, Debug, Hash)]
+struct Queued {
+    call: Call,
+    /// What `cons` calls it.
+    operation: &'static str,
+    state: State,
+}
+
+/// What is known of a request whatever it asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Call {
+    /// The client's number for it.
+    pub(super) xid: i32,
+    /// How long it is.
+    pub(super) bytes: usize,
+    /// How many of the client's identities were proved when it came: only they speak for it.
+    pub(super) identity_count: usize,
+    /// When it came, on the monotonic clock.
+    pub(super) came: Millis,
+}
+
+#[derive(Clone, Debug, Hash)]
+enum State {
+    /// It waits for its turn: a read, or a write behind a sync.
+    Pending(Request),
+    /// The leader has it.
+    InFlight {
+        ticket: u64,
+        /// The answer's shape depends on it.
+        request: Request,
+    },
+    /// The result is there, but an earlier request has none yet.
+    Answered(Outcome),
+}
+
+/// What became of a request that the leader, or a rule, has decided.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub(super) struct Outcome {
+    /// The result.
+    pub(super) result: Result<Reply, ErrorCode>,
+    /// The write's transaction, if it came to one.
+    pub(super) written: Option<Zxid>,
+}
+
+impl Outcome {
+    /// A request that is refused without effect.
+    pub(super) fn refused(error: ErrorCode) -> Self {
+        Self { result: Err(error), written: None }
+    }
+}
+
+/// What the oldest request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// For the leader's answer; or there is none.
+    Nothing,
+    /// To be forwarded: a sync before it has just been answered, or a newer connection asks for the
+    /// session.
+    Forwarding,
+    /// To be taken and answered.
+    Reply,
+}
+
+/// The oldest request, taken out to be answered.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    /// Its number, its length and when it came.
+    pub(super) call: Call,
+    /// What `cons` calls it.
+    pub(super) operation: &'static str,
+    /// What has become of it.
+    pub(super) due: Due,
+}
+
+/// What an answer is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Due {
+    /// A read, to be made now.
+    Read(Request),
+    /// A result.
+    Outcome(Outcome),
+}
+
+/// How a connection ends after its last answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Ending {
+    /// It asked for an operation that does not exist: it is told so, last.
+    Unimplemented {
+        /// The request's xid.
+        xid: i32,
+    },
+    /// It closed its session.
+    Close,
+}
+
+/// How many requests a connection may have before it is held, and how many bytes. It is read from
+/// again at half of both.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HoldAt {
+    /// Requests.
+    pub(super) count: usize,
+    /// Bytes.
+    pub(super) bytes: usize,
+}
+
+impl Requests {
+    // ---- what comes ----------------------------------------------------------------------------
+
+    /// A frame came behind the handshake.
+    pub(super) fn push_early(&mut self, frame: Bytes) {
+        assert!(self.queue.is_empty(), "a connection has no requests before it has a session");
+        self.bytes += frame.len();
+        self.early.push_back(frame);
+    }
+
+    /// The frames that came behind the handshake, oldest first: from now on they are requests.
+    pub(super) fn take_early(&mut self) -> VecDeque<Bytes> {
+        assert!(self.queue.is_empty(), "what came behind the handshake comes before all others");
+        self.bytes = 0;
+        std::mem::take(&mut self.early)
+    }
+
+    /// A request that waits for its turn.
+    pub(super) fn push_pending(&mut self, call: Call, request: Request) {
+        let operation = operation(&request);
+        self.push(call, operation, request == Request::CloseSession, State::Pending(request));
+    }
+
+    /// A request that goes to the leader at once.
+    pub(super) fn push_in_flight(&mut self, call: Call, ticket: u64, request: Request) {
+        let is_sync = matches!(request, Request::Sync { .. });
+        assert!(
+            is_sync || self.syncs_in_flight == 0,
+            "no write goes to the leader behind a sync in flight"
+        );
+        self.syncs_in_flight += usize::from(is_sync);
+        let ends = request == Request::CloseSession;
+        self.push(call, operation(&request), ends, State::InFlight { ticket, request });
+    }
+
+    /// A request that is refused in its turn. Nothing of it is kept but the error.
+    pub(super) fn push_refused(&mut self, call: Call, error: ErrorCode) {
+        let call = Call { bytes: 0, ..call };
+        self.push(call, "NA", false, State::Answered(Outcome::refused(error)));
+    }
+
+    fn push(&mut self, call: Call, operation: &'static str, ends: bool, state: State) {
+        assert!(self.ending.is_none(), "nothing comes behind the request that ends the connection");
+        assert!(self.early.is_empty(), "what came behind the handshake comes first");
+        self.bytes += call.bytes;
+        self.queue.push_back(Queued { call, operation, state });
+        if ends {
+            self.ending = Some(Ending::Close);
+        }
+    }
+
+    /// Takes no more requests: the connection ends when those that came before are answered.
+    pub(super) fn end(&mut self, ending: Ending) {
+        assert!(self.ending.is_none(), "a connection ends once");
+        self.ending = Some(ending);
+    }
+
+    // ---- the leader's part ---------------------------------------------------------------------
+
+    /// Whether a write may go to the leader as soon as it comes: there is no sync before it.
+    pub(super) fn has_sync_in_flight(&self) -> bool {
+        self.syncs_in_flight > 0
+    }
+
+    /// Takes what is pending and may go to the leader, in order, up to the next sync in flight.
+    /// `ticket` gives each its number there, or refuses it. `true` with it if any was refused.
+    pub(super) fn forward_pending(
+        &mut self,
+        identities: &[Identity],
+        mut ticket: impl FnMut(&Request, usize) -> Result<u64, ErrorCode>,
+    ) -> (Vec<(u64, LeaderRequest)>, bool) {
+        let (mut forwarded, mut refused) = (Vec::new(), false);
+        for Queued { call, state, .. } in &mut self.queue {
+            match state {
+                State::InFlight { request: Request::Sync { .. }, .. } => break,
+                State::Pending(request) => {
+                    let known = &identities[..call.identity_count];
+                    let Some(to_leader) = LeaderRequest::of(request, known) else { continue };
+                    match ticket(request, call.bytes) {
+                        Ok(ticket) => {
+                            let request = std::mem::replace(request, Request::Ping);
+                            assert!(
+                                !matches!(request, Request::Sync { .. }),
+                                "a sync is never pending: it is in flight as soon as it comes"
+                            );
+                            *state = State::InFlight { ticket, request };
+                            forwarded.push((ticket, to_leader));
+                        }
+                        Err(error) => {
+                            *state = State::Answered(Outcome::refused(error));
+                            refused = true;
+                        }
+                    }
+                }
+                State::InFlight { .. } | State::Answered(_) => {}
+            }
+        }
+        (forwarded, refused)
+    }
+
+    /// The leader answered the request with this ticket. Whether there is such a request, and it is
+    /// one that this can be the answer to. It is nearly always the oldest.
+    pub(super) fn answer(
+        &mut self,
+        ticket: u64,
+        outcome: impl FnOnce(&Request) -> Option<Outcome>,
+    ) -> bool {
+        let is_asked_for = |state: &State| match state {
+            State::InFlight { ticket: in_flight, .. } => *in_flight == ticket,
+            State::Pending(_) | State::Answered(_) => false,
+        };
+        let queued = self.queue.iter_mut().find(|queued| is_asked_for(&queued.state));
+        let Some(queued) = queued else { return false };
+        let State::InFlight { request, .. } = &queued.state else { return false };
+        let Some(outcome) = outcome(request) else { return false };
+        if matches!(request, Request::Sync { .. }) {
+            assert!(self.syncs_in_flight > 0, "a sync in flight is counted until it is answered");
+            self.syncs_in_flight -= 1;
+        }
+        queued.state = State::Answered(outcome);
+        true
+    }
+
+    // ---- what leaves ---------------------------------------------------------------------------
+
+    /// What the oldest request waits for.
+    pub(super) fn next(&self) -> Next {
+        match self.queue.front().map(|queued| &queued.state) {
+            None | Some(State::InFlight { .. }) => Next::Nothing,
+            Some(State::Pending(request)) if is_for_the_leader(request) => Next::Forwarding,
+            Some(State::Pending(_) | State::Answered(_)) => Next::Reply,
+        }
+    }
+
+    /// Takes out the oldest request, which is to be answered now.
+    pub(super) fn take(&mut self) -> Taken {
+        assert_eq!(self.next(), Next::Reply, "only what can be answered is taken out");
+        let queued = self.queue.pop_front().expect("there is a next one");
+        assert!(queued.call.bytes <= self.bytes, "the bytes of what is kept are counted");
+        self.bytes -= queued.call.bytes;
+        let due = match queued.state {
+            State::Answered(outcome) => Due::Outcome(outcome),
+            State::Pending(request) | State::InFlight { request, .. } => Due::Read(request),
+        };
+        Taken { call: queued.call, operation: queued.operation, due }
+    }
+
+    /// How the connection ends, if all that came before is answered.
+    pub(super) fn is_to_end(&self) -> Option<Ending> {
+        self.ending.filter(|_| self.queue.is_empty())
+    }
+
+    /// Whether no more requests are taken.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    // ---- how much ------------------------------------------------------------------------------
+
+    /// How many have no answer yet.
+    pub(super) fn len(&self) -> usize {
+        self.early.len() + self.queue.len()
+    }
+
+    /// Whether a read that comes now is the oldest request without an answer.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many are requests already: what came behind the handshake is not.
+    pub(super) fn queued_count(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many bytes they have.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the host was told to stop reading from the connection.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Whether there are so many that no more are read.
+    pub(super) fn are_many(&self, at: HoldAt) -> bool {
+        self.len() >= at.count || self.bytes >= at.bytes
+    }
+
+    /// Whether there are so few that more are read again.
+    pub(super) fn are_few(&self, at: HoldAt) -> bool {
+        self.len() <= at.count / 2 && self.bytes <= at.bytes / 2
+    }
+
+    /// The host is told to stop reading, or to go on.
+    pub(super) fn hold(&mut self, held: bool) {
+        assert_ne!(self.held, held, "the host is told of a change only");
+        self.held = held;
+    }
+
+    // ---- what always holds ---------------------------------------------------------------------
+
+    /// What always holds, as far as it costs nothing to look.
+    pub(super) fn invariants(&self) {
+        assert!(
+            self.early.is_empty() || self.queue.is_empty(),
+            "what came behind the handshake comes before all others"
+        );
+        assert!(self.syncs_in_flight <= self.queue.len(), "a sync in flight is among the requests");
+        assert!(self.bytes == 0 || !self.is_empty(), "no bytes are counted where nothing is kept");
+    }
+
+    /// What always holds, request by request.
+    pub(super) fn check(&self) {
+        self.invariants();
+        let early: usize = self.early.iter().map(Bytes::len).sum();
+        let queued: usize = self.queue.iter().map(|queued| queued.call.bytes).sum();
+        assert_eq!(self.bytes, early + queued, "the bytes are those of what is kept");
+        let mut syncs = 0;
+        for Queued { call, state, .. } in &self.queue {
+            match state {
+                State::InFlight { request: Request::Sync { .. }, .. } => syncs += 1,
+                State::InFlight { request, .. } => {
+                    assert!(is_for_the_leader(request), "the leader has only what is for it");
+                    assert_eq!(syncs, 0, "no write is in flight behind a sync in flight");
+                }
+                State::Pending(request) => {
+                    assert!(
+                        !matches!(request, Request::Sync { .. }),
+                        "a sync is never pending: it is in flight as soon as it comes"
+                    );
+                }
+                State::Answered(Outcome { result, written }) => {
+                    assert!(
+                        call.bytes > 0 || result.is_err(),
+                        "only a refused request is kept without its bytes"
+                    );
+                    assert!(
+                        written.is_none() || call.bytes > 0,
+                        "what has a transaction was forwarded whole"
+                    );
+                }
+            }
+        }
+        assert_eq!(syncs, self.syncs_in_flight, "every sync in flight is counted, once");
+    }
+}
+
+/// Whether a request goes through the leader.
+pub(super) fn is_for_the_leader(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Write(_) | Request::Multi(_) | Request::Sync { .. } | Request::CloseSession
+    )
+}
