@@ -123,6 +123,39 @@ impl Database {
         }
     }
 
+    /// Asserts what always holds, as far as it costs nothing to look.
+    pub fn invariants(&self) {
+        self.tree.invariants();
+        assert!(
+            self.tree.fuzzy().is_none_or(|fuzzy| fuzzy.exact_from() > self.last_applied),
+            "the tree is exact as soon as all that its snapshot may contain is applied"
+        );
+    }
+
+    /// Asserts what always holds of one change that has just been applied, where it stands in the
+    /// tree.
+    pub fn check_change(&self, change: &Change) {
+        match change {
+            Change::Created { path, .. }
+            | Change::DataSet { path, .. }
+            | Change::AclSet { path } => self.tree.check_znode(path),
+            Change::Deleted { path } => {
+                self.tree.check_znode(super::path::parent(path));
+            }
+            Change::SessionOpened { session, timeout } => {
+                let kept = self.sessions.get(session).map(|record| record.timeout);
+                assert_eq!(kept, Some(*timeout), "a session that was opened is there");
+            }
+            Change::SessionClosed { session } => {
+                assert!(!self.sessions.contains_key(session), "a session that was closed is gone");
+                assert!(
+                    !self.is_exact() || self.tree.ephemerals_of(*session).next().is_none(),
+                    "the ephemerals of a session go with it"
+                );
+            }
+        }
+    }
+
     /// Makes a committed transaction part of the state.
     pub fn apply(&mut self, zxid: Zxid, txn: &Txn) -> Applied {
         assert!(zxid > self.last_applied, "transactions are applied in order, each once");

@@ -221,6 +221,30 @@ impl Pending {
         self.closing.retain(|_, closed| *closed > zxid);
     }
 
+    /// How many sessions are to begin.
+    pub fn opening_count(&self) -> usize {
+        self.opening.len()
+    }
+
+    /// Asserts what always holds between two steps, when everything up to `applied` is in the
+    /// database and the log reaches up to `last_logged`.
+    pub fn invariants(&self, applied: Zxid, last_logged: Zxid) {
+        let (first, last) = (self.order.front(), self.order.back());
+        assert!(
+            first.is_none_or(|(zxid, _)| *zxid > applied),
+            "what is applied is no longer looked ahead to"
+        );
+        assert!(
+            last.is_none_or(|(zxid, _)| *zxid <= last_logged),
+            "what is looked ahead to is proposed in the same step"
+        );
+        assert!(
+            self.records.len() <= self.order.len(),
+            "every record is forgotten when its last transaction is applied"
+        );
+        assert!(self.owned.len() <= self.records.len(), "an ephemeral to come is a record");
+    }
+
     fn session_lives(&self, database: &Database, session: SessionId) -> bool {
         !self.closing.contains_key(&session)
             && (database.session(session).is_some() || self.opening.contains_key(&session))

@@ -243,7 +243,8 @@ impl Tree {
         }
         if self.is_open(zxid, || Key::Znode(path.clone())) {
             self.put(path.clone(), znode);
-            self.link(path);
+            let has_parent = self.link(path);
+            assert!(has_parent || self.fuzzy.is_some(), "a child's parent exists");
             if self.fuzzy.is_some() {
                 self.adopt(path);
             }
@@ -268,7 +269,8 @@ impl Tree {
             }
         };
         if row_open && let Some(parent) = self.znodes.get_mut(path::parent(path)) {
-            parent.children.remove(path::name(path));
+            let was_listed = parent.children.remove(path::name(path));
+            assert!(was_listed || self.fuzzy.is_some(), "a znode's parent lists it until it goes");
         }
         self.told_parent(zxid, path, None, &acl)
     }
@@ -366,6 +368,45 @@ impl Tree {
             is_whole &= owned_count == self.ephemeral_count;
         }
         is_whole
+    }
+
+    /// What always holds, as far as it costs nothing to look.
+    pub(crate) fn invariants(&self) {
+        assert!(self.znodes.contains_key(path::ROOT), "a tree has a root");
+        assert!(
+            self.containers.len() + self.ttls.len() + self.ephemeral_count <= self.znodes.len(),
+            "a znode is of one kind"
+        );
+        if self.fuzzy.is_none() {
+            assert!(
+                self.ephemerals.len() <= self.ephemeral_count,
+                "a session that owns ephemerals owns one"
+            );
+        }
+    }
+
+    /// What always holds of one znode, in an exact tree.
+    pub(crate) fn check_znode(&self, path: &str) {
+        let (Some(znode), None) = (self.get(path), &self.fuzzy) else { return };
+        assert!(znode.czxid <= znode.mzxid, "a znode is changed after it is created");
+        assert!(znode.czxid <= znode.pzxid, "a znode gets children after it is created");
+        assert!(
+            znode.children.len() <= znode.creations as usize || znode.czxid == Zxid::ZERO,
+            "every child was created once"
+        );
+        if let Owner::Session(session) = znode.owner {
+            let owned = self.ephemerals.get(&session);
+            assert!(
+                owned.is_some_and(|paths| paths.contains(path)),
+                "an ephemeral is in its owner's list"
+            );
+            assert!(znode.children.is_empty(), "an ephemeral has no children");
+        }
+        if path != path::ROOT {
+            let parent = self.get(path::parent(path));
+            let lists_it = parent.is_some_and(|parent| parent.children.contains(path::name(path)));
+            assert!(lists_it, "a znode's parent is there and lists it");
+        }
     }
 
     /// Tells the parent that a child came (then with its new count of creations) or went.

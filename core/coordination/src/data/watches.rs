@@ -275,6 +275,44 @@ impl Watches {
         self.by_path.len()
     }
 
+    /// Asserts what always holds, as far as it costs nothing to look.
+    pub fn invariants(&self) {
+        let WatchLoad { watches, bytes } = self.load;
+        assert!(self.by_path.len() <= watches, "a path is watched by somebody");
+        assert!(self.by_client.len() <= watches, "a client that watches watches something");
+        assert!(self.recursive_count <= watches, "a recursive watch is a watch");
+        assert_eq!(
+            self.by_path.is_empty(),
+            self.by_client.is_empty(),
+            "both sides know of each watch"
+        );
+        assert!(watches > 0 || bytes == 0, "no bytes are counted where nothing is watched");
+        assert!(
+            watches <= self.bounds.server_max.watches && bytes <= self.bounds.server_max.bytes,
+            "all clients together watch no more than they may"
+        );
+    }
+
+    /// Asserts that both sides know of each watch, and count it. It takes as long as there are
+    /// many.
+    #[cfg(test)]
+    pub(crate) fn check_all(&self) {
+        self.invariants();
+        let mut counted = WatchLoad::default();
+        let mut recursive = 0;
+        for (client, watched) in &self.by_client {
+            for path in &watched.paths {
+                let kinds = self.by_path.get(path).and_then(|watchers| watchers.get(client));
+                recursive += usize::from(kinds.expect("both sides know").meets(Kinds::RECURSIVE));
+                counted.add(path);
+            }
+        }
+        assert_eq!(counted, self.load, "the load of all is the sum of that of each");
+        assert_eq!(recursive, self.recursive_count, "every recursive watch is counted");
+        let by_path: usize = self.by_path.values().map(BTreeMap::len).sum();
+        assert_eq!(by_path, self.load.watches, "both sides know of each watch");
+    }
+
     /// The events of a change that the transaction at `zxid` made: in the order of clients, and for
     /// each client the znode before its parent.
     pub fn trigger(&mut self, zxid: Zxid, change: &Change) -> Vec<(ClientId, WatchEvent)> {

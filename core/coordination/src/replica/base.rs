@@ -152,6 +152,22 @@ impl Base {
         }
     }
 
+    /// What always holds of a replica in every role.
+    pub(super) fn invariants(&self) {
+        self.log.invariants();
+        self.disk.invariants();
+        assert!(
+            self.state.current_epoch <= self.state.accepted_epoch,
+            "an epoch is promised before it begins"
+        );
+        assert!(!self.voting || self.state.votes, "only who was admitted on disk votes");
+        assert!(
+            self.snapshots.last <= self.log.committed(),
+            "a snapshot holds only what is committed"
+        );
+        assert!(!self.opening.contains(&self.config.me), "nobody opens a learner link to itself");
+    }
+
     /// The promise of `epoch` is on disk.
     pub(super) fn observe_promise(&self, epoch: Epoch, out: &mut Outbox) {
         out.tell(EnsembleFact::EpochAccepted { epoch });

@@ -67,6 +67,19 @@ impl DiskQueue {
         self.last
     }
 
+    /// What always holds, as far as it costs nothing to look.
+    pub(super) fn invariants(&self) {
+        let (first, last) = (self.waiting.front(), self.waiting.back());
+        assert!(
+            last.is_none_or(|(ticket, _)| *ticket <= self.last),
+            "only a command that was issued is waited for"
+        );
+        assert!(
+            first.map(|(ticket, _)| ticket) <= last.map(|(ticket, _)| ticket),
+            "commands are waited for in the order of their numbers"
+        );
+    }
+
     /// The next command done by the time `ticket` is; `None` when there is no more.
     pub(super) fn next_done(&mut self, ticket: DiskTicket) -> Option<WhenDurable> {
         if self.waiting.front()?.0 > ticket {

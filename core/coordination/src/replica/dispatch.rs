@@ -590,6 +590,20 @@ impl Replica {
         base.log.trim(zxid, config.sync_entries_kept, config.sync_bytes_kept, needed);
     }
 
+    // ---- what always holds ---------------------------------------------------------------------
+
+    /// Asserts what always holds of a replica between two inputs, in its role and apart from it. It
+    /// costs the same however long the log is.
+    pub fn invariants(&self) {
+        self.base.invariants();
+        match &self.role {
+            RoleState::Looking(election) => election.invariants(&self.base.config),
+            RoleState::Leading(leading) => leading.invariants(&self.base),
+            RoleState::Following(following) => following.invariants(&self.base),
+            RoleState::Halted => {}
+        }
+    }
+
     // ---- what can be asked ---------------------------------------------------------------------
 
     /// What this server is at the moment.
@@ -606,7 +620,7 @@ impl Replica {
     }
 
     /// Whether clients may be served: as an established leader, or synchronised with one.
-    pub(super) fn is_serving(&self) -> bool {
+    pub(crate) fn is_serving(&self) -> bool {
         match &self.role {
             RoleState::Leading(leading) => leading.is_established(),
             RoleState::Following(following) => following.is_serving(),

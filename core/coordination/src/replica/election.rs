@@ -87,6 +87,21 @@ impl Election {
         }
     }
 
+    /// What always holds of a search.
+    pub(super) fn invariants(&self, config: &ReplicaConfig) {
+        assert!(self.counts || self.proposal.is_none(), "who has no vote votes for nobody");
+        let wins = self.proposal.is_some_and(|vote| vote.leader == self.me);
+        assert!(
+            self.settle_at.is_none() || wins,
+            "only who votes for itself waits for better votes"
+        );
+        assert_eq!(self.own.leader, config.me, "the vote for ourselves is for us");
+        assert!(
+            self.resend_pause <= config.election_resend_max.max(config.election_resend_min),
+            "the pause between two votes is bounded"
+        );
+    }
+
     /// Whether we may be voted for.
     fn stands(&self, config: &ReplicaConfig, now: Millis, hearing: &Hearing) -> bool {
         self.counts && !hearing.stands_back(now) && hearing.reaches_majority(config, now)

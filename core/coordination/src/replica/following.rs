@@ -135,6 +135,26 @@ impl Following {
         (Step::Synchronising..Step::Serving).contains(&self.step)
     }
 
+    /// What always holds of a learner, between two inputs.
+    pub(super) fn invariants(&self, base: &Base) {
+        assert_eq!(
+            self.link.is_none(),
+            self.step == Step::Connecting,
+            "there is a link to the leader from the introduction on"
+        );
+        assert_ne!(self.leader, base.config.me, "nobody follows itself");
+        assert!(
+            self.step < Step::Promising || self.epoch <= base.state.accepted_epoch,
+            "a learner promises the epoch of its leader first"
+        );
+        assert!(
+            self.step < Step::Beginning || self.epoch == base.state.current_epoch,
+            "the epoch of a learner with its leader's history is its current one"
+        );
+        assert!(self.received <= base.log.last(), "what came from the leader is logged");
+        assert!(self.acked <= base.log.last(), "a learner acknowledges only what is logged");
+    }
+
     // ---- links ---------------------------------------------------------------------------------
 
     /// A link that we asked for is up. Returns whether it is wanted.

@@ -174,6 +174,7 @@ impl Mesh {
         let mut out = Outbox::new();
         let now = self.clock();
         input(&mut self.replicas[index], now, &mut out);
+        self.replicas[index].invariants();
         self.carry_out(index, out);
     }
 

@@ -104,6 +104,38 @@ impl Leading {
         if self.is_established() { next } else { next.min(self.since + base.config.init_limit()) }
     }
 
+    /// What always holds of a leader, between two inputs.
+    pub(super) fn invariants(&self, base: &Base) {
+        let established = self.is_established();
+        assert!(self.confirmed_round <= self.round, "only a round that has begun is confirmed");
+        assert!(
+            self.confirmations.back().is_none_or(|(round, _)| *round <= self.round + 1),
+            "whoever waits for a confirmation waits for this round or the next"
+        );
+        assert!(
+            self.confirmations.is_empty() || established,
+            "only an established leader is asked for confirmations"
+        );
+        assert!(
+            self.source.is_none() || self.phase == Phase::Promises,
+            "a history is taken over before the epoch begins"
+        );
+        assert_eq!(
+            self.phase == Phase::Discovery,
+            self.epoch == Epoch(0),
+            "the new epoch is chosen at the end of discovery"
+        );
+        assert!(self.epoch <= base.state.accepted_epoch, "a leader promises its own epoch first");
+        assert!(
+            self.phase < Phase::Synchronisation || self.epoch == base.state.current_epoch,
+            "the epoch of a leader with a history is its current one"
+        );
+        for (link, learner) in &self.learners {
+            assert_eq!(*link, learner.link, "a learner is known by its link");
+            learner.invariants(base, self.round, established);
+        }
+    }
+
     // ---- links ---------------------------------------------------------------------------------
 
     /// A learner has opened a link to us.

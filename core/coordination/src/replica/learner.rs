@@ -274,6 +274,27 @@ impl Learner {
         }
     }
 
+    /// What always holds of a learner, given our log and how far the role has come.
+    pub(super) fn invariants(&self, base: &Base, round: u64, established: bool) {
+        assert!(self.sent <= base.log.last(), "a learner is sent only what is logged");
+        assert!(self.acked <= self.sent, "a learner acknowledges only what it was sent");
+        assert!(self.told_committed <= self.sent, "a learner delivers only what it was sent");
+        assert!(self.window.len() <= WINDOW_ENTRIES_MAX, "the window bounds what is in flight");
+        assert!(
+            self.window_bytes == 0 || !self.window.is_empty(),
+            "no bytes are counted where nothing is in flight"
+        );
+        assert!(
+            self.window.back().is_none_or(|(last, _)| *last <= self.sent),
+            "what is in flight was sent"
+        );
+        assert!(self.pong_round <= round, "a learner answers only rounds that have begun");
+        assert!(
+            self.step < Step::Serving || established,
+            "no learner serves before its leader is established"
+        );
+    }
+
     /// Tells it to serve. What it may deliver is the leader's commit point, never what it
     /// acknowledged itself: the third hole in the published Zab, where COMMIT-LD says no zxid and an
     /// acknowledgement's is taken for it. Only so far, though, as it has been sent entries.

@@ -256,6 +256,33 @@ impl Log {
         self.committed_count -= cut;
     }
 
+    /// What always holds, as far as it costs nothing to look.
+    pub(super) fn invariants(&self) {
+        let last = self.last();
+        assert!(self.base <= self.committed, "what is no longer in memory is committed");
+        assert!(self.committed <= last, "what is committed is logged");
+        assert!(self.durable <= last, "what is on disk is logged");
+        assert!(
+            self.committed_count <= self.entries.len(),
+            "the committed entries are among those in memory"
+        );
+        let first = self.entries.front();
+        assert!(
+            first.is_none_or(|entry| entry.zxid > self.base),
+            "what is in memory comes after what is not"
+        );
+        let delivered = self.committed_count.checked_sub(1).and_then(|at| self.entries.get(at));
+        assert!(
+            delivered.is_none_or(|entry| entry.zxid <= self.committed),
+            "no entry counts as committed beyond the last committed one"
+        );
+        let next = self.entries.get(self.committed_count);
+        assert!(
+            next.is_none_or(|entry| entry.zxid > self.committed),
+            "every entry up to the last committed one counts as committed"
+        );
+    }
+
     /// How much after `zxid` is committed.
     pub(super) fn committed_after(&self, zxid: Zxid) -> Volume {
         let index = self.entries.partition_point(|e| e.zxid <= zxid);

@@ -11,7 +11,7 @@ use crate::io::ClientId;
 use crate::replica::Outbox;
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Now, SessionId, planted};
+use mailstorm_shared::{Defects, Now, SessionId, planted};
 use mailstorm_wire::client::{WatchEvent, encode_event};
 use mailstorm_wire::txn::{Entry, Origin, Txn, TxnBody};
 
@@ -39,6 +39,9 @@ impl Server {
                     events.push((client, event));
                 }
             }
+        }
+        if self.config.replica.defects == Defects::NONE {
+            applied.changes.iter().for_each(|change| self.database.check_change(change));
         }
         let digest = entry.digest();
         let Applied { result, changes, .. } = applied;

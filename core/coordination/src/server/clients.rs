@@ -211,9 +211,18 @@ impl Clients {
     }
 
     /// What always holds of this connection.
-    pub(super) fn check_one(&self, id: ClientId) {
+    pub(super) fn check_one(&self, id: ClientId, serving: bool) {
         let Some(client) = self.by_id.get(&id) else { return };
         client.requests.invariants();
+        let is_served_alone = match client.phase {
+            Phase::Fresh => client.requests.is_empty(),
+            Phase::Connecting { .. } => false,
+            Phase::Attached { read_only, .. } => read_only,
+        };
+        assert!(
+            serving || is_served_alone,
+            "without a leader only readers that agreed to it are served"
+        );
         if let Some(session) = client.session() {
             assert_eq!(
                 self.attached.get(&session),
@@ -229,22 +238,22 @@ impl Clients {
 
     /// What always holds of one connection after another: of the first behind a place that wanders
     /// with `round`.
-    pub(super) fn check_sample(&self, round: u64) {
+    pub(super) fn check_sample(&self, round: u64, serving: bool) {
         let Some((last, _)) = self.by_id.last_key_value() else { return };
         let from = ClientId(round.wrapping_mul(0x9e37_79b9_7f4a_7c15) % last.0.saturating_add(1));
         if let Some((id, client)) = self.by_id.range(from..).next() {
             client.requests.check();
-            self.check_one(*id);
+            self.check_one(*id, serving);
         }
     }
 
     /// What always holds, connection by connection.
     #[cfg(test)]
-    pub(super) fn check(&self) {
+    pub(super) fn check(&self, serving: bool) {
         let mut bytes = 0;
         for (id, client) in self.iter() {
             client.requests.check();
-            self.check_one(id);
+            self.check_one(id, serving);
             bytes += client.requests.bytes();
         }
         assert_eq!(self.bytes, bytes, "the bytes of all are the sum of those of each");
@@ -256,5 +265,62 @@ impl Clients {
                 "a session is attached to a connection that serves it"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::requests::Call;
+    use mailstorm_wire::client::Request;
+
+    const SESSION: SessionId = SessionId(7);
+
+    /// Two connections, of which the first has the session.
+    fn two() -> Clients {
+        let now = Now { monotonic: Millis(5), wall: Millis(5) };
+        let mut clients = Clients::default();
+        for id in [1, 2] {
+            let address = "127.0.0.1:9".parse().unwrap();
+            clients.insert(ClientId(id), Client::opened(now, address, [0; 16]));
+        }
+        clients.attach(ClientId(1), SESSION, Millis(4_000), false);
+        clients
+    }
+
+    fn ask(clients: &mut Clients, id: u64) {
+        let call = Call { xid: 1, bytes: 10, identity_count: 1, came: Millis(5) };
+        let request = Request::Exists { path: "/a".into(), watch: false };
+        clients.change(ClientId(id), |client| client.requests.push_pending(call, request));
+    }
+
+    #[test]
+    fn the_bytes_of_all_follow_each_connection_and_go_with_it() {
+        let mut clients = two();
+        ask(&mut clients, 1);
+        ask(&mut clients, 1);
+        assert_eq!(clients.bytes(), 20);
+        clients.change(ClientId(1), |client| client.requests.take());
+        assert_eq!(clients.bytes(), 10);
+        clients.check(true);
+        assert!(clients.remove(ClientId(1)));
+        assert!(!clients.remove(ClientId(1)), "a connection goes once");
+        assert_eq!((clients.bytes(), clients.of_session(SESSION)), (0, None));
+        clients.check(true);
+    }
+
+    #[test]
+    #[should_panic = "a session is attached to one connection"]
+    fn a_session_is_not_attached_to_a_second_connection() {
+        two().attach(ClientId(2), SESSION, Millis(4_000), false);
+    }
+
+    #[test]
+    fn a_connection_that_is_held_was_last_seen_now() {
+        let mut clients = two();
+        clients.change(ClientId(1), |client| client.requests.hold(true));
+        assert_eq!(clients.held_seen(Millis(900)), [SESSION]);
+        assert_eq!(clients.get(ClientId(1)).unwrap().heard, Millis(900));
+        assert_eq!(clients.get(ClientId(2)).unwrap().heard, Millis(5));
     }
 }

@@ -104,7 +104,7 @@ impl Server {
         self.settle(now, &mut outbox);
         *out = outbox.outputs;
         self.steps += 1;
-        self.invariants();
+        self.invariants_in_turn();
     }
 
     fn take(&mut self, now: Now, input: Input, out: &mut Outbox) {
@@ -229,6 +229,11 @@ impl Server {
         self.clients.set_crowded(false);
         self.snapshots.role_ended();
         self.hang_up_everybody(out);
+    }
+
+    /// Whether the process has to end.
+    pub(super) fn is_halted(&self) -> bool {
+        self.halted
     }
 
     /// The process has to end.

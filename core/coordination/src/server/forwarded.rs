@@ -161,3 +161,67 @@ impl ForwardedRequests {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(client: u64) -> InFlight {
+        InFlight { client: ClientId(client), bytes: 10, resumes: None }
+    }
+
+    fn resume(client: u64, session: i64) -> InFlight {
+        InFlight { bytes: 0, resumes: Some(SessionId(session)), ..of(client) }
+    }
+
+    #[test]
+    fn requests_count_from_the_leader_to_the_answer() {
+        let mut forwarded = ForwardedRequests::new(3);
+        let first = forwarded.forward(of(1));
+        let second = forwarded.forward(of(2));
+        assert_eq!(first >> 32, 3, "the incarnation marks the ticket");
+        assert!(forwarded.reaches(2, 100) && forwarded.reaches(100, 20));
+        assert_eq!(forwarded.client(second), Some(ClientId(2)));
+        assert_eq!(forwarded.answered(first), Some(of(1)));
+        assert_eq!(forwarded.answered(first), None, "a request is answered once");
+        assert!(!forwarded.reaches(2, 20));
+        forwarded.check();
+    }
+
+    #[test]
+    fn a_session_is_to_be_resumed_until_the_last_request_for_it_is_answered() {
+        let mut forwarded = ForwardedRequests::new(0);
+        let tickets = [resume(1, 7), resume(2, 7), resume(3, 8)].map(|r| forwarded.forward(r));
+        assert!(forwarded.is_resuming(SessionId(7)) && !forwarded.is_resuming(SessionId(6)));
+        forwarded.answered(tickets[0]);
+        assert!(forwarded.is_resuming(SessionId(7)));
+        forwarded.answered(tickets[1]);
+        assert!(!forwarded.is_resuming(SessionId(7)) && forwarded.is_resuming(SessionId(8)));
+        forwarded.check();
+    }
+
+    #[test]
+    fn an_answer_waits_for_what_it_names_and_comes_in_the_order_of_that() {
+        let mut forwarded = ForwardedRequests::new(0);
+        let (late, early) = (forwarded.forward(resume(1, 7)), forwarded.forward(of(2)));
+        let granted = Answer::Session { timeout: mailstorm_shared::Millis(1), zxid: Zxid(9) };
+        forwarded.defer(Zxid(9), late, granted);
+        forwarded.defer(Zxid(5), early, Answer::Synced { zxid: Zxid(5) });
+        assert_eq!(forwarded.granted(SessionId(7)), [ClientId(1)]);
+        assert_eq!(forwarded.next_deferred(Zxid(4)), None);
+        let next = forwarded.next_deferred(Zxid(9)).unwrap();
+        assert_eq!(next[0].0, early);
+        assert_eq!(forwarded.next_deferred(Zxid(9)).unwrap(), [(late, granted)]);
+        forwarded.invariants(Zxid(9));
+    }
+
+    #[test]
+    fn a_ticket_is_not_given_again_when_the_leader_is_gone() {
+        let mut forwarded = ForwardedRequests::new(0);
+        let before = forwarded.forward(of(1));
+        forwarded.clear();
+        assert_eq!((forwarded.len(), forwarded.client(before)), (0, None));
+        assert_ne!(forwarded.forward(of(1)), before);
+        forwarded.check();
+    }
+}

@@ -2,24 +2,84 @@
 //!
 //! Owns: the rules that span two parts, and how often deeper looks are taken. Leaves: the rules
 //! within a part to that part.
-//! Holds: what is looked at after every step costs the same however much the server has to keep;
-//! what costs more is looked at in turn, a piece every [`DEEP_EVERY`] steps. Nothing here depends
-//! on an input being sensible: each rule is broken by a mistake of ours alone.
+//! Holds: what is looked at after a step costs the same however much the server has to keep.
+//! Nothing here depends on an input being sensible: each rule is broken by a mistake of ours alone.
+//! A planted defect is such a mistake: the rules that one breaks are the checkers' to find then.
+//! Start at `Server::invariants_in_turn`.
 
 use super::Server;
+use crate::replica::Role;
+use mailstorm_shared::{Defects, Zxid};
 
-/// Every so many steps one connection and one session are looked at in full.
+/// Every so many steps all parts are looked at. A rule that is broken stays broken, as a rule.
+const ALL_EVERY: u64 = 8;
+
+/// Every so many steps one connection is looked at in full.
 const DEEP_EVERY: u64 = 64;
 
 impl Server {
-    /// Asserts what always holds, as far as it can be seen at a glance; made after every step.
-    pub(super) fn invariants(&self) {
+    /// Asserts after a step what always holds: the roles each time, the parts in turn.
+    pub(super) fn invariants_in_turn(&self) {
+        if self.is_halted() {
+            return; // What was begun is left as it is.
+        }
+        self.roles_agree();
+        if self.steps.is_multiple_of(ALL_EVERY) {
+            self.invariants();
+        }
+        if self.steps.is_multiple_of(DEEP_EVERY) {
+            self.clients.check_sample(self.steps / DEEP_EVERY, self.serving);
+        }
+    }
+
+    /// Asserts what always holds between two steps, as far as it can be seen at a glance.
+    pub fn invariants(&self) {
+        if self.is_halted() {
+            return; // What was begun is left as it is.
+        }
         let applied = self.database.last_applied();
+        self.replica.invariants();
+        self.database.invariants();
+        self.watches.invariants();
         self.clients.invariants();
         self.forwarded.invariants(applied);
         self.snapshots.invariants(applied);
-        if self.steps.is_multiple_of(DEEP_EVERY) {
-            self.clients.check_sample(self.steps / DEEP_EVERY);
+        self.roles_agree();
+        assert!(self.watches.client_count() <= self.clients.len(), "whoever watches is connected");
+        if let Some(leading) = &self.leading {
+            leading.invariants(applied, self.replica.last_logged());
+        }
+        if self.config.replica.defects == Defects::NONE {
+            self.agreement_and_tree_agree(applied);
+        }
+    }
+
+    /// The replica and the server have the same role.
+    fn roles_agree(&self) {
+        let serves = self.replica.is_serving();
+        assert_eq!(self.serving, serves, "the server serves while its replica does");
+        let leads = serves && self.replica.role() == Role::Leading;
+        assert_eq!(self.leading.is_some(), leads, "the server leads while its replica does");
+        assert!(self.forwarded.len() == 0 || self.serving, "without a leader nothing is in flight");
+    }
+
+    /// What is committed is applied, and a leader follows the sessions that the tree has.
+    fn agreement_and_tree_agree(&self, applied: Zxid) {
+        assert!(
+            self.replica.last_committed() <= applied,
+            "what is committed is applied in the same step"
+        );
+        assert!(self.snapshots.installed() <= applied, "the tree has all that it began with");
+        assert!(
+            !self.serving || self.database.is_exact(),
+            "nobody is served while the tree is of several moments"
+        );
+        if let Some(leading) = &self.leading {
+            assert_eq!(
+                leading.sessions.count(),
+                self.database.counts().sessions + leading.pending.opening_count(),
+                "a leader follows every session, those that are to begin included"
+            );
         }
     }
 
@@ -28,7 +88,11 @@ impl Server {
     #[cfg(test)]
     pub(super) fn check(&self) {
         self.invariants();
-        self.clients.check();
+        self.clients.check(self.serving);
         self.forwarded.check();
+        self.watches.check_all();
+        if let Some(leading) = &self.leading {
+            leading.sessions.check_all();
+        }
     }
 }

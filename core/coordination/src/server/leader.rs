@@ -342,6 +342,22 @@ impl Server {
 }
 
 impl Leading {
+    /// Asserts what always holds of a leader between two steps.
+    pub(super) fn invariants(&self, applied: Zxid, last_logged: Zxid) {
+        self.pending.invariants(applied, last_logged);
+        self.sessions.invariants();
+        assert!(
+            self.unconfirmed.last_key_value().is_none_or(|(token, _)| *token <= self.last_token),
+            "only a confirmation that was asked for is waited for"
+        );
+        assert!(
+            self.ending.first_key_value().is_none_or(|(session, waiting)| {
+                !waiting.is_empty() && self.sessions.is_closing(*session)
+            }),
+            "only the end of a session that is proposed is waited for"
+        );
+    }
+
     /// Up to when we have read what clients and new learners sent us: now, unless we have just slept.
     /// A leader that is awake looks at least twice per tick.
     fn heard_here_until(&mut self, now: Millis, tick: Millis) -> Millis {

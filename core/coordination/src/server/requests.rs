@@ -355,28 +355,26 @@ impl Requests {
         let early: usize = self.early.iter().map(Bytes::len).sum();
         let queued: usize = self.queue.iter().map(|queued| queued.call.bytes).sum();
         assert_eq!(self.bytes, early + queued, "the bytes are those of what is kept");
-        let mut syncs = 0;
+        let (mut syncs, mut waits) = (0, false);
         for Queued { call, state, .. } in &self.queue {
             match state {
                 State::InFlight { request: Request::Sync { .. }, .. } => syncs += 1,
                 State::InFlight { request, .. } => {
                     assert!(is_for_the_leader(request), "the leader has only what is for it");
                     assert_eq!(syncs, 0, "no write is in flight behind a sync in flight");
+                    assert!(!waits, "writes go to the leader in the order in which they came");
                 }
                 State::Pending(request) => {
+                    waits |= is_for_the_leader(request);
                     assert!(
                         !matches!(request, Request::Sync { .. }),
                         "a sync is never pending: it is in flight as soon as it comes"
                     );
                 }
-                State::Answered(Outcome { result, written }) => {
+                State::Answered(Outcome { result, .. }) => {
                     assert!(
                         call.bytes > 0 || result.is_err(),
                         "only a refused request is kept without its bytes"
-                    );
-                    assert!(
-                        written.is_none() || call.bytes > 0,
-                        "what has a transaction was forwarded whole"
                     );
                 }
             }
@@ -391,4 +389,191 @@ pub(super) fn is_for_the_leader(request: &Request) -> bool {
         request,
         Request::Write(_) | Request::Multi(_) | Request::Sync { .. } | Request::CloseSession
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mailstorm_wire::client::Write;
+    use proptest::prelude::*;
+
+    fn call(xid: i32) -> Call {
+        Call { xid, bytes: 10, identity_count: 0, came: Millis(0) }
+    }
+
+    fn read() -> Request {
+        Request::Exists { path: "/a".into(), watch: false }
+    }
+
+    /// A write that says its number.
+    fn write(xid: i32) -> Request {
+        Request::Write(Write::Delete { path: "/a".into(), version: xid })
+    }
+
+    /// The number of a write that goes to the leader.
+    fn number_of(request: &LeaderRequest) -> Option<i32> {
+        match request {
+            LeaderRequest::Write { write: Write::Delete { version, .. }, .. } => Some(*version),
+            _ => None,
+        }
+    }
+
+    fn sync() -> Request {
+        Request::Sync { path: "/a".into() }
+    }
+
+    fn done(_: &Request) -> Option<Outcome> {
+        Some(Outcome { result: Ok(Reply::Empty), written: None })
+    }
+
+    /// The numbers of those that can be answered now, taken out.
+    fn taken(requests: &mut Requests) -> Vec<i32> {
+        let mut xids = Vec::new();
+        while requests.next() == Next::Reply {
+            xids.push(requests.take().call.xid);
+        }
+        xids
+    }
+
+    #[test]
+    fn a_read_waits_for_the_write_before_it_and_a_write_for_the_sync_before_it() {
+        let mut requests = Requests::default();
+        requests.push_in_flight(call(1), 101, write(1));
+        requests.push_pending(call(2), read());
+        requests.push_in_flight(call(3), 103, sync());
+        assert!(requests.has_sync_in_flight());
+        requests.push_pending(call(4), write(4));
+        assert_eq!(taken(&mut requests), []);
+        assert!(requests.answer(101, done));
+        assert_eq!(taken(&mut requests), [1, 2]);
+        let nothing = requests.forward_pending(&[], |_, _| panic!("a sync is in flight"));
+        assert_eq!(nothing, (vec![], false));
+        assert!(requests.answer(103, done));
+        assert_eq!(taken(&mut requests), [3]);
+        assert_eq!(requests.next(), Next::Forwarding);
+        let (forwarded, refused) = requests.forward_pending(&[], |_, _| Ok(104));
+        assert_eq!((forwarded.len(), refused), (1, false));
+        assert!(requests.answer(104, done));
+        assert_eq!(taken(&mut requests), [4]);
+        assert_eq!((requests.len(), requests.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_or_to_nothing_changes_nothing() {
+        let mut requests = Requests::default();
+        requests.push_in_flight(call(1), 101, write(1));
+        assert!(!requests.answer(102, done));
+        assert!(!requests.answer(101, |_| None));
+        assert_eq!(requests.next(), Next::Nothing);
+        requests.check();
+    }
+
+    #[test]
+    fn a_connection_ends_when_all_that_came_before_is_answered() {
+        let mut requests = Requests::default();
+        requests.push_in_flight(call(1), 101, write(1));
+        requests.push_in_flight(call(2), 102, Request::CloseSession);
+        assert!(requests.is_ending() && requests.is_to_end().is_none());
+        assert!(requests.answer(101, done) && requests.answer(102, done));
+        assert_eq!(taken(&mut requests), [1, 2]);
+        assert_eq!(requests.is_to_end(), Some(Ending::Close));
+    }
+
+    #[test]
+    fn a_connection_is_held_at_its_bound_and_read_from_again_at_half_of_it() {
+        let at = HoldAt { count: 4, bytes: 1_000 };
+        let mut requests = Requests::default();
+        for xid in 1..=4 {
+            assert!(!requests.are_many(at));
+            requests.push_in_flight(call(xid), 100 + xid as u64, write(xid));
+        }
+        assert!(requests.are_many(at) && !requests.are_few(at));
+        assert!(requests.answer(101, done));
+        assert_eq!(taken(&mut requests), [1]);
+        assert!(!requests.are_many(at) && !requests.are_few(at), "neither, in between");
+        assert!(requests.answer(102, done));
+        assert_eq!(taken(&mut requests), [2]);
+        assert!(requests.are_few(at));
+        requests.push_in_flight(Call { bytes: 1_000, ..call(5) }, 105, write(5));
+        assert!(requests.are_many(at), "few, but large");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Read,
+        Write,
+        Sync,
+        Refuse,
+        /// The leader answers one of those in flight.
+        Answer(usize),
+        /// From now on the leader has as much as it may have, or no longer.
+        Crowded(bool),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            Just(Step::Read),
+            Just(Step::Write),
+            Just(Step::Sync),
+            Just(Step::Refuse),
+            (0..8usize).prop_map(Step::Answer),
+            any::<bool>().prop_map(Step::Crowded),
+        ]
+    }
+
+    proptest! {
+        /// As the server drives it: what can be answered is, then what may go to the leader goes.
+        #[test]
+        fn whatever_happens_requests_leave_in_order_and_writes_reach_the_leader_in_order(
+            steps in prop::collection::vec(step(), 1..80),
+        ) {
+            let mut requests = Requests::default();
+            let (mut left, mut at_leader, mut in_flight) = (Vec::new(), Vec::new(), Vec::new());
+            let mut crowded = false;
+            for (number, step) in steps.into_iter().enumerate() {
+                let (xid, ticket) = (number as i32, number as u64);
+                match step {
+                    Step::Read if requests.is_empty() => left.push(xid),
+                    Step::Read => requests.push_pending(call(xid), read()),
+                    Step::Sync => {
+                        requests.push_in_flight(call(xid), ticket, sync());
+                        in_flight.push(ticket);
+                    }
+                    Step::Write if requests.has_sync_in_flight() => {
+                        requests.push_pending(call(xid), write(xid));
+                    }
+                    Step::Write => {
+                        requests.push_in_flight(call(xid), ticket, write(xid));
+                        in_flight.push(ticket);
+                        at_leader.push(xid);
+                    }
+                    Step::Refuse => requests.push_refused(call(xid), ErrorCode::Throttled),
+                    Step::Answer(_) if in_flight.is_empty() => {}
+                    Step::Answer(which) => {
+                        let ticket = in_flight.remove(which % in_flight.len());
+                        prop_assert!(requests.answer(ticket, done));
+                    }
+                    Step::Crowded(now) => crowded = now,
+                }
+                let mut next = 1_000 * (ticket + 1);
+                loop {
+                    left.extend(taken(&mut requests));
+                    let (forwarded, refused) = requests.forward_pending(&[], |_, _| {
+                        next += 1;
+                        if crowded { Err(ErrorCode::Throttled) } else { Ok(next) }
+                    });
+                    for (ticket, request) in &forwarded {
+                        in_flight.push(*ticket);
+                        at_leader.extend(number_of(request));
+                    }
+                    if forwarded.is_empty() && !refused {
+                        break;
+                    }
+                }
+                requests.check();
+            }
+            prop_assert!(left.is_sorted(), "{left:?}");
+            prop_assert!(at_leader.is_sorted(), "{at_leader:?}");
+        }
+    }
 }

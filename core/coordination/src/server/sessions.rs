@@ -239,6 +239,37 @@ impl SessionTracker {
         self.sessions.len()
     }
 
+    /// Asserts what always holds, as far as it costs nothing to look.
+    pub(super) fn invariants(&self) {
+        assert!(
+            self.deadlines.len() <= self.sessions.len(),
+            "a deadline is that of a session which is alive"
+        );
+        let first = self.deadlines.first_key_value();
+        assert!(
+            first.is_none_or(|(_, sessions)| !sessions.is_empty()),
+            "a deadline without sessions is forgotten"
+        );
+        assert!(
+            first.is_none_or(|(deadline, _)| deadline.0.is_multiple_of(self.bucket.0)),
+            "deadlines are rounded to buckets"
+        );
+    }
+
+    /// Asserts that each session that is alive has its deadline, and no other has. It takes as long
+    /// as there are many.
+    #[cfg(test)]
+    pub(super) fn check_all(&self) {
+        self.invariants();
+        let alive = self.sessions.iter().filter(|(_, tracked)| !tracked.closing);
+        let buckets: usize = self.deadlines.values().map(BTreeSet::len).sum();
+        assert_eq!(alive.clone().count(), buckets, "a session that is closing has no deadline");
+        for (session, tracked) in alive {
+            let bucket = self.deadlines.get(&tracked.deadline);
+            assert!(bucket.is_some_and(|bucket| bucket.contains(session)), "a deadline is kept");
+        }
+    }
+
     fn insert(&mut self, now: Millis, session: SessionId, timeout: Millis, owner: Option<Source>) {
         let timeout = match timeout {
             Millis(ms) if planted!(self.defects, SessionExpiredEarly) => Millis(ms / 2),

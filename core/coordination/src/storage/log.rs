@@ -40,7 +40,7 @@ pub const HEADER_BYTES: u64 = 48;
 /// The length of a record without its body.
 pub const RECORD_BYTES: u64 = 40;
 /// Records begin at multiples of this, so that recovery need not look for them everywhere.
-const ALIGNMENT: usize = 8;
+pub(super) const ALIGNMENT: usize = 8;
 
 /// What a log file says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@
 //! 2. A snapshot and its name are durable before the first file is removed that it replaces.
 //! 3. A leader's snapshot, on the log's lane, begins when the other lane is idle: both write one file.
 
-use super::log::{self, HEADER_BYTES, Header, Place, RECORD_BYTES, record_bytes};
+use super::log::{self, ALIGNMENT, HEADER_BYTES, Header, Place, RECORD_BYTES, record_bytes};
 use super::recovery::{LogFile, Recovery, ResumeLog};
 use super::{FileName, Identity, snapshot, state};
 use crate::io::{DiskCommand, DurableState};
@@ -193,7 +193,36 @@ impl Writer {
         if first_start {
             writer.save_state(state, ops);
         }
+        writer.invariants();
         writer
+    }
+
+    /// Asserts what always holds between two commands.
+    fn invariants(&self) {
+        assert!(self.synced >= HEADER_BYTES, "records come behind the header");
+        assert!(self.end().is_multiple_of(ALIGNMENT as u64), "records stand where recovery looks");
+        assert!(
+            self.end() + RECORD_BYTES <= self.reserved,
+            "a log file always has room for its seal"
+        );
+        let newest = self.logs.back();
+        assert!(
+            newest.is_some_and(|log| log.sequence == self.sequence),
+            "the file that is written is the newest"
+        );
+        assert!(
+            newest.is_some_and(|log| log.base <= self.last || self.end() > HEADER_BYTES),
+            "the log goes on from the base of its newest file"
+        );
+        assert!(
+            self.logs.front().map(|log| log.sequence) <= newest.map(|log| log.sequence),
+            "log files are kept in order"
+        );
+        assert!(self.snapshots.first() <= self.snapshots.last(), "snapshots are kept in order");
+        if let Some(open) = self.snapshot {
+            assert!(open.synced <= open.offset, "only what was written is synced");
+            assert!(open.is_aside || open.synced == 0, "a leader's snapshot is synced as a whole");
+        }
     }
 
     /// Adds the operations that carry out a command, syncs as far as the order on disk needs them.
@@ -213,12 +242,14 @@ impl Writer {
                 ops.append(&mut behind);
             }
         }
+        self.invariants();
     }
 
     /// Adds the operations that carry out a command of our own snapshot: to `ops` what belongs to the
     /// log, to `aside` what may be done beside that, once all of `ops` is done and synced.
     pub fn aside(&mut self, command: &DiskCommand, ops: &mut Vec<FileOp>, aside: &mut Vec<FileOp>) {
         self.snapshot(command, true, ops, aside);
+        self.invariants();
     }
 
     fn snapshot(
@@ -249,6 +280,8 @@ impl Writer {
     /// were appended or a leader's snapshot brought a new history since the last commit.
     pub fn commit(&mut self, ops: &mut Vec<FileOp>) -> Option<Zxid> {
         self.flush(ops);
+        assert!(self.buffer.is_empty(), "what is durable leaves nothing to be written");
+        self.invariants();
         std::mem::take(&mut self.appended).then_some(self.last)
     }
 

@@ -512,6 +512,7 @@ impl World {
         let Some(replica) = &mut self.nodes[index].replica else { return Ok(()) };
         let mut out = Outbox::new();
         input(replica, now, &mut out);
+        replica.invariants();
         self.finish(index, out)
     }
 

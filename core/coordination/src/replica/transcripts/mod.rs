@@ -138,6 +138,7 @@ impl Player {
         let mut out = Outbox::new();
         let now = self.clock();
         input(&mut self.replica, now, &mut out);
+        self.replica.invariants();
         self.note(out);
     }
 
