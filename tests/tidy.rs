@@ -97,6 +97,18 @@ fn the_system_does_not_know_the_laboratory() {
 }
 
 #[test]
+fn the_host_knows_no_core_and_no_core_knows_a_host() {
+    let dependencies = dependencies();
+    for part in ["coordination", "session", "client", "mail"] {
+        assert!(!dependencies["core/host"].contains(&format!("mailstorm-{part}")), "host: {part}");
+    }
+    for part in ["platform", "host"] {
+        let names = &dependencies["core/coordination"];
+        assert!(!names.contains(&format!("mailstorm-{part}")), "coordination names {part}");
+    }
+}
+
+#[test]
 fn only_the_world_names_the_simulator() {
     for (folder, names) in dependencies() {
         assert!(folder == "sim/world" || !names.contains("madsim"), "{folder} names madsim");

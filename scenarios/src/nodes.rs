@@ -7,13 +7,15 @@ use mailstorm_checkers::{
     Suite, Watches,
 };
 use mailstorm_client::ClientConfig;
+use mailstorm_coordination::node::{Node, NodeSettings, NodeStart};
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_host::coordination::{ServerProbe, ServerSettings, serve_coordination};
+use mailstorm_host::{Probe, Settings, serve};
 use mailstorm_platform::{Address, Platform};
+use mailstorm_shared::machine::Core;
 use mailstorm_shared::quorum::majority;
-use mailstorm_shared::{Ensemble, Millis, ServerId, StateHasher};
+use mailstorm_shared::{Ensemble, Millis, ServerId};
 use mailstorm_world::{Limits, NodeSpec, Process, Window};
 use std::future::Future;
 use std::pin::Pin;
@@ -100,29 +102,30 @@ fn boot(
         snapshot_chunk_bytes: SNAPSHOT_CHUNK_BYTES,
         ..ServerConfig::new(replica)
     };
-    let mut settings = ServerSettings::new(config, address(me, CLIENT_PORT), peers);
+    let mut settings = NodeSettings::new(config, address(me, CLIENT_PORT), peers);
     settings.storage.log_file_bytes = LOG_FILE_BYTES;
     // Only the very first start may take an empty folder for the whole truth: later, it is a lost disk.
     settings.initialise = process.incarnation == 0;
     let platform = process.platform;
+    let (node, settings) = (NodeStart::new(settings), Settings::default());
     platform.show(ServerWindow(settings.probe.clone()));
     Box::pin(async move {
-        if let Err(end) = serve_coordination(platform.clone(), settings).await {
+        if let Err(end) = serve(platform.clone(), node, settings).await {
             platform.last_words(&end.to_string());
         }
     })
 }
 
 /// What a server shows of itself.
-struct ServerWindow(ServerProbe);
+struct ServerWindow(Probe<Node>);
 
 impl Window for ServerWindow {
     fn glance(&self) -> Option<u64> {
-        self.0.report().map(|report| StateHasher::of(&report))
+        self.0.look(Core::glance)
     }
 
     fn look(&self) -> Option<u64> {
-        self.0.state_hash()
+        self.0.look(Core::state_hash)
     }
 }
 

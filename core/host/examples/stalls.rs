@@ -10,12 +10,13 @@
 #![allow(clippy::disallowed_methods, reason = "it measures time on a real machine")]
 #![allow(clippy::print_stdout, reason = "it is a command")]
 
+use mailstorm_coordination::node::{NodeSettings, NodeStart};
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
-use mailstorm_coordination::storage::FileName;
-use mailstorm_host::{ServerSettings, serve_coordination};
+use mailstorm_host::{OnListening, Settings, serve};
 use mailstorm_platform::Address;
 use mailstorm_platform::real::RealPlatform;
+use mailstorm_shared::machine::Start;
 use mailstorm_shared::{Ensemble, Millis, ServerId};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -84,18 +85,21 @@ fn start(folder: &Path, snapshot_every: usize) -> String {
         replica.snapshot_every_entries = snapshot_every;
         let server = ServerConfig::new(replica);
         let mut settings =
-            ServerSettings::new(server, Address::from("127.0.0.1:0"), Default::default());
+            NodeSettings::new(server, Address::from("127.0.0.1:0"), Default::default());
         settings.initialise = true;
         settings.storage.log_file_bytes = 4 << 20;
-        settings.on_listening = Some(Rc::new(move |listening| {
-            up.send(listening.clients.to_string()).expect("somebody waits");
-        }));
-        let platform = RealPlatform::with_folder(&folder, |name| FileName::parse(name).is_some())
-            .expect("the folder is ours");
+        let on_listening: OnListening = Rc::new(move |bound| {
+            let clients = bound[0].as_ref().expect("clients are listened to");
+            up.send(clients.to_string()).expect("somebody waits");
+        });
+        let node = NodeStart::new(settings);
+        let settings = Settings { on_listening: Some(on_listening), ..Settings::default() };
+        let platform =
+            RealPlatform::with_folder(&folder, NodeStart::is_ours).expect("the folder is ours");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let ended =
-            tokio::task::LocalSet::new().block_on(&runtime, serve_coordination(platform, settings));
+            tokio::task::LocalSet::new().block_on(&runtime, serve(platform, node, settings));
         panic!("the server ended: {ended:?}");
     });
     is_up.recv().expect("it starts")

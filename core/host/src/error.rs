@@ -1,9 +1,8 @@
 //! Why a server's process ends.
 
-use mailstorm_coordination::data::snapshot::CorruptSnapshot;
-use mailstorm_coordination::storage::RecoverError;
 use mailstorm_platform::Address;
 use mailstorm_platform::real::FolderError;
+use mailstorm_shared::machine::CoreError;
 use std::io;
 
 /// Why a server cannot start, or cannot go on. One line each, with what to do next.
@@ -20,22 +19,9 @@ pub enum HostError {
     /// The data folder cannot be had.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The data folder is another server's.
+    /// The core cannot start from what its data folder holds.
     #[error(transparent)]
-    Recover(#[from] RecoverError),
-    /// The server has no vote, and nobody could give it one.
-    #[error("{finding}; there is no other voter to bring this server up to date: {advice}")]
-    NoVote {
-        /// What recovery found.
-        finding: String,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// A snapshot whose checksums are right makes no sense to the database.
-    #[error(
-        "the newest snapshot cannot be loaded ({0}): empty the data folder, the leader sends a new one"
-    )]
-    Snapshot(#[from] CorruptSnapshot),
+    Core(CoreError),
     /// The disk failed. What it holds is not known any more, so nothing goes on from here.
     #[error("cannot {operation} {file}: {source}: {}", disk_advice(source))]
     Disk {
@@ -46,7 +32,7 @@ pub enum HostError {
         /// What the system says.
         source: io::Error,
     },
-    /// The server itself gave up.
+    /// The core itself gave up.
     #[error("{reason}")]
     Halted {
         /// Why.

@@ -8,4 +8,5 @@
 pub mod platform;
 pub mod real;
 
-pub use platform::{Address, CloseReason, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
+pub use mailstorm_shared::machine::{Address, CloseReason, ConnectionId};
+pub use platform::{Disk, Endpoint, NetworkEvent, Platform};

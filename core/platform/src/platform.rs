@@ -5,12 +5,11 @@
 //! order, from [`Endpoint::next`]. So a protocol needs one task, not one per connection.
 
 use bytes::Bytes;
+use mailstorm_shared::machine::{Address, CloseReason, ConnectionId};
 use mailstorm_shared::{Millis, Now, Observation};
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 /// A machine, as one process sees it. Clones are handles to the same.
 pub trait Platform: Clone + 'static {
@@ -34,26 +33,6 @@ pub trait Platform: Clone + 'static {
     /// Tells onlookers; must have no effect on the one who tells.
     fn observe(&self, fact: impl Into<Observation>);
 }
-
-/// Where a process listens: `host:port`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address(pub Arc<str>);
-
-impl From<&str> for Address {
-    fn from(text: &str) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// One connection of an endpoint, never reused within its lifetime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
 
 /// The network as one protocol of a process sees it: any number of listeners and byte-stream
 /// connections, and one timer. Dropping it closes everything.
@@ -129,19 +108,6 @@ pub enum NetworkEvent {
     },
     /// The timer.
     Woken,
-}
-
-/// Why a connection is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CloseReason {
-    /// Nobody listens there.
-    Refused,
-    /// No answer in time.
-    TimedOut,
-    /// The other side closed in order.
-    Closed,
-    /// It broke; bytes in flight may be lost.
-    Reset,
 }
 
 /// A data folder: flat, with names instead of paths. Commands on it take effect in the order in which

@@ -2,7 +2,8 @@
 //!
 //! Owns: the newtypes of the field ([`ServerId`], [`Epoch`], [`Zxid`], [`SessionId`], [`Millis`]),
 //! quorum arithmetic, checksums, state hashes, the changes of znodes, the facts that can be observed in a
-//! run, time in words, text made harmless, and the museum of defects.
+//! run, what a core and its host say to each other, time in words, text made harmless, and the museum of
+//! defects.
 //! Leaves: bytes on the wire to `wire`, behaviour to the cores.
 //! Holds: everything here is plain data; nothing reads a clock, does I/O or draws a random number.
 //! Start at [`ids`], then [`quorum`].
@@ -13,6 +14,7 @@ pub mod error_code;
 pub mod facts;
 pub mod harmless;
 pub mod ids;
+pub mod machine;
 pub mod quorum;
 pub mod state_hash;
 pub mod time;

@@ -1,7 +1,7 @@
 //! Frames of the client protocol: a big-endian int length, then the body.
 //!
 //! Owns: cutting a stream of chunks into bodies, and the limits. Leaves: the bodies to
-//! [`crate::client`]; links between servers have frames of their own ([`crate::peer`]).
+//! [`crate::client`]; links between servers have frames of their own ([`crate::checked`]).
 //! Holds: a body that is a good part of the chunk in which it lies shares its memory; a smaller one is
 //! copied, since whoever keeps it would keep the whole chunk with it; one that comes in several chunks is
 //! gathered as its bytes arrive, so that a length alone makes nobody allocate. After an error nothing more comes out:

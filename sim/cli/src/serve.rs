@@ -1,11 +1,17 @@
 //! `mailstorm serve`: a real server, on sockets and files.
 
+mod config;
+
 use crate::args::Service;
 use crate::failure::{ExitCode, Failure};
-use mailstorm_host::coordination::Listening;
-use mailstorm_host::real::run_real_server;
+use mailstorm_coordination::node::NodeStart;
+use mailstorm_host::Settings;
+use mailstorm_host::real::run;
+use mailstorm_shared::machine::Address;
+use std::fs;
 use std::io::IsTerminal;
 use std::rc::Rc;
+use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 
 /// Serves until the process is asked to end, or cannot go on.
@@ -19,18 +25,26 @@ pub(crate) fn serve(service: &Service) -> Result<ExitCode, Failure> {
         // With nobody there to read the log, a complaint about that would end the server.
         .log_internal_errors(false)
         .init();
-    let configured =
-        mailstorm_host::config::load(config).map_err(|error| Failure::new(error.to_string()))?;
+    let mut configured = config::load(config).map_err(|error| Failure::new(error.to_string()))?;
     for remark in &configured.remarks {
         tracing::warn!("{}: {remark}", config.display());
     }
-    let mut server = configured.server;
-    server.settings.initialise |= initialise;
-    server.settings.on_listening = Some(Rc::new(|listening: &Listening| {
-        let peers = listening.peers.as_ref().map_or("none", |address| &address.0);
-        tracing::info!(clients = %listening.clients, peers, "listening");
-    }));
-    run_real_server(server).map_err(|error| Failure::new(error.to_string()))?;
+    configured.settings.initialise |= initialise;
+    let facts = &mut configured.settings.server.host;
+    facts.data_folder = configured.data.display().to_string().into();
+    facts.environment = environment();
+    let settings = Settings {
+        reserve_bytes: configured.reserve_bytes,
+        on_listening: Some(Rc::new(|bound: &[Option<Address>]| {
+            let [clients, peers] = bound else { return };
+            let clients = clients.as_ref().map_or("none", |address| &*address.0);
+            let peers = peers.as_ref().map_or("none", |address| &*address.0);
+            tracing::info!(%clients, peers, "listening");
+        })),
+        ..Settings::default()
+    };
+    run(&configured.data, NodeStart::new(configured.settings), settings)
+        .map_err(|error| Failure::new(error.to_string()))?;
     Ok(ExitCode::Pass)
 }
 
@@ -45,4 +59,17 @@ fn what_to_log() -> Result<EnvFilter, Failure> {
         let expected = "expected a level like 'debug', or 'mailstorm_host=debug'";
         Failure::new(format!("RUST_LOG is '{said}' ({error}): {expected}"))
     })
+}
+
+/// What `envi` shows, under the keys that ZooKeeper has for it.
+fn environment() -> Vec<(Arc<str>, Arc<str>)> {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let folder = std::env::current_dir().unwrap_or_default();
+    let rows = [
+        ("host.name", host.trim().to_owned()),
+        ("os.name", std::env::consts::OS.to_owned()),
+        ("os.arch", std::env::consts::ARCH.to_owned()),
+        ("user.dir", folder.display().to_string()),
+    ];
+    rows.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
 }

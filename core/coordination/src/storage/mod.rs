@@ -30,7 +30,7 @@ pub use inspect::{OnDisk, inspect};
 pub use names::FileName;
 pub use origin::RecoverError;
 pub use recovery::{Condition, Recovery, recover};
-pub use writer::{FileOp, StorageOptions, Writer};
+pub use writer::{StorageOptions, Writer};
 
 use mailstorm_shared::ServerId;
 

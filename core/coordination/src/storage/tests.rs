@@ -4,6 +4,7 @@ use super::recovery::RecoverOptions;
 use super::*;
 use crate::io::{DiskCommand, DurableState};
 use bytes::Bytes;
+use mailstorm_shared::machine::FileOp;
 use mailstorm_shared::{Epoch, Zxid};
 use mailstorm_wire::txn::Entry;
 use proptest::prelude::*;

@@ -18,49 +18,10 @@ use super::{FileName, Identity, snapshot, state};
 use crate::io::{DiskCommand, DurableState};
 use bytes::{Bytes, BytesMut};
 use mailstorm_shared::Zxid;
+use mailstorm_shared::machine::FileOp;
 use mailstorm_wire::txn::Entry;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// One operation on a flat folder, to be done in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileOp {
-    /// Write at an offset, creating the file if need be.
-    Write {
-        /// The file.
-        name: Arc<str>,
-        /// Where.
-        offset: u64,
-        /// What.
-        bytes: Bytes,
-    },
-    /// Cut or lengthen a file; it is made if it does not exist.
-    Truncate {
-        /// The file.
-        name: Arc<str>,
-        /// Its new length.
-        bytes: u64,
-    },
-    /// Make a file's content, length and existence durable.
-    Sync {
-        /// The file.
-        name: Arc<str>,
-    },
-    /// Rename, replacing.
-    Rename {
-        /// From.
-        from: Arc<str>,
-        /// To.
-        to: Arc<str>,
-    },
-    /// Remove.
-    Remove {
-        /// The file.
-        name: Arc<str>,
-    },
-    /// Make renames and removals durable.
-    SyncFolder,
-}
 
 /// How the files are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 //! the link breaks.
 //!
 //! `types` has the vocabulary, `error` why a link is given up, `codec` the bytes of a message, `frame`
-//! what is around them: lengths and checksums.
+//! puts it into a frame with a checksum ([`crate::checked`]).
 
 mod codec;
 mod error;
@@ -17,6 +17,6 @@ mod frame;
 mod tests;
 mod types;
 
-pub use error::{PEER_FRAME_BYTES_MAX, PeerFrameError};
-pub use frame::{PeerDecoder, encode_hello, encode_message};
+pub use error::PeerFrameError;
+pub use frame::{PeerDecoder, decode_hello, decode_message, encode_hello, encode_message};
 pub use types::*;

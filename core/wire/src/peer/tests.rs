@@ -1,6 +1,7 @@
 //! What must hold for the bytes on a link.
 
 use super::*;
+use crate::checked::{CHECKED_FRAME_BYTES_MAX, CheckedFrameError};
 use crate::strategies;
 use crate::txn::Entry;
 use bytes::Bytes;
@@ -66,7 +67,7 @@ fn what_is_no_peer_is_refused() {
     assert_eq!(receive_hello(frame_of(b"GET / HTTP")), Err(PeerFrameError::NotAHello));
     assert_eq!(receive_hello(frame_of(b"ma")), Err(PeerFrameError::NotAHello));
     let http = Bytes::from_static(b"GET / HTTP/1.1\r\n");
-    assert_eq!(receive_hello(http), Err(PeerFrameError::Length));
+    assert_eq!(receive_hello(http), Err(PeerFrameError::Frame(CheckedFrameError::Length)));
 }
 
 #[test]
@@ -82,10 +83,10 @@ fn an_unknown_message_a_server_zero_and_left_over_bytes_are_refused() {
 
 #[test]
 fn a_frame_that_is_too_long_is_refused_at_its_header() {
-    let length = PEER_FRAME_BYTES_MAX as u32 + 1;
+    let length = CHECKED_FRAME_BYTES_MAX as u32 + 1;
     let [low, middle, high, _] = length.to_le_bytes();
     let header = [low, middle, high, low ^ middle ^ high ^ 0x5a, 0, 0, 0, 0];
-    let error = PeerFrameError::TooLong { length: length as usize };
+    let error = PeerFrameError::Frame(CheckedFrameError::TooLong { length: length as usize });
     assert_eq!(receive(Bytes::copy_from_slice(&header)), Err(error));
 }
 
@@ -98,7 +99,7 @@ fn after_an_error_nothing_more_comes_out() {
     decoder.push([&good[..], &bad, &good].concat().into());
     assert_eq!(decoder.next_message(), Ok(Some(PeerMessage::Admit)));
     let error = decoder.next_message().unwrap_err();
-    assert!(matches!(error, PeerFrameError::Checksum { .. }));
+    assert!(matches!(error, PeerFrameError::Frame(CheckedFrameError::Checksum { .. })));
     assert_eq!(decoder.next_message(), Err(error));
 }
 
@@ -118,7 +119,7 @@ fn entries_and_chunks_share_the_memory_they_arrived_in() {
 #[test]
 #[should_panic(expected = "no peer would take this message")]
 fn a_message_that_no_peer_would_take_is_not_sent() {
-    let bytes = Bytes::from(vec![0; PEER_FRAME_BYTES_MAX]);
+    let bytes = Bytes::from(vec![0; CHECKED_FRAME_BYTES_MAX]);
     encode_message(&PeerMessage::SnapshotChunk { bytes });
 }
 

@@ -4,7 +4,8 @@
 use super::*;
 use crate::replica::following::TOUCHED_PER_PONG_MAX;
 use mailstorm_shared::SessionId;
-use mailstorm_wire::peer::{PEER_FRAME_BYTES_MAX, encode_message};
+use mailstorm_wire::checked::CHECKED_FRAME_BYTES_MAX;
+use mailstorm_wire::peer::encode_message;
 
 #[test]
 fn a_learner_promises_on_disk_first_and_never_an_earlier_epoch() {
@@ -238,7 +239,7 @@ fn a_learner_tells_of_more_sessions_than_a_frame_can_carry_in_several_pongs() {
     one.expect(&["> 7: PONG 3", "> 7: PONG 3"]);
     let touched = vec![SessionId(i64::MIN); TOUCHED_PER_PONG_MAX];
     let frame = encode_message(&PeerMessage::Pong { round: u64::MAX, touched });
-    assert!(frame.len() < PEER_FRAME_BYTES_MAX);
+    assert!(frame.len() < CHECKED_FRAME_BYTES_MAX);
     one.hear(7, PeerMessage::Ping { round: 4 });
     one.expect(&["> 7: PONG 4"]);
 }

@@ -1,22 +1,15 @@
-//! What a server's host is told at its start.
+//! What a node is told at its start.
 
-use super::ServerProbe;
-use crate::StopRequest;
-use mailstorm_coordination::server::ServerConfig;
-use mailstorm_coordination::storage::StorageOptions;
-use mailstorm_platform::Address;
+use crate::server::ServerConfig;
+use crate::storage::StorageOptions;
+use mailstorm_shared::machine::Address;
 use mailstorm_shared::{Millis, ServerId};
 use std::collections::BTreeMap;
-use std::fmt;
-use std::rc::Rc;
-
-/// What is called when a server can be reached.
-pub type OnListening = Rc<dyn Fn(&Listening)>;
 
 /// Everything that one server needs to know.
-#[derive(Clone)]
-pub struct ServerSettings {
-    /// The core's own configuration: who it is, the ensemble, timeouts, rules.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// The server's own configuration: who it is, the ensemble, timeouts, rules.
     pub server: ServerConfig,
     /// Where clients connect.
     pub client_address: Address,
@@ -29,23 +22,14 @@ pub struct ServerSettings {
     pub membership_changed: bool,
     /// How files are laid out.
     pub storage: StorageOptions,
-    /// Room on the disk that is set aside, so that a server whose disk is full can start again to serve
-    /// reads. None by default.
-    pub reserve_bytes: u64,
     /// Bounds on what connections may cost.
-    pub limits: HostLimits,
+    pub limits: NodeLimits,
     /// When links are opened and given up.
     pub links: LinkTiming,
-    /// Called once, when clients can connect.
-    pub on_listening: Option<OnListening>,
-    /// By which the server is asked to end in order; keep a clone of it.
-    pub stop: StopRequest,
-    /// A window for onlookers; keep a clone of it.
-    pub probe: ServerProbe,
 }
 
-impl ServerSettings {
-    /// The defaults, for this core and these addresses.
+impl NodeSettings {
+    /// The defaults, for this server and these addresses.
     pub fn new(
         server: ServerConfig,
         client_address: Address,
@@ -58,46 +42,18 @@ impl ServerSettings {
             initialise: false,
             membership_changed: false,
             storage: StorageOptions::default(),
-            reserve_bytes: 0,
-            limits: HostLimits::default(),
+            limits: NodeLimits::default(),
             links: LinkTiming::default(),
-            on_listening: None,
-            stop: StopRequest::default(),
-            probe: ServerProbe::default(),
         }
     }
 }
 
-impl fmt::Debug for ServerSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerSettings")
-            .field("server", &self.server)
-            .field("client_address", &self.client_address)
-            .field("peers", &self.peers)
-            .field("initialise", &self.initialise)
-            .field("membership_changed", &self.membership_changed)
-            .field("storage", &self.storage)
-            .field("limits", &self.limits)
-            .field("links", &self.links)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Where a server listens, ports resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listening {
-    /// For clients.
-    pub clients: Address,
-    /// For peers, unless the server is alone.
-    pub peers: Option<Address>,
-}
-
 /// Bounds on what connections may cost a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostLimits {
+pub struct NodeLimits {
     /// Connections of clients from one address. For one more the oldest from there that has said
     /// nothing is closed, or, if all have, the newcomer. As ZooKeeper's `maxClientCnxns`. The bound
-    /// on all of them is the core's.
+    /// on all of them is the server's.
     pub clients_per_address_max: usize,
     /// Connections of clients, from wherever, that have said nothing. For one more the oldest goes.
     pub silent_clients_max: usize,
@@ -114,7 +70,7 @@ pub struct HostLimits {
     pub link_backlog_bytes_max: usize,
 }
 
-impl Default for HostLimits {
+impl Default for NodeLimits {
     fn default() -> Self {
         Self {
             clients_per_address_max: 60,

@@ -1,12 +1,12 @@
 //! A server on real sockets and files, spoken to in bytes.
 
-use super::*;
-use crate::{HostError, ServerSettings};
+use mailstorm_coordination::node::{NodeSettings, NodeStart};
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
-use mailstorm_coordination::storage::FileName;
+use mailstorm_host::{HostError, OnListening, Settings, real, serve};
 use mailstorm_platform::Address;
 use mailstorm_platform::real::{FolderError, RealPlatform};
+use mailstorm_shared::machine::Start;
 use mailstorm_shared::{Ensemble, Millis, ServerId};
 use std::fs;
 use std::io::{Read, Write};
@@ -18,14 +18,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-fn settings(client_address: &str, initialise: bool) -> ServerSettings {
+fn settings(client_address: &str, initialise: bool) -> NodeSettings {
     let me = ServerId::new(1).unwrap();
     let mut replica = ReplicaConfig::new(me, Ensemble::new([me], []).unwrap());
     replica.election_settle = Millis(1);
     replica.snapshot_every_entries = 10;
     let server = ServerConfig::new(replica);
-    let mut settings =
-        ServerSettings::new(server, Address::from(client_address), Default::default());
+    let mut settings = NodeSettings::new(server, Address::from(client_address), Default::default());
     settings.initialise = initialise;
     settings.storage.log_file_bytes = 4096;
     settings
@@ -50,17 +49,17 @@ impl Running {
         let thread = thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let platform =
-                match RealPlatform::with_folder(&folder, |name| FileName::parse(name).is_some()) {
-                    Ok(platform) => platform,
-                    Err(error) => return said.send(Err(error.into())).unwrap(),
-                };
-            let mut settings = settings("127.0.0.1:0", initialise);
+            let platform = match RealPlatform::with_folder(&folder, NodeStart::is_ours) {
+                Ok(platform) => platform,
+                Err(error) => return said.send(Err(error.into())).unwrap(),
+            };
+            let node = NodeStart::new(settings("127.0.0.1:0", initialise));
             let up = said.clone();
-            settings.on_listening = Some(Rc::new(move |listening| {
-                up.send(Ok(listening.clients.to_string())).unwrap();
-            }));
-            let serve = crate::serve_coordination(platform, settings);
+            let on_listening: OnListening = Rc::new(move |bound| {
+                up.send(Ok(bound[0].as_ref().unwrap().to_string())).unwrap();
+            });
+            let settings = Settings { on_listening: Some(on_listening), ..Settings::default() };
+            let serve = serve(platform, node, settings);
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 tokio::select! {
                     biased;
@@ -268,9 +267,9 @@ fn a_port_in_use_is_an_error_that_names_it_and_touches_no_data() {
     let folder = TempDir::new().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let server =
-        RealServer { data: folder.path().join("data"), settings: settings(&address, true) };
-    let error = run_real_server(server).expect_err("the port is taken").to_string();
+    let node = NodeStart::new(settings(&address, true));
+    let ended = real::run(&folder.path().join("data"), node, Settings::default());
+    let error = ended.expect_err("the port is taken").to_string();
     let expected = format!(
         "cannot listen on {address}: it is in use: stop the other process, or choose another port"
     );

@@ -1,7 +1,7 @@
 //! Files as they are found where ZooKeeper runs.
 
 use super::*;
-use crate::config::{ConfigError, parse};
+use crate::serve::config::{ConfigError, parse};
 use std::fmt::Write as _;
 use tempfile::TempDir;
 
@@ -19,7 +19,7 @@ fn with_id(id: &str) -> TempDir {
 
 /// What a file comes to, in one line.
 fn summary(configured: &Configured) -> String {
-    let settings = &configured.server.settings;
+    let settings = &configured.settings;
     let replica = &settings.server.replica;
     let mut text = format!(
         "s{} of {} and {}, clients at {}, tick {} init {} sync {}",
@@ -48,7 +48,7 @@ fn check(text: &str, expected: &str, remarks: &[&str]) {
     for (found, begin) in found.iter().zip(remarks) {
         assert!(found.starts_with(begin), "{found}");
     }
-    assert_eq!(configured.server.data, folder.path().join(FOLDER));
+    assert_eq!(configured.data, folder.path().join(FOLDER));
 }
 
 /// The reason for which a file is refused.
@@ -138,7 +138,7 @@ fn the_file_of_an_operator_who_tunes_is_read_and_what_is_tuned_in_vain_is_named(
          globalOutstandingLimit=1000\nzookeeper.electionPortBindRetry=3\nmySwitch=on\n"
     );
     let configured = read_in(&folder, &text).unwrap();
-    let settings = &configured.server.settings;
+    let settings = &configured.settings;
     assert_eq!(settings.server.session_timeout_min, Millis(1_000));
     assert_eq!(settings.server.session_timeout_max, Millis(90_000));
     assert_eq!(settings.server.replica.snapshot_every_entries, 5_000);
@@ -170,7 +170,7 @@ fn everything_is_in_the_folder_of_the_log_if_that_has_one_of_its_own() {
     let (folder, log) = (with_id("2"), TempDir::new().unwrap());
     let text = format!("{THREE}dataLogDir={}\n", log.path().display());
     let configured = read_in(&folder, &text).unwrap();
-    assert_eq!(configured.server.data, log.path().join(FOLDER));
+    assert_eq!(configured.data, log.path().join(FOLDER));
     assert!(configured.remarks.iter().any(|remark| remark.starts_with("`dataLogDir`: ")));
 }
 

@@ -6,11 +6,10 @@
 mod properties;
 mod zoo;
 
-use crate::ServerSettings;
-use crate::real::RealServer;
+use mailstorm_coordination::node::NodeSettings;
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
-use mailstorm_platform::Address;
+use mailstorm_shared::machine::Address;
 use mailstorm_shared::{Ensemble, Millis, ServerId};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -21,7 +20,7 @@ use toml::Spanned;
 
 /// Why a configuration file was not taken. One line.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// It cannot be read.
     #[error("cannot read {}: {source}: name an existing file with --config", file.display())]
     Unreadable {
@@ -44,11 +43,15 @@ pub enum ConfigError {
 
 /// What a file says.
 #[derive(Clone, Debug)]
-pub struct Configured {
-    /// The server.
-    pub server: RealServer,
+pub(crate) struct Configured {
+    /// The server's data folder.
+    pub(crate) data: PathBuf,
+    /// Everything else about it.
+    pub(crate) settings: NodeSettings,
+    /// Room on the disk that is set aside for a start on a full one.
+    pub(crate) reserve_bytes: u64,
     /// What its author should know: keys of ZooKeeper's that have no meaning here.
-    pub remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 /// Reads a configuration file. One that ends in `.cfg` or has ZooKeeper's keys is read as ZooKeeper's
@@ -92,7 +95,7 @@ pub struct Configured {
 ///
 /// # Errors
 /// [`ConfigError`], on one line, with the place.
-pub fn load(file: &Path) -> Result<Configured, ConfigError> {
+pub(crate) fn load(file: &Path) -> Result<Configured, ConfigError> {
     let text = fs::read_to_string(file)
         .map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })?;
     parse(file, &text)
@@ -117,9 +120,7 @@ fn read_toml(file: &Path, text: &str) -> Result<Configured, Complaint> {
         complaint(error.span().map_or(0, |span| span.start), error.message().to_owned())
     })?;
     let folder = file.parent().unwrap_or(Path::new(""));
-    let server =
-        parsed.check(folder).map_err(|Misplaced { at, message }| complaint(at, message))?;
-    Ok(Configured { server, remarks: Vec::new() })
+    parsed.check(folder).map_err(|Misplaced { at, message }| complaint(at, message))
 }
 
 /// What is wrong, and in which line.
@@ -209,7 +210,7 @@ struct Options {
 }
 
 impl ConfigFile {
-    fn check(self, folder: &Path) -> Result<RealServer, Misplaced> {
+    fn check(self, folder: &Path) -> Result<Configured, Misplaced> {
         let me = *self.id.get_ref();
         let client_address = address(&self.client_address)?;
         if self.data.get_ref().as_os_str().is_empty() {
@@ -217,10 +218,11 @@ impl ConfigFile {
         }
         let (ensemble, peers) = ensemble(&self.id, &self.peers)?;
         let server = self.timing.apply(ReplicaConfig::new(me, ensemble))?;
-        let mut settings = ServerSettings::new(server, client_address, peers);
+        let mut settings = NodeSettings::new(server, client_address, peers);
         settings.initialise = self.initialise;
         self.options.apply(&mut settings)?;
-        Ok(RealServer { data: folder.join(self.data.into_inner()), settings })
+        let data = folder.join(self.data.into_inner());
+        Ok(Configured { data, settings, reserve_bytes: RESERVE_BYTES, remarks: Vec::new() })
     }
 }
 
@@ -330,7 +332,7 @@ impl Timing {
 }
 
 impl Options {
-    fn apply(&self, settings: &mut ServerSettings) -> Result<(), Misplaced> {
+    fn apply(&self, settings: &mut NodeSettings) -> Result<(), Misplaced> {
         let server = &mut settings.server;
         server.data.ephemeral_writes_by_owner_only =
             matches!(self.ephemeral_writes, EphemeralWrites::Owner);
@@ -357,7 +359,6 @@ impl Options {
         storage.snapshots_kept = kept.unwrap_or(storage.snapshots_kept);
         let bytes = within("log_file_bytes", &self.log_file_bytes, 4 << 10, 1 << 30)?;
         storage.log_file_bytes = bytes.unwrap_or(LOG_FILE_BYTES);
-        settings.reserve_bytes = RESERVE_BYTES;
         settings.membership_changed = self.membership_changed;
         Ok(())
     }
@@ -376,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_server_that_is_alone_needs_three_lines() {
-        let server = parse(Path::new("etc/server.toml"), ALONE).unwrap().server;
+        let server = parse(Path::new("etc/server.toml"), ALONE).unwrap();
         assert_eq!(server.data, Path::new("etc/d"));
         assert_eq!(server.settings.client_address, Address::from("127.0.0.1:2181"));
         assert!(!server.settings.initialise);
@@ -391,8 +392,7 @@ mod tests {
             source.split("/// ```toml\n").nth(1).unwrap().split("/// ```").next().unwrap();
         let text: String =
             example.lines().map(|line| line.trim_start_matches("///").to_owned() + "\n").collect();
-        let server = parse(Path::new("server.toml"), &text).unwrap().server;
-        let settings = server.settings;
+        let settings = parse(Path::new("server.toml"), &text).unwrap().settings;
         assert!(settings.initialise);
         assert_eq!(settings.peers.len(), 4);
         assert_eq!(settings.server.replica.ensemble.observers().len(), 1);

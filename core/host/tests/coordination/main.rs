@@ -1,13 +1,16 @@
 //! The driver on machines in memory: servers, and clients and peers that speak by hand.
 
-mod machine;
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is an answer")]
 
-use super::{ServerProbe, ServerSettings, serve_coordination};
-use crate::StopRequest;
+mod machine;
+mod real;
+
 use bytes::Bytes;
 use machine::{MachineEndpoint, Machines};
+use mailstorm_coordination::node::{Node, NodeSettings, NodeStart, ServerReport};
 use mailstorm_coordination::replica::{ReplicaConfig, Role};
 use mailstorm_coordination::server::ServerConfig;
+use mailstorm_host::{Probe, Settings, StopRequest, serve};
 use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};
 use mailstorm_shared::{Ensemble, Millis, ServerId, SessionId, StateHasher, Zxid};
 use mailstorm_wire::client::{
@@ -40,7 +43,7 @@ fn peer_address(number: u8) -> Address {
 struct Servers {
     machines: Machines,
     size: u8,
-    probes: Vec<ServerProbe>,
+    probes: Vec<Probe<Node>>,
     stops: Vec<StopRequest>,
     /// What ended each server.
     ended: Vec<Rc<RefCell<Option<String>>>>,
@@ -52,32 +55,36 @@ impl Servers {
         machines.machine(0);
         let count = usize::from(size) + 1;
         let (mut probes, mut stops, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-        probes.resize_with(count, ServerProbe::default);
+        probes.resize_with(count, Probe::default);
         stops.resize_with(count, StopRequest::default);
         ended.resize_with(count, Rc::default);
         Self { machines, size, probes, stops, ended }
     }
 
-    fn settings(&self, number: u8) -> ServerSettings {
+    fn settings(&self, number: u8) -> NodeSettings {
         let mut replica = ReplicaConfig::new(server(number), ensemble(self.size));
         replica.tick = Millis(100);
         replica.election_settle = Millis(20);
         replica.election_resend_min = Millis(50);
         let peers = (1..=self.size).map(|peer| (server(peer), peer_address(peer))).collect();
         let config = ServerConfig::new(replica);
-        let mut settings = ServerSettings::new(config, client_address(number), peers);
+        let mut settings = NodeSettings::new(config, client_address(number), peers);
         settings.storage.log_file_bytes = 4096;
         settings
     }
 
-    fn start_with(&mut self, number: u8, settings: ServerSettings) {
+    fn start_with(&mut self, number: u8, settings: NodeSettings) {
+        self.start_on(number, settings, Settings::default());
+    }
+
+    fn start_on(&mut self, number: u8, node: NodeSettings, settings: Settings<Node>) {
         let index = usize::from(number);
         self.probes[index] = settings.probe.clone();
         self.stops[index] = settings.stop.clone();
         let machine = self.machines.machine(index);
         let ended = self.ended[index].clone();
         *ended.borrow_mut() = None;
-        let serve = serve_coordination(machine.clone(), settings);
+        let serve = serve(machine.clone(), NodeStart::new(node), settings);
         machine.spawn(async move {
             let end = serve.await;
             *ended.borrow_mut() = Some(end.err().map_or("asked to".into(), |e| e.to_string()));
@@ -101,9 +108,13 @@ impl Servers {
         servers
     }
 
+    fn report(&self, number: u8) -> Option<ServerReport> {
+        self.probes[usize::from(number)].look(Node::report)
+    }
+
     fn leader(&self) -> u8 {
         let leads = |number: &u8| {
-            let report = self.probes[usize::from(*number)].report();
+            let report = self.report(*number);
             report.is_some_and(|report| report.role == Role::Leading && report.serving)
         };
         let leaders: Vec<_> = (1..=self.size).filter(leads).collect();
@@ -112,7 +123,7 @@ impl Servers {
     }
 
     fn serves(&self, number: u8) -> bool {
-        self.probes[usize::from(number)].report().is_some_and(|report| report.serving)
+        self.report(number).is_some_and(|report| report.serving)
     }
 
     fn ended(&self, number: u8) -> Option<String> {
@@ -430,7 +441,7 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_the_server_ends_with_a_reason
         let reason = servers.ended(1).expect("it cannot go on");
         assert!(reason.starts_with("cannot sync log."), "{reason}");
         assert!(reason.contains(advice), "{reason}");
-        assert_eq!(servers.probes[1].report(), None);
+        assert_eq!(servers.report(1), None);
     }
 }
 
@@ -657,8 +668,8 @@ fn a_server_whose_disk_is_full_starts_again_and_serves_reads() {
     let start = |servers: &mut Servers, initialise| {
         let mut settings = servers.settings(1);
         settings.initialise = initialise;
-        settings.reserve_bytes = 64 << 10;
-        servers.start_with(1, settings);
+        let reserve = Settings { reserve_bytes: 64 << 10, ..Settings::default() };
+        servers.start_on(1, settings, reserve);
         servers.machines.pass(1_000);
     };
     start(&mut servers, true);

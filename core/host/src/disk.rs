@@ -1,19 +1,15 @@
-//! A server's data folder on a [`Disk`]: reading it at the start, and carrying out what it commands.
+//! A core's data folder on a [`Disk`]: reading it at the start, and carrying out what it asks for.
 //!
-//! Owns: doing [`FileOp`]s in order. Leaves: which ones, to `mailstorm_coordination::storage`.
+//! Owns: doing [`FileOp`]s in order. Leaves: which ones, to the core.
 //! Holds: after the first operation that failed none follows. A failed sync may have dropped what it
 //! should have made durable, and a second one would succeed without it (the "fsyncgate" of
 //! PostgreSQL, 2018): the process has to end and to look at what is really there.
 
 use crate::HostError;
 use bytes::Bytes;
-use mailstorm_coordination::storage::recovery::RecoverOptions;
-use mailstorm_coordination::storage::{
-    Condition, FileName, FileOp, Identity, Recovery, StorageOptions, Writer, recover,
-};
 use mailstorm_platform::{Disk, Platform};
 use mailstorm_shared::Millis;
-use std::collections::BTreeMap;
+use mailstorm_shared::machine::{FileOp, Recovery, Start};
 use std::io;
 
 /// How often a file is read that the disk does not give, before it counts as damaged. What passes by
@@ -22,63 +18,33 @@ const READ_ATTEMPTS_MAX: u32 = 10;
 /// How long to wait between two attempts.
 const READ_AGAIN_AFTER: Millis = Millis(500);
 
-/// Reads a folder and says what it amounts to; changes nothing. A file that cannot be read counts as
-/// damaged.
+/// Reads what a core asks for of its folder, until it knows which repairs it needs; changes nothing. A
+/// file that cannot be read counts as damaged.
 ///
 /// # Errors
-/// When the folder is another server's, or cannot be listed.
-pub async fn look<P: Platform>(
+/// When the core cannot start from this folder, or the folder cannot be listed.
+pub(crate) async fn recover<P: Platform>(
     platform: &P,
     disk: &P::Disk,
-    identity: Identity,
-    options: &RecoverOptions,
-) -> Result<Recovery, HostError> {
+    core: &mut impl Start,
+) -> Result<Vec<FileOp>, HostError> {
     let listed = disk.list().await.map_err(|source| failed("list", "the data folder", source))?;
-    let mut files = BTreeMap::new();
-    let mut snapshots = Vec::new();
-    for name in listed.iter().filter_map(|name| FileName::parse(name)) {
-        match name {
-            FileName::Snapshot(zxid) => snapshots.push(zxid),
-            _ => {
-                files.insert(name, read(platform, disk, name).await);
-            }
-        }
-    }
-    snapshots.sort_unstable();
+    let mut recovery = core.listed(listed).map_err(HostError::Core)?;
     loop {
-        // Snapshots are large: an older one is read only if those that were read do not suffice.
-        if let Some(newest) = snapshots.pop() {
-            let name = FileName::Snapshot(newest);
-            files.insert(name, read(platform, disk, name).await);
-        }
-        let recovery = recover(&files, &snapshots, identity, options)?;
-        if recovery.condition != Condition::Damaged || snapshots.is_empty() {
-            return Ok(recovery);
+        match recovery {
+            Recovery::Read(name) => {
+                let content = read(platform, disk, &name).await;
+                recovery = core.read(&name, content).map_err(HostError::Core)?;
+            }
+            Recovery::Repair(ops) => return Ok(ops),
         }
     }
-}
-
-/// Makes a folder fit to go on from what was recovered. When it returns, the repairs are durable.
-///
-/// # Errors
-/// When the disk fails.
-pub async fn repair(
-    disk: &impl Disk,
-    identity: Identity,
-    storage: StorageOptions,
-    recovery: &Recovery,
-) -> Result<Writer, HostError> {
-    let mut repairs = Vec::new();
-    let writer = Writer::open(identity, storage, recovery, &mut repairs);
-    carry_out(disk, &mut repairs).await?;
-    Ok(writer)
 }
 
 /// A file's content; none of it, which is damage, when the disk does not give it even after some time.
-async fn read<P: Platform>(platform: &P, disk: &P::Disk, name: FileName) -> Bytes {
-    let name = name.to_string();
+async fn read<P: Platform>(platform: &P, disk: &P::Disk, name: &str) -> Bytes {
     for attempt in 1..=READ_ATTEMPTS_MAX {
-        match disk.read(&name).await {
+        match disk.read(name).await {
             Ok(content) => return content,
             Err(error) => tracing::warn!(
                 file = name,
@@ -97,7 +63,7 @@ async fn read<P: Platform>(platform: &P, disk: &P::Disk, name: FileName) -> Byte
 ///
 /// # Errors
 /// The first operation that failed; those after it were not done.
-pub async fn carry_out(disk: &impl Disk, ops: &mut Vec<FileOp>) -> Result<(), HostError> {
+pub(crate) async fn carry_out(disk: &impl Disk, ops: &mut Vec<FileOp>) -> Result<(), HostError> {
     for op in ops.drain(..) {
         match op {
             FileOp::Write { name, offset, bytes } => {

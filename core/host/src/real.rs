@@ -1,44 +1,31 @@
-//! A server as a process of its own.
+//! A core as a process of its own, on the real Platform.
 
-use crate::{HostError, ServerSettings, serve_coordination};
-use mailstorm_coordination::storage::FileName;
+use crate::{HostError, Settings, serve};
 use mailstorm_platform::real::RealPlatform;
-use std::fs;
+use mailstorm_shared::machine::Start;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a server may take to end once it was asked to: longer than any disk that works.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
-/// A server on this machine.
-#[derive(Clone, Debug)]
-pub struct RealServer {
-    /// Its data folder.
-    pub data: PathBuf,
-    /// Everything else.
-    pub settings: ServerSettings,
-}
-
-/// Runs a server on this thread until the process is asked to end (SIGTERM, SIGINT, Ctrl-C).
+/// Runs a core on this thread, on sockets and on files of this folder, until the process is asked to end
+/// (SIGTERM, SIGINT, Ctrl-C).
 ///
 /// # Errors
 /// Why it had to end before. The reason fits on one line and says what to do.
-pub fn run_real_server(mut server: RealServer) -> Result<(), HostError> {
+pub fn run<S: Start>(folder: &Path, core: S, settings: Settings<S::Core>) -> Result<(), HostError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(HostError::Runtime)?;
-    let platform = RealPlatform::with_folder(&server.data, |name| FileName::parse(name).is_some())?;
-    let facts = &mut server.settings.server.host;
-    facts.data_folder = server.data.display().to_string().into();
-    facts.environment = environment();
+    let platform = RealPlatform::with_folder(folder, S::is_ours)?;
     let ended = tokio::task::LocalSet::new().block_on(&runtime, async {
-        let stop = server.settings.stop.clone();
+        let stop = settings.stop.clone();
         let mut asked = pin!(asked_to_end().map_err(HostError::Runtime)?);
-        let mut serving = pin!(serve_coordination(platform, server.settings));
+        let mut serving = pin!(serve(platform, core, settings));
         tokio::select! {
             biased;
             ended = &mut serving => return ended,
@@ -57,19 +44,6 @@ pub fn run_real_server(mut server: RealServer) -> Result<(), HostError> {
     // Dropping it would wait for a disk that is stuck.
     runtime.shutdown_background();
     ended
-}
-
-/// What `envi` shows, under the keys that ZooKeeper has for it.
-fn environment() -> Vec<(Arc<str>, Arc<str>)> {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let folder = std::env::current_dir().unwrap_or_default();
-    let rows = [
-        ("host.name", host.trim().to_owned()),
-        ("os.name", std::env::consts::OS.to_owned()),
-        ("os.arch", std::env::consts::ARCH.to_owned()),
-        ("user.dir", folder.display().to_string()),
-    ];
-    rows.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
 }
 
 /// Resolves when somebody wants this process to end.

@@ -1,6 +1,6 @@
 //! When learner links are dialled.
 //!
-//! Owns: the pause after an attempt that came to nothing. Leaves: what a link is for to the core, which is
+//! Owns: the pause after an attempt that came to nothing. Leaves: what a link is for to the server, which is
 //! told at once of each attempt and asks again at once.
 //! Holds: a leader that refuses is called a few times a second at most, whoever fills its port.
 
@@ -20,7 +20,7 @@ struct Attempts {
     /// The last pause; zero after an attempt that came to something.
     pause: Millis,
     not_before: Millis,
-    /// The core has asked, and the pause is not over.
+    /// The server has asked, and the pause is not over.
     is_wanted: bool,
 }
 
@@ -29,7 +29,7 @@ impl Learners {
         Self { timing, peers: BTreeMap::new() }
     }
 
-    /// The core asks for a link; whether it may be dialled now.
+    /// The server asks for a link; whether it may be dialled now.
     pub(super) fn ask(&mut self, peer: ServerId, now: Millis) -> bool {
         let attempts = self.peers.entry(peer).or_default();
         attempts.is_wanted = attempts.not_before > now;
@@ -52,7 +52,7 @@ impl Learners {
         self.peers.insert(peer, Attempts::default());
     }
 
-    /// When somebody is to be dialled whom the core has asked for.
+    /// When somebody is to be dialled whom the server has asked for.
     pub(super) fn next_dial(&self) -> Option<Millis> {
         let wanted = self.peers.values().filter(|attempts| attempts.is_wanted);
         wanted.map(|attempts| attempts.not_before).min()

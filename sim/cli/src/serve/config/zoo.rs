@@ -9,11 +9,10 @@
 
 use super::properties::{self, Property};
 use super::{Complaint, Configured, DAY_MS, LOG_FILE_BYTES, RESERVE_BYTES};
-use crate::ServerSettings;
-use crate::real::RealServer;
+use mailstorm_coordination::node::NodeSettings;
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
-use mailstorm_platform::Address;
+use mailstorm_shared::machine::Address;
 use mailstorm_shared::{Ensemble, Millis, ServerId};
 use mailstorm_wire::client::FourLetterWord;
 use std::collections::BTreeMap;
@@ -152,7 +151,7 @@ pub(super) fn read(text: &str) -> Result<Configured, Complaint> {
     let me = given.who_am_i(&data, &members)?;
     let (server, peers) = given.timing(me, &members)?;
     let client_address = given.client_address(me, &members)?;
-    let mut settings = ServerSettings::new(server, client_address, peers);
+    let mut settings = NodeSettings::new(server, client_address, peers);
     given.options(&mut settings, &mut remarks)?;
     let unused: Vec<_> = members.values().filter_map(|member| member.election_port).collect();
     if members.len() > 1 && !unused.is_empty() {
@@ -176,7 +175,7 @@ pub(super) fn read(text: &str) -> Result<Configured, Complaint> {
             return Err(Complaint { line: given.line("dataDir"), message });
         }
     }
-    Ok(Configured { server: RealServer { data: folder.join(FOLDER), settings }, remarks })
+    Ok(Configured { data: folder.join(FOLDER), settings, reserve_bytes: RESERVE_BYTES, remarks })
 }
 
 /// One `server.N`.
@@ -420,7 +419,7 @@ impl Given {
 
     fn options(
         &self,
-        settings: &mut ServerSettings,
+        settings: &mut NodeSettings,
         remarks: &mut Vec<String>,
     ) -> Result<(), Complaint> {
         const CLIENTS_MAX: usize = 1_000_000;
@@ -434,7 +433,6 @@ impl Given {
         let kept = self.number("autopurge.snapRetainCount", 1, 1_000)?;
         settings.storage.snapshots_kept = kept.unwrap_or(settings.storage.snapshots_kept);
         settings.storage.log_file_bytes = LOG_FILE_BYTES;
-        settings.reserve_bytes = RESERVE_BYTES;
         settings.server.read_only_mode = self.is_true("readonlymode.enabled")?;
         if let Some(digest) = self.get("DigestAuthenticationProvider.superDigest") {
             if !super::is_digest(&digest.value) {
