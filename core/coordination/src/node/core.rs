@@ -328,7 +328,7 @@ impl Node {
 
     /// Tells the host when to tick next, where that has changed.
     fn ask_to_wake(&mut self, out: &mut Vec<Output>) {
-        let at = [self.server_wake, self.links.next_wake()].into_iter().flatten().min();
+        let at = earliest(self.server_wake, self.links.next_wake());
         if at != self.wake {
             self.wake = at;
             out.push(Output::Wake { at });
@@ -368,6 +368,14 @@ impl Core for Node {
         let unproved = self.links.strangers.count() + self.links.dials_count();
         assert!(unproved <= self.links.deadlines_count(), "each handshake has a deadline");
         assert!(self.consequences.is_empty(), "the server has taken what follows from its outputs");
+    }
+}
+
+/// The earlier of two times, where there are any. It runs in every step.
+pub(super) fn earliest(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub(super) struct Learners {
     timing: LinkTiming,
     peers: BTreeMap<ServerId, Attempts>,
+    /// The earliest attempt that waits for its pause.
+    next_dial: Option<Millis>,
 }
 
 #[derive(Debug, Default)]
@@ -26,14 +28,16 @@ struct Attempts {
 
 impl Learners {
     pub(super) fn new(timing: LinkTiming) -> Self {
-        Self { timing, peers: BTreeMap::new() }
+        Self { timing, peers: BTreeMap::new(), next_dial: None }
     }
 
     /// The server asks for a link; whether it may be dialled now.
     pub(super) fn ask(&mut self, peer: ServerId, now: Millis) -> bool {
         let attempts = self.peers.entry(peer).or_default();
-        attempts.is_wanted = attempts.not_before > now;
-        !attempts.is_wanted
+        let waits = attempts.not_before > now;
+        attempts.is_wanted = waits;
+        self.refresh();
+        !waits
     }
 
     /// An attempt came to nothing: the next one after a pause, which is longer each time and shortened by
@@ -45,25 +49,34 @@ impl Learners {
         attempts.pause = longer.clamp(reconnect_min, reconnect_max);
         let shortened = Millis(attempts.pause.0 - chance % (attempts.pause.0 / 2 + 1));
         attempts.not_before = now + shortened;
+        self.refresh();
     }
 
     /// A link is up.
     pub(super) fn succeeded(&mut self, peer: ServerId) {
         self.peers.insert(peer, Attempts::default());
+        self.refresh();
     }
 
     /// When somebody is to be dialled whom the server has asked for.
     pub(super) fn next_dial(&self) -> Option<Millis> {
+        self.next_dial
+    }
+
+    fn refresh(&mut self) {
         let wanted = self.peers.values().filter(|attempts| attempts.is_wanted);
-        wanted.map(|attempts| attempts.not_before).min()
+        self.next_dial = wanted.map(|attempts| attempts.not_before).min();
     }
 
     /// One whose pause is over.
     pub(super) fn due(&mut self, now: Millis) -> Option<ServerId> {
+        self.next_dial.filter(|at| *at <= now)?;
         let is_due = |attempts: &Attempts| attempts.is_wanted && attempts.not_before <= now;
         let (peer, attempts) = self.peers.iter_mut().find(|(_, attempts)| is_due(attempts))?;
         attempts.is_wanted = false;
-        Some(*peer)
+        let peer = *peer;
+        self.refresh();
+        Some(peer)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::complaints::Complaints;
 use super::connections::{Connection, Link};
-use super::core::{Draw, Node, PEERS, debug, warn};
+use super::core::{Draw, Node, PEERS, debug, earliest, warn};
 use super::elections::{Elections, Lost};
 use super::learners::Learners;
 use super::origins::{Origins, Room};
@@ -87,8 +87,8 @@ impl Links {
     /// When something here is to be done next.
     pub(super) fn next_wake(&self) -> Option<Millis> {
         let deadline = self.deadlines.front().map(|(at, _)| *at);
-        let next = [deadline, self.elections.next_dial(), self.learners.next_dial()];
-        next.into_iter().flatten().min()
+        let dial = earliest(self.elections.next_dial(), self.learners.next_dial());
+        earliest(deadline, dial)
     }
 
     #[cfg(test)]
