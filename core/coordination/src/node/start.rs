@@ -170,7 +170,7 @@ impl Start for NodeStart {
             &mut first,
         )
         .map_err(NotLoaded)?;
-        let Identity { server: me, ensemble } = self.identity;
+        let Identity { ensemble, .. } = self.identity;
         let writes = WriteQueue::new(writer);
         Ok(Node::new(self.settings, ensemble, server, first, writes, now, outputs))
     }
