@@ -39,7 +39,7 @@ fn the_check_says_what_every_design_shows() {
     let folder = scratch();
     let ended = run(folder.path(), &["scenarios", "quorum-half", "--check", "--storms", "3"]);
     assert_eq!(ended.code, PASS, "{ended:?}");
-    let wrong = "as expected  quorum-half/wrong: breaks quorum/minority, ";
+    let wrong = "as expected  quorum-half/wrong: breaks split-brain/late_commit, ";
     assert!(ended.out.contains(wrong), "{}", ended.out);
     let right = "as expected  quorum-half/right: holds; holds in 3 storms, too\n";
     assert!(ended.out.contains(right), "{}", ended.out);

@@ -7,7 +7,6 @@ use crate::failure::{Failure, nearest};
 use crate::museum::find_defect;
 use clap::{Args, ValueHint};
 use mailstorm_mail::inbox::Inbox;
-use mailstorm_record::cast::rest_told;
 use mailstorm_record::fault::FOREVER_MS;
 use mailstorm_record::{
     Fault, FaultKind, InboxMark, NodeName, Plan, SettingError, Settings, TraceHash,
@@ -15,7 +14,7 @@ use mailstorm_record::{
 pub(crate) use mailstorm_reports::{quoted, quoted_path};
 use mailstorm_scenarios::lessons;
 use mailstorm_shared::defect::Defect;
-use mailstorm_world::{Scenario, with_settings};
+use mailstorm_world::{Scenario, rest_told, with_settings};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -161,9 +160,9 @@ impl Given {
 /// Says what nodes hear that are on no side of the cuts of a plan that somebody has given, once for
 /// each set of nodes.
 pub(crate) fn note_rest(plan: &Plan, scenario: &Arc<dyn Scenario>) {
-    let names = scenario.topology().names();
+    let topology = scenario.topology();
     let told: BTreeSet<String> =
-        plan.faults.iter().filter_map(|fault| rest_told(&fault.kind, &names)).collect();
+        plan.faults.iter().filter_map(|fault| rest_told(&topology, &fault.kind)).collect();
     for told in told {
         crate::tell(&format!("note: {told}"));
     }

@@ -245,7 +245,7 @@ mod tests {
         let told = "one server and two workers, with mails 3, servers 1, supervisors 1, workers 2";
         check("mail-claims", &small, Some(Plan::default()), told);
         let told =
-            "nine servers and two clients, with servers 9, under other faults than the lesson's";
+            "nine servers and two writers, with servers 9, under other faults than the lesson's";
         check("quorum-half/wrong", &[("servers", 9)], Some(Plan::default()), told);
         let own = mailstorm_scenarios::find("quorum-half/wrong", None).unwrap();
         check("quorum-half/wrong", &[], None, own.about());

@@ -171,24 +171,6 @@ pub fn on_no_side(kind: &FaultKind, struck: &[NodeName], nodes: &[NodeName]) -> 
     nodes.iter().filter(|node| !struck.contains(node)).cloned().collect()
 }
 
-/// Before a run, what nodes on no side of a cut will hear, in a sentence; nothing if every node has
-/// a side. Whom a word means is known only when the cut begins, so where a word stands the sentence
-/// names nobody.
-pub fn rest_told(kind: &FaultKind, names: &Names) -> Option<String> {
-    let lists = kind.node_lists();
-    let has =
-        |is_meant: &dyn Fn(&NodeName) -> bool| lists.iter().any(|list| list.iter().any(is_meant));
-    if has(&|name| *name.0 == *OTHERS) {
-        return None;
-    }
-    let struck = Meanings::default().lists(kind, &names.nodes).concat();
-    let rest = on_no_side(kind, &struck, &names.nodes);
-    if rest.is_empty() || !has(&|name| names.is_word(name)) {
-        return hears_everybody(&rest);
-    }
-    Some("whoever is on no side of the cut hears everybody; a replay names them".to_owned())
-}
-
 /// In words, what nodes on no side of a cut hear: `s3 is on no side and hears everybody`.
 pub fn hears_everybody(nodes: &[NodeName]) -> Option<String> {
     /// More names say less than their number.

@@ -6,8 +6,8 @@
 
 use crate::scenario::Topology;
 use mailstorm_checkers::common::targets::{Target, Targets, Whom};
-use mailstorm_record::cast::Meant;
-use mailstorm_record::{Event, FaultKind, NodeName};
+use mailstorm_record::cast::{Meant, hears_everybody, on_no_side};
+use mailstorm_record::{Event, FaultKind, Meanings, NodeName};
 
 /// The targets of all systems.
 #[derive(Default)]
@@ -81,6 +81,26 @@ impl Aims {
             }
         }
         all
+    }
+}
+
+/// Before a run, what nodes on no side of a cut will hear, in a sentence; nothing if every node has a side.
+/// Whom a word means is known only when the cut begins: where that makes a difference the sentence names
+/// nobody.
+pub fn rest_told(topology: &Topology, kind: &FaultKind) -> Option<String> {
+    let (aims, all) = (Aims::of(topology), topology.names().nodes);
+    let stand_ins = aims.0.iter().map(|aim| aim.members.len()).max().unwrap_or(0).max(1);
+    let rest = |place: usize| {
+        let meant = aims.meant(kind, |members| members.get(place).or(members.last()).cloned());
+        on_no_side(kind, &Meanings(meant).lists(kind, &all).concat(), &all)
+    };
+    let mut rests: Vec<_> = (0..stand_ins).map(rest).collect();
+    rests.dedup();
+    match &rests[..] {
+        [one] => hears_everybody(one),
+        _ => {
+            Some("whoever is on no side of the cut hears everybody; a replay names them".to_owned())
+        }
     }
 }
 

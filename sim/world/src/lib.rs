@@ -62,6 +62,8 @@ pub mod twin;
 mod world;
 
 #[cfg(madsim)]
+pub use aims::rest_told;
+#[cfg(madsim)]
 pub use guide::Guided;
 #[cfg(madsim)]
 pub use node::Window;

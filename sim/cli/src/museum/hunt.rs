@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(hunts.percentile(50), Some(2));
         assert_eq!(hunts.percentile(95), None);
         let fired: Vec<_> = hunts.fired().into_iter().collect();
-        assert_eq!(fired, [("panic/k/", 1), ("quorum/k/", 2)]);
+        assert_eq!(fired, [("panic/k", 1), ("quorum/k", 2)]);
         let first = hunts.first_find().expect("found");
         assert_eq!((first.scenario, first.seed, first.is_right), ("b", 1, true));
     }
