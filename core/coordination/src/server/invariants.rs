@@ -12,7 +12,10 @@ use crate::replica::Role;
 use mailstorm_shared::{Defects, Zxid};
 
 /// Every so many steps all parts are looked at. A rule that is broken stays broken, as a rule.
-const ALL_EVERY: u64 = 8;
+const ALL_EVERY: u64 = 16;
+
+/// Of so many transactions one is looked at in full after it was applied.
+pub(super) const CHANGES_EVERY: u32 = 8;
 
 /// Every so many steps one connection is looked at in full.
 const DEEP_EVERY: u64 = 64;

@@ -156,6 +156,8 @@ pub fn recover(
         .partition_point(|entry| Some(entry.zxid) <= base)
         .saturating_sub(options.entries_before_snapshot);
     log.drain(..kept_from);
+    // Copied, so that an entry does not keep its whole file in memory.
+    log.iter_mut().for_each(|entry| entry.bytes = Bytes::copy_from_slice(&entry.bytes));
 
     let promised = promises.unwrap_or(NO_PROMISES);
     let state = DurableState { votes: promised.votes && whole, ..promised };
@@ -372,10 +374,9 @@ impl Chain {
         self.last_file = file;
         for record in &contents.records {
             match record.kind {
-                // Copied, so that an entry does not keep its whole file in memory.
-                Kind::Append => self
-                    .entries
-                    .push(Entry { zxid: record.zxid, bytes: Bytes::copy_from_slice(&record.body) }),
+                Kind::Append => {
+                    self.entries.push(Entry { zxid: record.zxid, bytes: record.body.clone() });
+                }
                 Kind::Truncate => self.truncate(record.zxid),
                 Kind::Seal => unreachable!("a seal is no part of a stretch"),
             }
