@@ -2,7 +2,7 @@
 //!
 //! Holds: no line is longer than it may be, but for a word or a command that is longer by itself; no word is
 //! cut, and no number is torn from its unit.
-//! Start at [`fold`] and [`columns`].
+//! Start at [`fold`] and `columns`.
 
 /// As wide as the narrowest terminal that anybody uses: what texts are laid out for when nobody says more.
 pub const WIDTH: usize = 80;

@@ -186,7 +186,10 @@ impl Tourist {
                 Ok(())
             }
             79..83 => {
-                let (_, _, watch) = client.children_and_watch("/r").await?;
+                // A register comes and goes, which ends a watch on its list of children, too.
+                let is_of_register = self.platform.entropy().is_multiple_of(2);
+                let parent = if is_of_register { register } else { "/r".to_owned() };
+                let (_, _, watch) = client.children_and_watch(parent).await?;
                 kept.watches.push_back(watch);
                 Ok(())
             }
@@ -240,9 +243,9 @@ impl Tourist {
         if self.habits() == Habits::NoSync { Ok(()) } else { client.sync(path).await.map(drop) }
     }
 
-    /// A multi that is done whole or not at all; half of them fail. Right before it and right behind it other
-    /// znodes are created under the same parent, all under way together: each is numbered by what is
-    /// really there.
+    /// A multi that is done whole or not at all; half of them fail, at any of their steps, after some of them
+    /// have written one znode twice. Right before it and right behind it other znodes are created under the
+    /// same parent, all under way together: each is numbered by what is really there.
     async fn several_at_once(
         &self,
         client: &Client<SimPlatform>,
@@ -256,13 +259,16 @@ impl Tourist {
             ttl: 0,
             stat: false,
         };
+        let set = |value: &Bytes| Write::SetData {
+            path: "/m".into(),
+            data: Some(value.clone()),
+            version: -1,
+        };
+        let again = Bytes::from([&value[..], b" again"].concat());
+        let mut writes = vec![create("/m/a-"), set(&again), create("/m/b-"), set(&value)];
         let version = if self.platform.entropy().is_multiple_of(2) { -1 } else { 1_000_000 };
-        let writes = vec![
-            create("/m/a-"),
-            Write::Check { path: "/m".into(), version },
-            create("/m/b-"),
-            Write::SetData { path: "/m".into(), data: Some(value.clone()), version: -1 },
-        ];
+        let place = self.platform.entropy() as usize % (writes.len() + 1);
+        writes.insert(place, Write::Check { path: "/m".into(), version });
         let mode = CreateMode::PersistentSequential;
         let before = client.create("/m/c-", value.clone(), mode, open_acl());
         let several = client.multi(writes);

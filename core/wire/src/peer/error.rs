@@ -16,7 +16,7 @@ pub enum PeerFrameError {
     /// The body is whole, and is no message.
     #[error("not a message: {0}")]
     Malformed(#[from] Malformed),
-    /// The first frame of the link is not a [`Hello`]: something else connected.
+    /// The first frame of the link is not a [`Hello`](super::Hello): something else connected.
     #[error("the link does not begin as one between servers does")]
     NotAHello,
     /// The peer speaks another version of this protocol.
