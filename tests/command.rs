@@ -1,8 +1,8 @@
 //! The command line: what it answers, what it refuses, and with which exit code.
 
 use crate::support::{Ended, Server, free_port, run, unread};
+use mailstorm_coordination::defect::Defect;
 use mailstorm_record::{Case, Run};
-use mailstorm_shared::defect::Defect;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
@@ -190,6 +190,7 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
         ("deep.json", &"[".repeat(10_000)),
         ("plan.toml", LYING_DISKS),
         ("name.toml", "scenario = \"mail-claim\"\nseed = 1\n"),
+        ("defect.toml", "scenario = \"ensemble-3\"\nseed = 1\ndefect = \"minority-quorums\"\n"),
         ("set.toml", "scenario = \"ensemble-3\"\nseed = 1\n[settings]\nservers = 99\n"),
         ("node.toml", &CASE.replace("s2", "s3")),
         (
@@ -221,6 +222,10 @@ fn what_cannot_be_replayed_is_refused_with_a_next_step() {
         (&["replay", "deep.json"], &["deep.json: not a record"]),
         (&["replay", "plan.toml"], &["plan.toml:1: missing field `scenario`", "--plan"]),
         (&["replay", "name.toml"], &["name.toml: unknown scenario", "did you mean 'mail-claims'?"]),
+        (
+            &["replay", "defect.toml"],
+            &["defect.toml: unknown defect", "did you mean 'minority-quorum'?"],
+        ),
         (&["replay", "set.toml"], &["set.toml: ", "`servers` cannot be 99", "1 to 9"]),
         (&["replay", "node.toml"], &["node.toml:7: ", "`s3`", "does not exist"]),
         (&["replay", "later.toml"], &["later.toml:11: ", "`eclipse`", "written by mailstorm 7.0"]),
@@ -672,7 +677,8 @@ fn the_museum_lists_its_exhibits_with_report_and_story() {
     let ended = run(Path::new("."), &["museum", "--list"]);
     assert_eq!(ended.code, PASS, "{ended:?}");
     for defect in Defect::ALL {
-        for words in [defect.name(), defect.report(), defect.about()] {
+        let told = defect.description();
+        for words in [told.name, told.report, told.line] {
             assert!(ended.out.contains(words), "{words}");
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::command::{check, folder_with};
 use crate::support::run;
-use mailstorm_shared::defect::Defect;
+use mailstorm_coordination::defect::Defect;
 use serde_json::Value;
 
 const PASS: Option<i32> = Some(0);
@@ -19,13 +19,13 @@ const FAST: &[(Defect, &str, u64)] = &[
 fn planted_bugs_are_found_by_the_right_checker_and_shrink_to_few_faults() {
     let folder = folder_with(&[]);
     for (defect, seeds, faults_max) in FAST {
+        let name = defect.description().name;
         let hunt = ["--repeats", "1", "--seeds", seeds, "--shrink", "60s", "--json", "-"];
-        let ended =
-            run(folder.path(), &[&["museum", "--defect", defect.name()], &hunt[..]].concat());
+        let ended = run(folder.path(), &[&["museum", "--defect", name], &hunt[..]].concat());
         assert_eq!(ended.code, PASS, "{ended:?}");
         let board: Value = serde_json::from_str(&ended.out).unwrap();
         let row = &board["defects"][0];
-        assert_eq!(row["defect"], defect.name());
+        assert_eq!(row["defect"], name);
         assert_eq!(
             (&row["found"], &row["found_by_wrong_checker"]),
             (&1.into(), &0.into()),

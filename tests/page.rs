@@ -8,9 +8,9 @@ use crate::support::run;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
+use mailstorm_mail::defect::Defect;
 use mailstorm_record::Run;
 use mailstorm_reports::page::{Shown, page};
-use mailstorm_shared::defect::Defect;
 use mailstorm_world::{Recording, RunSpec};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -149,7 +149,7 @@ fn every_violation_of_lessons_and_defects_has_a_chain_from_a_cause_and_a_stretch
         ("quorum-leader-dies/wrong", 1, None),
         ("mail-ghost-claim/wrong", 1, None),
         ("mail-manager/wrong", 1, None),
-        ("mail-claims", 3, Some(Defect::LockWithoutFencing)),
+        ("mail-claims", 3, Some(Defect::LockWithoutFencing.id())),
     ];
     for (name, seed, defect) in runs {
         let run = mailstorm_world::run(&RunSpec {

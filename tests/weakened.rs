@@ -600,15 +600,23 @@ fn sync_behind(events: &mut [Event]) -> bool {
 }
 
 fn lost_event(events: &mut Vec<Event>) -> bool {
-    lose_event(events, "/r/")
+    lose_event(events, "/r/", true)
 }
 
 fn lost_event_of_lasting_watch(events: &mut Vec<Event>) -> bool {
-    lose_event(events, "/mail/work/open/")
+    lose_event(events, "/mail/work/open/", false)
 }
 
-/// Takes away an event whose change a later answer on the same connection shows.
-fn lose_event(events: &mut Vec<Event>, below: &str) -> bool {
+/// Takes away an event whose change a later answer on the same connection shows; if it is to be one of a watch
+/// that fires once, then of a client that never had a lasting one.
+fn lose_event(events: &mut Vec<Event>, below: &str, once: bool) -> bool {
+    let has_lasting = |client: u32, place: usize| {
+        events[..place].iter().filter_map(observed).any(|observation| {
+            matches!(observation, Observation::Client(ClientFact::Invoked { client: other, call, .. })
+                if *other == client
+                    && matches!(call.kind, CallKind::AddWatch | CallKind::AddWatchRecursive))
+        })
+    };
     let shown_later = |place: usize| {
         let Some(Observation::Client(ClientFact::EventDelivered { client, zxid, path, .. })) =
             observed(&events[place])
@@ -627,7 +635,10 @@ fn lose_event(events: &mut Vec<Event>, below: &str) -> bool {
             ) if other == client => Some(false),
             _ => None,
         });
-        *zxid != Zxid::ZERO && path.starts_with(below) && of_client == Some(true)
+        *zxid != Zxid::ZERO
+            && path.starts_with(below)
+            && of_client == Some(true)
+            && !(once && has_lasting(*client, place))
     };
     let place = (0..events.len()).rev().find(|place| shown_later(*place));
     place.map(|place| events.remove(place)).is_some()

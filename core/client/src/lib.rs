@@ -17,6 +17,7 @@
 
 pub mod client;
 pub mod config;
+pub mod defect;
 mod driver;
 pub mod error;
 pub mod recipes;

@@ -16,6 +16,7 @@
 //! Start at [`io`], then [`server::Server::step`].
 
 pub mod data;
+pub mod defect;
 pub mod io;
 pub mod node;
 pub mod replica;

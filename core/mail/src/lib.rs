@@ -6,6 +6,7 @@
 //! dead letter, never an error; a worker that lost its claim changes nothing any more.
 //! Start at [`pipeline`].
 
+pub mod defect;
 pub mod inbox;
 pub mod pipeline;
 pub mod processing;

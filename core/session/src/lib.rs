@@ -13,6 +13,7 @@
 
 pub mod account;
 pub mod core;
+pub mod defect;
 pub mod error;
 pub mod io;
 pub mod outstanding;

@@ -1,10 +1,12 @@
-//! The museum: historical bugs that the laboratory can put back, by name, when it makes a server, a client
-//! or a worker.
+//! Historical bugs that the laboratory can put back, by name, when it makes a server, a client or a
+//! worker.
 //!
-//! Owns: their names and stories, and the value that says which one is planted. Leaves: each mistake to
-//! the place where it was made, one branch that asks [`planted!`](crate::planted).
-//! Holds: without the feature `defects` there is no [`Defect`] to name, [`Defects`] has no size, and every
-//! branch is the constant `false`; no configuration file reaches it in either build.
+//! Owns: the value that says which one is planted, and the form of a package's table of its bugs
+//! ([`defects!`](crate::defects)). Leaves: the tables to the packages, each mistake to the place
+//! where it was made, one branch that asks [`planted!`](crate::planted).
+//! Holds: nothing here knows one of them; without the feature `defects` no package has a table,
+//! [`Defects`] has no size, and every branch is the constant `false`; no configuration file reaches
+//! it in either build.
 //! Start at [`Defects`].
 
 /// Which defect something is made with: none, or one.
@@ -14,7 +16,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Defects {
     #[cfg(feature = "defects")]
-    planted: Option<Defect>,
+    planted: Option<DefectId>,
 }
 
 impl Defects {
@@ -35,13 +37,15 @@ impl Defects {
     }
 }
 
-/// Whether a defect is planted: `planted!(self.defects, AckBeforeSync)`. The constant `false` in a build
-/// without the feature `defects`, in which the defect's name does not exist.
+/// Whether a defect of this package is planted: `planted!(self.defects, AckBeforeSync)`. The
+/// constant `false` in a build without the feature `defects`, in which the defect's name does not
+/// exist.
 #[cfg(feature = "defects")]
 #[macro_export]
+#[expect(clippy::crate_in_macro_def, reason = "each package has a table of its own")]
 macro_rules! planted {
     ($defects:expr, $defect:ident) => {
-        $defects.has($crate::defect::Defect::$defect)
+        $defects.has(crate::defect::Defect::$defect.id())
     };
 }
 
@@ -54,29 +58,50 @@ macro_rules! planted {
     };
 }
 
+/// No table, in this build.
+#[cfg(not(feature = "defects"))]
+#[macro_export]
+macro_rules! defects {
+    ($($table:tt)*) => {};
+}
+
 #[cfg(feature = "defects")]
-mod exhibits;
+mod table;
 #[cfg(feature = "defects")]
-pub use exhibits::Defect;
+pub use table::{DefectId, Description};
 
 #[cfg(feature = "defects")]
 impl Defects {
     /// Whether this one is planted.
     #[inline]
-    pub fn has(self, defect: Defect) -> bool {
+    pub fn has(self, defect: DefectId) -> bool {
         self.planted == Some(defect)
-    }
-
-    /// The one that is planted.
-    pub fn planted(self) -> Option<Defect> {
-        self.planted
     }
 }
 
 #[cfg(feature = "defects")]
-impl From<Option<Defect>> for Defects {
-    fn from(planted: Option<Defect>) -> Self {
+impl From<Option<DefectId>> for Defects {
+    fn from(planted: Option<DefectId>) -> Self {
         Self { planted }
+    }
+}
+
+#[cfg(all(test, feature = "defects"))]
+crate::defects! {
+    /// What a package's table is like.
+    pub enum Defect;
+
+    /// The loop went on while the index was at most the length.
+    /// A user sees one row too many.
+    OffByOne = "off-by-one" {
+        line: "A loop takes one step too many.",
+        report: "every textbook",
+    }
+
+    /// Somebody else's clock was taken for one's own.
+    ClockTrusted = "clock-trusted" {
+        line: "A node believes the time that another tells.",
+        report: "Lamport, 1978",
     }
 }
 
@@ -87,6 +112,7 @@ mod tests {
     #[cfg(not(feature = "defects"))]
     #[test]
     fn without_the_feature_nothing_can_be_planted() {
+        crate::defects! { this is no table, and nobody minds }
         const NEVER: bool = planted!(Defects::NONE, NoSuchDefectIsNamedAnywhere);
         assert_eq!(size_of::<Defects>(), 0);
         const { assert!(!NEVER) };
@@ -95,9 +121,22 @@ mod tests {
     #[cfg(feature = "defects")]
     #[test]
     fn a_defect_is_planted_alone() {
-        let defects = Defects::from(Some(Defect::AckBeforeSync));
-        assert!(planted!(defects, AckBeforeSync));
-        assert!(!planted!(defects, MinorityQuorum));
-        assert!(!planted!(Defects::NONE, AckBeforeSync));
+        let defects = Defects::from(Defect::OffByOne);
+        assert!(planted!(defects, OffByOne));
+        assert!(!planted!(defects, ClockTrusted));
+        assert!(!planted!(Defects::NONE, OffByOne));
+    }
+
+    #[cfg(feature = "defects")]
+    #[test]
+    fn a_table_tells_everything_of_its_defects_in_its_order() {
+        assert_eq!(Defect::ALL, [Defect::OffByOne, Defect::ClockTrusted]);
+        let told = Defect::OffByOne.description();
+        assert_eq!((told.name, told.line), ("off-by-one", "A loop takes one step too many."));
+        assert_eq!(told.report, "every textbook");
+        let story = " The loop went on while the index was at most the length.\n \
+                     A user sees one row too many.\n";
+        assert_eq!(told.story, story);
+        assert_eq!(Defect::ClockTrusted.id().name(), "clock-trusted");
     }
 }

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Columns {
     scenario: String,
     seed: String,
-    defect: Option<&'static str>,
+    defect: Option<String>,
     version: &'static str,
     trace: String,
     virtual_ns: u64,
@@ -224,7 +224,7 @@ impl Columns {
         Self {
             scenario: run.scenario.clone(),
             seed: run.seed.to_string(),
-            defect: run.defect.map(|defect| defect.name()),
+            defect: run.defect.map(|defect| defect.name().to_owned()),
             version: env!("CARGO_PKG_VERSION"),
             trace: run.outcome.trace_hash.to_string(),
             virtual_ns: end_ns,

@@ -21,8 +21,8 @@ use super::stage::{Act, Program, Staged, Work};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, IfPossible, Interests, SplitBrain, Suite};
+use mailstorm_client::defect::Defect;
 use mailstorm_record::NodeName;
-use mailstorm_shared::defect::Defect;
 use mailstorm_shared::facts::{ClientFact, EnsembleFact, MailFact};
 use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Defects, Millis, Observation, SessionId};
@@ -91,7 +91,7 @@ pub(super) fn lesson() -> Lesson {
                 "mail-ghost-claim/wrong",
                 false,
                 &["exactly-once/lost", "live/stopped"],
-                Defects::from(Some(Defect::OrphanedLock)),
+                Defects::from(Defect::OrphanedLock),
             ),
             design("right", "mail-ghost-claim/right", true, &[], Defects::NONE),
         ],

@@ -25,8 +25,8 @@ use super::{Answer, Design, Lesson, Question, Unit};
 use crate::nodes::{boot_server, client_config, ensemble_of, servers};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite};
+use mailstorm_coordination::defect::Defect;
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_shared::defect::Defect;
 use mailstorm_shared::{Defects, Ensemble, Millis};
 use mailstorm_world::{NodeSpec, Process};
 
@@ -85,7 +85,7 @@ pub(super) fn lesson() -> Lesson {
                 "quorum-bridge/wrong",
                 false,
                 &["live/gap"],
-                Defects::from(Some(Defect::ElectionCountsTheUnheard)),
+                Defects::from(Defect::ElectionCountsTheUnheard),
             ),
             design("right", "quorum-bridge/right", true, &[], Defects::NONE),
         ],

@@ -24,9 +24,9 @@ use crate::scale::Scale;
 use mailstorm_checkers::{
     Bound, Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite,
 };
+use mailstorm_coordination::defect::Defect;
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, Happening, NodeName};
-use mailstorm_shared::defect::Defect;
 use mailstorm_shared::{Defects, Ensemble, Millis};
 use mailstorm_world::{NodeSpec, Process};
 use std::collections::BTreeSet;
@@ -98,7 +98,7 @@ pub(super) fn lesson() -> Lesson {
             Servers { defects, is_split: true },
         ),
     };
-    let half = Defects::from(Some(Defect::MinorityQuorum));
+    let half = Defects::from(Defect::MinorityQuorum);
     let (waits, two_brains) =
         (&["bound/exceeded"], &["quorum/minority", "split-brain/late_commit"]);
     Lesson {

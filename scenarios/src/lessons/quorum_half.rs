@@ -21,9 +21,9 @@ use mailstorm_checkers::{
     Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Staleness, Suite,
 };
 use mailstorm_client::{Client, ClientConfig};
+use mailstorm_coordination::defect::Defect;
 use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening};
-use mailstorm_shared::defect::Defect;
 use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Defects, Ensemble, Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
@@ -64,7 +64,7 @@ pub(super) fn lesson() -> Lesson {
             HalfTheServers { defects: quorum },
         ),
     };
-    let half = Defects::from(Some(Defect::MinorityQuorum));
+    let half = Defects::from(Defect::MinorityQuorum);
     Lesson {
         number: 8,
         name: "quorum-half",

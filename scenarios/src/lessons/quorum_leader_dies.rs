@@ -24,10 +24,10 @@ use mailstorm_checkers::{
     Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite, ensemble,
 };
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
+use mailstorm_coordination::defect::Defect;
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening};
-use mailstorm_shared::defect::Defect;
 use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Defects, Ensemble, Millis, Observation};
 use mailstorm_wire::client::CreateMode;
@@ -124,7 +124,7 @@ pub(super) fn lesson() -> Lesson {
             LeaderDies { defects },
         ),
     };
-    let trusts_itself = Defects::from(Some(Defect::TruncateIgnored));
+    let trusts_itself = Defects::from(Defect::TruncateIgnored);
     Lesson {
         number: 10,
         name: "quorum-leader-dies",

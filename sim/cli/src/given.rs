@@ -13,7 +13,7 @@ use mailstorm_record::{
 };
 pub(crate) use mailstorm_reports::{quoted, quoted_path};
 use mailstorm_scenarios::lessons;
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::DefectId;
 use mailstorm_world::{Scenario, rest_told, with_settings};
 use std::collections::BTreeSet;
 use std::fs;
@@ -152,7 +152,7 @@ impl Given {
         Ok(Some(plan))
     }
 
-    pub(crate) fn planted(&self) -> Result<Option<Defect>, Failure> {
+    pub(crate) fn planted(&self) -> Result<Option<DefectId>, Failure> {
         self.defect.as_deref().map(find_defect).transpose()
     }
 }

@@ -5,13 +5,14 @@
 use crate::args::SEED_MAX;
 use crate::failure::Failure;
 use crate::given::{Given, find, quoted_path};
+use crate::museum::find_defect;
 use crate::scenario_file::ScenarioFile;
 use clap::Args;
 use mailstorm_mail::inbox::Inbox;
 use mailstorm_record::case::VERSION;
 use mailstorm_record::{Case, InboxMark, Plan, Run, Settings, TraceHash};
 use mailstorm_scenarios::lessons::SEED;
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::DefectId;
 use mailstorm_shared::harmless;
 use mailstorm_world::{Recording, RunSpec, Scenario};
 use std::ffi::OsString;
@@ -116,7 +117,7 @@ impl OneRun {
 pub(crate) struct Wanted {
     pub scenario: Arc<dyn Scenario>,
     pub seed: u64,
-    pub defect: Option<Defect>,
+    pub defect: Option<DefectId>,
     /// None for what the seed draws.
     pub plan: Option<Plan>,
     /// What a case is kept for.
@@ -205,6 +206,9 @@ fn from_file(
     let usual = find(&case.scenario, inbox, &Settings::default()).map_err(of_this_file)?;
     expect_inbox(file, case.inbox, &usual, given)?;
     let scenario = find(&case.scenario, inbox, &case.settings).map_err(of_this_file)?;
+    if let Some(defect) = &case.defect {
+        find_defect(defect.name()).map_err(of_this_file)?;
+    }
     let names = scenario.topology().names();
     if is_case {
         let read = Case::read(&text, file, &names).map_err(|e| Failure::new(e.to_string()))?;

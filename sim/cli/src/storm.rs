@@ -18,7 +18,7 @@ use mailstorm_reports::{
 };
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::DefectId;
 use mailstorm_shared::time_in_words::moment;
 use mailstorm_world::{Guided, RunSpec, Scenario};
 use std::collections::{BTreeMap, BTreeSet};
@@ -195,7 +195,7 @@ pub(crate) struct Sweep<'a> {
     plan: Option<Plan>,
     /// The file that says what is run, if it is one.
     file: Option<ScenarioFile>,
-    defect: Option<Defect>,
+    defect: Option<DefectId>,
     pub jobs: usize,
     pub arguments: &'a StormArguments,
     /// The first run of each kind of violation that nobody expects, in the order of their seeds.

@@ -25,7 +25,7 @@
 
 use crate::plan::line_at;
 use crate::{InboxMark, Names, Plan, PlanError, Run, Settings, TraceHash};
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::DefectId;
 use serde::Deserialize;
 use std::fmt::Write;
 
@@ -44,7 +44,7 @@ pub struct Case {
     pub seed: u64,
     /// The defect that is planted, if any.
     #[serde(default)]
-    pub defect: Option<Defect>,
+    pub defect: Option<DefectId>,
     /// What the violation is known by that the case is kept for.
     #[serde(default)]
     pub fingerprint: Option<String>,
@@ -131,7 +131,7 @@ impl Case {
         put(format!("mailstorm = {}", quoted(&self.version)));
         put(format!("scenario = {}", quoted(&self.scenario)));
         put(format!("seed = {}", self.seed));
-        if let Some(defect) = self.defect {
+        if let Some(defect) = &self.defect {
             put(format!("defect = {}", quoted(defect.name())));
         }
         if let Some(fingerprint) = &self.fingerprint {
@@ -178,7 +178,7 @@ mod tests {
             version: VERSION.to_owned(),
             scenario: "mail-claims".to_owned(),
             seed: 42,
-            defect: Some(Defect::AckBeforeSync),
+            defect: DefectId::parse("ack-before-sync"),
             fingerprint: Some("quorum/lost/s".to_owned()),
             trace: Some(TraceHash(0xfeed)),
             inbox: Some(InboxMark { mails: 100, digest: TraceHash(0xff) }),
@@ -240,7 +240,7 @@ mod tests {
         refused("", "c.toml:1: missing field `scenario`");
         refused("scenario = \"x\"\nseed = -1\n", "c.toml:2: ");
         refused("scenario = \"x\"\nseed = 1\ncolour = 3\n", "c.toml:3: unknown field `colour`");
-        refused("scenario = \"x\"\nseed = 1\ndefect = \"y\"\n", "c.toml:3: no defect is named `y`");
+        refused("scenario = \"x\"\nseed = 1\ndefect = \"Y\"\n", "c.toml:3: no defect is named `Y`");
         refused("scenario = \"x\"\nseed = 1\n[settings]\na = \"b\"\n", "c.toml:4: ");
     }
 

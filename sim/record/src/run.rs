@@ -4,7 +4,7 @@
 //! Start at [`Run`].
 
 use crate::{Event, NodeName, Plan, Settings, Verdict, Violation};
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::DefectId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub struct Run {
     pub inbox: Option<InboxMark>,
     /// The defect that was planted, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub defect: Option<Defect>,
+    pub defect: Option<DefectId>,
     /// The scenario's numbers that were not its own.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub settings: Settings,
@@ -271,7 +271,7 @@ mod tests {
             scenario: "mail-claims".into(),
             seed: u64::MAX,
             inbox: Some(InboxMark { mails: 2, digest: TraceHash(0xbeef) }),
-            defect: Some(Defect::AckBeforeSync),
+            defect: DefectId::parse("ack-before-sync"),
             settings: Settings([("servers".to_owned(), 3)].into()),
             roles: [("s1".into(), "server".to_owned())].into(),
             plan: Plan::default(),

@@ -19,7 +19,7 @@ use mailstorm_record::case::VERSION;
 use mailstorm_record::run::{Outcome, RUN_FORMAT};
 use mailstorm_record::{Happening, NodeName, Plan, Run, Settings, TraceHash, Verdict, Violation};
 use mailstorm_shared::Millis;
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::DefectId;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -47,7 +47,7 @@ pub struct RunSpec {
     /// nodes must be the scenario's ([`Plan::parse`], [`Plan::check`]).
     pub plan: Option<Plan>,
     /// The defect that is planted in all servers, clients and workers; none in the sound build.
-    pub defect: Option<Defect>,
+    pub defect: Option<DefectId>,
     /// How much is recorded.
     pub recording: Recording,
 }

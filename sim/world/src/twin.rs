@@ -14,7 +14,7 @@
 
 use crate::{Recording, RunSpec, Scenario, run};
 use mailstorm_record::{Plan, Run, Settings, TraceHash};
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::DefectId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -41,7 +41,7 @@ struct Order {
     settings: Settings,
     seed: u64,
     plan: Option<Plan>,
-    defect: Option<Defect>,
+    defect: Option<DefectId>,
     is_full: bool,
 }
 

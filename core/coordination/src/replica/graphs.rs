@@ -9,9 +9,9 @@
 use super::event::{Outbox, ReplicaEvent};
 use super::transcripts::{entries, id};
 use super::{Replica, ReplicaConfig, Role};
+use crate::defect::Defect;
 use crate::io::{DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::defect::Defect;
 use mailstorm_shared::{Defects, Ensemble, Epoch, Millis, Now};
 use mailstorm_wire::peer::{LinkPurpose, PeerMessage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -404,7 +404,7 @@ fn three_of_five_elect_although_one_of_them_also_hears_the_leader_before() {
 
 #[test]
 fn votes_that_are_passed_on_keep_three_of_five_from_electing() {
-    let defects = Defects::from(Some(Defect::ElectionCountsTheUnheard));
+    let defects = Defects::from(Defect::ElectionCountsTheUnheard);
     let mut mesh = Mesh::led_by(4, 5, defects);
     mesh.rewire(bridge());
     for _ in 0..60 {

@@ -5,10 +5,10 @@
 
 use super::mails::Mails;
 use crate::lessons::stage::Program;
+use mailstorm_mail::defect::Defect;
 use mailstorm_mail::sink::{SinkClient, SinkError, SinkResult, serve_sink};
 use mailstorm_platform::{Address, Platform};
 use mailstorm_shared::Defects;
-use mailstorm_shared::defect::Defect;
 use mailstorm_shared::facts::MailFact;
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Sink {
     /// Its program.
     pub(crate) fn boot(self, process: Process) -> Program {
         let defects = match self {
-            Self::Plain => Defects::from(Some(Defect::LockWithoutFencing)),
+            Self::Plain => Defects::from(Defect::LockWithoutFencing),
             Self::Fencing => process.defects,
         };
         let platform = process.platform;

@@ -13,11 +13,14 @@ use crate::failure::{ExitCode, Failure};
 use crate::given::{find, quoted_path};
 use crate::report;
 use crate::storm::processors;
+use mailstorm_client::defect::Defect as Recipes;
+use mailstorm_coordination::defect::Defect as Coordination;
+use mailstorm_mail::defect::Defect as Mail;
 use mailstorm_record::{Run, Settings};
 use mailstorm_reports::layout::wrapped;
 use mailstorm_reports::page::{Shown, page};
 use mailstorm_reports::violation_lines;
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::Description;
 use mailstorm_world::stream::Stream;
 use mailstorm_world::{Recording, RunSpec, Scenario};
 use serde::Serialize;
@@ -38,7 +41,7 @@ const SEEDS_MAX: u64 = 2_000;
 struct Cause {
     name: &'static str,
     about: &'static str,
-    defect: Defect,
+    defect: &'static Description,
     /// The checkers that tell what it does; a storm in which another one comes first is not shown.
     found_by: &'static [&'static str],
     why: &'static str,
@@ -52,7 +55,7 @@ const CAUSES: [Cause; COUNT] = [
     Cause {
         name: "no-fence",
         about: "the sink takes results from workers that no longer hold the claim",
-        defect: Defect::LockWithoutFencing,
+        defect: Mail::LockWithoutFencing.description(),
         found_by: &["split-brain", "exactly-once"],
         why: "A worker that was paused does not know that its claim was taken over. Only the sink can refuse it, by \
               the fencing token: see mail-pause-no-fence.",
@@ -60,7 +63,7 @@ const CAUSES: [Cause; COUNT] = [
     Cause {
         name: "half-a-quorum",
         about: "half of the servers, rounded down, is a quorum",
-        defect: Defect::MinorityQuorum,
+        defect: Coordination::MinorityQuorum.description(),
         found_by: &["quorum", "split-brain"],
         why: "Two halves share no server, so both can lead, and a write that half of them has is not in every \
               later leader: see quorum-half.",
@@ -68,7 +71,7 @@ const CAUSES: [Cause; COUNT] = [
     Cause {
         name: "acknowledged-too-early",
         about: "a server acknowledges what its disk does not have yet",
-        defect: Defect::AckBeforeSync,
+        defect: Coordination::AckBeforeSync.description(),
         found_by: &["quorum"],
         why: "A majority counts only if what it acknowledged survives a crash. A server that acknowledges before \
               the sync promises what it may forget: see quorum-lying-disk.",
@@ -76,7 +79,7 @@ const CAUSES: [Cause; COUNT] = [
     Cause {
         name: "claim-without-version",
         about: "a worker takes a claim without checking whether it has changed since it was read",
-        defect: Defect::ClaimWithoutVersion,
+        defect: Recipes::ClaimWithoutVersion.description(),
         found_by: &["convergence", "exactly-once"],
         why: "Between the read that finds a claim free and the write that takes it, somebody else may have taken it. \
               The write must name the version that was read: see mail-claims.",
@@ -84,7 +87,7 @@ const CAUSES: [Cause; COUNT] = [
     Cause {
         name: "ghost-claim",
         about: "a client whose create got no reply makes another znode",
-        defect: Defect::OrphanedLock,
+        defect: Recipes::OrphanedLock.description(),
         found_by: &["convergence"],
         why: "The first create was executed; only its reply was lost. Its znode lives as long as the session, and \
               the second waits behind it: see mail-ghost-claim.",
@@ -92,7 +95,7 @@ const CAUSES: [Cause; COUNT] = [
     Cause {
         name: "attempt-noted-too-late",
         about: "a worker notes an attempt at a mail after the attempt instead of before",
-        defect: Defect::AttemptNotedAfter,
+        defect: Mail::AttemptNotedAfter.description(),
         found_by: &["convergence"],
         why: "A mail that crashes its worker is then never noted as tried, and crashes the next one. What must be \
               known after a crash is written before it.",
@@ -168,10 +171,7 @@ pub(super) fn learn(arguments: &LearnArguments, folder: &Path) -> Result<ExitCod
     };
     let taken = Taken { hidden, scenario: SCENARIO, seed: run.seed, question, page: file };
     say(arguments, &graded(std::slice::from_ref(&taken.question)))?;
-    say(
-        arguments,
-        &format!("replay   mailstorm replay {again} --defect {}\n", cause.defect.name()),
-    )?;
+    say(arguments, &format!("replay   mailstorm replay {again} --defect {}\n", cause.defect.name))?;
     path.add(&name, usize::from(taken.question.is_right), 1);
     path.write(folder)?;
     write_json(arguments, &taken)?;
@@ -204,7 +204,7 @@ fn failing(hidden: u64, cause: &Cause) -> Result<Run, Failure> {
     let scenario: Arc<dyn Scenario> = find(SCENARIO, None, &Settings::default())?;
     let first = Stream::new(hidden, "capstone seeds").below(1_000_000);
     let spec =
-        |seed| RunSpec { defect: Some(cause.defect), ..RunSpec::new(scenario.clone(), seed) };
+        |seed| RunSpec { defect: Some(cause.defect.id), ..RunSpec::new(scenario.clone(), seed) };
     let mut failed = None;
     let seeds = first + 1..=first + SEEDS_MAX;
     mailstorm_world::storm(seeds.map(spec), processors(), |run| {

@@ -2,13 +2,14 @@
 //!
 //! Start at [`Board`].
 
+use super::Storms;
+use super::exhibit::Exhibit;
 use super::hunt::{Bounds, Hunts};
-use super::{Storms, exhibit};
 use crate::failure::ExitCode;
 use crate::shrink::Told;
 use mailstorm_record::Plan;
 use mailstorm_reports::numbered;
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::Description;
 use mailstorm_shared::time_in_words::measured_seconds;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -25,7 +26,7 @@ pub(super) struct Board {
 
 /// One defect.
 pub(super) struct Row {
-    pub defect: Defect,
+    pub exhibit: &'static Exhibit,
     pub hunts: Hunts,
     pub seconds: f64,
     pub shrunk: Option<Told>,
@@ -101,7 +102,7 @@ impl Row {
         });
         format!(
             "{:NAME_WIDTH$} {:>7} {:>7} {:>7} {:>8} {:>8.1}  {}{wrong}{}\n",
-            self.defect.name(),
+            self.exhibit.name(),
             self.found(),
             self.seeds(50),
             self.seeds(95),
@@ -115,8 +116,8 @@ impl Row {
     fn json(&self) -> Value {
         let first = self.hunts.first_find();
         json!({
-            "defect": self.defect.name(),
-            "report": self.defect.report(),
+            "defect": self.exhibit.name(),
+            "report": self.exhibit.defect.report,
             "hunts": self.hunts.count(),
             "found": self.hunts.right(),
             "found_by_wrong_checker": self.hunts.wrong(),
@@ -159,7 +160,7 @@ impl Sound {
 
 impl Board {
     fn missed(&self) -> Vec<&str> {
-        self.rows.iter().filter(|row| !row.is_found()).map(|row| row.defect.name()).collect()
+        self.rows.iter().filter(|row| !row.is_found()).map(|row| row.exhibit.name()).collect()
     }
 
     fn is_sound(&self) -> bool {
@@ -269,14 +270,14 @@ impl Board {
             writeln!(
                 out,
                 "| [`{name}`](#{name}) | {} | {} | {} | {} | {} | {:.1} | {} |",
-                row.defect.report(),
+                row.exhibit.defect.report,
                 row.found(),
                 row.seeds(50),
                 row.seeds(95),
                 row.hunts.attempts(),
                 row.seconds,
                 row.fired(),
-                name = row.defect.name(),
+                name = row.exhibit.name(),
             )?;
         }
         writeln!(out, "\nThe sound build on the same seeds:\n")?;
@@ -285,19 +286,17 @@ impl Board {
             writeln!(out, "- `{scenario}`, seeds 1 to {seeds}: {} violations", violations.len())?;
         }
         writeln!(out, "\n## The exhibits")?;
-        for Row { defect, hunts, shrunk, .. } in &self.rows {
-            writeln!(out, "\n### {}\n\n{} ({})", defect.name(), defect.about(), defect.report())?;
-            if let Some(account) = exhibit::account(*defect) {
+        for Row { exhibit, hunts, shrunk, .. } in &self.rows {
+            let Description { name, line, report, .. } = exhibit.defect;
+            writeln!(out, "\n### {name}\n\n{line} ({report})")?;
+            if let Some(account) = exhibit.account {
                 writeln!(out, "\n{account}")?;
             }
             if let Some(find) = hunts.first_find() {
                 writeln!(
                     out,
                     "\n```sh\nmailstorm replay {} --seed {} --defect {}    # {}\n```",
-                    find.scenario,
-                    find.seed,
-                    defect.name(),
-                    find.fingerprint
+                    find.scenario, find.seed, name, find.fingerprint
                 )?;
             }
             if let Some(told) = shrunk {

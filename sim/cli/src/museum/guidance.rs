@@ -6,13 +6,13 @@
 //! machine.
 //! Start at [`compare`].
 
+use super::Storms;
+use super::exhibit::Exhibit;
 use super::hunt::{Bounds, Find, attempt, percentile};
-use super::{Storms, exhibit};
 use crate::failure::Failure;
 use crate::given::find;
 use crate::screen::is_unread;
 use mailstorm_record::{Run, Settings};
-use mailstorm_shared::defect::Defect;
 use mailstorm_world::{RunSpec, Scenario};
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -38,22 +38,26 @@ struct Hunt {
 
 /// The hunts for one defect, repeat by repeat.
 pub(super) struct Compared {
-    defect: Defect,
+    exhibit: &'static Exhibit,
     plain: Vec<Hunt>,
     guided: Vec<Hunt>,
 }
 
 /// Hunts a defect in both ways.
-pub(super) fn compare(defect: Defect, bounds: Bounds, jobs: usize) -> Result<Compared, Failure> {
-    let names = exhibit::scenarios(defect);
-    let scenarios = names
+pub(super) fn compare(
+    exhibit: &'static Exhibit,
+    bounds: Bounds,
+    jobs: usize,
+) -> Result<Compared, Failure> {
+    let scenarios = exhibit
+        .scenarios
         .iter()
         .map(|name| find(name, None, &Settings::default()))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut compared = Compared { defect, plain: Vec::new(), guided: Vec::new() };
+    let mut compared = Compared { exhibit, plain: Vec::new(), guided: Vec::new() };
     let hunt = |repeat: u64, is_guided: bool| {
         let first = repeat * bounds.seeds;
-        Hunter { defect, names, scenarios: &scenarios, jobs }.hunt(first, bounds.seeds, is_guided)
+        Hunter { exhibit, scenarios: &scenarios, jobs }.hunt(first, bounds.seeds, is_guided)
     };
     for repeat in 0..bounds.repeats {
         compared.plain.push(hunt(repeat, false));
@@ -68,8 +72,7 @@ pub(super) fn compare(defect: Defect, bounds: Bounds, jobs: usize) -> Result<Com
 }
 
 struct Hunter<'a> {
-    defect: Defect,
-    names: &'static [&'static str],
+    exhibit: &'static Exhibit,
     scenarios: &'a [Arc<dyn Scenario>],
     jobs: usize,
 }
@@ -80,19 +83,19 @@ impl Hunter<'_> {
         let specs = (first..first + cap).map(|number| {
             let (place, seed) = attempt(number, self.scenarios.len());
             let spec = RunSpec::new(self.scenarios[place].clone(), seed);
-            RunSpec { defect: Some(self.defect), ..spec }
+            RunSpec { defect: Some(self.exhibit.id()), ..spec }
         });
         let mut hunt = Hunt { runs: 0, events: 0, is_found: false };
         if is_unread() {
             return hunt;
         }
-        let right = exhibit::right(self.defect);
+        let Exhibit { scenarios: names, right, .. } = *self.exhibit;
         let tell = |run: Run| {
-            let place = attempt(first + hunt.runs, self.names.len());
+            let place = attempt(first + hunt.runs, names.len());
             hunt.runs += 1;
             hunt.events += run.outcome.events;
             let fired = run.outcome.violations();
-            match Find::of((self.names[place.0], place.1), fired, right) {
+            match Find::of((names[place.0], place.1), fired, right) {
                 Some(find) => {
                     hunt.is_found = find.is_right;
                     ControlFlow::Break(())
@@ -163,7 +166,7 @@ impl Compared {
                 thousands(share(hunts, 95, |hunt| hunt.events)),
             )
         };
-        let name = self.defect.name();
+        let name = self.exhibit.name();
         if self.guided.is_empty() {
             return format!("| `{name}` | {} | | | | | | | |\n", of(&self.plain));
         }
@@ -213,7 +216,7 @@ fn write_markdown(out: &mut String, all: &[Compared], bounds: Bounds) -> std::fm
         won = [won[0] + plain, won[1] + guided];
         let percent = compared.work_percent();
         work.push((percent.max(1) as f64).ln());
-        let name = format!("`{}`", compared.defect.name());
+        let name = format!("`{}`", compared.exhibit.name());
         if percent * DECIDED_PARTS > 100 * (DECIDED_PARTS + 1) {
             decided[0].push(name);
         } else if percent * (DECIDED_PARTS + 1) < 100 * DECIDED_PARTS {
@@ -236,7 +239,7 @@ fn write_markdown(out: &mut String, all: &[Compared], bounds: Bounds) -> std::fm
     )?;
     let names = |is: fn(&Compared) -> bool| {
         let named = all.iter().filter(|compared| is(compared));
-        listed(&named.map(|compared| format!("`{}`", compared.defect.name())).collect::<Vec<_>>())
+        listed(&named.map(|compared| format!("`{}`", compared.exhibit.name())).collect::<Vec<_>>())
     };
     writeln!(
         out,
@@ -252,17 +255,18 @@ mod tests {
     use super::*;
 
     /// Hunts told by their runs, of a thousand events each; those of 50 runs came to the cap.
-    fn compared(defect: Defect, plain: &[u64], guided: &[u64]) -> Compared {
+    fn compared(name: &str, plain: &[u64], guided: &[u64]) -> Compared {
         let hunts = |runs: &[u64]| {
             let hunt = |&runs: &u64| Hunt { runs, events: runs * 1_000, is_found: runs < 50 };
             runs.iter().map(hunt).collect()
         };
-        Compared { defect, plain: hunts(plain), guided: hunts(guided) }
+        let exhibit = Exhibit::named(name).expect("a defect");
+        Compared { exhibit, plain: hunts(plain), guided: hunts(guided) }
     }
 
     #[test]
     fn a_repeat_is_won_by_the_hunt_that_found_it_with_less_work_or_alone() {
-        let compared = compared(Defect::ZxidOverflow, &[10, 50, 20, 7, 50], &[5, 40, 30, 7, 50]);
+        let compared = compared("zxid-overflow", &[10, 50, 20, 7, 50], &[5, 40, 30, 7, 50]);
         assert_eq!(compared.won(), (1, 2));
         assert_eq!(compared.work_percent(), 96);
         let line =
@@ -273,10 +277,10 @@ mod tests {
     #[test]
     fn the_page_tells_what_is_compared_and_why_the_rest_is_not() {
         let all = [
-            compared(Defect::ZxidOverflow, &[40, 40, 40, 40], &[10, 10, 10, 10]),
-            compared(Defect::LockWithoutFencing, &[10, 10, 10, 10], &[40, 40, 40, 40]),
-            compared(Defect::AckBeforeSync, &[1, 3, 9], &[]),
-            compared(Defect::JoinerLeads, &[50, 50, 40, 50], &[]),
+            compared("zxid-overflow", &[40, 40, 40, 40], &[10, 10, 10, 10]),
+            compared("lock-without-fencing", &[10, 10, 10, 10], &[40, 40, 40, 40]),
+            compared("ack-before-sync", &[1, 3, 9], &[]),
+            compared("joiner-leads", &[50, 50, 40, 50], &[]),
         ];
         let page = markdown(&all, Bounds { repeats: 4, seeds: 50 });
         for words in [

@@ -5,8 +5,8 @@
 //! sequence that ends with the first violation or at the cap; the next hunt begins with the attempt after
 //! it. So no two hunts of a defect share a run, every run is made once, and the sound build has to pass
 //! seeds 1 to the highest that was used, scenario by scenario.
-//! Leaves: the defects themselves to `mailstorm_shared::defect`.
-//! Start at [`museum`]; `exhibit` says which checkers are right, `hunt` counts, `board` tells.
+//! Leaves: what each defect is to the table of the package whose mistake it was.
+//! Start at [`museum`]; `exhibit` has the table of the museum, `hunt` counts, `board` tells.
 
 mod board;
 mod exhibit;
@@ -23,9 +23,10 @@ use crate::screen::is_unread;
 use crate::shrink::Asked;
 use crate::storm::processors;
 use board::{Board, Row, Sound};
+use exhibit::{Exhibit, TOUR};
 use hunt::{Bounds, Hunts};
 use mailstorm_record::{Run, Settings};
-use mailstorm_shared::defect::Defect;
+use mailstorm_shared::defect::DefectId;
 use mailstorm_world::storm::{Source, storm};
 use mailstorm_world::{Guided, RunSpec};
 use std::collections::BTreeMap;
@@ -41,9 +42,9 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::Pass);
     }
     let mut wanted =
-        arguments.defect.iter().map(|name| find_defect(name)).collect::<Result<Vec<_>, _>>()?;
+        arguments.defect.iter().map(|name| find_exhibit(name)).collect::<Result<Vec<_>, _>>()?;
     if wanted.is_empty() {
-        wanted = Defect::ALL.to_vec();
+        wanted = TOUR.iter().collect();
     }
     // What cannot be written is known before the hours of hunting.
     for file in [&arguments.json, &arguments.markdown].into_iter().flatten() {
@@ -66,8 +67,8 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
     if arguments.compare_guidance {
         let mut all = Vec::new();
         say(guidance::HEAD)?;
-        for defect in wanted {
-            let compared = guidance::compare(defect, bounds, jobs)?;
+        for exhibit in wanted {
+            let compared = guidance::compare(exhibit, bounds, jobs)?;
             if is_unread() {
                 return Ok(ExitCode::Unknown);
             }
@@ -88,8 +89,8 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
         sound: Vec::new(),
     };
     let mut used: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for defect in wanted {
-        let mut row = hunt_one(defect, bounds, jobs, storms)?;
+    for exhibit in wanted {
+        let mut row = hunt_one(exhibit, bounds, jobs, storms)?;
         // A board that nobody reads and that is not whole is of no use.
         if is_unread() {
             return Ok(ExitCode::Unknown);
@@ -148,18 +149,24 @@ impl Storms {
 }
 
 /// Hunts one defect as often as is asked for.
-fn hunt_one(defect: Defect, bounds: Bounds, jobs: usize, storms: Storms) -> Result<Row, Failure> {
-    let names = exhibit::scenarios(defect);
+fn hunt_one(
+    exhibit: &'static Exhibit,
+    bounds: Bounds,
+    jobs: usize,
+    storms: Storms,
+) -> Result<Row, Failure> {
+    let names = exhibit.scenarios;
     let scenarios = names
         .iter()
         .map(|name| find(name, None, &Settings::default()))
         .collect::<Result<Vec<_>, _>>()?;
     let spec = |attempt| {
         let (place, seed) = hunt::attempt(attempt, scenarios.len());
-        storms.of(RunSpec { defect: Some(defect), ..RunSpec::new(scenarios[place].clone(), seed) })
+        let spec = RunSpec::new(scenarios[place].clone(), seed);
+        storms.of(RunSpec { defect: Some(exhibit.id()), ..spec })
     };
     let began = now();
-    let mut hunts = Hunts::new(names, exhibit::right(defect), bounds);
+    let mut hunts = Hunts::new(names, exhibit.right, bounds);
     while !hunts.are_over() && !is_unread() {
         let specs = (hunts.attempts()..).map(spec);
         let tell = |run: Run| {
@@ -172,7 +179,7 @@ fn hunt_one(defect: Defect, bounds: Bounds, jobs: usize, storms: Storms) -> Resu
         storms.sweep(specs, jobs, tell);
     }
     let seconds = now().duration_since(began).as_secs_f64();
-    Ok(Row { defect, hunts, seconds, shrunk: None })
+    Ok(Row { exhibit, hunts, seconds, shrunk: None })
 }
 
 /// Shrinks the first find.
@@ -186,14 +193,14 @@ fn shrink_first(
     let mut wanted = Wanted {
         scenario: find(first.scenario, None, &Settings::default())?,
         seed: first.seed,
-        defect: Some(row.defect),
+        defect: Some(row.exhibit.id()),
         plan: None,
         recorded: None,
         fingerprint: Some(first.fingerprint.clone()),
     };
     let drawn = || storms.of(wanted.spec()).plan();
     wanted.plan = Some(first.plan.clone().unwrap_or_else(drawn));
-    let file = PathBuf::from("runs/museum").join(format!("{}.toml", row.defect.name()));
+    let file = PathBuf::from("runs/museum").join(format!("{}.toml", row.exhibit.name()));
     Asked { wanted: &wanted, inbox: None, jobs, budget, from: None, file: &file }.shrink().map(Some)
 }
 
@@ -218,9 +225,13 @@ fn run_sound(
 }
 
 /// The defect of this name.
-pub(crate) fn find_defect(name: &str) -> Result<Defect, Failure> {
-    Defect::named(name).ok_or_else(|| {
-        let meant = meant(name, Defect::ALL.into_iter().map(Defect::name));
+pub(crate) fn find_defect(name: &str) -> Result<DefectId, Failure> {
+    find_exhibit(name).map(Exhibit::id)
+}
+
+fn find_exhibit(name: &str) -> Result<&'static Exhibit, Failure> {
+    Exhibit::named(name).ok_or_else(|| {
+        let meant = meant(name, TOUR.iter().map(Exhibit::name));
         Failure::new(format!(
             "unknown defect '{name}': {meant}'mailstorm museum --list' lists them"
         ))
@@ -229,11 +240,11 @@ pub(crate) fn find_defect(name: &str) -> Result<Defect, Failure> {
 
 /// Every exhibit: its name, its report, its sentence.
 fn exhibits() -> String {
-    let width = Defect::ALL.iter().map(|defect| defect.name().len()).max().unwrap_or(0);
+    let width = TOUR.iter().map(|exhibit| exhibit.name().len()).max().unwrap_or(0);
     let mut out = String::new();
-    for defect in Defect::ALL {
-        let (name, report, about) = (defect.name(), defect.report(), defect.about());
-        writeln!(out, "{name:width$}  {report}\n{:width$}  {about}", "")
+    for Exhibit { defect, .. } in TOUR {
+        let (name, report, line) = (defect.name, defect.report, defect.line);
+        writeln!(out, "{name:width$}  {report}\n{:width$}  {line}", "")
             .expect("writing to a string cannot fail");
     }
     out

@@ -1,9 +1,9 @@
 //! A leader's transcripts: discovery, synchronisation, broadcast, confirmation, admission.
 
 use super::*;
+use crate::defect::Defect;
 use crate::replica::following::TOUCHED_PER_PONG_MAX;
 use crate::replica::learner::WINDOW_ENTRIES_MAX;
-use mailstorm_shared::defect::Defect;
 use mailstorm_shared::{Defects, Ensemble, SessionId};
 
 #[test]
@@ -453,7 +453,7 @@ fn a_silent_learner_is_given_up_whatever_is_confirmed_meanwhile() {
     assert!(has("! confirmed 18") && has("close 3"), "{lines:?}");
     assert!(one.replica.is_serving());
 
-    let stays = Defects::from(Some(Defect::SilentLearnersStay));
+    let stays = Defects::from(Defect::SilentLearnersStay);
     let lines = syncs_and_a_silent_learner(stays).take();
     assert!(!lines.contains(&"close 3".to_owned()), "the defect is still one");
 }
