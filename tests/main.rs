@@ -31,4 +31,5 @@ mod storms;
 mod support;
 mod terminal;
 mod tidy;
+mod toy;
 mod weakened;
