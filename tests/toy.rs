@@ -6,13 +6,15 @@ mod world;
 
 use crate::page::told_to;
 use crate::support::expect_pass;
-use mailstorm_record::{Case, Fault, FaultKind, Plan, Run};
+use mailstorm_checkers::Checker;
+use mailstorm_record::{Case, Event, Fault, FaultKind, Happening, Plan, Run};
 use mailstorm_reports::page::{Shown, page};
+use mailstorm_shared::facts::{ApplicationFact, Told};
 use mailstorm_shrink::{Field, Refuted, Tried, shrink, story};
 use mailstorm_world::{Recording, RunSpec, Scenario, run};
 use std::ops::Range;
 use std::sync::Arc;
-use world::PrimaryBackup;
+use world::{Acknowledged, PrimaryBackup};
 
 const SEEDS: Range<u64> = 0..40;
 
@@ -34,15 +36,15 @@ fn found() -> Run {
 
 #[test]
 fn a_primary_with_one_backup_keeps_what_it_acknowledges_through_storms() {
-    let (mut taken_over, mut states) = (0, 0);
+    let (mut taken_over, mut aimed) = (0, 0);
     for seed in SEEDS {
         let run = run(&spec(false, seed));
         expect_pass(&run, "the toy as built");
         taken_over += run.outcome.reached["taken_over"];
-        states += u64::from(run.outcome.faults.keys().any(|label| label.starts_with("primary_")));
+        aimed += u64::from(run.outcome.faults.keys().any(|label| label.starts_with("primary_")));
     }
     assert!(taken_over >= 10, "{taken_over}");
-    assert!(states >= 10, "swarms aim at the primary: {states}");
+    assert!(aimed >= 10, "swarms aim at the primary: {aimed}");
 }
 
 #[test]
@@ -104,4 +106,23 @@ fn the_page_of_a_toy_run_has_its_nodes_and_the_words_of_its_facts() {
     ] {
         assert!(text.contains(words), "no '{words}'");
     }
+}
+
+#[test]
+fn the_checker_of_the_toy_sees_two_primaries_and_what_is_lost() {
+    let check = |facts: &[(&str, &str, u64, u64)]| {
+        let mut checker = Acknowledged::default();
+        let found = facts.iter().find_map(|(node, name, number, value)| {
+            let values = [("number", (*number).into()), ("value", (*value).into())];
+            let told = ApplicationFact::Told(Told::new(name, values, "").unwrap());
+            let happening = Happening::Observed { observation: told.into() };
+            checker.observe(&Event { at_ns: 1, node: Some((*node).into()), happening }).err()
+        });
+        found.map(|violation| violation.kind)
+    };
+    let first = ("r1", "acknowledged", 1, 5);
+    assert_eq!(check(&[first, ("r2", "acknowledged", 1, 6)]), Some("two_primaries".to_owned()));
+    assert_eq!(check(&[first, ("r2", "leads_alone", 2, 4)]), Some("lost".to_owned()));
+    assert_eq!(check(&[("r2", "leads_alone", 2, 4), first]), Some("lost".to_owned()));
+    assert_eq!(check(&[first, ("r2", "leads_alone", 2, 5), ("r2", "acknowledged", 2, 6)]), None);
 }

@@ -235,9 +235,8 @@ impl Replica {
         }
         let is_alone = (role, self.state.role) == (Role::LeadsAlone, Role::LeadsAlone);
         let up_to = if is_alone || self.is_eager { value } else { value.min(self.held) };
-        while let Some((connection, value)) =
-            self.waiting.pop_front_if(|(_, value)| *value <= up_to)
-        {
+        while let Some(&(connection, value)) = self.waiting.front().filter(|(_, v)| *v <= up_to) {
+            self.waiting.pop_front();
             let words = format!("acknowledges value {value}, number {number}");
             outputs.push(fact("acknowledged", number, value, &words));
             outputs.push(Output::Send { connection, bytes: frame(ADD, number, value) });

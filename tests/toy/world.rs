@@ -103,7 +103,7 @@ impl States for Roles {
 
 /// No acknowledged value is lost, and no two primaries acknowledge in one number.
 #[derive(Default)]
-struct Acknowledged {
+pub(crate) struct Acknowledged {
     /// By number: who acknowledged, and the highest value.
     acknowledged: BTreeMap<u64, (NodeName, u64)>,
     /// By number: the value from which its primary began.
