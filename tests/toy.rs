@@ -1,5 +1,5 @@
-//! A second core in the laboratory: a primary with one backup, which no package here knows, is stormed,
-//! planted, shrunk and shown.
+//! A second core in the laboratory: a primary with one backup, which no package here knows, is
+//! stormed, planted, shrunk and shown.
 
 mod replica;
 mod world;

@@ -1,8 +1,8 @@
 //! A primary with one backup, as a core that the host's own loop drives.
 //!
-//! Holds: a primary acknowledges a value alone only while no backup may take its place; the backup gets
-//! that right after the primary has it on disk that it acknowledges nothing alone any more. Whoever takes
-//! over raises the number, and who hears of a higher number than its own gives up.
+//! Holds: a primary acknowledges a value alone only while no backup may take its place; the backup
+//! may do so once the primary has it on disk that it acknowledges nothing alone any more. Whoever
+//! takes over raises the number, and who hears of a higher number than its own gives up.
 //! Start at [`Replica::heard`].
 
 use bytes::Bytes;
