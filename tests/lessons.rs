@@ -348,6 +348,13 @@ fn what_cannot_be_learned_is_refused_with_a_next_step() {
             &["6 is out of range", "from 0 to 5"],
         ),
         (&["learn", "quorum-half", "--answer", "2"], &["expected something like leaders=2"]),
+        (&["learn", "--answer", "x=1"], &["--answer belongs to a lesson", "mailstorm learn"]),
+        (&["learn", "--hidden", "2"], &["--hidden belongs to the capstone"]),
+        (&["learn", "mail-flag", "--hidden", "2"], &["--hidden belongs to the capstone"]),
+        (
+            &["learn", "quorum-half", "--answer", "leaders-half=2", "--answer", "leaders-half=?"],
+            &["'leaders-half' is answered twice", "one --answer"],
+        ),
         (&["learn", "capstone"], &["--hidden 1"]),
         (&["learn", "capstone", "--hidden", "0"], &["0"]),
         (

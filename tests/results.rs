@@ -273,3 +273,36 @@ fn the_page_of_a_sweep_opens_from_disk_and_fits_a_telephone() {
         assert_eq!(browser.complaints, Vec::<String>::new());
     }
 }
+
+#[test]
+fn the_sums_for_machines_never_take_the_place_of_a_file_of_a_storms_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let storm = ["storm", "ensemble-3", "--seeds", "1..1", "--out"];
+    run(at, &[&storm[..], &["done"]].concat());
+    let before = read(&at.join("done"), "result.json");
+    for name in ["index.html", "result.json", "summary.md", "junit.xml", ".lock"] {
+        for (out, json) in [("new", format!("new/{name}")), ("other", format!("done/{name}"))] {
+            let arguments = [&storm[..], &[out, "--json", &json]].concat();
+            check(at, &arguments, &["would replace a file of a storm's folder", "sums.json"]);
+            assert!(!at.join(out).exists(), "{out} was made for a storm that is refused");
+        }
+    }
+    assert_eq!(read(&at.join("done"), "result.json"), before);
+}
+
+#[test]
+fn a_storm_that_cannot_be_resumed_makes_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let storm = ["storm", "ensemble-3", "--seeds", "1..1", "--resume", "--out", "nix"];
+    check(folder.path(), &storm, &["cannot read nix/result.json", "without --resume"]);
+    assert!(!folder.path().join("nix").exists());
+}
+
+#[test]
+fn sums_for_machines_that_are_to_be_a_folder_are_refused_before_the_first_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("taken")).unwrap();
+    let storm = ["storm", "ensemble-3", "--seeds", "1..1", "--json", "taken"];
+    check(folder.path(), &storm, &["cannot write taken", "a folder has that name"]);
+}

@@ -51,8 +51,26 @@ impl Failure {
     pub(crate) fn writing(path: &Path, error: &std::io::Error) -> Self {
         let path = path.display().to_string();
         let path = harmless(&path);
-        let line = format!("cannot write {path}: {error}; free some space or give another place");
+        let line = format!("cannot write {path}: {error}; {}", Self::advice(error.kind()));
         Self { line, is_of_writing: true }
+    }
+
+    /// What helps against an error of this kind.
+    #[cfg(feature = "laboratory")]
+    fn advice(kind: std::io::ErrorKind) -> &'static str {
+        use std::io::ErrorKind as Kind;
+        match kind {
+            Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => {
+                "free some space or give another place"
+            }
+            Kind::PermissionDenied => "allow writing there or give another place",
+            Kind::ReadOnlyFilesystem => "nothing can be written there: give another place",
+            Kind::IsADirectory => "a folder has that name: give the name of a file",
+            Kind::AlreadyExists | Kind::NotADirectory => {
+                "a file stands where a folder is needed: give another place"
+            }
+            _ => "give another place",
+        }
     }
 
     /// Whether a file could not be written.
@@ -74,6 +92,25 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "laboratory")]
+    #[test]
+    fn only_a_full_disk_is_answered_with_free_some_space() {
+        use std::io::ErrorKind as Kind;
+        let told = |kind: Kind| Failure::writing(Path::new("x"), &kind.into()).to_string();
+        assert!(told(Kind::StorageFull).ends_with("; free some space or give another place"));
+        for other in [
+            Kind::PermissionDenied,
+            Kind::ReadOnlyFilesystem,
+            Kind::IsADirectory,
+            Kind::AlreadyExists,
+            Kind::NotADirectory,
+            Kind::NotFound,
+        ] {
+            let told = told(other);
+            assert!(!told.contains("free some space") && told.contains("give "), "{told}");
+        }
+    }
 
     #[test]
     fn an_error_is_one_line() {

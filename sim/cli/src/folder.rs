@@ -44,6 +44,29 @@ pub(crate) fn claim(out: &Path) -> Result<Claim, Failure> {
     }
 }
 
+/// Refuses to write the sums for machines over a file of this sweep's folder, or of another's.
+pub(crate) fn expect_not_of_a_sweep(out: &Path, json: &Path) -> Result<(), Failure> {
+    let is_ours = |name: &str| name == LOCK || results::FILES.contains(&name);
+    let name = json.file_name().and_then(|name| name.to_str());
+    if !name.is_some_and(is_ours) {
+        return Ok(());
+    }
+    let folder = match json.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // A folder that is not there yet has only its name as given.
+    let same = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.components().collect());
+    if same(folder) != same(out) && !folder.join(LOCK).exists() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "--json {} would replace a file of a storm's folder: give another name, as {}",
+        json.display(),
+        folder.join("sums.json").display()
+    )))
+}
+
 /// Takes the results of an earlier sweep out of the folder, and sets the runs aside of the scenarios that are run
 /// now. Those of others stay where they are: what was printed of them still holds.
 pub(crate) fn clear(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
@@ -132,6 +155,11 @@ pub(crate) fn expect_places(names: &[&str]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Refuses to go on in a folder where no storm has been, before anything is made there.
+pub(crate) fn expect_begun(out: &Path) -> Result<(), Failure> {
+    if out.join(LOCK).exists() { Ok(()) } else { earlier_result(out).map(drop) }
 }
 
 /// The result that lies in the folder, to go on with it.

@@ -36,12 +36,13 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
         )));
     }
     let json = arguments.json.as_deref();
+    let json_file = json.filter(|file| !artifact::is_terminal(Some(file)));
+    json_file.map_or(Ok(()), |file| folder::expect_not_of_a_sweep(out, file))?;
     let _claim = folder::claim(out)?;
-    json.filter(|file| !artifact::is_terminal(Some(file)))
-        .map_or(Ok(()), artifact::expect_writable)?;
+    json_file.map_or(Ok(()), artifact::expect_writable)?;
     let names = whole.scenarios.iter().map(|part| part.terms.scenario.clone()).collect::<Vec<_>>();
     folder::clear(out, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
-    json.filter(|file| !artifact::is_terminal(Some(file))).map_or(Ok(()), artifact::forget)?;
+    json_file.map_or(Ok(()), artifact::forget)?;
     let mut failed = Ok(());
     for part in &mut whole.scenarios {
         if let Err(failure) = take_over(part, &folders, out) {

@@ -22,6 +22,8 @@ pub(crate) const RESULT: &str = "result.json";
 const JUNIT: &str = "junit.xml";
 const SUMMARY: &str = "summary.md";
 const INDEX: &str = "index.html";
+/// What stands in the folder of every sweep.
+pub(crate) const FILES: [&str; 4] = [RESULT, JUNIT, SUMMARY, INDEX];
 
 /// Writes the results into their folder; returns the first failure.
 pub(crate) fn write_all(folder: &Path, results: &Results) -> Result<(), Failure> {
@@ -42,7 +44,7 @@ pub(crate) fn write_all(folder: &Path, results: &Results) -> Result<(), Failure>
 
 /// Takes the results of an older sweep out of this folder.
 pub(crate) fn forget(folder: &Path) -> Result<(), Failure> {
-    folder::forget(folder, &[RESULT, JUNIT, SUMMARY, INDEX])
+    folder::forget(folder, &FILES)
 }
 
 /// Writes the sums for machines, if they are asked for.

@@ -82,8 +82,13 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     folder::expect_places(&names)?;
     let (out, json) = (&arguments.out, arguments.json.as_deref());
+    let json_file = json.filter(|file| !is_terminal(Some(file)));
+    json_file.map_or(Ok(()), |file| folder::expect_not_of_a_sweep(out, file))?;
+    if arguments.resume {
+        folder::expect_begun(out)?;
+    }
     let _claim = folder::claim(out)?;
-    json.filter(|file| !is_terminal(Some(file))).map_or(Ok(()), artifact::expect_writable)?;
+    json_file.map_or(Ok(()), artifact::expect_writable)?;
     interrupt::watch()?;
     let scenarios = sweeps.iter().map(|sweep| &sweep.scenario);
     let told = inbox.as_ref().and_then(|inbox| inbox::told_of_storm(inbox, scenarios));
@@ -98,7 +103,7 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
         folder::clear(out, &names)?;
     }
     // Only now: what is refused leaves everything as it was.
-    json.filter(|file| !is_terminal(Some(file))).map_or(Ok(()), artifact::forget)?;
+    json_file.map_or(Ok(()), artifact::forget)?;
     earlier.resize(sweeps.len(), None);
     let mut failed = Ok(());
     for (mut sweep, earlier) in sweeps.into_iter().zip(earlier) {

@@ -131,7 +131,11 @@ impl Answers {
             if let Some(problem) = answer.as_deref().and_then(&question.problem) {
                 return Err(Failure::new(format!("{key}: {problem}")));
             }
-            by_key.insert(question.key, answer);
+            if by_key.insert(question.key, answer).is_some() {
+                return Err(Failure::new(format!(
+                    "'{key}' is answered twice: give one --answer for each question"
+                )));
+            }
         }
         Ok(Self { by_key, is_from_terminal: false })
     }

@@ -30,6 +30,7 @@ const FOLDER: &str = "learn";
 /// Lists the path, or goes through a lesson.
 pub(crate) fn learn(arguments: &LearnArguments) -> Result<ExitCode, Failure> {
     let folder = arguments.out.join(FOLDER);
+    expect_asked(arguments)?;
     match arguments.name.as_deref() {
         None => {
             crate::print(&read_path(&folder)?.told())?;
@@ -48,6 +49,23 @@ pub(crate) fn learn(arguments: &LearnArguments) -> Result<ExitCode, Failure> {
             take(&lesson, arguments, &folder)
         }
     }
+}
+
+/// Refuses options that the named lesson, or the list of lessons, has no use for.
+fn expect_asked(arguments: &LearnArguments) -> Result<(), Failure> {
+    let name = arguments.name.as_deref();
+    if name.is_none() && !arguments.answer.is_empty() {
+        return Err(Failure::new(
+            "--answer belongs to a lesson, and none is named: 'mailstorm learn' lists them",
+        ));
+    }
+    if arguments.hidden.is_some() && name != Some(capstone::NAME) {
+        return Err(Failure::new(format!(
+            "--hidden belongs to the capstone: give 'mailstorm learn {} --hidden 1', or leave it out",
+            capstone::NAME
+        )));
+    }
+    Ok(())
 }
 
 /// What was learned so far; what the file has that does not count is told.
