@@ -35,8 +35,8 @@ pub const OUTSTANDING_PER_CLIENT_MAX: usize = 1_000;
 pub const OUTSTANDING_BYTES_PER_CLIENT_MAX: usize = 4 << 20;
 
 /// Requests of one server that may be in flight at the leader before clients that ask for more are
-/// held: the part of ZooKeeper's `globalOutstandingLimit`, which is 1,000. At twice as many, writes
-/// are refused as throttled. It also bounds the leader: it never has more pending than this from
+/// held: the part of ZooKeeper's `globalOutstandingLimit`, which is 1,000. At twice as many, what is
+/// for the leader waits here. It also bounds the leader: it never has more pending than this from
 /// each server.
 pub const OUTSTANDING_MAX: usize = 10_000;
 
@@ -46,7 +46,8 @@ pub const OUTSTANDING_MAX: usize = 10_000;
 pub const OUTSTANDING_BYTES_MAX: usize = 16 << 20;
 
 /// How many bytes the requests without an answer may have together, of all clients of a server. Beyond,
-/// clients that ask for more are held; at twice as many, what they ask is refused as throttled. What one
+/// clients that ask for more are held; at twice as many, their reads are refused as throttled, and whoever
+/// asks for more than reads is closed. What one
 /// client may have under way, times all clients, would be more than any memory.
 pub const WAITING_BYTES_MAX: usize = 256 << 20;
 

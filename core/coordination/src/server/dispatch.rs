@@ -175,11 +175,17 @@ impl Server {
 
     /// The end of every step.
     fn settle(&mut self, now: Now, out: &mut Outbox) {
-        self.drain(now, out);
-        self.propose_queued(now, out);
-        self.drain(now, out);
-        if self.halted {
-            return;
+        loop {
+            self.drain(now, out);
+            self.give_room(now, out);
+            self.propose_queued(now, out);
+            self.drain(now, out);
+            if self.halted {
+                return;
+            }
+            if !self.has_room_for_who_waits() {
+                break;
+            }
         }
         self.snapshot_if_due(out);
         self.release_if_no_longer_crowded(out);

@@ -1,7 +1,7 @@
 //! The requests of this server that the leader has: *forwarded*, and not answered.
 //!
 //! Owns: their tickets, whose each is, which session it is to resume, how much all of them are, and
-//! the answers that wait until what they name is applied here. Leaves: what follows when they are
+//! the answers that wait until what they name is applied here, and who waits for room. Leaves: what follows when they are
 //! too many to whoever forwards.
 //! Holds: a ticket is in use once. A connection may be gone before its answer comes; its requests
 //! count until then, since they are on the link and in the leader's memory all the same.
@@ -10,7 +10,7 @@
 use crate::io::ClientId;
 use mailstorm_shared::{SessionId, Zxid};
 use mailstorm_wire::peer::Answer;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// See the module's head.
 #[derive(Clone, Debug, Hash)]
@@ -22,6 +22,8 @@ pub(super) struct ForwardedRequests {
     bytes: usize,
     /// The leader's answers, by what must be applied here before they mean anything.
     answers: BTreeMap<Zxid, Vec<(u64, Answer)>>,
+    /// The connections with something that the leader has no room for, in the order of their turns.
+    waiting: VecDeque<ClientId>,
     last_ticket: u64,
 }
 
@@ -45,6 +47,7 @@ impl ForwardedRequests {
             resuming: BTreeSet::new(),
             bytes: 0,
             answers: BTreeMap::new(),
+            waiting: VecDeque::new(),
             last_ticket: u64::from(incarnation) << 32,
         }
     }
@@ -108,12 +111,28 @@ impl ForwardedRequests {
         self.by_ticket.clear();
         self.resuming.clear();
         self.answers.clear();
+        self.waiting.clear();
         self.bytes = 0;
     }
 
     /// Whose the request with this ticket is.
     pub(super) fn client(&self, ticket: u64) -> Option<ClientId> {
         self.by_ticket.get(&ticket).map(|request| request.client)
+    }
+
+    /// The connection has something that the leader has no room for: its turn comes last.
+    pub(super) fn wait(&mut self, client: ClientId) {
+        self.waiting.push_back(client);
+    }
+
+    /// Whether a connection waits for room.
+    pub(super) fn are_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The connection whose turn it is. It may be gone.
+    pub(super) fn next_waiting(&mut self) -> Option<ClientId> {
+        self.waiting.pop_front()
     }
 
     /// How many there are.

@@ -2,15 +2,18 @@
 //!
 //! Owns: the bounds. What one connection may have under way, what all may have together, and what
 //! the leader may have of this server: at the bound the connections that ask for more are *held*,
-//! at twice the bound what they ask is refused.
+//! at twice the bound what is for the leader waits for room there, and when too many bytes wait,
+//! reads are refused and connections that ask for more than reads are closed.
 //! Holds: a connection that is held is read from again as soon as it has little and the server has:
-//! those that wait for nothing themselves are released by whoever leaves the crowd last.
+//! those that wait for nothing themselves are released by whoever leaves the crowd last. Connections
+//! that wait for room at the leader take turns.
 //! Start at `Server::hold_if_crowded`.
 
 use super::Server;
 use super::requests::HoldAt;
 use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
+use mailstorm_shared::Now;
 
 impl Server {
     fn hold_at(&self) -> HoldAt {
@@ -66,6 +69,28 @@ impl Server {
     pub(super) fn has_too_much_under_way(&self) -> bool {
         let (count, bytes) = (self.config.outstanding_max, self.config.outstanding_bytes_max);
         self.forwarded.reaches(count * 2, bytes * 2)
+    }
+
+    /// Something of this connection is pending until the leader has room.
+    pub(super) fn wait_for_room(&mut self, id: ClientId) {
+        if self.clients.change(id, |client| client.requests.wait_for_room()) == Some(true) {
+            self.forwarded.wait(id);
+        }
+    }
+
+    /// Whether a connection waits for room at the leader, and there is room.
+    pub(super) fn has_room_for_who_waits(&self) -> bool {
+        self.forwarded.are_waited_for() && !self.has_too_much_under_way()
+    }
+
+    /// Gives connections that wait for room at the leader their turn, as far as there is room.
+    pub(super) fn give_room(&mut self, now: Now, out: &mut Outbox) {
+        while self.has_room_for_who_waits() {
+            let Some(id) = self.forwarded.next_waiting() else { return };
+            if self.clients.change(id, |client| client.requests.room_is_there()).is_some() {
+                self.forward_pending(now, id, out);
+            }
+        }
     }
 
     /// Once there is half of what clients are held for: some may be held that wait for nothing

@@ -48,6 +48,10 @@ impl Server {
         self.forwarded.invariants(applied);
         self.snapshots.invariants(applied);
         self.roles_agree();
+        assert!(
+            !self.has_room_for_who_waits(),
+            "who waits for room gets it as soon as it is there"
+        );
         assert!(self.watches.client_count() <= self.clients.len(), "whoever watches is connected");
         if let Some(leading) = &self.leading {
             leading.invariants(applied, self.replica.last_logged());

@@ -6,7 +6,8 @@
 //! database, the leader's part to `leader`.
 //! Holds: answers leave in the order of the requests. A read is made at the moment when it is the
 //! oldest request without an answer, so it sees every earlier write of its connection and no later
-//! one. A write goes to the leader as soon as it comes, unless a sync before it has no answer yet.
+//! one. A write goes to the leader as soon as it comes, unless a sync before it has no answer yet,
+//! or the leader has no room: then it waits, and nothing of its connection overtakes it.
 //! While a newer connection waits to take the session over, nothing more is written for the older
 //! one. What all answers of one step find together is bounded, too ([`Spent`]): many reads can wait
 //! for one write, or for the handshake.
@@ -105,25 +106,30 @@ impl Server {
     ) {
         let closes = request == Request::CloseSession;
         if !closes && self.has_too_many_bytes_waiting() {
-            self.refuse(now, id, call, ErrorCode::Throttled, out);
+            if is_for_the_leader(&request) {
+                // A later one might be taken: what is lost with the connection is lost in order.
+                self.hang_up(id, out);
+            } else {
+                self.refuse(now, id, call, ErrorCode::Throttled, out);
+            }
             return;
         }
-        let crowded = self.has_too_much_under_way();
+        let crowded = self.has_too_much_under_way() && !closes;
         let Some(client) = self.clients.get(id) else { return };
-        let at_once = match request {
-            Request::Sync { .. } => true,
-            _ => !client.requests.has_sync_in_flight() && !self.forwarded.is_resuming(session),
-        };
+        let at_once = !client.requests.waits_for_room()
+            && match request {
+                Request::Sync { .. } => true,
+                _ => !client.requests.has_sync_in_flight() && !self.forwarded.is_resuming(session),
+            };
         let to_leader =
             if at_once { LeaderRequest::of(&request, &client.identities) } else { None };
         match to_leader {
             None => {
                 self.clients.change(id, |client| client.requests.push_pending(call, request));
             }
-            Some(_) if crowded && !closes => {
-                // Definite: the leader never hears of it.
-                self.refuse(now, id, call, ErrorCode::Throttled, out);
-                return;
+            Some(_) if crowded => {
+                self.clients.change(id, |client| client.requests.push_pending(call, request));
+                self.wait_for_room(id);
             }
             Some(to_leader) => {
                 let in_flight = InFlight { client: id, bytes: call.bytes, resumes: None };
@@ -267,9 +273,7 @@ impl Server {
     /// Something in the way of a connection's requests is gone.
     fn go_on(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
         self.advance(now, id, out);
-        if self.forward_pending(now, id, out) {
-            self.advance(now, id, out);
-        }
+        self.forward_pending(now, id, out);
     }
 
     /// Answers what can be answered, oldest first, and ends the connection if nothing is left of one
@@ -280,8 +284,10 @@ impl Server {
             let Some(client) = self.clients.get(id) else { return };
             match client.requests.next() {
                 Next::Nothing => break,
-                Next::Forwarding if self.forward_pending(now, id, out) => continue,
-                Next::Forwarding => break,
+                Next::Forwarding => {
+                    self.forward_pending(now, id, out);
+                    break;
+                }
                 Next::Reply => {}
             }
             let taken = self.clients.change(id, |client| client.requests.take());
@@ -312,29 +318,32 @@ impl Server {
         }
     }
 
-    /// Forwards the writes that waited, up to the next sync without an answer. Those that are too
-    /// many now are refused as they would have been when they came; whether there were any.
-    fn forward_pending(&mut self, now: Now, id: ClientId, out: &mut Outbox) -> bool {
+    /// Forwards what waited, up to the next sync without an answer. What the leader has no room for
+    /// goes on waiting: a later request of the connection must not be taken before it.
+    pub(super) fn forward_pending(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
         let (count, bytes) =
             (self.config.outstanding_max * 2, self.config.outstanding_bytes_max * 2);
-        let Some(session) = self.clients.get(id).and_then(Client::session) else { return false };
-        if self.forwarded.is_resuming(session) {
-            return false;
+        let Some(client) = self.clients.get(id) else { return };
+        let Some(session) = client.session() else { return };
+        if client.requests.waits_for_room() || self.forwarded.is_resuming(session) {
+            return;
         }
         let all = &mut self.forwarded;
         let ticket = |request: &Request, length| {
             if *request != Request::CloseSession && all.reaches(count, bytes) {
-                return Err(ErrorCode::Throttled);
+                return None;
             }
-            Ok(all.forward(InFlight { client: id, bytes: length, resumes: None }))
+            Some(all.forward(InFlight { client: id, bytes: length, resumes: None }))
         };
         let forwards =
             |client: &mut Client| client.requests.forward_pending(&client.identities, ticket);
-        let Some((forwarded, refused)) = self.clients.change(id, forwards) else { return false };
+        let Some((forwarded, waits)) = self.clients.change(id, forwards) else { return };
         for (ticket, request) in forwarded {
             self.forward(now, ticket, session, request, out);
         }
-        refused
+        if waits {
+            self.wait_for_room(id);
+        }
     }
 
     /// Answers what needs no leader, from the tree as it is now, for somebody with the identities

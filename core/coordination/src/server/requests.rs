@@ -7,6 +7,7 @@
 //! Holds: requests leave in the order in which they came. Each is *pending* (queued), *in flight*
 //! (the leader has it) or *answered* (behind one that is not). The leader gets no write that stands
 //! behind a sync in flight: it could be applied before a read that stands between the two is made.
+//! What the leader has no room for stays pending, and so does everything for the leader behind it.
 //! The bytes are those of what is kept. Behind the request that ends the connection there is none.
 //! Start at [`Requests::next`].
 
@@ -26,6 +27,8 @@ pub(super) struct Requests {
     /// Oldest first.
     queue: VecDeque<Queued>,
     syncs_in_flight: usize,
+    /// The oldest that could go to the leader stays pending until there is room for it.
+    waits_for_room: bool,
     bytes: usize,
     held: bool,
     ending: Option<Ending>,
@@ -55,7 +58,7 @@ pub(super) struct Call {
 
 #[derive(Clone, Debug, Hash)]
 enum State {
-    /// It waits for its turn: a read, or a write behind a sync.
+    /// It waits for its turn: a read, a write behind a sync, or what the leader has no room for.
     Pending(Request),
     /// The leader has it.
     InFlight {
@@ -88,8 +91,8 @@ impl Outcome {
 pub(super) enum Next {
     /// For the leader's answer; or there is none.
     Nothing,
-    /// To be forwarded: a sync before it has just been answered, or a newer connection asks for the
-    /// session.
+    /// To be forwarded: a sync before it has just been answered, a newer connection asks for the
+    /// session, or the leader has no room.
     Forwarding,
     /// To be taken and answered.
     Reply,
@@ -160,6 +163,17 @@ impl Requests {
         self.push(call, operation, request == Request::CloseSession, State::Pending(request));
     }
 
+    /// Something that is pending waits for room at the leader. Whether it did not before.
+    pub(super) fn wait_for_room(&mut self) -> bool {
+        !std::mem::replace(&mut self.waits_for_room, true)
+    }
+
+    /// There is room at the leader: what is pending may go there, as far as it fits.
+    pub(super) fn room_is_there(&mut self) {
+        assert!(self.waits_for_room, "room is given to whoever waits for it");
+        self.waits_for_room = false;
+    }
+
     /// A request that goes to the leader at once.
     pub(super) fn push_in_flight(&mut self, call: Call, ticket: u64, request: Request) {
         let is_sync = matches!(request, Request::Sync { .. });
@@ -167,6 +181,7 @@ impl Requests {
             is_sync || self.syncs_in_flight == 0,
             "no write goes to the leader behind a sync in flight"
         );
+        assert!(!self.waits_for_room, "nothing overtakes what waits for room at the leader");
         self.syncs_in_flight += usize::from(is_sync);
         let ends = request == Request::CloseSession;
         self.push(call, operation(&request), ends, State::InFlight { ticket, request });
@@ -202,39 +217,41 @@ impl Requests {
     }
 
     /// Takes what is pending and may go to the leader, in order, up to the next sync in flight.
-    /// `ticket` gives each its number there, or refuses it. `true` with it if any was refused.
+    /// `ticket` gives each its number there, or none: then there is no room for it, and it stays
+    /// pending with everything behind it. `true` with it if so.
     pub(super) fn forward_pending(
         &mut self,
         identities: &[Identity],
-        mut ticket: impl FnMut(&Request, usize) -> Result<u64, ErrorCode>,
+        mut ticket: impl FnMut(&Request, usize) -> Option<u64>,
     ) -> (Vec<(u64, LeaderRequest)>, bool) {
-        let (mut forwarded, mut refused) = (Vec::new(), false);
+        let mut forwarded = Vec::new();
         for Queued { call, state, .. } in &mut self.queue {
             match state {
                 State::InFlight { request: Request::Sync { .. }, .. } => break,
                 State::Pending(request) => {
                     let known = &identities[..call.identity_count];
                     let Some(to_leader) = LeaderRequest::of(request, known) else { continue };
-                    match ticket(request, call.bytes) {
-                        Ok(ticket) => {
-                            let request = std::mem::replace(request, Request::Ping);
-                            assert!(
-                                !matches!(request, Request::Sync { .. }),
-                                "a sync is never pending: it is in flight as soon as it comes"
-                            );
-                            *state = State::InFlight { ticket, request };
-                            forwarded.push((ticket, to_leader));
-                        }
-                        Err(error) => {
-                            *state = State::Answered(Outcome::refused(error));
-                            refused = true;
-                        }
+                    let Some(ticket) = ticket(request, call.bytes) else {
+                        return (forwarded, true);
+                    };
+                    let request = std::mem::replace(request, Request::Ping);
+                    let is_sync = matches!(request, Request::Sync { .. });
+                    *state = State::InFlight { ticket, request };
+                    forwarded.push((ticket, to_leader));
+                    if is_sync {
+                        self.syncs_in_flight += 1;
+                        break;
                     }
                 }
                 State::InFlight { .. } | State::Answered(_) => {}
             }
         }
-        (forwarded, refused)
+        (forwarded, false)
+    }
+
+    /// Whether the oldest that could go to the leader waits for room there.
+    pub(super) fn waits_for_room(&self) -> bool {
+        self.waits_for_room
     }
 
     /// The leader answered the request with this ticket. Whether there is such a request, and it is
@@ -366,10 +383,6 @@ impl Requests {
                 }
                 State::Pending(request) => {
                     waits |= is_for_the_leader(request);
-                    assert!(
-                        !matches!(request, Request::Sync { .. }),
-                        "a sync is never pending: it is in flight as soon as it comes"
-                    );
                 }
                 State::Answered(Outcome { result, .. }) => {
                     assert!(
@@ -380,6 +393,7 @@ impl Requests {
             }
         }
         assert_eq!(syncs, self.syncs_in_flight, "every sync in flight is counted, once");
+        assert!(waits || !self.waits_for_room, "whoever waits for room has something to forward");
     }
 }
 
@@ -451,11 +465,29 @@ mod tests {
         assert!(requests.answer(103, done));
         assert_eq!(taken(&mut requests), [3]);
         assert_eq!(requests.next(), Next::Forwarding);
-        let (forwarded, refused) = requests.forward_pending(&[], |_, _| Ok(104));
-        assert_eq!((forwarded.len(), refused), (1, false));
+        let (forwarded, waits) = requests.forward_pending(&[], |_, _| Some(104));
+        assert_eq!((forwarded.len(), waits), (1, false));
         assert!(requests.answer(104, done));
         assert_eq!(taken(&mut requests), [4]);
         assert_eq!((requests.len(), requests.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_stays_pending_with_everything_behind_it() {
+        let mut requests = Requests::default();
+        for xid in 1..=3 {
+            requests.push_pending(call(xid), write(xid));
+        }
+        let mut room = [Some(101), None, Some(103)].into_iter();
+        let (forwarded, waits) = requests.forward_pending(&[], |_, _| room.next().unwrap());
+        assert_eq!(forwarded.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), [101]);
+        assert!(waits && requests.wait_for_room() && !requests.wait_for_room());
+        requests.check();
+        requests.room_is_there();
+        let (forwarded, waits) = requests.forward_pending(&[], |_, _| Some(102));
+        let numbers: Vec<_> = forwarded.iter().filter_map(|(_, to)| number_of(to)).collect();
+        assert_eq!((numbers, waits), (vec![2, 3], false));
+        requests.check();
     }
 
     #[test]
@@ -535,6 +567,10 @@ mod tests {
                 match step {
                     Step::Read if requests.is_empty() => left.push(xid),
                     Step::Read => requests.push_pending(call(xid), read()),
+                    Step::Sync | Step::Write if crowded || requests.waits_for_room() => {
+                        let request = if matches!(step, Step::Sync) { sync() } else { write(xid) };
+                        requests.push_pending(call(xid), request);
+                    }
                     Step::Sync => {
                         requests.push_in_flight(call(xid), ticket, sync());
                         in_flight.push(ticket);
@@ -558,15 +594,21 @@ mod tests {
                 let mut next = 1_000 * (ticket + 1);
                 loop {
                     left.extend(taken(&mut requests));
-                    let (forwarded, refused) = requests.forward_pending(&[], |_, _| {
+                    if requests.waits_for_room() && !crowded {
+                        requests.room_is_there();
+                    }
+                    let (forwarded, waits) = requests.forward_pending(&[], |_, _| {
                         next += 1;
-                        if crowded { Err(ErrorCode::Throttled) } else { Ok(next) }
+                        (!crowded).then_some(next)
                     });
+                    if waits {
+                        requests.wait_for_room();
+                    }
                     for (ticket, request) in &forwarded {
                         in_flight.push(*ticket);
                         at_leader.extend(number_of(request));
                     }
-                    if forwarded.is_empty() && !refused {
+                    if forwarded.is_empty() {
                         break;
                     }
                 }

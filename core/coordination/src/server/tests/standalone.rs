@@ -350,12 +350,12 @@ fn a_client_with_too_much_under_way_is_held_and_released() {
 }
 
 #[test]
-fn writes_beyond_what_a_server_may_have_under_way_are_refused_and_have_no_effect() {
+fn writes_beyond_what_a_server_may_have_under_way_wait_and_are_made_in_their_order() {
     let mut world = World::with(1, |config| config.outstanding_max = 2);
     world.elect();
     let clients: Vec<ClientId> = (0..2).map(|_| world.connect(s(1), 10_000)).collect();
     world.slow_disks();
-    for xid in 0..3 {
+    for xid in 0..4 {
         for (n, client) in clients.iter().enumerate() {
             world.send(*client, xid, &create(&format!("/{n}-{xid}"), CreateMode::Persistent));
         }
@@ -365,10 +365,25 @@ fn writes_beyond_what_a_server_may_have_under_way_are_refused_and_have_no_effect
     for (n, client) in clients.iter().enumerate() {
         assert!(!world.clients[client].held);
         let got = world.got(*client);
-        let refused = Got::Reply(2, Err(ErrorCode::Throttled));
-        assert_eq!(got[2], refused, "of {got:?}");
-        assert!(world.has(s(1), &format!("/{n}-1")) && !world.has(s(1), &format!("/{n}-2")));
+        let made = |xid: i32| Got::Reply(xid, created(&format!("/{n}-{xid}")));
+        assert_eq!(got, [0, 1, 2, 3].map(made));
     }
+}
+
+#[test]
+fn no_later_write_of_a_connection_is_taken_while_an_earlier_one_is_not() {
+    let mut world = World::with(1, |config| config.outstanding_max = 1);
+    world.elect();
+    let (other, client) = (world.connect(s(1), 10_000), world.connect(s(1), 10_000));
+    world.slow_disks();
+    for xid in 0..2 {
+        world.send(other, xid, &create(&format!("/{xid}"), CreateMode::Persistent));
+    }
+    world.send(client, 0, &create("/a", CreateMode::Persistent));
+    assert!(world.got(client).is_empty(), "the leader has no room, and it is not refused");
+    world.quick_disks();
+    world.send(client, 1, &create("/a/b", CreateMode::Persistent));
+    assert_eq!(world.got(client), [Got::Reply(0, created("/a")), Got::Reply(1, created("/a/b"))]);
 }
 
 #[test]
