@@ -79,7 +79,8 @@ fn a_cut_of_ones_own_takes_the_place_of_the_lessons_faults() {
 fn a_right_design_passes_under_cuts_that_no_design_could_bear() {
     let folder = scratch();
     for (lesson, cuts) in [
-        // After what clients once had to do; longer than any bound; with nobody on the larger side but one client.
+        // After what clients once had to do; longer than any bound; with nobody on the larger side
+        // but one client.
         ("quorum-half", &["40-43 s1 | s2"][..]),
         ("quorum-half", &["5-26 s1,s2,a1 | s3 | s4,s5,b1"]),
         ("quorum-half", &["5-60 s1,s2,a1 | s3,s4,s5,b1"]),

@@ -1,6 +1,7 @@
 //! Everything that is tested across packages: stories, replays, regression seeds, tidy checks.
 //!
-//! One binary, so that it links once; only `planted` is another, being two programs itself. Every failure prints the line that replays it.
+//! One binary, so that it links once; only `planted` is another, being two programs itself. Every
+//! failure prints the line that replays it.
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is an answer")]
 #![allow(clippy::print_stdout, reason = "what a test prints is shown when it fails")]

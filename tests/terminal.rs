@@ -152,8 +152,8 @@ fn a_shrink_whose_budget_is_spent_says_so_and_goes_on_from_the_case_it_wrote() {
     assert_eq!(told["file"], "small.toml", "a case becomes simpler in its place");
 }
 
-/// Every line of it has room, but for what is copied; and what is folded goes on where its words began, with each
-/// number beside its unit.
+/// Every line of it has room, but for what is copied; and what is folded goes on where its words
+/// began, with each number beside its unit.
 #[track_caller]
 fn check_folded(shown: &str, columns: usize) {
     let lines: Vec<&str> = shown.lines().collect();

@@ -1,6 +1,7 @@
 //! How a sweep ended: its exit code, and the same in words for every place that tells of it.
 //!
-//! Owns: verdict over a whole sweep, why one stopped before its end, what a scenario's file expects of every run.
+//! Owns: verdict over a whole sweep, why one stopped before its end, what a scenario's file expects
+//! of every run.
 //! Leaves: the places to `text`, `markdown`, `junit` and `index`.
 //! Holds: whatever makes the exit code other than 0 is said in each of them.
 //! Start at [`Ended`].

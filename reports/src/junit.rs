@@ -3,9 +3,10 @@
 //! A case for each scenario, whatever came of it, so that its history has no holes. What went wrong first
 //! is told in it; every further thing (another kind of violation, what could not be told, goals that were
 //! missed) has a case of its own, since many readers look at one failure a case.
-//! Holds: valid under the strict schema that readers check against (Jenkins' `junit-10.xsd`), in which a case
-//! has no properties: seed, replay line and files are its output. Well formed whatever the texts; no figure of real time, so that the same runs give the same
-//! bytes. Written by hand: the library for it brings dates and random ids with it. Start at [`junit`].
+//! Holds: valid under the strict schema that readers check against (Jenkins' `junit-10.xsd`), in
+//! which a case has no properties: seed, replay line and files are its output. Well formed whatever
+//! the texts; no figure of real time, so that the same runs give the same bytes. Written by hand:
+//! the library for it brings dates and random ids with it. Start at [`junit`].
 
 use crate::ended::{Ended, headline, stopped, surprise_lines};
 use crate::escape::{quoted_path, xml, xml_text};

@@ -209,8 +209,8 @@ impl Group {
 }
 
 impl Summary {
-    /// The violations by fingerprint, in the order in which they are told: as their seeds found them, and of one
-    /// seed first what its run leads with.
+    /// The violations by fingerprint, in the order in which they are told: as their seeds found
+    /// them, and of one seed first what its run leads with.
     pub fn groups_told(&self) -> Vec<(&str, &Group)> {
         let mut groups: Vec<_> =
             self.groups.iter().map(|(fingerprint, group)| (&**fingerprint, group)).collect();

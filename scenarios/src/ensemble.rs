@@ -1,8 +1,9 @@
 //! The ensemble alone: clients that use every operation there is, at random, while it storms.
 //!
-//! What `mail-claims` asks of the service is what one well-behaved application asks. Here clients read
-//! behind a `sync`, write conditionally, watch, take part in an election, hold ephemerals, give their
-//! sessions up, guard znodes, and leave some to be swept; so linearizability, session order, watches and ephemerals are judged on a dense history.
+//! What `mail-claims` asks of the service is what one well-behaved application asks. Here clients
+//! read behind a `sync`, write conditionally, watch, take part in an election, hold ephemerals,
+//! give their sessions up, guard znodes, and leave some to be swept; so linearizability, session
+//! order, watches and ephemerals are judged on a dense history.
 //!
 //! Two more clients only look, each time behind a `sync`: whoever also writes learns by its own failing
 //! writes that its server leads nobody any more, and asks another one.
@@ -11,7 +12,8 @@
 //!
 //! When the storm is over, all clients meet at a barrier, every candidate reigns once more, and an auditor,
 //! `a1`, reads every znode through every server: what was lost, or is stuck, shows at the latest then.
-//! Start at [`EnsembleStorm`]; what clients do is in `tourist` and `seldom`, the end in `auditor` and `served_again`.
+//! Start at [`EnsembleStorm`]; what clients do is in `tourist` and `seldom`, the end in `auditor`
+//! and `served_again`.
 
 mod auditor;
 mod habits;

@@ -21,7 +21,8 @@ use mailstorm_mail::inbox::Inbox;
 use mailstorm_world::Scenario;
 use std::sync::Arc;
 
-/// Every storm, in the order in which to read them; lessons are in [`lessons`]. `inbox` replaces the embedded one.
+/// Every storm, in the order in which to read them; lessons are in [`lessons`]. `inbox` replaces
+/// the embedded one.
 pub fn all(inbox: Option<&Inbox>) -> Vec<Arc<dyn Scenario>> {
     vec![
         Arc::new(MailClaims::new(inbox.cloned())),

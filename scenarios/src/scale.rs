@@ -1,6 +1,7 @@
 //! The numbers of a scenario that a run may change: how many machines of each kind, how much work.
 //!
-//! Owns: the settings that several scenarios have, and which numbers make no sense together. Leaves: those that one scenario has alone to it.
+//! Owns: the settings that several scenarios have, and which numbers make no sense together.
+//! Leaves: those that one scenario has alone to it.
 //! Holds: with the defaults, a scenario is what it is without any settings.
 
 use crate::nodes::{SESSION_TIMEOUT, ensemble_of};

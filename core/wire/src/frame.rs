@@ -2,10 +2,11 @@
 //!
 //! Owns: cutting a stream of chunks into bodies, and the limits. Leaves: the bodies to
 //! [`crate::client`]; links between servers have frames of their own ([`crate::checked`]).
-//! Holds: a body that is a good part of the chunk in which it lies shares its memory; a smaller one is
-//! copied, since whoever keeps it would keep the whole chunk with it; one that comes in several chunks is
-//! gathered as its bytes arrive, so that a length alone makes nobody allocate. After an error nothing more comes out:
-//! where the next frame begins is unknown, and the connection has to end.
+//! Holds: a body that is a good part of the chunk in which it lies shares its memory; a smaller one
+//! is copied, since whoever keeps it would keep the whole chunk with it; one that comes in several
+//! chunks is gathered as its bytes arrive, so that a length alone makes nobody allocate. After an
+//! error nothing more comes out: where the next frame begins is unknown, and the connection has to
+//! end.
 //! Start at [`FrameDecoder`].
 
 use bytes::{Buf, Bytes};

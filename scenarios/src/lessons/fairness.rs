@@ -1,5 +1,5 @@
-//! Whether right designs are judged fairly: a learner may break their world in any way, and what no design could
-//! do then is not asked of them.
+//! Whether right designs are judged fairly: a learner may break their world in any way, and what no
+//! design could do then is not asked of them.
 //!
 //! Holds: the cuts drawn here are clean, so that who hears each other also hears whom the other hears. A
 //! majority of which an outsider hears only some is asked to go on, too; that has tests of its own.
@@ -11,8 +11,8 @@ use mailstorm_world::stream::Stream;
 use mailstorm_world::{NodeSpec, RunSpec, Scenario, Subject, run};
 use std::sync::Arc;
 
-/// The plans that each design is put under; fewer for those that are made of the same parts as another, and have
-/// thousands of mails or hundreds of clients besides.
+/// The plans that each design is put under; fewer for those that are made of the same parts as
+/// another, and have thousands of mails or hundreds of clients besides.
 fn plans_of(lesson: &str) -> u64 {
     match lesson {
         "quorum-half" | "quorum-even" | "quorum-leader-dies" | "quorum-lying-disk" => 100,

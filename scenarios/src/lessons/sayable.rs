@@ -1,5 +1,5 @@
-//! What a learner can say of a lesson without Rust: who leads first, how many decide, how long a session is, who
-//! never comes back, whom a fault strikes by a word.
+//! What a learner can say of a lesson without Rust: who leads first, how many decide, how long a
+//! session is, who never comes back, whom a fault strikes by a word.
 
 use super::find;
 use mailstorm_record::{Event, Happening, Plan, Run, Settings};

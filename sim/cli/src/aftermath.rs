@@ -21,9 +21,9 @@ const SHRUNK_MAX: usize = 3;
 /// For how long each of them is shrunk, at the most. `mailstorm shrink` may take longer.
 const SHRINK_FOR: Duration = Duration::from_secs(10);
 
-/// Makes pages and cases of what the sweep found first, and notes in its result where they are. Returns the first
-/// failure of writing one; the others are made all the same. What is not examined because somebody asks for an end
-/// is when the sweep is resumed.
+/// Makes pages and cases of what the sweep found first, and notes in its result where they are.
+/// Returns the first failure of writing one; the others are made all the same. What is not examined
+/// because somebody asks for an end is when the sweep is resumed.
 pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) -> Result<(), Failure> {
     let mut failed = Ok(());
     let done = examined(sweep, part);

@@ -1,8 +1,8 @@
 //! Files that are written whole or not at all.
 //!
 //! Owns: how every file reaches the disk. Leaves: what is in it to those who make it.
-//! Holds: under the name of a file stands all of its text, or what stood there before. A disk that fills up in the
-//! middle, or a process that ends there, leaves nothing that looks whole.
+//! Holds: under the name of a file stands all of its text, or what stood there before. A disk that
+//! fills up in the middle, or a process that ends there, leaves nothing that looks whole.
 //! Start at [`write()`].
 
 use crate::failure::Failure;

@@ -1,8 +1,9 @@
 //! The folder of a sweep's results: one sweep at a time, and nothing in it that looks like another's.
 //!
-//! Owns: the lock, and what becomes of an earlier sweep's runs. Leaves: what is written to `results` and `storm`.
-//! Holds: a folder has one writer; the runs of an earlier sweep of a scenario are set aside, never mixed with those
-//! of this one; nobody else's are touched.
+//! Owns: the lock, and what becomes of an earlier sweep's runs. Leaves: what is written to
+//! `results` and `storm`.
+//! Holds: a folder has one writer; the runs of an earlier sweep of a scenario are set aside, never
+//! mixed with those of this one; nobody else's are touched.
 //! Start at [`claim`].
 
 use crate::artifact;
@@ -17,7 +18,8 @@ use std::path::{Component, Path};
 pub(crate) const EARLIER: &str = "earlier";
 /// Names in the folder that are not those of a scenario.
 const TAKEN: [&str; 2] = [EARLIER, "learn"];
-/// Held as long as somebody writes into the folder. The system gives it up when its holder ends, however that ends.
+/// Held as long as somebody writes into the folder. The system gives it up when its holder ends,
+/// however that ends.
 const LOCK: &str = ".lock";
 /// What a sweep leaves of a run. Only a folder with one of them is a run's.
 const OF_A_RUN: [&str; 6] =
@@ -67,8 +69,9 @@ pub(crate) fn expect_not_of_a_sweep(out: &Path, json: &Path) -> Result<(), Failu
     )))
 }
 
-/// Takes the results of an earlier sweep out of the folder, and sets the runs aside of the scenarios that are run
-/// now. Those of others stay where they are: what was printed of them still holds.
+/// Takes the results of an earlier sweep out of the folder, and sets the runs aside of the
+/// scenarios that are run now. Those of others stay where they are: what was printed of them still
+/// holds.
 pub(crate) fn clear(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
     let (mut moved, mut gone) = (0, 0);
     for name in scenarios {

@@ -37,9 +37,9 @@ pub(crate) struct Given {
     /// Run the faults of this plan (or case) instead of those made from the seed.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub plan: Option<PathBuf>,
-    /// Cut the network in these parts at this time, instead of the faults made from the seed or the lesson's
-    /// own: `"5.0-20.0 s1,s2 | s3,s4,s5"`, in virtual seconds; `5.0-` is a cut that never ends. A node on no side
-    /// hears everybody. May be given several times.
+    /// Cut the network in these parts at this time, instead of the faults made from the seed or the
+    /// lesson's own: `"5.0-20.0 s1,s2 | s3,s4,s5"`, in virtual seconds; `5.0-` is a cut that never
+    /// ends. A node on no side hears everybody. May be given several times.
     #[arg(long, value_name = "TIME PARTS", conflicts_with_all = ["plan", "all_faults"])]
     pub partition: Vec<Cut>,
     /// Give every storm every kind of fault, instead of the kinds that each seed draws.
@@ -49,8 +49,8 @@ pub(crate) struct Given {
     /// input [default: a sample inbox].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub inbox: Option<PathBuf>,
-    /// Run only if the inbox has this digest: with other mails, the same seed is another run. Lines that replay a
-    /// seed have it.
+    /// Run only if the inbox has this digest: with other mails, the same seed is another run. Lines
+    /// that replay a seed have it.
     #[arg(long, value_name = "DIGEST", value_parser = parse_digest, requires = "inbox")]
     pub inbox_digest: Option<TraceHash>,
 }

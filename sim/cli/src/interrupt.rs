@@ -22,8 +22,8 @@ const ONE_REQUEST: Duration = Duration::from_millis(500);
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// From now on the first signal is only noted. A later one ends the process with the exit code that shells give:
-/// 130 for SIGINT, 143 for SIGTERM.
+/// From now on the first signal is only noted. A later one ends the process with the exit code that
+/// shells give: 130 for SIGINT, 143 for SIGTERM.
 pub(crate) fn watch() -> Result<(), Failure> {
     let mut signals = Signals::new(SIGNALS).map_err(|error| cannot(&error))?;
     let watching = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {

@@ -144,8 +144,8 @@ fn print(text: &str) -> Result<(), Failure> {
     print_as_it_is(&harmless_lines(text))
 }
 
-/// Writes to standard output for programs. A reader that has gone (`| head`) is no failure of ours: whatever takes
-/// long asks `screen::is_unread` whether to go on.
+/// Writes to standard output for programs. A reader that has gone (`| head`) is no failure of ours:
+/// whatever takes long asks `screen::is_unread` whether to go on.
 fn print_as_it_is(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -147,8 +147,8 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     Ok(Some((run, missing)))
 }
 
-/// What a run shows. What its scenario says of itself holds for its own size and its own faults; of any other run it
-/// is told who took part in it, and with which settings.
+/// What a run shows. What its scenario says of itself holds for its own size and its own faults; of
+/// any other run it is told who took part in it, and with which settings.
 fn about(run: &Run) -> Option<String> {
     let own = mailstorm_scenarios::find(&run.scenario, None)?;
     let has_own_faults = own.plan().is_none_or(|plan| plan == run.plan);

@@ -48,8 +48,8 @@ pub struct Case {
     /// What the violation is known by that the case is kept for.
     #[serde(default)]
     pub fingerprint: Option<String>,
-    /// The hash of the trace of this run, as the version that wrote it made it. Whoever changes the case by hand
-    /// takes it out: it is another run then.
+    /// The hash of the trace of this run, as the version that wrote it made it. Whoever changes the
+    /// case by hand takes it out: it is another run then.
     #[serde(default)]
     pub trace: Option<TraceHash>,
     /// The inbox it was made with, if the scenario has one.

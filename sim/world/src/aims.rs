@@ -47,8 +47,8 @@ impl Aims {
         })
     }
 
-    /// Whom the words of a fault mean that begins now. `pick` chooses who stands in for a word that means nobody,
-    /// once for each.
+    /// Whom the words of a fault mean that begins now. `pick` chooses who stands in for a word that
+    /// means nobody, once for each.
     pub(crate) fn meant(
         &self,
         kind: &FaultKind,

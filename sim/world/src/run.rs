@@ -2,7 +2,8 @@
 //!
 //! Owns: the phases start, storm, heal, converge and end, the bounds, the thread that a run has to
 //! itself. Leaves: the faults to `nemesis`.
-//! Holds: the same `(scenario, settings, seed, plan, defect)` gives the same [`Run`], in this process and in any other.
+//! Holds: the same `(scenario, settings, seed, plan, defect)` gives the same [`Run`], in this
+//! process and in any other.
 //! Start at [`run`](fn@run).
 
 use crate::aims::Aims;

@@ -1,8 +1,9 @@
 //! The network between the clients' processes and the server, and the server itself.
 //!
 //! Every message takes [`LATENCY`]. A process can be cut off (what is under way is held until it
-//! comes back, as TCP would, and nobody is told), its connections can be reset, and a connection can be made to break around a chosen request:
-//! just before the server sees it, or just after, so that only the reply is lost.
+//! comes back, as TCP would, and nobody is told), its connections can be reset, and a connection
+//! can be made to break around a chosen request: just before the server sees it, or just after, so
+//! that only the reply is lost.
 
 use crate::world::{Action, ProcessId, World};
 use bytes::Bytes;

@@ -41,8 +41,9 @@ pub fn is_super(identities: &[Identity]) -> bool {
 /// identities of the one who asks.
 ///
 /// # Errors
-/// [`ErrorCode::InvalidAcl`] when it is empty, has a malformed entry or an unknown scheme, says `auth`
-/// for somebody who has not authenticated, or is longer than [`ACL_ENTRIES_MAX`] or [`ACL_BYTES_MAX`]. An `ip` identity does not count as authentication.
+/// [`ErrorCode::InvalidAcl`] when it is empty, has a malformed entry or an unknown scheme, says
+/// `auth` for somebody who has not authenticated, or is longer than [`ACL_ENTRIES_MAX`] or
+/// [`ACL_BYTES_MAX`]. An `ip` identity does not count as authentication.
 pub fn fix_up(acl: &[Acl], identities: &[Identity]) -> Result<Vec<Acl>, ErrorCode> {
     if acl.len() > ACL_ENTRIES_MAX {
         return Err(ErrorCode::InvalidAcl);

@@ -3,10 +3,11 @@
 //! Holds: whatever changed after the last transaction that the client has seen is told or, where the
 //! tree does not remember it, hinted at; what is told is readable here already.
 //!
-//! One-shot watches follow ZooKeeper's `DataTree.setWatches`: one that has something to tell is used up, the
-//! others are set again. Unlike there, access lists hold here as they do at a change: what its client may
-//! not read a watch does not tell, and is used up all the same. Its one gap stays: a znode that was watched for its
-//! creation, and came and went in the meantime, is not told of, for nothing remembers it.
+//! One-shot watches follow ZooKeeper's `DataTree.setWatches`: one that has something to tell is
+//! used up, the others are set again. Unlike there, access lists hold here as they do at a change:
+//! what its client may not read a watch does not tell, and is used up all the same. Its one gap
+//! stays: a znode that was watched for its creation, and came and went in the meantime, is not told
+//! of, for nothing remembers it.
 //!
 //! Lasting watches get a catch-up here; ZooKeeper gives them none. The tree knows each znode's czxid, mzxid
 //! and pzxid, so with `seen` for the client's last zxid:

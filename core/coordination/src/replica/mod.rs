@@ -8,9 +8,9 @@
 //! one established leader. A voter that lost its disk has no vote until it is admitted again.
 //!
 //! In reading order: [`config`] and [`event`] are the face to the server; `log` is the history in
-//! memory, `disk` the commands under way, `base` what lives through all roles; `hearing` knows who hears
-//! whom, `election` chooses, `leading` with `learner` and `following` are the two sides of the relation; `dispatch` holds it
-//! together. Start at [`Replica`].
+//! memory, `disk` the commands under way, `base` what lives through all roles; `hearing` knows who
+//! hears whom, `election` chooses, `leading` with `learner` and `following` are the two sides of
+//! the relation; `dispatch` holds it together. Start at [`Replica`].
 //!
 //! ```text
 //!   FOLLOWERINFO  ->   the epoch promised before

@@ -1,8 +1,8 @@
 //! The requests of this server that the leader has: *forwarded*, and not answered.
 //!
 //! Owns: their tickets, whose each is, which session it is to resume, how much all of them are, and
-//! the answers that wait until what they name is applied here, and who waits for room. Leaves: what follows when they are
-//! too many to whoever forwards.
+//! the answers that wait until what they name is applied here, and who waits for room. Leaves: what
+//! follows when they are too many to whoever forwards.
 //! Holds: a ticket is in use once. A connection may be gone before its answer comes; its requests
 //! count until then, since they are on the link and in the leader's memory all the same.
 //! Start at [`ForwardedRequests::forward`].

@@ -188,10 +188,10 @@ impl SessionTracker {
     /// Takes out the sessions whose deadline has passed in silence. The caller proposes their end, and
     /// with that they are closing.
     ///
-    /// Silence is known only up to `reported_until`, which for a leader that slept is not now but what
-    /// the session's server has reported: 1. the leader sleeps for longer than a timeout; 2. the client pings its
-    /// server all the time; 3. the leader wakes, and finds the deadline passed before it has read what
-    /// came meanwhile.
+    /// Silence is known only up to `reported_until`, which for a leader that slept is not now but
+    /// what the session's server has reported: 1. the leader sleeps for longer than a timeout; 2.
+    /// the client pings its server all the time; 3. the leader wakes, and finds the deadline passed
+    /// before it has read what came meanwhile.
     pub(super) fn expire(
         &mut self,
         now: Millis,

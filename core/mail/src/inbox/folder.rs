@@ -38,7 +38,8 @@ pub(super) struct Found {
     pub(super) is_by_content: bool,
 }
 
-/// All files of a folder that are to be read, in the order of their ids; what is left out is told to the account.
+/// All files of a folder that are to be read, in the order of their ids; what is left out is told
+/// to the account.
 pub(super) fn walk(root: &Path, account: &mut Account) -> Result<Vec<Found>, InboxError> {
     let mut walk = Walk {
         root,

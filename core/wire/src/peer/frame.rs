@@ -9,9 +9,9 @@ use bytes::Bytes;
 /// The frame of a message, complete.
 ///
 /// # Panics
-/// When the message is longer than [`crate::checked::CHECKED_FRAME_BYTES_MAX`]: no peer would take it. What can grow is
-/// bounded where it is made: transactions by [`crate::txn::TXN_BYTES_MAX`], chunks of snapshots and
-/// lists of sessions by their senders.
+/// When the message is longer than [`crate::checked::CHECKED_FRAME_BYTES_MAX`]: no peer would take
+/// it. What can grow is bounded where it is made: transactions by [`crate::txn::TXN_BYTES_MAX`],
+/// chunks of snapshots and lists of sessions by their senders.
 pub fn encode_message(message: &PeerMessage) -> Bytes {
     seal(message)
 }

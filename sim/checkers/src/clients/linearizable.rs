@@ -18,10 +18,11 @@
 //! never; one that was done after its connection broke may have been sent twice, and so have taken effect
 //! once more.
 //!
-//! What is left out, and counted as such (`answers` and `real_time` judge these, too): ephemeral and sequential znodes (they vanish, or are named, by
-//! themselves), znodes that a `multi` touches or may have touched (it ties keys together), and znodes that
-//! come or go in applied transactions without any operation that asked for it (containers, TTL znodes,
-//! clients that are not on record).
+//! What is left out, and counted as such (`answers` and `real_time` judge these, too): ephemeral
+//! and sequential znodes (they vanish, or are named, by themselves), znodes that a `multi` touches
+//! or may have touched (it ties keys together), and znodes that come or go in applied transactions
+//! without any operation that asked for it (containers, TTL znodes, clients that are not on
+//! record).
 
 mod search;
 

@@ -1,9 +1,9 @@
 //! How stale plain reads are.
 //!
-//! A plain read is answered by the server that the client is connected to, from what that server has applied, so
-//! it may be old: that is promised, and no violation. How old it was is measured: from the moment at which
-//! the first server applied a newer change of that znode until the read was answered; zero for a read that
-//! shows the newest.
+//! A plain read is answered by the server that the client is connected to, from what that server
+//! has applied, so it may be old: that is promised, and no violation. How old it was is measured:
+//! from the moment at which the first server applied a newer change of that znode until the read
+//! was answered; zero for a read that shows the newest.
 //! Figure: that time, of every read of a znode's data, its existence or its children.
 //! Source: ZooKeeper's documentation, "Consistency Guarantees" (timeliness, and `sync` before a read).
 

@@ -22,11 +22,12 @@
 //! `removeWatches` was asked to remove may be gone, so nothing is demanded of them from then on, nor of
 //! watches on znodes whose access list was changed.
 //!
-//! A lasting watch (`addWatch`) is owed every change that it covers, before any reply that could show it
-//! (`lasting_lost_or_late`), or, when its client was away in between, a hint in the catch-up: an event of
-//! zxid zero at the znode, or at one above it. Where one covers a path, `unasked` and `skipped` are not
-//! judged: which of its watches an event is for cannot be told. A client is told by its session's frames to be alive.
-//! Expects that replies and events are told in the order in which they arrived.
+//! A lasting watch (`addWatch`) is owed every change that it covers, before any reply that could
+//! show it (`lasting_lost_or_late`), or, when its client was away in between, a hint in the
+//! catch-up: an event of zxid zero at the znode, or at one above it. Where one covers a path,
+//! `unasked` and `skipped` are not judged: which of its watches an event is for cannot be told. A
+//! client is told by its session's frames to be alive. Expects that replies and events are told in
+//! the order in which they arrived.
 
 mod armed;
 

@@ -5,7 +5,8 @@
 //! Holds: no violation has a kind that does not stand here; whoever makes one is stopped.
 //! Start at [`of`].
 
-/// Every checker with its kinds. `convergence` is the checker's and, for runs that never get so far, the world's.
+/// Every checker with its kinds. `convergence` is the checker's and, for runs that never get so
+/// far, the world's.
 const KINDS: &[(&str, &[&str])] = &[
     (
         "answers",

@@ -5,11 +5,12 @@
 //! known by the piece that ends it, or by the first event after the bound if none ever comes: `stopped`).
 //! At the end of the run no piece is missing (`unfinished`).
 //!
-//! Where it is said what the work [needs], this is asked only while it has that: while no majority of the
-//! servers hears itself, or nobody who does the work hears it, the clock stands still, and what is missing at
-//! the end is no fault of the design. With every change in who runs and who hears whom it begins again: a
-//! crash of a worker costs in addition the end of his session, and servers or links that come or go cost what it
-//! takes until somebody leads and everybody has found the way back.
+//! Where it is said what the work [needs], this is asked only while it has that: while no majority
+//! of the servers hears itself, or nobody who does the work hears it, the clock stands still, and
+//! what is missing at the end is no fault of the design. With every change in who runs and who
+//! hears whom it begins again: a crash of a worker costs in addition the end of his session, and
+//! servers or links that come or go cost what it takes until somebody leads and everybody has found
+//! the way back.
 //!
 //! A bound on virtual time makes of liveness, which no finite run can refute, a safety property that it
 //! can (Alpern and Schneider, "Defining liveness", 1985). What the bound is, the scenario says.

@@ -1,5 +1,5 @@
-//! A checker whose last judgement is asked only if the work could be done at the end of the run: what is missing
-//! because everybody is dead for good, or cut off, is no fault of the design.
+//! A checker whose last judgement is asked only if the work could be done at the end of the run:
+//! what is missing because everybody is dead for good, or cut off, is no fault of the design.
 //!
 //! Holds: whatever the checker finds on the way it finds all the same.
 

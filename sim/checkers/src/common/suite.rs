@@ -1,6 +1,7 @@
 //! Several checkers, fed together.
 //!
-//! Holds: a checker that has fired judges no more, and its verdict is its first violation; it goes on measuring.
+//! Holds: a checker that has fired judges no more, and its verdict is its first violation; it goes
+//! on measuring.
 
 use crate::{Checker, Figure, Interests};
 use mailstorm_record::{Event, Plan, Verdict, Violation};
@@ -50,8 +51,9 @@ impl Suite {
         self.members.iter().map(|member| (member.checker.name(), member.checker.kinds()))
     }
 
-    /// Feeds the next event to every checker that wants it, for its figures, and if it has not fired for its
-    /// judgement, and returns the first violation that this event made known, if any. The run may go on: the others still want to see it.
+    /// Feeds the next event to every checker that wants it, for its figures, and if it has not
+    /// fired for its judgement, and returns the first violation that this event made known, if any.
+    /// The run may go on: the others still want to see it.
     pub fn observe(&mut self, event: &Event) -> Option<&Violation> {
         let kind = Interests::of(event);
         let mut first = None;

@@ -6,10 +6,11 @@
 //!   transaction that closes the session leaves none behind (`ephemeral_left`);
 //! - a session opens once (`opened_twice`) and closes once (`closed_twice`); no write that changes
 //!   something is acknowledged to it after that (`write_after_close`);
-//! - only a leader expires sessions (`expired_by_follower`), and not before their timeout has passed on
-//!   its own clock (`expired_early`) since it last heard of them: that is checked against what the leader
-//!   says, and, on its own, against when it, or a follower that serves it well, was seen to hear of them
-//!   (`expired_though_heard`), by its own clock as well, however fast the plan makes it; a leader that is left in peace does expire whoever is silent (`outlived`);
+//! - only a leader expires sessions (`expired_by_follower`), and not before their timeout has
+//!   passed on its own clock (`expired_early`) since it last heard of them: that is checked against
+//!   what the leader says, and, on its own, against when it, or a follower that serves it well, was
+//!   seen to hear of them (`expired_though_heard`), by its own clock as well, however fast the plan
+//!   makes it; a leader that is left in peace does expire whoever is silent (`outlived`);
 //! - a client is told that its session expired only after a leader has decided so, or some transaction has
 //!   closed it (`told_too_early`). (As in ZooKeeper, the decision need not be committed: should the leader
 //!   fail, the session's ephemerals stay a little longer than the client thinks.)

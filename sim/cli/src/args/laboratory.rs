@@ -135,7 +135,8 @@ pub(crate) struct ScenariosArguments {
     /// designs of a lesson are `LESSON/DESIGN`.
     #[arg(value_name = "SCENARIO")]
     pub name: Option<String>,
-    /// List every kind of fault that a plan can have, with its fields, their units and bounds, and a line to copy.
+    /// List every kind of fault that a plan can have, with its fields, their units and bounds, and
+    /// a line to copy.
     #[arg(long, conflicts_with_all = ["name", "check"])]
     pub faults: bool,
     /// Write settings and goals for machines: one object with `storms` and `lessons`, `-` for the terminal.
@@ -159,8 +160,8 @@ pub(crate) struct LearnArguments {
     /// The lesson, or `capstone` [default: list the path and what has been done].
     #[arg(value_name = "LESSON")]
     pub name: Option<String>,
-    /// An answer to one of its questions, `leaders=2`, or `leaders=?` for what you do not know; asked for on the
-    /// terminal if there is one.
+    /// An answer to one of its questions, `leaders=2`, or `leaders=?` for what you do not know;
+    /// asked for on the terminal if there is one.
     #[arg(long, value_name = "QUESTION=ANSWER")]
     pub answer: Vec<Answer>,
     /// Which mistake the capstone hides: 1 to 6 are six different ones, and so are each further six.

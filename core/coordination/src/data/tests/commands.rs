@@ -1,7 +1,7 @@
 //! Random histories: few paths, few sessions, so that commands get into each other's way.
 //!
-//! Half of the histories have only a handful of paths. `-` and `.` sort before `/`: a znode `/a-` stands between
-//! `/a` and what is below it.
+//! Half of the histories have only a handful of paths. `-` and `.` sort before `/`: a znode `/a-`
+//! stands between `/a` and what is below it.
 
 use super::stage::acl;
 use bytes::Bytes;

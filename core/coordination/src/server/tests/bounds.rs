@@ -332,7 +332,7 @@ fn requests_of_too_many_bytes_wait_for_room_and_their_clients_are_held() {
 }
 
 #[test]
-fn writes_behind_a_sync_are_bounded_like_those_that_are_asked_at_once() {
+fn writes_behind_a_sync_wait_for_room_and_are_all_made_in_their_order() {
     let mut world = World::with(3, |config| config.outstanding_max = 2);
     let leader = world.elect();
     let client = world.connect(leader, 40_000);
@@ -348,7 +348,7 @@ fn writes_behind_a_sync_are_bounded_like_those_that_are_asked_at_once() {
     let got = world.got(client);
     let made = |xid: i32| Got::Reply(xid, created(&format!("/{xid}")));
     assert_eq!(got[0], Got::Reply(0, Ok(Reply::Synced("/".into()))));
-    assert_eq!(got[1..], [1, 2, 3, 4, 5, 6, 7, 8, 9].map(made), "in their order, four at a time");
+    assert_eq!(got[1..], [1, 2, 3, 4, 5, 6, 7, 8, 9].map(made), "all of them, in their order");
 }
 
 #[test]
