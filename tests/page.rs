@@ -147,6 +147,7 @@ fn every_violation_of_lessons_and_defects_has_a_chain_from_a_cause_and_a_stretch
         ("mail-pause-no-fence/no-fence", 1, None),
         ("master-stale-cache/cached", 1, None),
         ("quorum-leader-dies/wrong", 1, None),
+        ("quorum-bridge/wrong", 1, None),
         ("mail-ghost-claim/wrong", 1, None),
         ("mail-manager/wrong", 1, None),
         ("mail-claims", 3, Some(Defect::LockWithoutFencing.id())),
@@ -174,6 +175,7 @@ fn every_violation_of_lessons_and_defects_has_a_chain_from_a_cause_and_a_stretch
             let moment = &violation["moment"];
             let chain = moment["chain"].as_array().unwrap();
             assert!(chain.len() >= 2 && chain.is_sorted_by_key(|e| e.as_u64()), "{told}");
+            assert!(chain.iter().all(|event| kind(event) != "state"), "{told}");
             let from = match moment["fault"].as_i64().unwrap() {
                 -1 => {
                     assert_eq!(kind(&chain[0]), "started", "{told}");

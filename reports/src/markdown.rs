@@ -32,7 +32,7 @@ pub fn markdown(summaries: &[Summary]) -> String {
             page.add(violation(s, fingerprint, group));
         }
     }
-    for s in summaries {
+    for s in summaries.iter().filter(|s| !s.was_not_begun()) {
         let (name, text) = (escape::markdown(&s.scenario), short(&counted(s)));
         page.add(format!(
             "<details><summary>figures of {name}</summary>\n\n{}\n</details>\n\n",
@@ -80,6 +80,13 @@ fn head(s: &Summary) -> String {
         Ended::Violation | Ended::NotDeterministic | Ended::Failed => "❌",
     };
     let (name, ended) = (escape::markdown(&s.scenario), escape::markdown(&headline(s)));
+    if s.was_not_begun() {
+        let again = "The same command with `--resume` begins it.";
+        return format!(
+            "## {mark} {name}: not begun\n\n{ended}. Exit code {}.\n\n{again}\n\n",
+            s.ended().exit_code()
+        );
+    }
     let mut out = format!(
         "## {mark} {name}: {}\n\n{ended}. Exit code {}.\n\n{}; {}\n\n",
         share(s),
@@ -108,7 +115,7 @@ fn head(s: &Summary) -> String {
 
 /// What the sweep was to reach and did not, a line each; nothing where a violation cut the runs short.
 pub(crate) fn missed(s: &Summary) -> Vec<String> {
-    if s.violation > 0 || s.expected().is_some() {
+    if s.violation > 0 || s.expected().is_some() || s.was_not_begun() {
         return Vec::new();
     }
     let goals = s.goals_missed().map(|goal| format!("Never reached: {}", spaced(goal)));

@@ -296,8 +296,16 @@ impl Summary {
     /// Whether goals were missed that the storms were to reach: what a violation cut short was not to come that
     /// far, nor storms that are not as the scenario has them.
     pub(crate) fn is_short_of_goals(&self) -> bool {
+        if self.was_not_begun() {
+            return false;
+        }
         let is_long = self.violation == 0 && self.replay_options.is_empty();
         is_long && self.goals_missed().next().is_some()
+    }
+
+    /// Whether somebody asked the sweep to end before its first seed.
+    pub(crate) fn was_not_begun(&self) -> bool {
+        self.seeds == 0 && matches!(self.stopped, Some(Stop::Interrupted))
     }
 
     /// The kinds of faults that were injected over and over and never changed anything, in order, each with

@@ -124,6 +124,12 @@ fn write_summary(out: &mut String, s: &Summary, deed: &Deed, width: usize) -> st
     let mut prose = |line: &str, indent: usize| {
         hung(line, width, indent).iter().try_for_each(|line| writeln!(out, "{line}"))
     };
+    if s.was_not_begun() {
+        prose(&format!("INTERRUPTED  {}: not begun; see the end.", s.scenario), 6)?;
+        out.push('\n');
+        out.push_str(&ended::closing(s));
+        return Ok(());
+    }
     prose(&headline(s, deed), 6)?;
     out.push('\n');
     write_counted(out, s, width)?;
@@ -481,6 +487,21 @@ figures, mean/most
         sum.groups.values_mut().for_each(|group| group.shrunk = Some(interrupted.clone()));
         let told = text(&sum, &deed(), 80);
         assert!(told.contains(&go_on.replace("budget spent", "interrupted")), "{told}");
+    }
+
+    #[test]
+    fn of_a_sweep_that_was_not_begun_nothing_else_is_told() {
+        let mut sum = passing("mail-claims");
+        sum.reached.values_mut().for_each(|count| *count = 0);
+        sum.seeds = 0;
+        sum.stopped = Some(crate::Stop::Interrupted);
+        let told = text(&sum, &deed(), 80);
+        assert!(told.starts_with("INTERRUPTED  mail-claims: not begun; see the end.\n"), "{told}");
+        for word in ["NOT REACHED", "nothing was broken", "volume", "0 seeds: "] {
+            assert!(!told.contains(word), "'{word}' in {told}");
+        }
+        let summary = crate::markdown::markdown(&[sum]);
+        assert!(!summary.contains("0 of 0") && !summary.contains("Never reached"), "{summary}");
     }
 
     #[test]

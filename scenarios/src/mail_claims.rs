@@ -387,14 +387,26 @@ impl Progress for Sunk {
     }
 
     fn waits_for(&self) -> String {
+        let mut missing = Vec::new();
         let some: Vec<_> = self.waiting.iter().take(3).map(|mail| &**mail).collect();
-        let missing = if some.is_empty() {
-            "every mail has a result".to_owned()
-        } else {
-            format!("{} mails have no result, among them {}", self.waiting.len(), some.join(", "))
-        };
-        let claims = if self.adds_up { "add up" } else { "do not add up" };
-        format!("{missing}; the claims {claims}; {}", self.service.told())
+        match self.waiting.len() {
+            0 => {}
+            1 => missing.push(format!("{} has no result", some.join(", "))),
+            count if count == some.len() => {
+                missing.push(format!("{count} mails have no result: {}", some.join(", ")));
+            }
+            count => {
+                let some = some.join(", ");
+                missing.push(format!("{count} mails have no result, among them {some}"));
+            }
+        }
+        if !self.adds_up {
+            missing.push("the claims do not add up".to_owned());
+        }
+        if !self.service.is_whole() || missing.is_empty() {
+            missing.push(self.service.told());
+        }
+        missing.join("; ")
     }
 
     fn figures(&self) -> BTreeMap<String, u64> {
@@ -454,7 +466,7 @@ mod tests {
         };
         let told = is_stuck(Arc::new(MailClaims::new(None)), SMALL, harm);
         let told = told.expect("the run must not end like this");
-        assert!(told.contains("every mail has a result; the claims do not add up"), "{told}");
+        assert!(told.contains("of virtual time: the claims do not add up"), "{told}");
     }
 
     async fn copy_a_finished_batch(client: &Client<SimPlatform>) -> Option<()> {

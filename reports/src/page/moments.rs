@@ -158,7 +158,11 @@ fn standstill(violation: &Violation, stuck: &Stuck, scene: &Scene<'_>) -> Found 
     let from = scene.events.partition_point(|event| event.at_ns < struck.from);
     // Where it came to a node: somebody died of it, a message was lost, or the first thing after
     // it.
-    let comes = |at: &usize| scene.causes.steps[*at] == Step::Cause(Some(fault));
+    let comes = |at: &usize| {
+        // What a server knows once a second is no event of its own.
+        scene.causes.steps[*at] == Step::Cause(Some(fault))
+            && !matches!(scene.events[*at].happening, Happening::State { .. })
+    };
     let is_sign = |at: &usize| {
         !matches!(
             scene.events[*at].happening,

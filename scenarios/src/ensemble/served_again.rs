@@ -114,19 +114,34 @@ impl Progress for ServedAgain {
     }
 
     fn waits_for(&self) -> String {
-        let served: Vec<_> = self.done.iter().map(|(node, n)| format!("{node} {n}")).collect();
-        let met: Vec<_> = self.met.iter().map(|node| &*node.0).collect();
-        let reigned: Vec<_> = self.reigned.iter().map(|candidate| &**candidate).collect();
-        let read_through: Vec<_> = self.read_through.iter().map(|server| &**server).collect();
-        format!(
-            "every client gets {DONE_AFTER_HEALING} operations done (so far {}), all meet (so far {}), \
-             every candidate reigns (so far {}), everything is read through every server (so far {}); {}",
-            served.join(", "),
-            met.join(", "),
-            reigned.join(", "),
-            read_through.join(", "),
-            self.service.told()
-        )
+        let mut missing = Vec::new();
+        let mut misses = |what: &str, so_far: String| {
+            let so_far = if so_far.is_empty() { "nobody" } else { &so_far };
+            missing.push(format!("{what} (so far {so_far})"));
+        };
+        let all = self.clients + self.witnesses;
+        let served = self.done.values().filter(|done| **done >= DONE_AFTER_HEALING).count();
+        if served < all {
+            let what = format!("every client gets {DONE_AFTER_HEALING} operations done");
+            misses(&what, format!("{served} of {all}"));
+        }
+        if self.met.len() < self.clients {
+            let met: Vec<_> = self.met.iter().map(|node| &*node.0).collect();
+            misses("all meet", met.join(", "));
+        }
+        if self.reigned.len() < self.candidates {
+            let reigned: Vec<_> = self.reigned.iter().map(|candidate| &**candidate).collect();
+            misses("every candidate reigns", reigned.join(", "));
+        }
+        if self.read_through.len() < self.servers {
+            let through: Vec<_> = self.read_through.iter().map(|server| &**server).collect();
+            let through = if through.is_empty() { "none".to_owned() } else { through.join(", ") };
+            misses("everything is read through every server", through);
+        }
+        if !self.service.is_whole() || missing.is_empty() {
+            missing.push(self.service.told());
+        }
+        missing.join("; ")
     }
 
     fn figures(&self) -> BTreeMap<String, u64> {

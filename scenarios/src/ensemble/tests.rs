@@ -54,7 +54,7 @@ fn a_run_in_which_the_last_gate_is_lost_does_not_end() {
             async move { until_done(&client, async || client.delete(LAST_GATE, -1).await).await },
         )
     };
-    is_missed(harm, "all meet (so far )");
+    is_missed(harm, "all meet (so far nobody)");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_run_in_which_no_candidate_reigns_once_more_does_not_end() {
             std::future::pending::<()>().await;
         })
     };
-    is_missed(harm, "every candidate reigns (so far )");
+    is_missed(harm, "every candidate reigns (so far nobody)");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_run_in_which_a_znode_cannot_be_read_back_does_not_end() {
             until_done(&client, hide).await;
         })
     };
-    is_missed(harm, "everything is read through every server (so far )");
+    is_missed(harm, "everything is read through every server (so far none)");
 }
 
 /// A run of one server, client and candidate, in which what matters happens at the end, but not this.

@@ -21,6 +21,7 @@ use mailstorm_record::run::{Outcome, RUN_FORMAT};
 use mailstorm_record::{Happening, NodeName, Plan, Run, Settings, TraceHash, Verdict, Violation};
 use mailstorm_shared::Millis;
 use mailstorm_shared::defect::DefectId;
+use mailstorm_shared::time_in_words::span_of_ms;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -319,7 +320,7 @@ impl Driver {
     fn stuck(&self, kind: &str, within: Millis) -> bool {
         let mut world = self.world.borrow_mut();
         let missing = world.judge.progress.waits_for();
-        let detail = format!("within {within} of virtual time: {missing}");
+        let detail = format!("within {} of virtual time: {missing}", span_of_ms(within.0));
         world.accuse("convergence", kind, &[], detail);
         false
     }

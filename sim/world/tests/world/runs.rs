@@ -232,12 +232,7 @@ fn a_run_without_progress_is_a_violation() {
         }
     };
     let stage = Stage::new().client("c1", ticks);
-    check_violation(
-        &stage,
-        "convergence",
-        "not-done",
-        "within 120000 ms of virtual time: no `done`",
-    );
+    check_violation(&stage, "convergence", "not-done", "within 2 min of virtual time: no `done`");
 }
 
 #[test]
