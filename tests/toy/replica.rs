@@ -109,8 +109,8 @@ impl Start for Starting {
         Ok(if is_new { Recovery::Repair(Vec::new()) } else { Recovery::Read(FILE.to_owned()) })
     }
 
-    fn read(&mut self, _: &str, content: Bytes) -> Result<Recovery, CoreError> {
-        self.found = Some(content);
+    fn read(&mut self, _: &str, content: Option<Bytes>) -> Result<Recovery, CoreError> {
+        self.found = Some(content.ok_or("state cannot be read: replace the disk")?);
         // A process that was killed may have left it in the page cache alone.
         Ok(Recovery::Repair(vec![FileOp::Sync { name: FILE.into() }, FileOp::SyncFolder]))
     }

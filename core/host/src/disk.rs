@@ -41,11 +41,11 @@ pub(crate) async fn recover<P: Platform>(
     }
 }
 
-/// A file's content; none of it, which is damage, when the disk does not give it even after some time.
-async fn read<P: Platform>(platform: &P, disk: &P::Disk, name: &str) -> Bytes {
+/// A file's content; `None`, which is damage, when the disk does not give it even after some time.
+async fn read<P: Platform>(platform: &P, disk: &P::Disk, name: &str) -> Option<Bytes> {
     for attempt in 1..=READ_ATTEMPTS_MAX {
         match disk.read(name).await {
-            Ok(content) => return content,
+            Ok(content) => return Some(content),
             Err(error) => tracing::warn!(
                 file = name,
                 %error,
@@ -56,7 +56,7 @@ async fn read<P: Platform>(platform: &P, disk: &P::Disk, name: &str) -> Bytes {
             platform.sleep(READ_AGAIN_AFTER).await;
         }
     }
-    Bytes::new()
+    None
 }
 
 /// Does these operations, in order, and leaves the list empty.

@@ -41,7 +41,7 @@ pub struct NodeStart {
     snapshots: Vec<Zxid>,
     /// Whether the newest snapshot was asked for.
     is_snapshot_read: bool,
-    files: BTreeMap<FileName, Bytes>,
+    files: BTreeMap<FileName, Option<Bytes>>,
     recovered: Option<(storage::Recovery, Writer)>,
 }
 
@@ -138,7 +138,7 @@ impl Start for NodeStart {
         self.go_on()
     }
 
-    fn read(&mut self, name: &str, content: Bytes) -> Result<Recovery, CoreError> {
+    fn read(&mut self, name: &str, content: Option<Bytes>) -> Result<Recovery, CoreError> {
         let name = FileName::parse(name).expect("only files of ours are asked for");
         self.files.insert(name, content);
         self.go_on()

@@ -214,7 +214,7 @@ fn recovery_reads_small_files_first_and_an_older_snapshot_only_when_the_newer_do
     let mut asked = Vec::new();
     let mut recovery = start.listed(listed.into()).ok().unwrap();
     while let Recovery::Read(name) = recovery {
-        recovery = start.read(&name, Bytes::new()).ok().unwrap();
+        recovery = start.read(&name, Some(Bytes::new())).ok().unwrap();
         asked.push(name);
     }
     assert_eq!(asked, [&*log, "state", &*newer, &*older]);

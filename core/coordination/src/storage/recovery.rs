@@ -116,13 +116,14 @@ pub(super) enum ResumeLog {
     First,
 }
 
-/// Makes what can be made of a folder's files. `unread` names older snapshots that are there, but were
-/// not read in; when the folder looks damaged, one of them may help: read it, and call again.
+/// Makes what can be made of a folder's files. A file that the disk does not give is `None`: what it held is
+/// damage, and no evidence of anything. `unread` names older snapshots that are there, but were not read in;
+/// when the folder looks damaged, one of them may help: read it, and call again.
 ///
 /// # Errors
 /// When the folder is another server's or another ensemble's, or was written by a newer program.
 pub fn recover(
-    files: &BTreeMap<FileName, Bytes>,
+    files: &BTreeMap<FileName, Option<Bytes>>,
     unread: &[Zxid],
     identity: Identity,
     options: &RecoverOptions,
@@ -212,16 +213,18 @@ const NO_PROMISES: DurableState =
 
 /// The first start makes the first log file before the state file, so a folder without a state file
 /// and without a single record is one where no start was ever finished.
-fn is_empty(files: &BTreeMap<FileName, Bytes>, unread: &[Zxid]) -> bool {
+fn is_empty(files: &BTreeMap<FileName, Option<Bytes>>, unread: &[Zxid]) -> bool {
     unread.is_empty()
         && files.iter().all(|(name, file)| match name {
             FileName::State | FileName::Snapshot(_) => false,
             FileName::StateNew | FileName::SnapshotNew => true,
-            FileName::Log(sequence) => *sequence == 0 && log::is_blank(file, 0),
+            FileName::Log(sequence) => {
+                *sequence == 0 && file.as_ref().is_some_and(|file| log::is_blank(file, 0))
+            }
         })
 }
 
-fn empty(files: &BTreeMap<FileName, Bytes>, options: &RecoverOptions) -> Recovery {
+fn empty(files: &BTreeMap<FileName, Option<Bytes>>, options: &RecoverOptions) -> Recovery {
     let votes = options.initialise || planted!(options.defects, LostDiskVotes);
     let state = DurableState { votes, ..NO_PROMISES };
     let findings = if votes {
@@ -251,7 +254,7 @@ fn empty(files: &BTreeMap<FileName, Bytes>, options: &RecoverOptions) -> Recover
 /// that has no record, the one before it, whose seal may be as new; in a damaged folder also the one with
 /// the last entry that is believed.
 fn end_of_log(
-    files: &BTreeMap<FileName, Bytes>,
+    files: &BTreeMap<FileName, Option<Bytes>>,
     walk: &Walk,
     last_file: Option<u64>,
 ) -> Vec<(FileName, Bytes)> {
@@ -262,27 +265,31 @@ fn end_of_log(
     let sequences: BTreeSet<u64> = last_file.into_iter().chain(newest).collect();
     let names = sequences.into_iter().map(FileName::Log);
     let written = |name: FileName| {
-        let file = files.get(&name)?;
+        let file = files.get(&name)?.as_ref()?;
         let end = length_without_trailing_zeros(file);
         (end > 0).then(|| (name, file.slice(..end)))
     };
     names.filter_map(written).collect()
 }
 
-fn leftovers(files: &BTreeMap<FileName, Bytes>) -> Vec<FileName> {
+fn leftovers(files: &BTreeMap<FileName, Option<Bytes>>) -> Vec<FileName> {
     let names = [FileName::StateNew, FileName::SnapshotNew];
     names.into_iter().filter(|name| files.contains_key(name)).collect()
 }
 
 /// The promises, if they can be read, and whether they must be written anew in any case.
 fn read_state(
-    files: &BTreeMap<FileName, Bytes>,
+    files: &BTreeMap<FileName, Option<Bytes>>,
     identity: Identity,
     options: &RecoverOptions,
     findings: &mut Vec<String>,
 ) -> Result<(Option<DurableState>, bool), RecoverError> {
     let Some(file) = files.get(&FileName::State) else {
         findings.push("state: the file is missing".to_owned());
+        return Ok((None, true));
+    };
+    let Some(file) = file else {
+        findings.push(unreadable(FileName::State));
         return Ok((None, true));
     };
     match state::decode(file, identity.server)? {
@@ -312,7 +319,7 @@ struct Snapshots {
 }
 
 fn read_snapshots(
-    files: &BTreeMap<FileName, Bytes>,
+    files: &BTreeMap<FileName, Option<Bytes>>,
     unread: &[Zxid],
     me: ServerId,
     findings: &mut Vec<String>,
@@ -321,6 +328,11 @@ fn read_snapshots(
     for (name, file) in files {
         let FileName::Snapshot(zxid) = *name else { continue };
         assert!(!unread.contains(&zxid), "a snapshot is read or it is not");
+        let Some(file) = file else {
+            findings.push(unreadable(*name));
+            snapshots.bad.push(zxid);
+            continue;
+        };
         match snapshot::decode(file, zxid, me)? {
             Ok(content) => {
                 snapshots.good.insert(zxid, content);
@@ -441,20 +453,35 @@ impl Walk {
 /// A log file, as far as it could be read.
 struct LogRead<'a> {
     sequence: u64,
-    file: &'a Bytes,
+    /// `None` if the disk does not give it.
+    file: Option<&'a Bytes>,
+    /// `None` if there is no telling from it.
     readable: Option<(Header, Contents)>,
 }
 
+impl LogRead<'_> {
+    /// What is wrong with a file that is not readable.
+    fn finding(&self) -> String {
+        let name = FileName::Log(self.sequence);
+        if self.file.is_some() { format!("{name}: damaged at offset 0") } else { unreadable(name) }
+    }
+}
+
+fn unreadable(name: FileName) -> String {
+    format!("{name}: the disk does not give it")
+}
+
 fn walk_logs(
-    files: &BTreeMap<FileName, Bytes>,
+    files: &BTreeMap<FileName, Option<Bytes>>,
     me: ServerId,
     defects: Defects,
 ) -> Result<Walk, RecoverError> {
     let mut logs = Vec::new();
     for (name, file) in files {
         let FileName::Log(sequence) = *name else { continue };
-        let header = Header::decode(file, sequence, me)?;
-        let readable = header.map(|header| (header, log::read(file, header)));
+        let file = file.as_ref();
+        let header = file.map(|file| Header::decode(file, sequence, me)).transpose()?.flatten();
+        let readable = file.zip(header).map(|(file, header)| (header, log::read(file, header)));
         logs.push(LogRead { sequence, file, readable });
     }
     let mut walk = Walk {
@@ -489,16 +516,17 @@ fn is_unfinished(logs: &[LogRead<'_>]) -> bool {
     adjacent
         && !sealed
         && match &newest.readable {
-            None => log::is_blank(newest.file, newest.sequence),
+            // What the disk does not give may have been anything.
+            None => newest.file.is_some_and(|file| log::is_blank(file, newest.sequence)),
             Some((header, contents)) => !header.restart && contents.is_empty(),
         }
 }
 
 fn add_file(walk: &mut Walk, before: Option<&LogRead<'_>>, log: &LogRead<'_>, defects: Defects) {
     let name = FileName::Log(log.sequence);
-    let Some((header, contents)) = &log.readable else {
+    let (Some(file), Some((header, contents))) = (log.file, &log.readable) else {
         walk.files.push(LogFile { sequence: log.sequence, base: NO_BASE });
-        walk.hole(format!("{name}: damaged at offset 0"));
+        walk.hole(log.finding());
         return;
     };
     match before {
@@ -523,14 +551,14 @@ fn add_file(walk: &mut Walk, before: Option<&LogRead<'_>>, log: &LogRead<'_>, de
         walk.chains.last_mut().expect("begun above").apply(stretch, log.sequence);
     }
     let end_offset = contents.end_offset();
-    let length = log.file.len() as u64;
+    let length = file.len() as u64;
     if contents.end != End::Sealed && length < header.reserved {
         walk.hole(format!(
             "{name}: {length} bytes long, but it was made {} bytes long",
             header.reserved
         ));
     }
-    let rest = &log.file[usize::try_from(end_offset).unwrap_or(0).min(log.file.len())..];
+    let rest = &file[usize::try_from(end_offset).unwrap_or(0).min(file.len())..];
     let torn_bytes = length_without_trailing_zeros(rest) as u64;
     walk.newest = Some(Newest {
         header: *header,
@@ -542,9 +570,7 @@ fn add_file(walk: &mut Walk, before: Option<&LogRead<'_>>, log: &LogRead<'_>, de
 /// Why a file does not continue the one before it, in a sentence; `None` if it does.
 fn why_not_continued(walk: &Walk, before: &LogRead<'_>, header: &Header) -> Option<String> {
     let name = FileName::Log(before.sequence);
-    let Some((_, contents)) = &before.readable else {
-        return Some(format!("{name}: damaged at offset 0"));
-    };
+    let Some((_, contents)) = &before.readable else { return Some(before.finding()) };
     if before.sequence + 1 != header.sequence {
         return Some(format!("{}: the file is missing", FileName::Log(before.sequence + 1)));
     }

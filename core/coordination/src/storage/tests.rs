@@ -88,6 +88,8 @@ struct Folder {
     files: Vec<File>,
     durable_names: BTreeMap<String, usize>,
     names: BTreeMap<String, usize>,
+    /// Files that the disk does not give, until they are made again.
+    unreadable: BTreeSet<usize>,
 }
 
 impl Folder {
@@ -179,8 +181,11 @@ impl Folder {
         self.durable_names = self.names.clone();
     }
 
-    fn read(&self) -> BTreeMap<FileName, Bytes> {
-        let content = |number: &usize| Bytes::from(self.files[*number].cached.clone());
+    fn read(&self) -> BTreeMap<FileName, Option<Bytes>> {
+        let content = |number: &usize| {
+            let is_given = !self.unreadable.contains(number);
+            is_given.then(|| Bytes::from(self.files[*number].cached.clone()))
+        };
         self.names
             .iter()
             .map(|(name, number)| (FileName::parse(name).unwrap(), content(number)))
@@ -189,6 +194,11 @@ impl Folder {
 
     fn content(&self, name: FileName) -> &Vec<u8> {
         &self.files[self.names[&name.to_string()]].cached
+    }
+
+    /// The disk does not give this file any longer.
+    fn lose_sight_of(&mut self, name: FileName) {
+        self.unreadable.insert(self.names[&name.to_string()]);
     }
 
     /// Changes what a file holds on the platters, while nothing of it is cached.
@@ -469,16 +479,21 @@ impl Model {
         self.go_on_from(beginning, recovered);
     }
 
-    /// Flips, garbles, cuts or removes; not more than a bit of what the last batch of writes brought.
+    /// Flips, garbles, cuts, removes, or gives no longer; not more than a bit of what the last batch of writes
+    /// brought, but for what is no longer given.
     fn damage(&mut self, alone: bool) {
         let names: Vec<FileName> =
             self.folder.names.keys().map(|name| FileName::parse(name).unwrap()).collect();
         let name = names[self.dice.roll(names.len() as u64) as usize];
         let (last_batch, written) = self.batches.get(&name.to_string()).copied().unwrap_or((0, 0));
-        let kind = self.dice.roll(5);
+        let kind = self.dice.roll(6);
         if kind == 0 {
             self.folder.names.remove(&name.to_string());
             self.folder.durable_names.remove(&name.to_string());
+            return;
+        }
+        if kind == 5 {
+            self.folder.lose_sight_of(name);
             return;
         }
         let (a, b) = (self.dice.roll(1 << 30) as usize, self.dice.roll(1 << 30) as usize);
@@ -646,7 +661,7 @@ proptest! {
                 3 => FileName::Snapshot(Zxid(number)),
                 _ => FileName::Log(number),
             };
-            (name, Bytes::from(bytes))
+            (name, Some(Bytes::from(bytes)))
         }).collect();
         let recovery = recover(&files, &[], identity(), &RecoverOptions::default()).unwrap();
         prop_assert!(!recovery.recovered.state.votes);
@@ -778,6 +793,53 @@ fn a_lost_file_is_noticed_whichever_it_is() {
 }
 
 #[test]
+fn a_file_that_the_disk_does_not_give_is_damage_whichever_it_is() {
+    let blind_to = |name: FileName| move |folder: &mut Folder| folder.lose_sight_of(name);
+    let going_on = |from: &str| format!("data may be lost: going on from {from} {LOST}");
+    check(
+        "append commit",
+        blind_to(FileName::State),
+        &format!("1:1 | no vote | state: the disk does not give it; {}", going_on("1:1")),
+    );
+    let not_given = "log.0000000000000000: the disk does not give it";
+    check(
+        "append commit",
+        blind_to(LOG_0),
+        &format!(" | no vote | {not_given}; {}", going_on("0:0")),
+    );
+    // The very first file of a start that was never finished is blank; this one may have been anything.
+    let first_of_all = |folder: &mut Folder| {
+        folder.names.remove(&FileName::State.to_string()).unwrap();
+        folder.lose_sight_of(LOG_0);
+    };
+    check(
+        "append commit",
+        first_of_all,
+        &format!(" | no vote | state: the file is missing; {not_given}; {}", going_on("0:0")),
+    );
+}
+
+#[test]
+fn a_newest_log_file_that_the_disk_does_not_give_is_not_one_that_a_crash_left_unfinished() {
+    let mut model = Model::new(1);
+    model.append();
+    model.append();
+    model.commit();
+    model.folder.settle();
+    // Without its promises the server goes on in a new file, and the one before has no seal.
+    model.folder.change(FileName::State, |content| content.fill(0xEE));
+    let damaged = model.recover(false);
+    assert_eq!(damaged.condition, Condition::Damaged);
+    model.open(&damaged);
+    model.append();
+    model.commit();
+    model.folder.settle();
+    assert_eq!(model.recover(false).condition, Condition::Whole);
+    model.folder.lose_sight_of(FileName::Log(1));
+    assert_eq!(model.recover(false).condition, Condition::Damaged);
+}
+
+#[test]
 fn damage_before_a_sound_snapshot_costs_nothing() {
     let garble = |folder: &mut Folder| folder.change(LOG_0, |content| content[0..40].fill(0xEE));
     let found = "log.0000000000000000: damaged at offset 0";
@@ -842,8 +904,8 @@ fn an_older_snapshot_helps_where_the_newest_is_damaged_and_only_as_far_as_it_is_
     let zxid = |counter| Zxid::new(Epoch(1), counter);
     let mut files = model.folder.read();
     let newest = FileName::Snapshot(zxid(9));
-    let damaged = files[&newest].slice(..20);
-    files.insert(newest, damaged);
+    let damaged = files[&newest].as_ref().unwrap().slice(..20);
+    files.insert(newest, Some(damaged));
     let older = files.remove(&FileName::Snapshot(zxid(6))).unwrap();
     let options = RecoverOptions::default();
     let first = recover(&files, &[zxid(6)], identity(), &options).unwrap();

@@ -49,11 +49,12 @@ pub trait Start: 'static {
     /// Why it cannot start from them, with what to do next.
     fn listed(&mut self, names: Vec<String>) -> Result<Recovery, CoreError>;
 
-    /// The content of the file that was asked for; empty when the disk does not give it.
+    /// The content of the file that was asked for; `None` when the disk does not give it, which is not what an
+    /// empty file is.
     ///
     /// # Errors
     /// As [`Self::listed`].
-    fn read(&mut self, name: &str, content: Bytes) -> Result<Recovery, CoreError>;
+    fn read(&mut self, name: &str, content: Option<Bytes>) -> Result<Recovery, CoreError>;
 
     /// Starts: the repairs are durable, and the ports are bound to these addresses. What is to be done
     /// first goes to `outputs`.
