@@ -1,7 +1,7 @@
 //! Time in words: one form for moments, one for spans, everywhere where people read them.
 //!
-//! Holds: what took time is never shown as none; a span that is not rounded is told to the microsecond, a
-//! longer one than a minute in the two units that say most.
+//! Holds: what took time is never shown as none; a span that is not rounded is told to a millionth or
+//! better below a second, to the millisecond up to a minute, and a longer one in the two units that say most.
 //! Start at [`moment`] and [`span`].
 
 use std::time::Duration;

@@ -36,7 +36,7 @@ impl Node {
     ) {
         let from = address.ip();
         if !self.make_room(now, from, out) {
-            debug(out, || format!("refused a client of {from}: there are too many"));
+            debug(out, format!("refused a client of {from}: there are too many"));
             out.push(Output::Close { connection });
             return;
         }
@@ -49,8 +49,8 @@ impl Node {
     /// Closes the oldest silent client where there are too many; whether one more can come from there.
     fn make_room(&mut self, now: Now, from: IpAddr, out: &mut Vec<Output>) -> bool {
         let room = self.clients.room;
-        // At most one of its own address, and then one of all.
-        for _ in 0..2 {
+        // Each turn closes one that is silent, so it ends.
+        loop {
             match self.clients.origins.who_makes_room(from, room) {
                 Ok(None) => return true,
                 Ok(Some(silent)) => {
@@ -61,7 +61,6 @@ impl Node {
                 Err(Full) => return false,
             }
         }
-        self.clients.origins.who_makes_room(from, room) == Ok(None)
     }
 
     /// Closes a client's connection after what was sent.

@@ -184,7 +184,7 @@ impl Node {
                     self.serve(now, io::Input::ClientWord { client, word }, out);
                     return;
                 }
-                debug(out, || format!("client of {} dropped: {error}", state.from));
+                debug(out, format!("client of {} dropped: {error}", state.from));
                 self.close_client(connection, out);
                 self.serve(now, io::Input::ClientClosed { client }, out);
             }
@@ -217,7 +217,7 @@ impl Node {
             }
             Some(Connection::Dialled { dial }) => self.dial_refused(dial, reason, out),
             Some(Connection::Link(link)) => {
-                debug(out, || format!("link to {} lost: {reason:?}", link.peer));
+                debug(out, format!("link to {} lost: {reason:?}", link.peer));
                 self.link_lost(now, connection, link, out);
             }
             None => {}
@@ -234,9 +234,7 @@ impl Node {
     ) {
         match self.connections.get(&connection) {
             Some(Connection::Client(_)) => {
-                debug(out, || {
-                    format!("client dropped: it does not take {backlog} bytes of replies")
-                });
+                debug(out, format!("client dropped: it does not take {backlog} bytes of replies"));
             }
             Some(Connection::Link(link)) => {
                 warn(out, format!("link to {} closed: the peer is too slow", link.peer));
@@ -386,8 +384,8 @@ fn respond(client: io::ClientId, body: &[u8], out: &mut Vec<Output>) {
 }
 
 /// A line for whoever looks for something.
-pub(super) fn debug(out: &mut Vec<Output>, text: impl FnOnce() -> String) {
-    out.push(Output::Note { severity: Severity::Debug, text: text() });
+pub(super) fn debug(out: &mut Vec<Output>, text: String) {
+    out.push(Output::Note { severity: Severity::Debug, text });
 }
 
 /// A line for every operator.

@@ -81,7 +81,7 @@ impl Elections {
     }
 
     /// An attempt came to nothing, or a link is gone: try again after a pause, which is longer each
-    /// time and shortened by chance, so that not all servers try in step.
+    /// time and shortened by chance.
     pub(super) fn lost(&mut self, peer: ServerId, lost: Lost, now: Millis, chance: u64) {
         let (timing, grace) = (self.timing, self.me < peer);
         let Some(election) = self.peers.get_mut(&peer) else { return };
@@ -91,9 +91,8 @@ impl Elections {
             _ => {}
         }
         if election.waits() {
-            let longer = Millis(election.pause.0.saturating_mul(2));
-            election.pause = longer.clamp(timing.reconnect_min, timing.reconnect_max);
-            let shortened = Millis(election.pause.0 - chance % (election.pause.0 / 2 + 1));
+            let (pause, shortened) = timing.pause_after(election.pause, chance);
+            election.pause = pause;
             let extra = if grace { timing.reconnect_max } else { Millis::ZERO };
             election.dial_at = now + shortened + extra;
         }

@@ -43,11 +43,9 @@ impl Learners {
     /// An attempt came to nothing: the next one after a pause, which is longer each time and shortened by
     /// chance.
     pub(super) fn failed(&mut self, peer: ServerId, now: Millis, chance: u64) {
-        let LinkTiming { reconnect_min, reconnect_max, .. } = self.timing;
         let attempts = self.peers.entry(peer).or_default();
-        let longer = Millis(attempts.pause.0.saturating_mul(2));
-        attempts.pause = longer.clamp(reconnect_min, reconnect_max);
-        let shortened = Millis(attempts.pause.0 - chance % (attempts.pause.0 / 2 + 1));
+        let (pause, shortened) = self.timing.pause_after(attempts.pause, chance);
+        attempts.pause = pause;
         attempts.not_before = now + shortened;
         self.refresh();
     }

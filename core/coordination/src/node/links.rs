@@ -282,7 +282,7 @@ impl Node {
         by: Option<DialId>,
         out: &mut Vec<Output>,
     ) {
-        debug(out, || format!("link to {peer} is up: {purpose:?}"));
+        debug(out, format!("link to {peer} is up: {purpose:?}"));
         let (older, needless) = match purpose {
             LinkPurpose::Election => self.links.elections.won(peer, connection, by),
             LinkPurpose::Learner => {
@@ -396,7 +396,7 @@ impl Node {
         out: &mut Vec<Output>,
     ) {
         if let Some(state) = self.links.dials.remove(&dial) {
-            debug(out, || format!("not connected to {}: {reason:?}", state.peer));
+            debug(out, format!("not connected to {}: {reason:?}", state.peer));
             self.dial_failed(dial, state, out);
         }
     }

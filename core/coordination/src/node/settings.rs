@@ -95,6 +95,16 @@ pub struct LinkTiming {
     pub reconnect_max: Millis,
 }
 
+impl LinkTiming {
+    /// The pause that follows this one, and how much of it is waited this time: it is shortened by chance,
+    /// so that not all servers try in step.
+    pub(super) fn pause_after(&self, last: Millis, chance: u64) -> (Millis, Millis) {
+        let longer = Millis(last.0.saturating_mul(2));
+        let pause = longer.clamp(self.reconnect_min, self.reconnect_max);
+        (pause, Millis(pause.0 - chance % (pause.0 / 2 + 1)))
+    }
+}
+
 impl Default for LinkTiming {
     fn default() -> Self {
         Self { handshake: Millis(3_000), reconnect_min: Millis(100), reconnect_max: Millis(2_000) }

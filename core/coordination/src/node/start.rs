@@ -36,11 +36,9 @@ pub struct NodeStart {
     identity: Identity,
     /// Files to be read before anything is concluded.
     unread: VecDeque<FileName>,
-    /// Snapshots not read yet, oldest first. They are large: an older one is read only if those that
+    /// Snapshots but the newest, oldest first. They are large: one of them is read only if those that
     /// were read do not suffice.
     snapshots: Vec<Zxid>,
-    /// Whether the newest snapshot was asked for.
-    is_snapshot_read: bool,
     files: BTreeMap<FileName, Option<Bytes>>,
     recovered: Option<(storage::Recovery, Writer)>,
 }
@@ -56,7 +54,6 @@ impl NodeStart {
             identity,
             unread: VecDeque::new(),
             snapshots: Vec::new(),
-            is_snapshot_read: false,
             files: BTreeMap::new(),
             recovered: None,
         }
@@ -65,12 +62,6 @@ impl NodeStart {
     fn go_on(&mut self) -> Result<Recovery, CoreError> {
         if let Some(name) = self.unread.pop_front() {
             return Ok(Recovery::Read(name.to_string()));
-        }
-        if !self.is_snapshot_read {
-            self.is_snapshot_read = true;
-            if let Some(newest) = self.snapshots.pop() {
-                return Ok(Recovery::Read(FileName::Snapshot(newest).to_string()));
-            }
         }
         let replica = &self.settings.server.replica;
         let options = RecoverOptions {
@@ -135,6 +126,7 @@ impl Start for NodeStart {
             }
         }
         self.snapshots.sort_unstable();
+        self.unread.extend(self.snapshots.pop().map(FileName::Snapshot));
         self.go_on()
     }
 

@@ -5,8 +5,8 @@
 //! together. Leaves: one connection's requests to `requests`, how a connection comes and goes to
 //! `connections`.
 //! Holds: a session is attached to at most one connection, and each attached connection is that of
-//! its session; the bytes are the sum of those of all connections, since a connection is changed by
-//! [`Clients::change`] alone.
+//! its session; the bytes are the sum of those of all connections, since a connection's requests are
+//! changed by [`Clients::change`] alone.
 //! Start at [`Client`].
 
 use super::requests::Requests;
@@ -213,7 +213,7 @@ impl Clients {
     /// What always holds of this connection.
     pub(super) fn check_one(&self, id: ClientId, serving: bool) {
         let Some(client) = self.by_id.get(&id) else { return };
-        client.requests.invariants();
+        client.requests.check();
         let is_served_alone = match client.phase {
             Phase::Fresh => client.requests.is_empty(),
             Phase::Connecting { .. } => false,
@@ -241,8 +241,7 @@ impl Clients {
     pub(super) fn check_sample(&self, round: u64, serving: bool) {
         let Some((last, _)) = self.by_id.last_key_value() else { return };
         let from = ClientId(round.wrapping_mul(0x9e37_79b9_7f4a_7c15) % last.0.saturating_add(1));
-        if let Some((id, client)) = self.by_id.range(from..).next() {
-            client.requests.check();
+        if let Some((id, _)) = self.by_id.range(from..).next() {
             self.check_one(*id, serving);
         }
     }
@@ -252,7 +251,6 @@ impl Clients {
     pub(super) fn check(&self, serving: bool) {
         let mut bytes = 0;
         for (id, client) in self.iter() {
-            client.requests.check();
             self.check_one(id, serving);
             bytes += client.requests.bytes();
         }

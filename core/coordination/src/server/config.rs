@@ -36,8 +36,8 @@ pub const OUTSTANDING_BYTES_PER_CLIENT_MAX: usize = 4 << 20;
 
 /// Requests of one server that may be in flight at the leader before clients that ask for more are
 /// held: the part of ZooKeeper's `globalOutstandingLimit`, which is 1,000. At twice as many, what is
-/// for the leader waits here. It also bounds the leader: it never has more pending than this from
-/// each server.
+/// for the leader waits here. It also bounds the leader, which has at most twice this from each server,
+/// and one end of a session for each of its connections.
 pub const OUTSTANDING_MAX: usize = 10_000;
 
 /// How many bytes these requests may have together; beyond, the same happens as beyond their

@@ -67,8 +67,13 @@ impl Server {
 
     /// Whether it has so many that nothing more is forwarded, of whomever.
     pub(super) fn has_too_much_under_way(&self) -> bool {
-        let (count, bytes) = (self.config.outstanding_max, self.config.outstanding_bytes_max);
-        self.forwarded.reaches(count * 2, bytes * 2)
+        let (count, bytes) = self.room_at_leader();
+        self.forwarded.reaches(count, bytes)
+    }
+
+    /// From how many requests in flight, and from how many of their bytes on, nothing more is forwarded.
+    pub(super) fn room_at_leader(&self) -> (usize, usize) {
+        (self.config.outstanding_max * 2, self.config.outstanding_bytes_max * 2)
     }
 
     /// Something of this connection is pending until the leader has room.

@@ -2,7 +2,8 @@
 //!
 //! Owns: the rules that span two parts, and how often deeper looks are taken. Leaves: the rules
 //! within a part to that part.
-//! Holds: what is looked at after a step costs the same however much the server has to keep.
+//! Holds: what is looked at after a step is bounded by one connection's requests and the number of
+//! learners.
 //! Nothing here depends on an input being sensible: each rule is broken by a mistake of ours alone.
 //! A planted defect is such a mistake: the rules that one breaks are the checkers' to find then.
 //! Start at `Server::invariants_in_turn`.

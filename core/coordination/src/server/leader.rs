@@ -7,7 +7,7 @@
 //! answer, or with the learner's link. Refused writes take a place in the order, too, so that a
 //! client's answers keep their order for free. The replica bounds how many proposals are in flight;
 //! what is beyond is queued here, in order, and is bounded by those who forward: each server has at
-//! most `2 * outstanding_max` requests in flight.
+//! most `2 * outstanding_max` requests in flight, and one end of a session for each connection.
 //! Start at `Server::take_request`.
 
 use super::Server;

@@ -121,24 +121,19 @@ impl Server {
                 Request::Sync { .. } => true,
                 _ => !client.requests.has_sync_in_flight() && !self.forwarded.is_resuming(session),
             };
-        let to_leader =
-            if at_once { LeaderRequest::of(&request, &client.identities) } else { None };
-        match to_leader {
-            None => {
-                self.clients.change(id, |client| client.requests.push_pending(call, request));
-            }
-            Some(_) if crowded => {
-                self.clients.change(id, |client| client.requests.push_pending(call, request));
+        let leaves = at_once && is_for_the_leader(&request);
+        if leaves && !crowded {
+            let to_leader = LeaderRequest::of(&request, &client.identities);
+            let to_leader = to_leader.expect("it is for the leader");
+            let in_flight = InFlight { client: id, bytes: call.bytes, resumes: None };
+            let ticket = self.forwarded.forward(in_flight);
+            let push = |client: &mut Client| client.requests.push_in_flight(call, ticket, request);
+            self.clients.change(id, push);
+            self.forward(now, ticket, session, to_leader, out);
+        } else {
+            self.clients.change(id, |client| client.requests.push_pending(call, request));
+            if leaves {
                 self.wait_for_room(id);
-            }
-            Some(to_leader) => {
-                let in_flight = InFlight { client: id, bytes: call.bytes, resumes: None };
-                let ticket = self.forwarded.forward(in_flight);
-                let push = |client: &mut Client| {
-                    client.requests.push_in_flight(call, ticket, request);
-                };
-                self.clients.change(id, push);
-                self.forward(now, ticket, session, to_leader, out);
             }
         }
         self.hold_if_crowded(id, out);
@@ -321,8 +316,7 @@ impl Server {
     /// Forwards what waited, up to the next sync without an answer. What the leader has no room for
     /// goes on waiting: a later request of the connection must not be taken before it.
     pub(super) fn forward_pending(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
-        let (count, bytes) =
-            (self.config.outstanding_max * 2, self.config.outstanding_bytes_max * 2);
+        let (count, bytes) = self.room_at_leader();
         let Some(client) = self.clients.get(id) else { return };
         let Some(session) = client.session() else { return };
         if client.requests.waits_for_room() || self.forwarded.is_resuming(session) {

@@ -228,12 +228,14 @@ impl Requests {
         for Queued { call, state, .. } in &mut self.queue {
             match state {
                 State::InFlight { request: Request::Sync { .. }, .. } => break,
-                State::Pending(request) => {
-                    let known = &identities[..call.identity_count];
-                    let Some(to_leader) = LeaderRequest::of(request, known) else { continue };
+                State::Pending(request) if is_for_the_leader(request) => {
+                    // What finds no room is asked again: it is copied when it leaves.
                     let Some(ticket) = ticket(request, call.bytes) else {
                         return (forwarded, true);
                     };
+                    let known = &identities[..call.identity_count];
+                    let to_leader =
+                        LeaderRequest::of(request, known).expect("it is for the leader");
                     let request = std::mem::replace(request, Request::Ping);
                     let is_sync = matches!(request, Request::Sync { .. });
                     *state = State::InFlight { ticket, request };
@@ -243,7 +245,7 @@ impl Requests {
                         break;
                     }
                 }
-                State::InFlight { .. } | State::Answered(_) => {}
+                State::Pending(_) | State::InFlight { .. } | State::Answered(_) => {}
             }
         }
         (forwarded, false)
@@ -296,7 +298,8 @@ impl Requests {
         self.bytes -= queued.call.bytes;
         let due = match queued.state {
             State::Answered(outcome) => Due::Outcome(outcome),
-            State::Pending(request) | State::InFlight { request, .. } => Due::Read(request),
+            State::Pending(request) => Due::Read(request),
+            State::InFlight { .. } => unreachable!("what the leader has is not to be answered"),
         };
         Taken { call: queued.call, operation: queued.operation, due }
     }

@@ -1,7 +1,8 @@
 //! What stands after `From ` on a line: a sender and a date as programs write them, or text.
 //!
 //! Owns: the dates of all the programs. Leaves: what stands before and after such a line to `mbox`.
-//! Holds: a date is the end of its line. Text goes on after a date, and is taken as text.
+//! Holds: a date is the end of its line, but for a whole one (weekday, time, year), which is believed wherever it
+//! stands if a header follows. Other text goes on after a date, and is taken as text.
 //! Start at [`envelope`]; the tests are the list of what is known.
 
 /// What stands after `From `, from the surest to the least sure.
@@ -145,7 +146,9 @@ impl Date {
 
 /// Whether this is such a name, whole or as its first letters.
 fn is_name(word: &str, names: &[&str]) -> bool {
-    names.iter().any(|name| word == *name || word == &name[..3]) || word == "sept"
+    names
+        .iter()
+        .any(|name| word == *name || word == &name[..3] || (*name == "september" && word == "sept"))
 }
 
 fn is_digits(text: &str, count: usize) -> bool {
@@ -240,6 +243,7 @@ mod tests {
                 "ann@example.org Thu, 1 Jan 2026 00:00:00 +0000",
                 "ann@example.org Thu, 1 Jan 2026 00:00:00 +0000 (UTC)",
                 "ann@example.org Thu, 1 Jan 2026 00:00:00 GMT",
+                "ann@example.org Thu, 4 Sept 2025 00:00:00 +0000",
                 "ann@example.org Thu, 01 Jan 26 00:00:00 GMT",
                 "ann@example.org Thursday, 01-Jan-26 00:00:00 GMT",
                 "ann@example.org Thursday, January 1, 2026 10:00:00 PM",
@@ -264,6 +268,7 @@ mod tests {
             &[
                 "d@e.f 2 Jan 2024 00:00:00 +0000",
                 "d@e.f 02 Jan 24 00:00:00 UTC",
+                "d@e.f 2 Sept 2024 00:00:00 +0000",
                 "d@e.f Jan  2 00:00:00 2024",
                 "d@e.f Thu Jan  1 00:00",
                 "d@e.f 2024-01-02 00:00:00",

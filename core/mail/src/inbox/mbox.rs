@@ -8,7 +8,8 @@
 //!
 //! Such a line may be text as well, where whoever wrote the file did not quote it. It begins a mail
 //!
-//! 1. if it has a sender and a date, and a blank line stands before it or a header follows; or
+//! 1. if it has a whole date, after a sender or alone, and a blank line stands before it or a header
+//!    follows; or
 //! 2. if it has an address and a date with a time in any form, and a header follows; or
 //! 3. if it has no more than a date, or an address, or nothing (`From `, `From - `, as Mozilla
 //!    writes it), a blank line stands before it, and a header follows.
@@ -111,28 +112,32 @@ pub(super) fn is_header(line: &[u8]) -> bool {
 pub(super) fn is_mail(file: &[u8]) -> bool {
     const TELLING: [&str; 7] =
         ["from", "date", "received", "message-id", "return-path", "delivered-to", "mime-version"];
-    let (mut telling, mut place) = (BTreeSet::new(), 0);
+    let (mut telling, mut place) = (BTreeSet::<&str>::new(), 0);
     for line in lines(file) {
         // Of the last line only the beginning may be known.
         if is_blank(line) || !line.ends_with(b"\n") && !line.ends_with(b"\r") {
             break;
         }
-        let is_continued = place > 0 && (line.starts_with(b" ") || line.starts_with(b"\t"));
+        let is_continued = is_continued(line, place);
         if !is_continued && !is_header(line) {
             return false;
         }
-        if let Some(name) = TELLING.iter().find(|name| !is_continued && is_named(line, name)) {
-            telling.insert(name);
-        }
+        let name = name_of(line);
+        let known = TELLING.iter().find(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        telling.extend(known.filter(|_| !is_continued).copied());
         place += 1;
     }
     telling.len() >= 2
 }
 
-/// Whether a header has this name.
-fn is_named(line: &[u8], name: &str) -> bool {
-    let found = line.split(|byte| *byte == b':').next().unwrap_or_default();
-    found.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+/// The name of a header, as it is written.
+fn name_of(line: &[u8]) -> &[u8] {
+    line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether a line at this place of a header goes on with the one before it.
+fn is_continued(line: &[u8], place: usize) -> bool {
+    place > 0 && (line.starts_with(b" ") || line.starts_with(b"\t"))
 }
 
 /// Splits an mbox, whose first line with something in it begins with `From `; stops after so many messages.
@@ -175,7 +180,7 @@ impl Head {
     fn note(&mut self, line: &[u8]) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
         let Ok(value) = std::str::from_utf8(&line[colon + 1..]) else { return };
-        let (name, value) = (line[..colon].trim_ascii(), value.trim());
+        let (name, value) = (name_of(line), value.trim());
         let is = |expected: &str| name.eq_ignore_ascii_case(expected.as_bytes());
         if is("content-length") {
             self.content_length = value.parse().ok();
@@ -258,14 +263,13 @@ fn is_separator(file: &[u8], at: usize, is_after_blank: bool) -> bool {
 
 /// Whether a mail's header begins here: with a line that mails begin with, or with a line of any
 /// name in a header that has such a line.
-pub(super) fn begins_with_header(message: &[u8]) -> bool {
+fn begins_with_header(message: &[u8]) -> bool {
     let message = &message[..message.len().min(HEADER_BYTES_MAX)];
     for (place, line) in lines(message).enumerate() {
         if is_known_header(line) {
             return true;
         }
-        let is_continued = place > 0 && (line.starts_with(b" ") || line.starts_with(b"\t"));
-        if !is_header(line) && !is_continued {
+        if !is_header(line) && !is_continued(line, place) {
             return false;
         }
     }
@@ -304,8 +308,7 @@ fn is_known_header(line: &[u8]) -> bool {
     if !is_header(line) {
         return false;
     }
-    let name = line.split(|byte| *byte == b':').next().unwrap_or_default().trim_ascii();
-    let name = String::from_utf8_lossy(name).to_lowercase();
+    let name = String::from_utf8_lossy(name_of(line)).to_lowercase();
     KNOWN.contains(&&*name)
         || ["x-", "content-", "arc-", "dkim-", "resent-", "list-", "dmarc-", "domainkey-"]
             .iter()

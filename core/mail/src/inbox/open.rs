@@ -215,8 +215,11 @@ impl<'a> Reader<'a> {
                         continue;
                     }
                     let raw = if form == Form::Emlx { emlx::mail_of(&raw) } else { raw };
-                    let is_plain = matches!(form, Form::Eml | Form::Mh);
-                    let raw = if is_plain { with_line_feeds(raw) } else { raw };
+                    let raw = match form {
+                        _ if file.is_by_content => by_content(&raw),
+                        Form::Eml | Form::Mh => with_line_feeds(raw),
+                        _ => raw,
+                    };
                     self.add(form, is_new, Mail { id: file.id, raw })?;
                 }
             }
@@ -262,7 +265,7 @@ impl<'a> Reader<'a> {
             }
             _ if is_header(&raw[begin..]) => match first_separator(&raw) {
                 None => {
-                    let raw = with_line_feeds(raw.slice(begin..));
+                    let raw = by_content(&raw);
                     self.add(Form::Eml, true, Mail { id, raw })?;
                 }
                 Some(line) => return Err(InboxError::NoMbox { path: path(), line }),
@@ -357,6 +360,11 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// A mail that is known by what it begins with, which is not always its first byte.
+fn by_content(raw: &Bytes) -> Bytes {
+    with_line_feeds(raw.slice(beginning(raw)..))
 }
 
 #[cfg(test)]

@@ -253,6 +253,7 @@ fn what_is_a_mail_or_compressed_by_content_is_told_so_in_a_folder_too() {
     let archive = format!("{:\0<257}ustar\0", "a.eml");
     let folder = folder_with(&[
         ("mail1", whole),
+        ("marked", &format!("\u{feff}\n{whole}")),
         ("1.a.host:2,S", whole),
         ("old", &whole.replace("\r\n", "\r")),
         ("page.txt", &whole.replace("Date", "Note")),
@@ -270,7 +271,7 @@ fn what_is_a_mail_or_compressed_by_content_is_told_so_in_a_folder_too() {
     write("letter.docx", b"PK\x03\x04...");
     let inbox = check_folder(
         folder.path(),
-        &["1.a.host:2,S", "a.eml", "mail1", "old"],
+        &["1.a.host:2,S", "a.eml", "mail1", "marked", "old"],
         &[
             "compressed Sent.xz",
             "compressed mbox.bz2",
@@ -288,6 +289,10 @@ fn what_is_a_mail_or_compressed_by_content_is_told_so_in_a_folder_too() {
     assert_eq!(raw("old"), whole.replace("\r\n", "\n").as_bytes());
     assert_eq!(raw("mail1"), whole.as_bytes());
     // Given alone, each is what it is in a folder.
+    for name in ["mail1", "marked", "old"] {
+        let alone = Inbox::open(&folder.path().join(name)).unwrap();
+        assert_eq!(alone.mails()[0].raw, raw(name), "{name}");
+    }
     for (name, words) in [
         ("Sent.xz", "is compressed with xz: unpack it first"),
         ("all.tar.gz", "is a tar archive: unpack it first"),
