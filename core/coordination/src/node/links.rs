@@ -342,10 +342,12 @@ impl Node {
     }
 
     pub(super) fn send(&self, links: &[LinkId], message: &PeerMessage, out: &mut Vec<Output>) {
+        let Some((last, others)) = links.split_last() else { return };
         let bytes = encode_message(message);
-        for link in links {
+        for link in others {
             out.push(Output::Send { connection: ConnectionId(link.0), bytes: bytes.clone() });
         }
+        out.push(Output::Send { connection: ConnectionId(last.0), bytes });
     }
 
     /// The server closes a link: it knows, and hears no more of it.

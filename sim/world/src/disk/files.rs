@@ -16,6 +16,8 @@ use bytes::Bytes;
 use mailstorm_shared::zeros::{is_zeros, length_without_trailing_zeros};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// What a disk writes whole or tears.
 pub(crate) const SECTOR_BYTES: usize = 512;
@@ -70,13 +72,42 @@ enum Change {
     Removed { name: String, body: u32 },
 }
 
+/// What a file holds, shared with whoever has read it and not let go of it yet: a restart reads whole logs,
+/// of which most is zeros, and to copy them costs more than all that is made of them.
+#[derive(Clone, Debug, Default)]
+struct Content(Arc<Vec<u8>>);
+
+impl Content {
+    fn share(&self) -> Bytes {
+        Bytes::from_owner(self.clone())
+    }
+
+    /// To change it; copied first where a reader still holds it.
+    fn change(&mut self) -> &mut Vec<u8> {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Deref for Content {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 #[derive(Debug, Default)]
 struct Body {
-    content: Vec<u8>,
+    content: Content,
     /// Oldest first; the last one is open.
     layers: Vec<Layer>,
     /// Sectors that a sync was said to cover and did not.
-    doomed: BTreeMap<usize, Vec<u8>>,
+    doomed: BTreeMap<usize, Held>,
     /// What the last sync covered: the newest batch.
     newest: BTreeSet<usize>,
     /// Sectors that cannot be read until they are written again.
@@ -87,8 +118,30 @@ struct Body {
 struct Layer {
     number: u64,
     /// What the sectors held before.
-    before: BTreeMap<usize, Vec<u8>>,
+    before: BTreeMap<usize, Held>,
     length_before: usize,
+}
+
+/// What a sector held, without the zeros that it ended with: most sectors were never written before, and so
+/// cost nothing.
+#[derive(Debug)]
+struct Held {
+    bytes: Vec<u8>,
+    /// With the zeros; shorter than a sector at the end of the file.
+    length: usize,
+}
+
+impl Held {
+    fn of(sector: &[u8]) -> Self {
+        let bytes = sector[..length_without_trailing_zeros(sector)].to_vec();
+        Self { bytes, length: sector.len() }
+    }
+
+    fn whole(&self) -> Vec<u8> {
+        let mut whole = self.bytes.clone();
+        whole.resize(self.length, 0);
+        whole
+    }
 }
 
 /// A sync under way.
@@ -115,12 +168,13 @@ impl Body {
 
     fn replace_sector(&mut self, sector: usize, bytes: &[u8]) {
         let start = sector * SECTOR_BYTES;
-        if self.content.len() < start + bytes.len() {
-            self.content.resize(start + bytes.len(), 0);
+        let content = self.content.change();
+        if content.len() < start + bytes.len() {
+            content.resize(start + bytes.len(), 0);
         }
-        self.content[start..start + bytes.len()].copy_from_slice(bytes);
-        let end = (start + SECTOR_BYTES).min(self.content.len());
-        self.content[start + bytes.len()..end].fill(0);
+        content[start..start + bytes.len()].copy_from_slice(bytes);
+        let end = (start + SECTOR_BYTES).min(content.len());
+        content[start + bytes.len()..end].fill(0);
     }
 
     /// Notes what the sectors from byte `from` to byte `to` held, before they change.
@@ -136,7 +190,7 @@ impl Body {
         for sector in sectors(from, to) {
             let open = self.layers.last().expect("a layer is open: pushed above");
             if !open.before.contains_key(&sector) {
-                let before = self.sector(sector).to_vec();
+                let before = Held::of(self.sector(sector));
                 let open = self.layers.last_mut().expect("a layer is open: pushed above");
                 open.before.insert(sector, before);
             }
@@ -144,23 +198,27 @@ impl Body {
     }
 
     /// What it would be without everything that no sync has covered.
-    fn durable(&self) -> Vec<u8> {
-        let mut content = self.content.clone();
+    fn durable(&self) -> Content {
+        if self.layers.is_empty() && self.doomed.is_empty() {
+            return self.content.clone();
+        }
+        let mut durable = self.content.clone();
+        let content = durable.change();
         let layers = self.layers.iter().rev().flat_map(|layer| &layer.before);
         for (sector, before) in layers.chain(&self.doomed) {
             let start = sector * SECTOR_BYTES;
             content.resize(content.len().max(start + SECTOR_BYTES), 0);
             content[start..start + SECTOR_BYTES].fill(0);
-            content[start..start + before.len()].copy_from_slice(before);
+            content[start..start + before.bytes.len()].copy_from_slice(&before.bytes);
         }
         let length = self.layers.first().map_or(self.content.len(), |layer| layer.length_before);
         content.resize(length, 0);
-        content
+        durable
     }
 
     /// Settles everything no sync has covered, as a crash does.
     fn crash(&mut self, mode: Mode, stream: &mut Stream, losses: &mut Losses) {
-        let mut versions: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
+        let mut versions: BTreeMap<usize, Vec<Held>> = BTreeMap::new();
         for (sector, before) in std::mem::take(&mut self.doomed) {
             versions.entry(sector).or_default().push(before);
         }
@@ -186,7 +244,7 @@ impl Body {
                     _ => SectorFate::Torn,
                 },
             };
-            let old = stream.pick(&older).expect("a sector stands here for what it held").clone();
+            let old = stream.pick(&older).expect("a sector stands here for what it held").whole();
             match fate {
                 SectorFate::Kept => {}
                 SectorFate::Lost => {
@@ -209,7 +267,7 @@ impl Body {
                     *stream.pick(&[length_before, new_length]).expect("there are two")
                 }
             };
-            self.content.resize(length, 0);
+            self.content.change().resize(length, 0);
         }
     }
 
@@ -253,7 +311,7 @@ impl Platters<'_> {
     /// A file's whole content; `None` if there is no such file, or some of it cannot be read.
     pub fn read(&self, name: &str) -> Option<Bytes> {
         let body = &self.0.bodies[self.0.durable_names.get(name)?];
-        body.unreadable.is_empty().then(|| body.durable().into())
+        body.unreadable.is_empty().then(|| body.durable().share())
     }
 }
 
@@ -308,7 +366,7 @@ impl Files {
         if !body.unreadable.is_empty() {
             return Err(super::io_error());
         }
-        Ok(Bytes::copy_from_slice(&body.content))
+        Ok(body.content.share())
     }
 
     /// Whether this write needs room that the disk has not given yet.
@@ -325,10 +383,11 @@ impl Files {
         let id = self.body(name);
         let body = self.bodies.get_mut(&id).expect("every name has its body");
         body.remember(offset.min(body.content.len()), end, &mut self.numbered);
-        if body.content.len() < end {
-            body.content.resize(end, 0);
+        let content = body.content.change();
+        if content.len() < end {
+            content.resize(end, 0);
         }
-        body.content[offset..end].copy_from_slice(bytes);
+        content[offset..end].copy_from_slice(bytes);
         Ok(())
     }
 
@@ -341,7 +400,7 @@ impl Files {
         // A longer file is all zeros there, whether its length survives or not: nothing to remember.
         let old = body.content.len();
         body.remember((bytes as usize).min(old), old, &mut self.numbered);
-        body.content.resize(bytes as usize, 0);
+        body.content.change().resize(bytes as usize, 0);
         Ok(())
     }
 

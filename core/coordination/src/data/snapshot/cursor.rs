@@ -8,6 +8,9 @@ use bytes::Bytes;
 use mailstorm_shared::checksum::crc32c;
 use mailstorm_shared::{Defects, Zxid, planted};
 
+/// How many bytes of rows a chunk is made ready for, if it may have so many.
+const ROWS_BYTES_GUESS: usize = 4 << 10;
+
 /// How far a snapshot has come.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
@@ -49,7 +52,7 @@ impl SnapshotCursor {
     /// A chunk is larger than `bytes_max` only if a single row is.
     pub fn next_chunk(&mut self, database: &Database, bytes_max: usize) -> Option<Bytes> {
         assert!(database.last_applied() >= self.as_of, "a database only goes forward");
-        let mut chunk = Vec::new();
+        let mut chunk = Vec::with_capacity(HEADER_BYTES);
         chunk.extend([0; 4]); // The checksum's place.
         chunk.extend(self.sequence.to_be_bytes());
         chunk.extend(self.begin.0.to_be_bytes());
@@ -100,7 +103,7 @@ impl SnapshotCursor {
         self.as_of = applied;
         chunk.extend(as_of.0.to_be_bytes());
 
-        let mut rows = Vec::new();
+        let mut rows = Vec::with_capacity(bytes_max.min(ROWS_BYTES_GUESS));
         let mut last: Option<Key> = None;
         let mut is_full = false;
         for row in rows::after(database, after) {
