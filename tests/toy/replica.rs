@@ -11,7 +11,7 @@ use mailstorm_shared::machine::{
     Address, Bounds, ConnectionId, Core, CoreError, DialId, FileOp, Framing, Input, Lane, Output,
     Port, PortId, Recovery, Start, Writes,
 };
-use mailstorm_shared::{Millis, Now, StateHasher};
+use mailstorm_shared::{Instant, Millis, Now, StateHasher};
 use std::collections::VecDeque;
 
 const BEAT_EVERY: Millis = Millis(100);
@@ -161,7 +161,7 @@ pub(crate) struct Replica {
     durable: State,
     /// Up to which value the backup has them, of this number.
     held: u64,
-    heard: Millis,
+    heard: Instant,
     link: Option<ConnectionId>,
     dials: u64,
     is_dialling: bool,
@@ -199,7 +199,7 @@ impl Replica {
     }
 
     /// The other says what it has on disk.
-    fn heard(&mut self, other: State, now: Millis, outputs: &mut Vec<Output>) {
+    fn heard(&mut self, other: State, now: Instant, outputs: &mut Vec<Output>) {
         let State { role, number, value } = self.state;
         if other.number < number {
             return;
@@ -248,7 +248,7 @@ impl Replica {
         outputs.extend(self.link.map(|connection| Output::Send { connection, bytes }));
     }
 
-    fn tick(&mut self, now: Millis, outputs: &mut Vec<Output>) {
+    fn tick(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         if self.state.role == Role::InStep && now.since(self.heard) > SILENCE_MAX {
             let number = self.state.number + 1;
             self.change(State { role: Role::LeadsAlone, number, ..self.state }, outputs);

@@ -5,7 +5,7 @@ use mailstorm_shared::{Defects, Millis};
 
 /// The session timeout wished for unless the application says otherwise. ZooKeeper's own tools ask
 /// for as much. Lower: a dead worker is noticed sooner. Higher: a slow network costs fewer sessions.
-pub const SESSION_TIMEOUT_MS: u64 = 10_000;
+pub const SESSION_TIMEOUT: Millis = Millis(10_000);
 
 /// What an application chooses about its session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl ClientConfig {
     pub fn new(servers: impl IntoIterator<Item = Address>) -> Self {
         Self {
             servers: servers.into_iter().collect(),
-            session_timeout: Millis(SESSION_TIMEOUT_MS),
+            session_timeout: SESSION_TIMEOUT,
             read_only: false,
             client_number: 0,
             observe_calls: true,

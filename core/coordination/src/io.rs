@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Epoch, Millis, ServerId, Zxid};
+use mailstorm_shared::{Epoch, Instant, ServerId, Zxid};
 use mailstorm_wire::peer::{LinkPurpose, PeerMessage};
 use mailstorm_wire::txn::Entry;
 use std::net::SocketAddr;
@@ -161,7 +161,7 @@ pub enum Output {
     /// Step again at this time at the latest; replaces the time asked for before.
     WakeAt {
         /// On the monotonic clock.
-        at: Millis,
+        at: Instant,
     },
     /// Tell onlookers.
     Observe(EnsembleFact),

@@ -10,7 +10,7 @@ use mailstorm_shared::machine::{
     Address, CloseReason, ConnectionId, Core, DialId, FileOp, Input, Lane, Output, Port, PortId,
     Severity, Start, Writes,
 };
-use mailstorm_shared::{Millis, Now};
+use mailstorm_shared::{Instant, Millis, Now};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -223,12 +223,12 @@ struct State<C: Core> {
     /// Connections that are held no longer and may have whole frames waiting.
     resumed: VecDeque<ConnectionId>,
     /// When the core wants to be ticked.
-    core_wake: Option<Millis>,
+    core_wake: Option<Instant>,
     /// When to look at connections that do not take what was sent.
-    look_at: Option<Millis>,
+    look_at: Option<Instant>,
     held_for_backlog: Vec<ConnectionId>,
     /// What the endpoint was asked for.
-    armed: Option<Millis>,
+    armed: Option<Instant>,
 }
 
 /// One thing that happens, at one moment, until everything that follows from it is done.

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use mailstorm_shared::machine::{Address, CloseReason, ConnectionId};
-use mailstorm_shared::{Millis, Now, Observation};
+use mailstorm_shared::{Instant, Millis, Now, Observation};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -68,7 +68,7 @@ pub trait Endpoint: 'static {
 
     /// Asks for one [`NetworkEvent::Woken`] at this time on the monotonic clock; replaces the earlier
     /// wish, `None` withdraws it.
-    fn wake_at(&self, at: Option<Millis>);
+    fn wake_at(&self, at: Option<Instant>);
 
     /// The next thing that happened. May be called again after being dropped half-way; never loses an
     /// event.

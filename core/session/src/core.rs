@@ -22,7 +22,7 @@ use crate::outstanding::{OPERATIONS_OUTSTANDING_MAX, Operation, Outstanding};
 use crate::registry::{Forgotten, Registry, WatchTable};
 use bytes::Bytes;
 use mailstorm_shared::facts::{ClientFact, Outcome};
-use mailstorm_shared::{Defects, Millis, SessionId, Zxid, planted};
+use mailstorm_shared::{Defects, Instant, Millis, SessionId, Zxid, planted};
 use mailstorm_wire::client::{
     ConnectRequest, Request, encode_connect_request, encode_request, xid,
 };
@@ -35,9 +35,9 @@ pub const PAUSE_MS_MIN: u64 = 50;
 /// The longest pause between rounds, as in ZooKeeper's own client.
 pub const PAUSE_MS_MAX: u64 = 1_000;
 /// The least time a server gets to answer a connect and a handshake, however many servers there are.
-pub const ATTEMPT_MS_MIN: u64 = 100;
+pub const ATTEMPT_MIN: Millis = Millis(100);
 /// How long a client that would like to write stays with a read-only server before it tries the others.
-pub const READ_ONLY_STAY_MS: u64 = 10_000;
+pub const READ_ONLY_STAY: Millis = Millis(10_000);
 /// Credentials that one session may hold.
 pub const CREDENTIALS_MAX: usize = 16;
 
@@ -89,9 +89,9 @@ pub struct SessionCore {
     next_credentials: u32,
     next_xid: i32,
     /// Since when the application wants to leave.
-    closing: Option<Millis>,
+    closing: Option<Instant>,
     /// The wake-up that the driver knows of. It may come early, never late.
-    scheduled: Option<Millis>,
+    scheduled: Option<Instant>,
 }
 
 /// An identity that each new connection must prove.
@@ -109,11 +109,11 @@ pub(crate) struct Credentials {
 #[derive(Clone, Debug)]
 pub(crate) enum Link {
     /// There is none, until then.
-    Idle { until: Millis },
+    Idle { until: Instant },
     /// Asked for.
-    Opening { deadline: Millis },
+    Opening { deadline: Instant },
     /// Open; the server has our handshake.
-    Greeting { deadline: Millis, reader: FrameDecoder },
+    Greeting { deadline: Instant, reader: FrameDecoder },
     /// The server has accepted us.
     Up(Up),
     /// Never again.
@@ -125,14 +125,14 @@ pub(crate) enum Link {
 pub(crate) struct Up {
     pub(crate) reader: FrameDecoder,
     /// When something last came, and when something last went.
-    pub(crate) heard_at: Millis,
-    pub(crate) sent_at: Millis,
+    pub(crate) heard_at: Instant,
+    pub(crate) sent_at: Instant,
     /// The credentials sent and not answered, oldest first.
     pub(crate) proving: VecDeque<u32>,
     /// Requests to arm watches sent and not answered.
     pub(crate) rearming: u32,
     /// When to leave a read-only server.
-    read_only_until: Option<Millis>,
+    read_only_until: Option<Instant>,
 }
 
 impl SessionCore {
@@ -143,7 +143,7 @@ impl SessionCore {
             next_server: 0,
             fruitless: 0,
             random: entropy,
-            link: Link::Idle { until: Millis::ZERO },
+            link: Link::Idle { until: Instant::ZERO },
             state: SessionState::Connecting,
             session: SessionId::NONE,
             password: Bytes::from_static(&[0; 16]),
@@ -198,7 +198,7 @@ impl SessionCore {
     }
 
     /// Takes one input; what must be done about it is appended to `out`, in order.
-    pub fn step(&mut self, now: Millis, input: SessionInput, out: &mut Vec<SessionOutput>) {
+    pub fn step(&mut self, now: Instant, input: SessionInput, out: &mut Vec<SessionOutput>) {
         for (table, path) in std::mem::take(&mut self.given_up) {
             self.observe_given_up(table, path, out);
         }
@@ -238,7 +238,7 @@ impl SessionCore {
 
     // ---- time
 
-    fn woken(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
+    fn woken(&mut self, now: Instant, out: &mut Vec<SessionOutput>) {
         if self.closing.is_some_and(|since| now >= since + self.timeout) {
             // No server could be told. The session ends by itself, if it has not yet.
             return self.end(SessionState::Closed, out);
@@ -303,15 +303,15 @@ impl SessionCore {
 
     // ---- the connection
 
-    fn open(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
+    fn open(&mut self, now: Instant, out: &mut Vec<SessionOutput>) {
         let server = self.order[self.next_server];
         self.next_server = (self.next_server + 1) % self.order.len();
-        let share = self.timeout.0 / self.order.len() as u64;
-        self.link = Link::Opening { deadline: now + Millis(share.max(ATTEMPT_MS_MIN)) };
+        let share = Millis(self.timeout.0 / self.order.len() as u64);
+        self.link = Link::Opening { deadline: now + share.max(ATTEMPT_MIN) };
         out.push(SessionOutput::Connect { server });
     }
 
-    fn connected(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
+    fn connected(&mut self, now: Instant, out: &mut Vec<SessionOutput>) {
         let Link::Opening { deadline } = self.link else { return };
         self.link = Link::Greeting { deadline, reader: FrameDecoder::new(frame::REPLY_BYTES_MAX) };
         let greeting = ConnectRequest {
@@ -325,12 +325,12 @@ impl SessionCore {
     }
 
     /// Hangs up, and goes on as if the other side had.
-    pub(crate) fn drop_connection(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
+    pub(crate) fn drop_connection(&mut self, now: Instant, out: &mut Vec<SessionOutput>) {
         out.push(SessionOutput::Disconnect);
         self.lose_connection(now, out);
     }
 
-    fn lose_connection(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
+    fn lose_connection(&mut self, now: Instant, out: &mut Vec<SessionOutput>) {
         let was_up = match &self.link {
             Link::Idle { .. } | Link::Over => return,
             Link::Opening { .. } | Link::Greeting { .. } => false,
@@ -364,7 +364,7 @@ impl SessionCore {
     /// The server accepted the handshake.
     pub(crate) fn established(
         &mut self,
-        now: Millis,
+        now: Instant,
         reader: FrameDecoder,
         read_only: bool,
         resumed: bool,
@@ -376,7 +376,7 @@ impl SessionCore {
             sent_at: now,
             proving: VecDeque::new(),
             rearming: 0,
-            read_only_until: read_only.then(|| now + Millis(READ_ONLY_STAY_MS)),
+            read_only_until: read_only.then(|| now + READ_ONLY_STAY),
         });
         out.push(SessionOutput::Observe(ClientFact::ClientConnected {
             client: self.config.client,
@@ -404,7 +404,7 @@ impl SessionCore {
         self.send_unsent(now, out);
     }
 
-    fn prove(&mut self, now: Millis, index: usize, out: &mut Vec<SessionOutput>) {
+    fn prove(&mut self, now: Instant, index: usize, out: &mut Vec<SessionOutput>) {
         let Link::Up(up) = &mut self.link else { return };
         let credentials = &self.credentials[index];
         up.proving.push_back(credentials.number);
@@ -415,14 +415,14 @@ impl SessionCore {
         self.send(now, encode_request(xid::AUTH, &request), out);
     }
 
-    fn send(&mut self, now: Millis, body: Bytes, out: &mut Vec<SessionOutput>) {
+    fn send(&mut self, now: Instant, body: Bytes, out: &mut Vec<SessionOutput>) {
         if let Link::Up(up) = &mut self.link {
             up.sent_at = now;
         }
         out.push(SessionOutput::Send(frame::framed(&body)));
     }
 
-    fn send_unsent(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
+    fn send_unsent(&mut self, now: Instant, out: &mut Vec<SessionOutput>) {
         while let Some(operation) = self.outstanding.next_unsent() {
             let body = encode_request(self.next_xid, &operation.request);
             if body.len() > frame::REQUEST_BYTES_MAX {
@@ -438,7 +438,7 @@ impl SessionCore {
 
     // ---- the application
 
-    fn submit(&mut self, now: Millis, submission: Submission, out: &mut Vec<SessionOutput>) {
+    fn submit(&mut self, now: Instant, submission: Submission, out: &mut Vec<SessionOutput>) {
         let Submission { operation: id, request, watch, retry } = submission;
         if self.config.observe_calls {
             out.push(SessionOutput::Observe(ClientFact::Invoked {
@@ -481,7 +481,7 @@ impl SessionCore {
         }
     }
 
-    fn close(&mut self, now: Millis, out: &mut Vec<SessionOutput>) {
+    fn close(&mut self, now: Instant, out: &mut Vec<SessionOutput>) {
         if self.state.is_over() || self.closing.is_some() {
             return;
         }

@@ -3,7 +3,7 @@
 use crate::error::CallError;
 use bytes::Bytes;
 use mailstorm_shared::facts::ClientFact;
-use mailstorm_shared::{Millis, Zxid};
+use mailstorm_shared::{Instant, Zxid};
 use mailstorm_wire::client::{Reply, Request, WatchEvent};
 
 /// An operation's number, unique within the client.
@@ -99,7 +99,7 @@ pub enum SessionOutput {
     /// Send these bytes, a whole frame.
     Send(Bytes),
     /// Step again at this time; replaces the earlier wish.
-    WakeAt(Millis),
+    WakeAt(Instant),
     /// The session's state changed.
     State(SessionState),
     /// A watch fired. One-shot watches fire once.

@@ -11,7 +11,7 @@ use crate::outstanding::Operation;
 use crate::registry::WatchTable;
 use bytes::Bytes;
 use mailstorm_shared::facts::ClientFact;
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{Instant, Millis, SessionId, Zxid};
 use mailstorm_wire::client::{
     ErrorCode, Reply, ReplyHeader, ReplyShape, Request, WatchEvent, WatchEventKind, WatcherType,
     decode_connect_response, decode_event, decode_reply, decode_reply_header, xid,
@@ -34,7 +34,7 @@ impl HangUp {
 }
 
 impl SessionCore {
-    pub(crate) fn received(&mut self, now: Millis, bytes: &Bytes, out: &mut Vec<SessionOutput>) {
+    pub(crate) fn received(&mut self, now: Instant, bytes: &Bytes, out: &mut Vec<SessionOutput>) {
         match &mut self.link {
             Link::Greeting { reader, .. } => reader.push(bytes.clone()),
             Link::Up(up) => {
@@ -75,7 +75,7 @@ impl SessionCore {
 
     fn greeted(
         &mut self,
-        now: Millis,
+        now: Instant,
         frame: Bytes,
         out: &mut Vec<SessionOutput>,
     ) -> Result<(), HangUp> {
@@ -112,7 +112,7 @@ impl SessionCore {
 
     fn told(
         &mut self,
-        now: Millis,
+        now: Instant,
         frame: Bytes,
         out: &mut Vec<SessionOutput>,
     ) -> Result<(), HangUp> {
@@ -183,7 +183,7 @@ impl SessionCore {
 
     fn proven(
         &mut self,
-        now: Millis,
+        now: Instant,
         header: ReplyHeader,
         out: &mut Vec<SessionOutput>,
     ) -> Result<(), HangUp> {

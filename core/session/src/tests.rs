@@ -6,7 +6,7 @@ use crate::outstanding::{OPERATIONS_OUTSTANDING_MAX, SENDS_MAX};
 use bytes::Bytes;
 use mailstorm_shared::facts::ClientFact;
 use mailstorm_shared::znodes::EventKind;
-use mailstorm_shared::{Defects, Millis, SessionId, Zxid};
+use mailstorm_shared::{Defects, Instant, Millis, SessionId, Zxid};
 use mailstorm_wire::client::{
     AddWatchMode, ConnectResponse, CreateMode, ErrorCode, Reply, ReplyHeader, Request, Stat,
     WatchEvent, WatchEventKind, WatcherType, Write, decode_connect_request, decode_request,
@@ -47,7 +47,7 @@ impl Table {
     /// One step; what comes out in words, without wake-ups and most observations.
     fn step(&mut self, input: SessionInput) -> Vec<String> {
         let mut out = Vec::new();
-        self.core.step(Millis(self.now), input, &mut out);
+        self.core.step(Instant(self.now), input, &mut out);
         out.iter().filter_map(words).collect()
     }
 
@@ -194,7 +194,7 @@ fn the_order_of_the_servers_follows_from_the_entropy() {
     let first = |entropy| {
         let mut core = SessionCore::new(SessionConfig { servers: 5, ..CLIENT }, entropy);
         let mut out = Vec::new();
-        core.step(Millis(0), SessionInput::Woken, &mut out);
+        core.step(Instant(0), SessionInput::Woken, &mut out);
         let connects = out.iter().find_map(|output| match output {
             SessionOutput::Connect { server } => Some(*server),
             _ => None,
@@ -227,7 +227,7 @@ fn a_ping_goes_after_a_third_of_the_timeout_and_silence_ends_after_two_thirds() 
 fn wake_ups_may_come_early_but_never_late() {
     let mut core = SessionCore::new(CLIENT, 0);
     let mut out = Vec::new();
-    let mut wake = Millis(u64::MAX);
+    let mut wake = Instant::NEVER;
     let mut take = |out: &mut Vec<SessionOutput>| {
         for output in out.drain(..) {
             if let SessionOutput::WakeAt(at) = output {
@@ -236,9 +236,9 @@ fn wake_ups_may_come_early_but_never_late() {
         }
         wake
     };
-    core.step(Millis(0), SessionInput::Woken, &mut out);
-    assert!(take(&mut out) <= Millis(1_500), "a server gets its share of the timeout");
-    core.step(Millis(10), SessionInput::Connected, &mut out);
+    core.step(Instant(0), SessionInput::Woken, &mut out);
+    assert!(take(&mut out) <= Instant(1_500), "a server gets its share of the timeout");
+    core.step(Instant(10), SessionInput::Connected, &mut out);
     let response = ConnectResponse {
         timeout: 300,
         session: SessionId(7),
@@ -246,10 +246,10 @@ fn wake_ups_may_come_early_but_never_late() {
         read_only: None,
     };
     let bytes = framed(&encode_connect_response(&response));
-    core.step(Millis(20), SessionInput::Received(bytes), &mut out);
-    assert!(take(&mut out) <= Millis(120), "the negotiated timeout is shorter than the wish");
-    core.step(Millis(110), SessionInput::Woken, &mut out);
-    assert_eq!(take(&mut out), Millis(120), "too early: asks again");
+    core.step(Instant(20), SessionInput::Received(bytes), &mut out);
+    assert!(take(&mut out) <= Instant(120), "the negotiated timeout is shorter than the wish");
+    core.step(Instant(110), SessionInput::Woken, &mut out);
+    assert_eq!(take(&mut out), Instant(120), "too early: asks again");
 }
 
 #[test]
@@ -650,8 +650,8 @@ fn a_server_that_cannot_serve_is_left_without_a_complaint() {
 fn a_read_only_server_is_taken_for_reading_and_left_after_a_while() {
     let mut core = SessionCore::new(SessionConfig { read_only: true, ..CLIENT }, 4);
     let mut out = Vec::new();
-    core.step(Millis(0), SessionInput::Woken, &mut out);
-    core.step(Millis(1), SessionInput::Connected, &mut out);
+    core.step(Instant(0), SessionInput::Woken, &mut out);
+    core.step(Instant(1), SessionInput::Connected, &mut out);
     let response = ConnectResponse {
         timeout: 3_000,
         session: SessionId(99),
@@ -659,17 +659,17 @@ fn a_read_only_server_is_taken_for_reading_and_left_after_a_while() {
         read_only: Some(true),
     };
     let bytes = framed(&encode_connect_response(&response));
-    core.step(Millis(2), SessionInput::Received(bytes), &mut out);
+    core.step(Instant(2), SessionInput::Received(bytes), &mut out);
     assert_eq!((core.state(), core.session()), (SessionState::Connected, SessionId::NONE));
     // Answered pings keep it for so long.
     let pong = ReplyHeader { xid: xid::PING, zxid: Zxid(1), error: None };
     let pong = framed(&encode_reply(&pong, Some(&Reply::Empty)));
     for second in 1..=10 {
-        core.step(Millis(second * 1_000), SessionInput::Received(pong.clone()), &mut out);
-        core.step(Millis(second * 1_000), SessionInput::Woken, &mut out);
+        core.step(Instant(second * 1_000), SessionInput::Received(pong.clone()), &mut out);
+        core.step(Instant(second * 1_000), SessionInput::Woken, &mut out);
         assert_eq!(core.state(), SessionState::Connected);
     }
-    core.step(Millis(10_002), SessionInput::Woken, &mut out);
+    core.step(Instant(10_002), SessionInput::Woken, &mut out);
     assert_eq!(core.state(), SessionState::Connecting);
 }
 

@@ -29,4 +29,4 @@ pub use harmless::{harmless, harmless_lines};
 pub use ids::{CounterFull, Epoch, ServerId, SessionId, Zxid};
 pub use quorum::Ensemble;
 pub use state_hash::StateHasher;
-pub use time::{Millis, Now};
+pub use time::{Instant, Millis, Now, WallTime};

@@ -63,7 +63,7 @@ pub(super) fn lesson() -> Lesson {
             Ghost(LockWorkers {
                 shelf: Shelf::of(MAILS),
                 workers: WORKERS,
-                first_comes_at: Millis(3_000),
+                first_comes_after: Millis(3_000),
                 next_comes_after: Millis(200),
                 turn: 1,
                 judging: Millis(80),

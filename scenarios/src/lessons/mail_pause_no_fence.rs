@@ -64,7 +64,7 @@ pub(super) fn lesson() -> Lesson {
             Sleeper(LockWorkers {
                 shelf: Shelf::of(MAILS),
                 workers: WORKERS,
-                first_comes_at: Millis(540),
+                first_comes_after: Millis(540),
                 next_comes_after: Millis(200),
                 turn: MAILS,
                 judging: JUDGING,

@@ -27,7 +27,7 @@ use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_platform::{Address, Platform};
 use mailstorm_shared::facts::{ApplicationFact, MailFact};
-use mailstorm_shared::{Millis, Observation};
+use mailstorm_shared::{Instant, Millis, Observation};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -220,7 +220,7 @@ struct Heartbeat {
 }
 
 /// When each worker was heard for the last time.
-type LastHeard = Rc<RefCell<BTreeMap<Arc<str>, Millis>>>;
+type LastHeard = Rc<RefCell<BTreeMap<Arc<str>, Instant>>>;
 
 struct Tracked {
     shelf: Shelf,
@@ -293,7 +293,7 @@ async fn hand_out(platform: SimPlatform, heard: LastHeard) {
         platform.sleep(LOOK_EVERY).await;
         let Answer::Rows { open } = database.ask(Ask::Open).await else { continue };
         let now = platform.now().monotonic;
-        let is_alive = |at: &Millis| now.since(*at) <= SILENCE_MAX;
+        let is_alive = |at: &Instant| now.since(*at) <= SILENCE_MAX;
         let living: Vec<Arc<str>> = {
             let heard = heard.borrow();
             heard.iter().filter(|(_, at)| is_alive(at)).map(|(worker, _)| worker.clone()).collect()

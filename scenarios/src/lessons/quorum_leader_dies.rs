@@ -29,7 +29,7 @@ use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::facts::ApplicationFact;
-use mailstorm_shared::{Defects, Ensemble, Millis, Observation};
+use mailstorm_shared::{Defects, Ensemble, Instant, Millis, Observation};
 use mailstorm_wire::client::CreateMode;
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 
@@ -318,7 +318,7 @@ impl Writer {
     }
 
     /// Sends the letters that the leader dies over, without waiting for one before the next.
-    async fn write_in_flight(&self, begin: Millis, config: &ClientConfig) {
+    async fn write_in_flight(&self, begin: Instant, config: &ClientConfig) {
         let client = Client::connect(self.platform.clone(), config.clone());
         // Without the folder each of the letters is refused, and told as such.
         let folder = client.ensure_path(FOLDER).await;
@@ -358,7 +358,7 @@ impl Writer {
         done
     }
 
-    async fn sleep_until(&self, at: Millis) {
+    async fn sleep_until(&self, at: Instant) {
         let now = self.platform.now().monotonic;
         self.platform.sleep(Millis(at.0.saturating_sub(now.0))).await;
     }

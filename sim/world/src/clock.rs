@@ -1,9 +1,9 @@
 //! A node's own clocks: started anywhere, drifting, and, for the one on the wall, jumping.
 
-use mailstorm_shared::{Millis, Now};
+use mailstorm_shared::{Instant, Now, WallTime};
 
 /// What a wall clock without an offset shows when the run begins: 2026-01-01 00:00 UTC.
-const EPOCH_MS: u64 = 1_767_225_600_000;
+const EPOCH_MS: i64 = 1_767_225_600_000;
 
 const NS_PER_MS: u64 = 1_000_000;
 
@@ -29,7 +29,7 @@ impl NodeClock {
             since_ns: 0,
             monotonic_ns: monotonic_ms * NS_PER_MS,
             ppm,
-            wall_offset_ms: (EPOCH_MS as i64) - (monotonic_ms as i64) + wall_error_ms,
+            wall_offset_ms: EPOCH_MS - (monotonic_ms as i64) + wall_error_ms,
         }
     }
 
@@ -44,13 +44,13 @@ impl NodeClock {
     pub(crate) fn now(&self, world_ns: u64) -> Now {
         let monotonic = self.monotonic_ns(world_ns) / NS_PER_MS;
         Now {
-            monotonic: Millis(monotonic),
-            wall: Millis((monotonic as i64).saturating_add(self.wall_offset_ms).max(0) as u64),
+            monotonic: Instant(monotonic),
+            wall: WallTime((monotonic as i64).saturating_add(self.wall_offset_ms).max(0)),
         }
     }
 
     /// The first time of the world, from `world_ns` on, at which the monotonic clock shows `at` or more.
-    pub(crate) fn when(&self, world_ns: u64, at: Millis) -> u64 {
+    pub(crate) fn when(&self, world_ns: u64, at: Instant) -> u64 {
         let wanted = u128::from(at.0) * u128::from(NS_PER_MS);
         let shown = u128::from(self.monotonic_ns(world_ns));
         let Some(missing) = wanted.checked_sub(shown).filter(|missing| *missing > 0) else {
@@ -84,6 +84,7 @@ impl NodeClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mailstorm_shared::Millis;
     use proptest::prelude::*;
 
     const SECOND: u64 = 1_000 * NS_PER_MS;
@@ -91,20 +92,20 @@ mod tests {
     #[test]
     fn a_drifting_clock_keeps_what_it_has_when_its_speed_changes() {
         let mut clock = NodeClock::new(5, 0, 0);
-        assert_eq!(clock.now(SECOND).monotonic, Millis(1_005));
+        assert_eq!(clock.now(SECOND).monotonic, Instant(1_005));
         clock.set_ppm(SECOND, 500_000);
-        assert_eq!(clock.now(SECOND).monotonic, Millis(1_005));
-        assert_eq!(clock.now(2 * SECOND).monotonic, Millis(2_505));
+        assert_eq!(clock.now(SECOND).monotonic, Instant(1_005));
+        assert_eq!(clock.now(2 * SECOND).monotonic, Instant(2_505));
         clock.set_ppm(2 * SECOND, -500_000);
-        assert_eq!(clock.now(3 * SECOND).monotonic, Millis(3_005));
+        assert_eq!(clock.now(3 * SECOND).monotonic, Instant(3_005));
     }
 
     #[test]
     fn a_jump_moves_the_wall_clock_alone() {
         let mut clock = NodeClock::new(7, -3, 0);
-        assert_eq!(clock.now(0), Now { monotonic: Millis(7), wall: Millis(EPOCH_MS - 3) });
+        assert_eq!(clock.now(0), Now { monotonic: Instant(7), wall: WallTime(EPOCH_MS - 3) });
         clock.jump(-1_000);
-        assert_eq!(clock.now(0), Now { monotonic: Millis(7), wall: Millis(EPOCH_MS - 1_003) });
+        assert_eq!(clock.now(0), Now { monotonic: Instant(7), wall: WallTime(EPOCH_MS - 1_003) });
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use crate::world::{World, WorldRef};
 use bytes::Bytes;
 use mailstorm_platform::{Address, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::NodeName;
-use mailstorm_shared::{Millis, Now, Observation};
+use mailstorm_shared::{Instant, Millis, Now, Observation};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::task::Poll;
@@ -197,7 +197,7 @@ impl Endpoint for SimEndpoint {
         self.with_connection(connection, World::close);
     }
 
-    fn wake_at(&self, at: Option<Millis>) {
+    fn wake_at(&self, at: Option<Instant>) {
         self.with(|world, id| world.wake_at(id, at));
     }
 

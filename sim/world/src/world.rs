@@ -14,7 +14,7 @@ use crate::slab::{Id, Slab};
 use crate::stream::Stream;
 use crate::system::System;
 use mailstorm_record::{Event, Happening, TraceHash, Violation};
-use mailstorm_shared::{Defects, Millis, Observation, StateHasher};
+use mailstorm_shared::{Defects, Instant, Observation, StateHasher};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::hash::Hasher;
@@ -76,7 +76,7 @@ pub(crate) struct World {
 /// A process that waits for time to pass.
 pub(crate) struct Sleeper {
     node: usize,
-    until: Millis,
+    until: Instant,
     waker: Option<Waker>,
     done: bool,
 }
@@ -243,7 +243,7 @@ impl World {
     }
 
     /// Begins to wait for a node's monotonic clock to show `until`.
-    pub(crate) fn sleep(&mut self, node: usize, until: Millis) -> Id {
+    pub(crate) fn sleep(&mut self, node: usize, until: Instant) -> Id {
         let id = self.sleeps.insert(Sleeper { node, until, waker: None, done: false });
         let at = self.nodes[node].clock.when(self.now, until);
         self.queue.push(at, Due::Sleep(id));

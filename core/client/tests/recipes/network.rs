@@ -13,7 +13,7 @@ use mailstorm_coordination::io::{
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::{Server, ServerConfig};
 use mailstorm_platform::{Address, CloseReason, ConnectionId, Endpoint, NetworkEvent};
-use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId};
+use mailstorm_shared::{Ensemble, Epoch, Instant, Millis, Now, ServerId, WallTime};
 use mailstorm_wire::client::{Request, decode_request};
 use mailstorm_wire::frame::{self, FrameDecoder};
 use std::cell::{Cell, RefCell};
@@ -41,7 +41,7 @@ type Trap = (ProcessId, Break, Box<dyn Fn(&Request) -> bool>);
 #[derive(Default)]
 pub(crate) struct Network {
     server: RefCell<Option<Server>>,
-    server_wakes_at: Cell<Option<Millis>>,
+    server_wakes_at: Cell<Option<Instant>>,
     lines: RefCell<BTreeMap<u64, Line>>,
     isolated: RefCell<BTreeSet<ProcessId>>,
     /// What would have reached an isolated process, or come from it.
@@ -73,8 +73,10 @@ impl World {
         self.carry_out(out);
     }
 
-    fn clocks(&self) -> Now {
-        Now { monotonic: self.now(), wall: Millis(1_700_000_000_000) + self.now() }
+    pub(crate) fn clocks(&self) -> Now {
+        let monotonic = self.now();
+        let wall = WallTime(1_700_000_000_000) + monotonic.since(Instant::ZERO);
+        Now { monotonic, wall }
     }
 
     fn step_server(&self, input: Input) {
@@ -120,7 +122,7 @@ impl World {
         }
     }
 
-    fn wake_server(&self, at: Millis) {
+    fn wake_server(&self, at: Instant) {
         self.0.network.server_wakes_at.set(Some(at));
         self.after(at.since(self.now()), move |world| {
             if world.0.network.server_wakes_at.get() == Some(at) {
@@ -284,7 +286,7 @@ impl World {
 struct Mailbox {
     events: RefCell<VecDeque<NetworkEvent>>,
     reader: RefCell<Option<Waker>>,
-    wakes_at: Cell<Option<Millis>>,
+    wakes_at: Cell<Option<Instant>>,
 }
 
 impl Mailbox {
@@ -353,7 +355,7 @@ impl Endpoint for ToyEndpoint {
         self.world.after(LATENCY, move |world| world.pass(process, gone));
     }
 
-    fn wake_at(&self, at: Option<Millis>) {
+    fn wake_at(&self, at: Option<Instant>) {
         self.mailbox.wakes_at.set(at);
         let Some(at) = at else { return };
         let mailbox = Rc::downgrade(&self.mailbox);

@@ -10,7 +10,7 @@ use mailstorm_client::election::Election;
 use mailstorm_client::lock::Lock;
 use mailstorm_client::{CallError, Client, WatchStream, open_acl};
 use mailstorm_shared::facts::{ApplicationFact, ClientFact, Outcome};
-use mailstorm_shared::{Millis, Observation, Zxid};
+use mailstorm_shared::{Instant, Millis, Observation, Zxid};
 use mailstorm_wire::client::{CreateMode, ErrorCode, Request, Write};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -253,7 +253,7 @@ fn check(seed: u64) -> Ledger {
             create(0).await.expect("nobody else does");
             for n in 1.. {
                 clock.sleep(Millis(50)).await;
-                if clock.now() > Millis(STORM_MS + 2_000) {
+                if clock.now() > Instant(STORM_MS + 2_000) {
                     break;
                 }
                 if n % 10 == 0 {

@@ -8,7 +8,7 @@
 use crate::network::{Network, ToyEndpoint};
 use mailstorm_client::{Client, ClientConfig};
 use mailstorm_platform::{Address, Disk, Platform};
-use mailstorm_shared::{Millis, Now, Observation};
+use mailstorm_shared::{Instant, Millis, Now, Observation};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
@@ -34,13 +34,13 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) struct World(pub(crate) Rc<Inside>);
 
 pub(crate) struct Inside {
-    now: Cell<Millis>,
+    now: Cell<Instant>,
     numbers: Cell<u64>,
     tasks: RefCell<BTreeMap<u64, (ProcessId, Option<Task>)>>,
     ready: Arc<Mutex<VecDeque<u64>>>,
     /// What is due when, in the order of asking at the same time.
-    due: RefCell<BTreeMap<(Millis, u64), Action>>,
-    observed: RefCell<Vec<(Millis, Observation)>>,
+    due: RefCell<BTreeMap<(Instant, u64), Action>>,
+    observed: RefCell<Vec<(Instant, Observation)>>,
     pub(crate) network: Network,
 }
 
@@ -58,7 +58,7 @@ impl Wake for TaskWaker {
 impl World {
     pub(crate) fn new() -> Self {
         let world = Self(Rc::new(Inside {
-            now: Cell::new(Millis(1_000)),
+            now: Cell::new(Instant(1_000)),
             numbers: Cell::new(0),
             tasks: RefCell::default(),
             ready: Arc::default(),
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    pub(crate) fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> Instant {
         self.0.now.get()
     }
 
@@ -203,7 +203,7 @@ impl Platform for Process {
     type Disk = NoDisk;
 
     fn now(&self) -> Now {
-        Now { monotonic: self.world.now(), wall: Millis(1_700_000_000_000) + self.world.now() }
+        self.world.clocks()
     }
     fn entropy(&self) -> u64 {
         self.world.number().wrapping_mul(0x9e37_79b9_7f4a_7c15)

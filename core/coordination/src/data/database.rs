@@ -11,7 +11,7 @@ use super::tree::{Guard, Tree, Znode};
 use bytes::Bytes;
 use mailstorm_shared::checksum::value_digest;
 use mailstorm_shared::znodes::Change;
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{Millis, SessionId, WallTime, Zxid};
 use mailstorm_wire::txn::{Txn, TxnBody};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl Database {
 
     /// Containers whose children are all gone, and znodes that nobody touched for their time-to-live,
     /// at most `limit` of them. Ask [`super::Pending::prepare_sweep`] for each.
-    pub fn sweepable(&self, wall: Millis, limit: usize) -> Vec<Arc<str>> {
+    pub fn sweepable(&self, wall: WallTime, limit: usize) -> Vec<Arc<str>> {
         self.tree.due(wall).take(limit).cloned().collect()
     }
 
@@ -159,19 +159,20 @@ impl Database {
     /// Makes a committed transaction part of the state.
     pub fn apply(&mut self, zxid: Zxid, txn: &Txn) -> Applied {
         assert!(zxid > self.last_applied, "transactions are applied in order, each once");
+        let time = WallTime(txn.time);
         let mut told = Told { changes: Vec::new(), guards: Vec::new() };
         let result = match &txn.body {
             TxnBody::Error(code) => TxnResult::Error(*code),
             TxnBody::MultiFailed(errors) => TxnResult::MultiFailed(errors.clone()),
             TxnBody::Nothing => TxnResult::Nothing,
             TxnBody::Multi(steps) => TxnResult::Multi(
-                steps.iter().map(|step| self.apply_step(zxid, txn.time, step, &mut told)).collect(),
+                steps.iter().map(|step| self.apply_step(zxid, time, step, &mut told)).collect(),
             ),
             TxnBody::OpenSession { timeout, password } => {
                 self.open_session(zxid, *timeout, *password, &mut told)
             }
             TxnBody::CloseSession => self.close_session(zxid, txn.session, &mut told),
-            step => self.apply_step(zxid, txn.time, step, &mut told),
+            step => self.apply_step(zxid, time, step, &mut told),
         };
         self.last_applied = zxid;
         self.tree.applied(zxid);
@@ -179,7 +180,13 @@ impl Database {
     }
 
     /// What may stand alone or in a `multi`.
-    fn apply_step(&mut self, zxid: Zxid, time: i64, step: &TxnBody, told: &mut Told) -> TxnResult {
+    fn apply_step(
+        &mut self,
+        zxid: Zxid,
+        time: WallTime,
+        step: &TxnBody,
+        told: &mut Told,
+    ) -> TxnResult {
         match step {
             TxnBody::Create { path, data, acl, owner, parent_creations } => {
                 let acl = self.tree.keep_acl(acl);

@@ -18,7 +18,7 @@ use super::database::Database;
 use super::path;
 use super::tree::Znode;
 use bytes::Bytes;
-use mailstorm_shared::{Defects, Millis, SessionId, Zxid, planted};
+use mailstorm_shared::{Defects, Millis, SessionId, WallTime, Zxid, planted};
 use mailstorm_wire::client::{Acl, CreateMode, ErrorCode, Write, permission};
 use mailstorm_wire::peer::LeaderRequest;
 use mailstorm_wire::txn::{Owner, TXN_BYTES_MAX, TxnBody};
@@ -192,7 +192,7 @@ impl Pending {
         &mut self,
         database: &Database,
         zxid: Zxid,
-        wall: Millis,
+        wall: WallTime,
         path: &str,
     ) -> Option<TxnBody> {
         let (path, znode) = database.tree().get_with_path(path)?;

@@ -10,7 +10,7 @@ use super::acl;
 use super::fuzzy::{Fuzzy, Key};
 use super::path;
 use bytes::Bytes;
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{SessionId, WallTime, Zxid};
 use mailstorm_wire::client::{Acl, Stat, permission};
 use mailstorm_wire::txn::Owner;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +27,8 @@ pub(crate) struct Znode {
     pub(crate) mzxid: Zxid,
     /// The last transaction that added or removed a child; at first the one that created the znode.
     pub(crate) pzxid: Zxid,
-    pub(crate) ctime: i64,
-    pub(crate) mtime: i64,
+    pub(crate) ctime: WallTime,
+    pub(crate) mtime: WallTime,
     pub(crate) version: i32,
     pub(crate) aversion: i32,
     /// How many children have ever been created: where sequential names get their numbers.
@@ -43,7 +43,7 @@ impl Znode {
         acl: Arc<[Acl]>,
         owner: Owner,
         zxid: Zxid,
-        time: i64,
+        time: WallTime,
     ) -> Self {
         Self {
             data,
@@ -68,8 +68,8 @@ impl Znode {
         Stat {
             czxid: self.czxid,
             mzxid: self.mzxid,
-            ctime: self.ctime,
-            mtime: self.mtime,
+            ctime: self.ctime.0,
+            mtime: self.mtime.0,
             version: self.version,
             cversion: (self.creations as i32).wrapping_mul(2).wrapping_sub(children),
             aversion: self.aversion,
@@ -90,11 +90,11 @@ impl Znode {
 
     /// Whether nobody would miss it: a container whose children are all gone, or a znode without
     /// children that nobody touched for its time-to-live.
-    pub(crate) fn is_due(&self, wall: Millis) -> bool {
+    pub(crate) fn is_due(&self, wall: WallTime) -> bool {
         self.children.is_empty()
             && match self.owner {
                 Owner::Container => self.creations > 0,
-                Owner::Ttl(ttl) => wall.since(Millis(self.mtime.max(0) as u64)) > ttl,
+                Owner::Ttl(ttl) => wall.since(self.mtime) > ttl,
                 Owner::Nobody | Owner::Session(_) => false,
             }
     }
@@ -153,7 +153,13 @@ impl Tree {
                     .map(|a| Acl { permissions: permission::READ, ..a.clone() })
                     .collect();
             }
-            let znode = Znode::new(Some(Bytes::new()), acl, Owner::Nobody, Zxid::ZERO, 0);
+            let znode = Znode::new(
+                Some(Bytes::new()),
+                acl,
+                Owner::Nobody,
+                Zxid::ZERO,
+                WallTime::UNIX_EPOCH,
+            );
             tree.put(special.into(), znode);
             tree.link(special);
         }
@@ -200,7 +206,7 @@ impl Tree {
 
     /// Containers and znodes with a time-to-live that nobody would miss, in the order of paths within
     /// each kind.
-    pub(crate) fn due(&self, wall: Millis) -> impl Iterator<Item = &Arc<str>> {
+    pub(crate) fn due(&self, wall: WallTime) -> impl Iterator<Item = &Arc<str>> {
         let is_due = move |path: &&Arc<str>| self.get(path).is_some_and(|znode| znode.is_due(wall));
         self.containers.iter().chain(&self.ttls).filter(is_due)
     }
@@ -289,7 +295,7 @@ impl Tree {
     pub(crate) fn set_data(
         &mut self,
         zxid: Zxid,
-        time: i64,
+        time: WallTime,
         path: &Arc<str>,
         data: Option<Bytes>,
         version: i32,

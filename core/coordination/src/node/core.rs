@@ -12,7 +12,7 @@ use bytes::Bytes;
 use mailstorm_shared::machine::{
     CloseReason, ConnectionId, Core, FileOp, Input, Lane, Output, PortId, Severity, Writes,
 };
-use mailstorm_shared::{Epoch, Millis, Now, ServerId, StateHasher, Zxid};
+use mailstorm_shared::{Epoch, Instant, Now, ServerId, StateHasher, Zxid};
 use mailstorm_wire::client::FourLetterWord;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -36,9 +36,9 @@ pub struct Node {
     /// Reused allocation.
     outputs: Vec<io::Output>,
     /// When the server asked for its next tick.
-    server_wake: Option<Millis>,
+    server_wake: Option<Instant>,
     /// When the host was asked to tick.
-    wake: Option<Millis>,
+    wake: Option<Instant>,
 }
 
 /// What a random number is for.
@@ -370,7 +370,7 @@ impl Core for Node {
 }
 
 /// The earlier of two times, where there are any. It runs in every step.
-pub(super) fn earliest(one: Option<Millis>, other: Option<Millis>) -> Option<Millis> {
+pub(super) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

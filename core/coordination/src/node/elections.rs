@@ -8,7 +8,7 @@
 
 use super::settings::LinkTiming;
 use mailstorm_shared::machine::{ConnectionId, DialId};
-use mailstorm_shared::{Millis, ServerId};
+use mailstorm_shared::{Instant, Millis, ServerId};
 use std::collections::BTreeMap;
 
 /// See the module's head.
@@ -18,7 +18,7 @@ pub(super) struct Elections {
     timing: LinkTiming,
     peers: BTreeMap<ServerId, Election>,
     /// The earliest attempt of all of them.
-    next_dial: Option<Millis>,
+    next_dial: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ struct Election {
     /// The attempt under way.
     attempt: Option<DialId>,
     /// When to try, if neither is there.
-    dial_at: Millis,
+    dial_at: Instant,
     /// The last pause between two attempts.
     pause: Millis,
 }
@@ -46,7 +46,7 @@ impl Elections {
     pub(super) fn new(
         me: ServerId,
         others: impl IntoIterator<Item = ServerId>,
-        now: Millis,
+        now: Instant,
         timing: LinkTiming,
     ) -> Self {
         let election = |peer: ServerId| Election {
@@ -62,12 +62,12 @@ impl Elections {
     }
 
     /// When to connect next.
-    pub(super) fn next_dial(&self) -> Option<Millis> {
+    pub(super) fn next_dial(&self) -> Option<Instant> {
         self.next_dial
     }
 
     /// A peer whose time has come.
-    pub(super) fn due(&self, now: Millis) -> Option<ServerId> {
+    pub(super) fn due(&self, now: Instant) -> Option<ServerId> {
         self.next_dial.filter(|at| *at <= now)?;
         let mut waiting = self.peers.iter().filter(|(_, election)| election.waits());
         waiting.find(|(_, election)| election.dial_at <= now).map(|(peer, _)| *peer)
@@ -82,7 +82,7 @@ impl Elections {
 
     /// An attempt came to nothing, or a link is gone: try again after a pause, which is longer each
     /// time and shortened by chance.
-    pub(super) fn lost(&mut self, peer: ServerId, lost: Lost, now: Millis, chance: u64) {
+    pub(super) fn lost(&mut self, peer: ServerId, lost: Lost, now: Instant, chance: u64) {
         let (timing, grace) = (self.timing, self.me < peer);
         let Some(election) = self.peers.get_mut(&peer) else { return };
         match lost {

@@ -5,7 +5,7 @@
 //! Holds: a leader that refuses is called a few times a second at most, whoever fills its port.
 
 use super::settings::LinkTiming;
-use mailstorm_shared::{Millis, ServerId};
+use mailstorm_shared::{Instant, Millis, ServerId};
 use std::collections::BTreeMap;
 
 /// See the module's head.
@@ -14,14 +14,14 @@ pub(super) struct Learners {
     timing: LinkTiming,
     peers: BTreeMap<ServerId, Attempts>,
     /// The earliest attempt that waits for its pause.
-    next_dial: Option<Millis>,
+    next_dial: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
 struct Attempts {
     /// The last pause; zero after an attempt that came to something.
     pause: Millis,
-    not_before: Millis,
+    not_before: Instant,
     /// The server has asked, and the pause is not over.
     is_wanted: bool,
 }
@@ -32,7 +32,7 @@ impl Learners {
     }
 
     /// The server asks for a link; whether it may be dialled now.
-    pub(super) fn ask(&mut self, peer: ServerId, now: Millis) -> bool {
+    pub(super) fn ask(&mut self, peer: ServerId, now: Instant) -> bool {
         let attempts = self.peers.entry(peer).or_default();
         let waits = attempts.not_before > now;
         attempts.is_wanted = waits;
@@ -42,7 +42,7 @@ impl Learners {
 
     /// An attempt came to nothing: the next one after a pause, which is longer each time and shortened by
     /// chance.
-    pub(super) fn failed(&mut self, peer: ServerId, now: Millis, chance: u64) {
+    pub(super) fn failed(&mut self, peer: ServerId, now: Instant, chance: u64) {
         let attempts = self.peers.entry(peer).or_default();
         let (pause, shortened) = self.timing.pause_after(attempts.pause, chance);
         attempts.pause = pause;
@@ -57,7 +57,7 @@ impl Learners {
     }
 
     /// When somebody is to be dialled whom the server has asked for.
-    pub(super) fn next_dial(&self) -> Option<Millis> {
+    pub(super) fn next_dial(&self) -> Option<Instant> {
         self.next_dial
     }
 
@@ -67,7 +67,7 @@ impl Learners {
     }
 
     /// One whose pause is over.
-    pub(super) fn due(&mut self, now: Millis) -> Option<ServerId> {
+    pub(super) fn due(&mut self, now: Instant) -> Option<ServerId> {
         self.next_dial.filter(|at| *at <= now)?;
         let is_due = |attempts: &Attempts| attempts.is_wanted && attempts.not_before <= now;
         let (peer, attempts) = self.peers.iter_mut().find(|(_, attempts)| is_due(attempts))?;
@@ -86,8 +86,8 @@ mod tests {
     fn who_is_refused_again_and_again_asks_less_and_less_often() {
         let mut learners = Learners::new(LinkTiming::default());
         let peer = ServerId::new(2).unwrap();
-        let (mut now, mut dialled) = (Millis::ZERO, 0);
-        while now < Millis(3_000) {
+        let (mut now, mut dialled) = (Instant::ZERO, 0);
+        while now < Instant(3_000) {
             if learners.ask(peer, now) || learners.due(now).is_some() {
                 dialled += 1;
                 learners.failed(peer, now, 0);

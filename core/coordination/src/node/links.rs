@@ -13,7 +13,7 @@ use super::settings::NodeSettings;
 use crate::io::{self, LinkId};
 use bytes::Bytes;
 use mailstorm_shared::machine::{Address, CloseReason, ConnectionId, DialId, Output};
-use mailstorm_shared::{Millis, Now, ServerId};
+use mailstorm_shared::{Instant, Millis, Now, ServerId};
 use mailstorm_wire::peer::{
     Hello, LinkPurpose, PEER_PROTOCOL_VERSION, PeerMessage, decode_hello, decode_message,
     encode_hello, encode_message,
@@ -37,7 +37,7 @@ pub(super) struct Links {
     dials: BTreeMap<DialId, Dial>,
     last_dial: DialId,
     /// When attempts and strangers are given up, oldest first; all have the same time.
-    deadlines: VecDeque<(Millis, Unproved)>,
+    deadlines: VecDeque<(Instant, Unproved)>,
     nonsense: Complaints,
     refusals: Complaints,
 }
@@ -59,7 +59,7 @@ enum Unproved {
 }
 
 impl Links {
-    pub(super) fn new(settings: NodeSettings, ensemble: u64, now: Millis) -> Self {
+    pub(super) fn new(settings: NodeSettings, ensemble: u64, now: Instant) -> Self {
         let replica = &settings.server.replica;
         let (me, timing, limits) = (replica.me, settings.links, settings.limits);
         let others = replica.ensemble.servers().filter(|server| *server != me);
@@ -85,7 +85,7 @@ impl Links {
     }
 
     /// When something here is to be done next.
-    pub(super) fn next_wake(&self) -> Option<Millis> {
+    pub(super) fn next_wake(&self) -> Option<Instant> {
         let deadline = self.deadlines.front().map(|(at, _)| *at);
         let dial = earliest(self.elections.next_dial(), self.learners.next_dial());
         earliest(deadline, dial)

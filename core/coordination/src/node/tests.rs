@@ -11,7 +11,7 @@ use mailstorm_shared::machine::{
     Address, CloseReason, ConnectionId, Core, DialId, FileOp, Input, Lane, Output, PortId,
     Recovery, Start, Writes,
 };
-use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId, Zxid};
+use mailstorm_shared::{Ensemble, Epoch, Instant, Millis, Now, ServerId, WallTime, Zxid};
 use mailstorm_wire::peer::{Hello, LinkPurpose, PEER_PROTOCOL_VERSION, encode_hello};
 use std::collections::VecDeque;
 
@@ -48,7 +48,8 @@ impl Stage {
 
     /// All that follows from one input, without what onlookers are told.
     fn step(&mut self, input: Input) -> Vec<Output> {
-        let now = Now { monotonic: Millis(self.now), wall: Millis(self.now) };
+        let now =
+            Now { monotonic: Instant(self.now), wall: WallTime::UNIX_EPOCH + Millis(self.now) };
         let (mut inputs, mut all) = (VecDeque::from([input]), Vec::new());
         while !inputs.is_empty() {
             let mut outputs = Vec::new();
@@ -96,7 +97,7 @@ fn dials(outputs: &[Output]) -> Vec<(u64, &str)> {
     dialled.collect()
 }
 
-fn wake(outputs: &[Output]) -> Option<Millis> {
+fn wake(outputs: &[Output]) -> Option<Instant> {
     let wakes = outputs.iter().rev();
     wakes.into_iter().find_map(|o| if let Output::Wake { at } = o { Some(*at) } else { None })?
 }
@@ -142,7 +143,7 @@ fn a_client_that_sends_no_frames_is_closed_and_nothing_more_is_made_of_it() {
 fn the_higher_server_connects_at_once_and_again_after_a_pause() {
     let (mut stage, outputs) = Stage::new(settings(3, 3));
     let first = wake(&outputs).expect("it has peers to connect to");
-    assert_eq!(first, Millis::ZERO);
+    assert_eq!(first, Instant::ZERO);
     let outputs = stage.step(Input::Tick);
     assert_eq!(dials(&outputs), [(1, "s1:2888"), (2, "s2:2888")]);
     let (dial, reason) = (DialId(1), CloseReason::Refused);

@@ -17,7 +17,7 @@ use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Epoch, Millis, Now, ServerId, SessionId, Zxid, planted};
+use mailstorm_shared::{Epoch, Instant, Now, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{
     Answer, Forwarded, LinkPurpose, Notification, PeerMessage, PeerState, Standing,
 };
@@ -106,7 +106,7 @@ impl Replica {
     }
 
     /// Begins to look for a leader.
-    fn look(&mut self, now: Millis, out: &mut Outbox) {
+    fn look(&mut self, now: Instant, out: &mut Outbox) {
         let base = &self.base;
         let counts = base.standing() == Standing::Voter;
         let election = Election::new(&base.config, now, base.settled.0, base.own_vote(), counts);
@@ -117,7 +117,7 @@ impl Replica {
 
     /// Something was heard, or time has passed: while we look, tells others what that changes, and
     /// takes the role that the election gives, if it does by now.
-    fn elect(&mut self, now: Millis, out: &mut Outbox) {
+    fn elect(&mut self, now: Instant, out: &mut Outbox) {
         let base = &mut self.base;
         let RoleState::Looking(election) = &mut self.role else { return };
         if let Some(notification) = election.look_round(&base.config, now, &base.hearing) {
@@ -140,7 +140,7 @@ impl Replica {
     }
 
     /// Ends the role, if it is to end.
-    fn go_on(&mut self, stay: Stay, now: Millis, out: &mut Outbox) {
+    fn go_on(&mut self, stay: Stay, now: Instant, out: &mut Outbox) {
         let (why, halts) = match stay {
             Ok(()) => return,
             Err(Leave::Look(why) | Leave::Avoid(why) | Leave::StandBack(why)) => (why, false),
@@ -191,7 +191,7 @@ impl Replica {
     }
 
     /// What we tell others about ourselves.
-    fn notification(&self, now: Millis) -> Notification {
+    fn notification(&self, now: Instant) -> Notification {
         let base = &self.base;
         let (round, vote) = base.settled;
         let state = match &self.role {
@@ -223,7 +223,7 @@ impl Replica {
     }
 
     /// Tells others when we are established and were not before: whoever looks may come.
-    fn established_since(&self, before: bool, now: Millis, out: &mut Outbox) {
+    fn established_since(&self, before: bool, now: Instant, out: &mut Outbox) {
         if let RoleState::Leading(leading) = &self.role
             && leading.is_established()
             && !before
@@ -232,7 +232,7 @@ impl Replica {
         }
     }
 
-    fn tell_role(&self, now: Millis, out: &mut Outbox) {
+    fn tell_role(&self, now: Instant, out: &mut Outbox) {
         self.base.tell_all(self.notification(now), out);
     }
 
@@ -258,12 +258,12 @@ impl Replica {
     }
 
     /// By when [`Self::tick`] has to be called, on the monotonic clock.
-    pub fn next_wake(&self) -> Millis {
+    pub fn next_wake(&self) -> Instant {
         match &self.role {
             RoleState::Looking(election) => election.next_wake(),
             RoleState::Leading(leading) => leading.next_wake(&self.base),
             RoleState::Following(following) => following.next_wake(&self.base),
-            RoleState::Halted => Millis(u64::MAX),
+            RoleState::Halted => Instant::NEVER,
         }
     }
 
@@ -335,7 +335,7 @@ impl Replica {
     }
 
     /// What we know of who hears whom has changed.
-    fn heard(&mut self, now: Millis, out: &mut Outbox) {
+    fn heard(&mut self, now: Instant, out: &mut Outbox) {
         self.elect(now, out);
         let stay = match &self.role {
             RoleState::Leading(leading) => leading.still_supported(&self.base, now),
@@ -372,7 +372,7 @@ impl Replica {
 
     fn notified(
         &mut self,
-        now: Millis,
+        now: Instant,
         link: LinkId,
         from: ServerId,
         said: Notification,
@@ -450,7 +450,7 @@ impl Replica {
     }
 
     /// We may vote, and our disk knows. Whatever we do now, we do as a joiner: begin anew.
-    fn admitted(&mut self, now: Millis, out: &mut Outbox) {
+    fn admitted(&mut self, now: Instant, out: &mut Outbox) {
         self.base.voting = true;
         match &mut self.role {
             RoleState::Following(_) => {
@@ -669,7 +669,7 @@ impl Replica {
 
     /// Leader: up to when the learner on this link has told of which of its sessions it heard; every
     /// such report was handed out as [`ReplicaEvent::Touched`].
-    pub fn reported_until(&self, link: LinkId) -> Option<Millis> {
+    pub fn reported_until(&self, link: LinkId) -> Option<Instant> {
         match &self.role {
             RoleState::Leading(leading) => leading.reported_until(link),
             _ => None,

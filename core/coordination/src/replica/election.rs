@@ -19,7 +19,7 @@
 
 use super::ReplicaConfig;
 use super::hearing::Hearing;
-use mailstorm_shared::{Millis, ServerId, planted};
+use mailstorm_shared::{Instant, Millis, ServerId, planted};
 use mailstorm_wire::peer::{Notification, PeerState, Vote};
 
 /// The last round that a peer can be in: one election a microsecond would take three hundred thousand
@@ -39,10 +39,10 @@ pub(super) struct Election {
     /// For whom we vote now; nobody while nobody whom we reach stands.
     proposal: Option<Vote>,
     /// When we win, if a majority agrees with it and nothing better comes.
-    settle_at: Option<Millis>,
+    settle_at: Option<Instant>,
     /// What others were told last.
     told: Option<Notification>,
-    resend_at: Millis,
+    resend_at: Instant,
     resend_pause: Millis,
 }
 
@@ -50,7 +50,7 @@ impl Election {
     /// Begins to look, in the round after `last_round`.
     pub(super) fn new(
         config: &ReplicaConfig,
-        now: Millis,
+        now: Instant,
         last_round: u64,
         own: Vote,
         counts: bool,
@@ -72,7 +72,7 @@ impl Election {
     pub(super) fn notification(
         &self,
         config: &ReplicaConfig,
-        now: Millis,
+        now: Instant,
         hearing: &Hearing,
     ) -> Notification {
         Notification {
@@ -103,7 +103,7 @@ impl Election {
     }
 
     /// Whether we may be voted for.
-    fn stands(&self, config: &ReplicaConfig, now: Millis, hearing: &Hearing) -> bool {
+    fn stands(&self, config: &ReplicaConfig, now: Instant, hearing: &Hearing) -> bool {
         self.counts && !hearing.stands_back(now) && hearing.reaches_majority(config, now)
     }
 
@@ -111,7 +111,7 @@ impl Election {
     pub(super) fn look_round(
         &mut self,
         config: &ReplicaConfig,
-        now: Millis,
+        now: Instant,
         hearing: &Hearing,
     ) -> Option<Notification> {
         let voters = || {
@@ -167,7 +167,7 @@ impl Election {
     pub(super) fn winner(
         &mut self,
         config: &ReplicaConfig,
-        now: Millis,
+        now: Instant,
         hearing: &Hearing,
     ) -> Option<(Vote, u64)> {
         if let Some(settled) = self.living_ensemble(config, now, hearing) {
@@ -211,7 +211,7 @@ impl Election {
     fn living_ensemble(
         &self,
         config: &ReplicaConfig,
-        now: Millis,
+        now: Instant,
         hearing: &Hearing,
     ) -> Option<(Vote, u64)> {
         if planted!(config.defects, JoinerLeads) {
@@ -239,7 +239,7 @@ impl Election {
     pub(super) fn tick(
         &mut self,
         config: &ReplicaConfig,
-        now: Millis,
+        now: Instant,
         jitter: u64,
         hearing: &Hearing,
     ) -> bool {
@@ -262,7 +262,7 @@ impl Election {
     }
 
     /// When [`Self::tick`] or [`Self::winner`] may have something to say.
-    pub(super) fn next_wake(&self) -> Millis {
+    pub(super) fn next_wake(&self) -> Instant {
         self.settle_at.map_or(self.resend_at, |at| at.min(self.resend_at))
     }
 }
@@ -326,14 +326,14 @@ mod tests {
     fn looking(me: &str, voters: u8, heard: &[&str]) -> (ReplicaConfig, Election, Hearing) {
         let own = vote(me);
         let config = config(own.leader.number(), voters);
-        let mut election = Election::new(&config, Millis(0), 0, own, true);
+        let mut election = Election::new(&config, Instant(0), 0, own, true);
         let mut hearing = Hearing::default();
         for line in heard {
             let (from, said) = word(line, voters);
-            hearing.hear(from, Millis(0), said);
-            election.look_round(&config, Millis(0), &hearing);
+            hearing.hear(from, Instant(0), said);
+            election.look_round(&config, Instant(0), &hearing);
         }
-        election.look_round(&config, Millis(0), &hearing);
+        election.look_round(&config, Instant(0), &hearing);
         (config, election, hearing)
     }
 
@@ -341,7 +341,7 @@ mod tests {
     fn check(me: &str, voters: u8, heard: &[&str], at_once: Option<u8>, after_wait: Option<u8>) {
         let (config, mut election, hearing) = looking(me, voters, heard);
         let winner = |election: &mut Election, at| {
-            election.winner(&config, Millis(at), &hearing).map(|(vote, _)| vote.leader.number())
+            election.winner(&config, Instant(at), &hearing).map(|(vote, _)| vote.leader.number())
         };
         assert_eq!(winner(&mut election, 1), at_once, "{me} {heard:?} at once");
         assert_eq!(winner(&mut election, 1_000), after_wait, "{me} {heard:?} after the wait");
@@ -397,13 +397,13 @@ mod tests {
             looking("1@0.0:0", 3, &["2 looks 1 1@0.0:0", "3 looks 1 3@9.9:9"]);
         let (from, mut said) = word("3 looks 1 3@9.9:9", 3);
         said.hears.remove(&id(1));
-        hearing.hear(from, Millis(0), said);
-        election.look_round(&config, Millis(0), &hearing);
+        hearing.hear(from, Instant(0), said);
+        election.look_round(&config, Instant(0), &hearing);
         assert_eq!(election.proposal, Some(vote("1@0.0:0")));
         let (from, mut said) = word("2 looks 1 1@0.0:0", 3);
         said.hears.remove(&id(1));
-        hearing.hear(from, Millis(0), said);
-        let told = election.look_round(&config, Millis(0), &hearing).unwrap();
+        hearing.hear(from, Instant(0), said);
+        let told = election.look_round(&config, Instant(0), &hearing).unwrap();
         assert_eq!((election.proposal, told.stands_with), (None, None));
         assert_eq!(told.hears, [id(2), id(3)].into(), "it is heard all the same");
     }
@@ -413,7 +413,7 @@ mod tests {
         let heard = ["2 looks 1 2@0.0:0"];
         let (config, mut election, hearing) = looking("1@0.0:0", 3, &heard);
         for (at, vote) in [(3_600, Some(2)), (3_601, None)] {
-            election.look_round(&config, Millis(at), &hearing);
+            election.look_round(&config, Instant(at), &hearing);
             assert_eq!(election.proposal.map(|vote| vote.leader.number()), vote, "{at}");
         }
     }
@@ -446,8 +446,8 @@ mod tests {
         let (config, mut election, mut hearing) = looking("3@0.0:0", 3, &[]);
         let (from, mut said) = word("1 leads 4 1@1.0:0", 3);
         said.stands_with = None; // it is not sure whether it still does
-        hearing.hear(from, Millis(0), said);
-        assert_eq!(election.winner(&config, Millis(0), &hearing), None);
+        hearing.hear(from, Instant(0), said);
+        assert_eq!(election.winner(&config, Instant(0), &hearing), None);
     }
 
     #[test]
@@ -475,27 +475,27 @@ mod tests {
     fn a_better_candidate_during_the_wait_ends_it() {
         let (config, mut election, mut hearing) =
             looking("3@0.0:0", 5, &["1 looks 1 3@0.0:0", "2 looks 1 3@0.0:0"]);
-        assert_eq!(election.winner(&config, Millis(10), &hearing), None);
+        assert_eq!(election.winner(&config, Instant(10), &hearing), None);
         let (from, said) = word("4 looks 1 4@0.0:0", 5);
-        hearing.hear(from, Millis(20), said);
-        let told = election.look_round(&config, Millis(20), &hearing).unwrap();
+        hearing.hear(from, Instant(20), said);
+        let told = election.look_round(&config, Instant(20), &hearing).unwrap();
         assert_eq!(told.vote, vote("4@0.0:0"));
-        assert_eq!(election.winner(&config, Millis(210), &hearing), None);
+        assert_eq!(election.winner(&config, Instant(210), &hearing), None);
         let (from, said) = word("4 elected 1 4@0.0:0", 5);
-        hearing.hear(from, Millis(220), said);
-        assert_eq!(election.winner(&config, Millis(220), &hearing), Some((vote("4@0.0:0"), 1)));
+        hearing.hear(from, Instant(220), said);
+        assert_eq!(election.winner(&config, Instant(220), &hearing), Some((vote("4@0.0:0"), 1)));
     }
 
     #[test]
     fn repetition_backs_off_to_its_bound() {
         let config = config(1, 3);
-        let mut election = Election::new(&config, Millis(0), 0, vote("1@0.0:0"), true);
+        let mut election = Election::new(&config, Instant(0), 0, vote("1@0.0:0"), true);
         let hearing = Hearing::default();
-        let mut now = Millis(0);
+        let mut now = Instant(0);
         let mut pauses = Vec::new();
         for _ in 0..5 {
             let at = election.next_wake();
-            assert!(!election.tick(&config, at - Millis(1), 0, &hearing));
+            assert!(!election.tick(&config, Instant(at.0 - 1), 0, &hearing));
             assert!(election.tick(&config, at, 0, &hearing));
             pauses.push(at.since(now).0);
             now = at;

@@ -25,7 +25,7 @@ use super::{Outbox, ReplicaEvent};
 use crate::io::{DiskCommand, LinkId, Output};
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Defects, Epoch, Millis, ServerId, SessionId, Zxid, planted};
+use mailstorm_shared::{Defects, Epoch, Instant, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Forwarded, Notification, PeerMessage, PeerState, Standing};
 use mailstorm_wire::txn::{Entry, TXN_BYTES_MAX};
 use std::collections::BTreeSet;
@@ -68,9 +68,9 @@ pub(super) struct Following {
     link: Option<LinkId>,
     /// The leader's epoch; zero before we know it.
     epoch: Epoch,
-    since: Millis,
+    since: Instant,
     /// When the leader was heard last.
-    heard_at: Millis,
+    heard_at: Instant,
     /// The last entry, or snapshot, that came in this relation; zero before the first.
     received: Zxid,
     /// What the leader knows us to have on disk, or what we had before it sent anything.
@@ -81,7 +81,7 @@ pub(super) struct Following {
 
 impl Following {
     /// Begins to follow: asks for a link.
-    pub(super) fn new(base: &mut Base, now: Millis, leader: ServerId, out: &mut Outbox) -> Self {
+    pub(super) fn new(base: &mut Base, now: Instant, leader: ServerId, out: &mut Outbox) -> Self {
         // A link that was asked for earlier and has not come will do as well.
         if base.opening.insert(leader) {
             out.outputs.push(Output::OpenLearnerLink { peer: leader });
@@ -161,7 +161,7 @@ impl Following {
     pub(super) fn link_up(
         &mut self,
         base: &Base,
-        now: Millis,
+        now: Instant,
         link: LinkId,
         peer: ServerId,
         out: &mut Outbox,
@@ -214,7 +214,7 @@ impl Following {
     pub(super) fn received(
         &mut self,
         base: &mut Base,
-        now: Millis,
+        now: Instant,
         message: PeerMessage,
         out: &mut Outbox,
     ) -> Stay {
@@ -498,7 +498,7 @@ impl Following {
 
     // ---- time, and on behalf of the server -----------------------------------------------------
 
-    fn deadline(&self, base: &Base) -> Millis {
+    fn deadline(&self, base: &Base) -> Instant {
         match self.step {
             Step::Connecting => self.since + base.config.sync_limit(),
             Step::Introduced | Step::Promising => self.since + base.config.init_limit(),
@@ -507,12 +507,12 @@ impl Following {
     }
 
     /// When [`Self::tick`] has something to say.
-    pub(super) fn next_wake(&self, base: &Base) -> Millis {
+    pub(super) fn next_wake(&self, base: &Base) -> Instant {
         self.deadline(base)
     }
 
     /// Time has passed.
-    pub(super) fn tick(&self, base: &Base, now: Millis) -> Stay {
+    pub(super) fn tick(&self, base: &Base, now: Instant) -> Stay {
         if now < self.deadline(base) {
             return Ok(());
         }

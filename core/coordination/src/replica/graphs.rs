@@ -12,7 +12,7 @@ use super::{Replica, ReplicaConfig, Role};
 use crate::defect::Defect;
 use crate::io::{DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Defects, Ensemble, Epoch, Millis, Now};
+use mailstorm_shared::{Defects, Ensemble, Epoch, Instant, Millis, Now, WallTime};
 use mailstorm_wire::peer::{LinkPurpose, PeerMessage};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +94,7 @@ impl Mesh {
     }
 
     fn clock(&self) -> Now {
-        Now { monotonic: Millis(self.now), wall: Millis(self.now) }
+        Now { monotonic: Instant(self.now), wall: WallTime::UNIX_EPOCH + Millis(self.now) }
     }
 
     fn roles(&self) -> Vec<(Role, bool)> {

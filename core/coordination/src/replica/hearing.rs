@@ -9,7 +9,7 @@
 //! Start at [`Hearing::reaches`].
 
 use super::ReplicaConfig;
-use mailstorm_shared::{Millis, ServerId};
+use mailstorm_shared::{Instant, ServerId};
 use mailstorm_wire::peer::{Notification, PeerState};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,21 +18,21 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Hearing {
     words: BTreeMap<ServerId, Word>,
     /// Leaders to which no learner link could be opened, and until when we count them as not heard.
-    avoided: BTreeMap<ServerId, Millis>,
+    avoided: BTreeMap<ServerId, Instant>,
     /// Until when we do not offer to lead: those who voted for us did not come.
-    stands_back_until: Millis,
+    stands_back_until: Instant,
 }
 
 /// What a peer said last.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Word {
-    at: Millis,
+    at: Instant,
     said: Notification,
 }
 
 impl Hearing {
     /// A notification arrived.
-    pub(super) fn hear(&mut self, from: ServerId, now: Millis, said: Notification) {
+    pub(super) fn hear(&mut self, from: ServerId, now: Instant, said: Notification) {
         self.words.insert(from, Word { at: now, said });
     }
 
@@ -51,7 +51,7 @@ impl Hearing {
 
     /// No learner link to `leader` could be opened: others will do better, and those who hear that we
     /// do not hear it will not count us for it.
-    pub(super) fn avoid(&mut self, leader: ServerId, until: Millis) {
+    pub(super) fn avoid(&mut self, leader: ServerId, until: Instant) {
         self.avoided.insert(leader, until);
     }
 
@@ -61,12 +61,12 @@ impl Hearing {
     }
 
     /// Leads not before this time.
-    pub(super) fn stand_back(&mut self, until: Millis) {
+    pub(super) fn stand_back(&mut self, until: Instant) {
         self.stands_back_until = until;
     }
 
     /// Whether we may offer to lead, as far as we remember.
-    pub(super) fn stands_back(&self, now: Millis) -> bool {
+    pub(super) fn stands_back(&self, now: Instant) -> bool {
         now < self.stands_back_until
     }
 
@@ -79,7 +79,7 @@ impl Hearing {
     pub(super) fn heard(
         &self,
         config: &ReplicaConfig,
-        now: Millis,
+        now: Instant,
     ) -> impl Iterator<Item = (ServerId, &Notification)> {
         let fresh = config.heard_limit();
         (self.words.iter())
@@ -91,7 +91,7 @@ impl Hearing {
     }
 
     /// Whom we have heard of late, for others to know.
-    pub(super) fn hears(&self, config: &ReplicaConfig, now: Millis) -> BTreeSet<ServerId> {
+    pub(super) fn hears(&self, config: &ReplicaConfig, now: Instant) -> BTreeSet<ServerId> {
         self.heard(config, now).map(|(peer, _)| peer).collect()
     }
 
@@ -99,14 +99,14 @@ impl Hearing {
     pub(super) fn reaches(
         &self,
         config: &ReplicaConfig,
-        now: Millis,
+        now: Instant,
     ) -> impl Iterator<Item = (ServerId, &Notification)> {
         let me = config.me;
         self.heard(config, now).filter(move |(_, said)| said.hears.contains(&me))
     }
 
     /// Whether we reach a majority of the voters: those whose votes count, and ourselves.
-    pub(super) fn reaches_majority(&self, config: &ReplicaConfig, now: Millis) -> bool {
+    pub(super) fn reaches_majority(&self, config: &ReplicaConfig, now: Instant) -> bool {
         let voters = self
             .reaches(config, now)
             .filter(|(peer, said)| said.votes && config.ensemble.is_voter(*peer));

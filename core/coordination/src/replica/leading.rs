@@ -17,7 +17,7 @@ use super::{Outbox, ReplicaEvent};
 use crate::io::{LinkId, Output};
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Epoch, Millis, ServerId, SessionId, Zxid, planted};
+use mailstorm_shared::{Epoch, Instant, Millis, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Answer, PeerMessage, PeerState, Standing};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -43,7 +43,7 @@ pub(super) enum Phase {
 /// A leader, established or to be.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Leading {
-    since: Millis,
+    since: Instant,
     phase: Phase,
     /// The new epoch; zero during discovery.
     epoch: Epoch,
@@ -60,15 +60,15 @@ pub(super) struct Leading {
     confirmed_round: u64,
     /// Tokens, each with the round that confirms it.
     confirmations: VecDeque<(u64, u64)>,
-    ping_at: Millis,
+    ping_at: Instant,
     /// When to look which learners are to be given up. A clock of its own: a round that somebody waits
     /// for moves the next ping, and with a sync now and then this look would never come.
-    look_at: Millis,
+    look_at: Instant,
 }
 
 impl Leading {
     /// Begins to lead, not yet established.
-    pub(super) fn new(base: &Base, now: Millis) -> Self {
+    pub(super) fn new(base: &Base, now: Instant) -> Self {
         Self {
             since: now,
             phase: Phase::Discovery,
@@ -99,7 +99,7 @@ impl Leading {
     }
 
     /// When [`Self::tick`] may have something to do.
-    pub(super) fn next_wake(&self, base: &Base) -> Millis {
+    pub(super) fn next_wake(&self, base: &Base) -> Instant {
         let next = self.ping_at.min(self.look_at);
         if self.is_established() { next } else { next.min(self.since + base.config.init_limit()) }
     }
@@ -141,7 +141,7 @@ impl Leading {
     /// A learner has opened a link to us.
     pub(super) fn link_up(
         &mut self,
-        now: Millis,
+        now: Instant,
         link: LinkId,
         server: ServerId,
         out: &mut Outbox,
@@ -180,7 +180,7 @@ impl Leading {
     /// Whether a majority may still come, while we are not established. A voter that is not here yet
     /// may when its vote is ours; one that votes for another will not. What it said in an earlier
     /// round it said before it voted for us, unless that is long ago.
-    pub(super) fn still_supported(&self, base: &Base, now: Millis) -> Stay {
+    pub(super) fn still_supported(&self, base: &Base, now: Instant) -> Stay {
         if self.is_established() {
             return Ok(());
         }
@@ -204,7 +204,7 @@ impl Leading {
     }
 
     /// Whether a majority of the voters, we included, has answered of late.
-    pub(super) fn hears_majority(&self, base: &Base, now: Millis) -> bool {
+    pub(super) fn hears_majority(&self, base: &Base, now: Instant) -> bool {
         let late = Millis(base.config.ping_interval().0.saturating_mul(3));
         let answers =
             |l: &&Learner| l.votes_at(Step::Acknowledged) && now.since(l.answered_at) <= late;
@@ -217,7 +217,7 @@ impl Leading {
     pub(super) fn received(
         &mut self,
         base: &mut Base,
-        now: Millis,
+        now: Instant,
         link: LinkId,
         message: PeerMessage,
         out: &mut Outbox,
@@ -342,7 +342,7 @@ impl Leading {
     pub(super) fn promised_durably(
         &mut self,
         base: &mut Base,
-        now: Millis,
+        now: Instant,
         epoch: Epoch,
         out: &mut Outbox,
     ) {
@@ -374,7 +374,7 @@ impl Leading {
     }
 
     /// A learner has promised our epoch.
-    fn promised(&mut self, base: &mut Base, now: Millis, link: LinkId, out: &mut Outbox) -> Stay {
+    fn promised(&mut self, base: &mut Base, now: Instant, link: LinkId, out: &mut Outbox) -> Stay {
         if self.phase >= Phase::Synchronisation {
             let learner = self.learners.get_mut(&link).expect("the caller has found it");
             learner.begin_sync(base, out);
@@ -412,7 +412,7 @@ impl Leading {
     fn take_over(
         &mut self,
         base: &mut Base,
-        now: Millis,
+        now: Instant,
         link: LinkId,
         (after, entries): (Zxid, Vec<Entry>),
         out: &mut Outbox,
@@ -483,7 +483,7 @@ impl Leading {
     /// in 2 would lack c.
     /// (The same trap as in Viewstamped Replication's recovery: Michael et al., "Recovering Shared
     /// Objects Without Stable Storage", DISC 2017.)
-    fn count_promises(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+    fn count_promises(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) {
         if self.phase != Phase::Promises || self.source.is_some() {
             return;
         }
@@ -515,7 +515,7 @@ impl Leading {
     fn acknowledged_history(
         &mut self,
         base: &mut Base,
-        now: Millis,
+        now: Instant,
         link: LinkId,
         out: &mut Outbox,
     ) -> Stay {
@@ -536,7 +536,7 @@ impl Leading {
 
     /// Zab phase 2, step 2: with our history on the disks of a majority, ours among them only if it is
     /// on ours, the epoch begins, and the whole history is committed, however it came about.
-    fn try_establish(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) -> Stay {
+    fn try_establish(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) -> Stay {
         assert!(!self.is_established(), "an epoch begins once");
         let history_end = base.log.last();
         let ours = self.began_durably && base.log.durable() >= history_end;
@@ -613,7 +613,7 @@ impl Leading {
     }
 
     /// Something more is on our own disk.
-    pub(super) fn logged(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) -> Stay {
+    pub(super) fn logged(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) -> Stay {
         match self.phase {
             Phase::Synchronisation => self.try_establish(base, now, out),
             Phase::Broadcast => self.count_acks(base, out),
@@ -663,7 +663,7 @@ impl Leading {
 
     // ---- rounds of pings -----------------------------------------------------------------------
 
-    fn begin_round(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+    fn begin_round(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) {
         self.round += 1;
         self.ping_at = now + base.config.ping_interval();
         if planted!(base.config.defects, SilentLearnersStay) {
@@ -680,20 +680,20 @@ impl Leading {
 
     /// A round that someone waits for begins at once, or after the one that is under way: so one round
     /// serves all that came to wait meanwhile.
-    fn begin_round_unless_under_way(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+    fn begin_round_unless_under_way(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) {
         if self.confirmed_round == self.round {
             self.begin_round(base, now, out);
         }
     }
 
     /// Tells of the token when a majority has answered a round that begins after now.
-    pub(super) fn confirm(&mut self, base: &mut Base, now: Millis, token: u64, out: &mut Outbox) {
+    pub(super) fn confirm(&mut self, base: &mut Base, now: Instant, token: u64, out: &mut Outbox) {
         assert!(self.is_established(), "only an established leader can be confirmed");
         self.confirmations.push_back((self.round + 1, token));
         self.begin_round_unless_under_way(base, now, out);
     }
 
-    fn count_pongs(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+    fn count_pongs(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) {
         match self.phase {
             Phase::Promises if self.source.is_some() => {}
             Phase::Promises => {
@@ -715,7 +715,7 @@ impl Leading {
 
     /// A voter that answers has promised no later epoch, so with a majority's answers no later leader
     /// was established when the round began. Joiners may have forgotten what they promised.
-    fn count_confirmations(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) {
+    fn count_confirmations(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) {
         let answered = || {
             let voters = self.learners.values().filter(|l| l.votes_at(Step::Acknowledged));
             voters.map(|l| l.pong_round).chain([self.round])
@@ -750,7 +750,7 @@ impl Leading {
     // ---- time ----------------------------------------------------------------------------------
 
     /// Time has passed.
-    pub(super) fn tick(&mut self, base: &mut Base, now: Millis, out: &mut Outbox) -> Stay {
+    pub(super) fn tick(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) -> Stay {
         if !self.is_established() && now >= self.since + base.config.init_limit() {
             return Err(Leave::StandBack("not established within the init limit"));
         }
@@ -767,7 +767,7 @@ impl Leading {
     }
 
     /// Gives up every learner that does not answer, or that keeps too much in our memory.
-    fn give_up_learners(&mut self, base: &Base, now: Millis, out: &mut Outbox) -> Stay {
+    fn give_up_learners(&mut self, base: &Base, now: Instant, out: &mut Outbox) -> Stay {
         let holds_back_too_much = |sent: Zxid| {
             let held_back = base.log.committed_after(sent);
             let bound = |every: usize| every.saturating_mul(SNAPSHOTS_HELD_BACK_MAX);
@@ -832,7 +832,7 @@ impl Leading {
     }
 
     /// Up to when this learner has reported of its clients.
-    pub(super) fn reported_until(&self, link: LinkId) -> Option<Millis> {
+    pub(super) fn reported_until(&self, link: LinkId) -> Option<Instant> {
         self.learners.get(&link).map(|learner| learner.reported_until)
     }
 

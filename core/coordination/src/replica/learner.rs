@@ -8,7 +8,7 @@ use super::base::{Base, send};
 use super::log::SyncPlan;
 use super::{Outbox, ReplicaEvent};
 use crate::io::LinkId;
-use mailstorm_shared::{Epoch, Millis, ServerId, Zxid, planted};
+use mailstorm_shared::{Epoch, Instant, ServerId, Zxid, planted};
 use mailstorm_wire::peer::{PeerMessage, Standing};
 use std::collections::VecDeque;
 
@@ -56,14 +56,14 @@ pub(super) struct Learner {
     /// ... and where that ended.
     pub(super) last_logged: Zxid,
     /// When it last showed that it hears us.
-    pub(super) answered_at: Millis,
+    pub(super) answered_at: Instant,
     /// The last ping round it answered.
     pub(super) pong_round: u64,
     /// A ping that it has not answered yet, and when that was sent; others may follow it.
-    unanswered: Option<(u64, Millis)>,
+    unanswered: Option<(u64, Instant)>,
     /// It has told everything that it had heard by then of its clients: its answer to a ping of that
     /// time has come.
-    pub(super) reported_until: Millis,
+    pub(super) reported_until: Instant,
     /// The ping round that was running when it promised.
     pub(super) promised_in_round: u64,
     /// A joiner: may vote once a majority of others has answered this round.
@@ -82,7 +82,7 @@ pub(super) struct Learner {
 }
 
 impl Learner {
-    pub(super) fn new(link: LinkId, server: ServerId, now: Millis) -> Self {
+    pub(super) fn new(link: LinkId, server: ServerId, now: Instant) -> Self {
         Self {
             link,
             server,
@@ -122,13 +122,13 @@ impl Learner {
     }
 
     /// It is sent this ping.
-    pub(super) fn pinged(&mut self, round: u64, now: Millis) {
+    pub(super) fn pinged(&mut self, round: u64, now: Instant) {
         self.unanswered.get_or_insert((round, now));
     }
 
     /// It has answered this ping. The answer may take several messages, of which all but the last are
     /// full of sessions.
-    pub(super) fn answered(&mut self, round: u64, now: Millis, is_full: bool) {
+    pub(super) fn answered(&mut self, round: u64, now: Instant, is_full: bool) {
         self.pong_round = self.pong_round.max(round);
         self.answered_at = now;
         if let Some((pinged, at)) = self.unanswered

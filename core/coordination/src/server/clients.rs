@@ -13,7 +13,7 @@ use super::requests::Requests;
 use super::stats::Account;
 use crate::data::{Identity, auth};
 use crate::io::ClientId;
-use mailstorm_shared::{Millis, Now, SessionId};
+use mailstorm_shared::{Instant, Millis, Now, SessionId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -35,7 +35,7 @@ pub(super) struct Client {
     /// Whom the client has proved to be: (scheme, id).
     pub(super) identities: Vec<Identity>,
     /// When it last sent something, on the monotonic clock.
-    pub(super) heard: Millis,
+    pub(super) heard: Instant,
     /// What it asked for and has no answer to yet.
     pub(super) requests: Requests,
     /// For `cons`.
@@ -162,7 +162,7 @@ impl Clients {
     }
 
     /// Notes that every connection which is held was last seen now; the sessions of those.
-    pub(super) fn held_seen(&mut self, now: Millis) -> Vec<SessionId> {
+    pub(super) fn held_seen(&mut self, now: Instant) -> Vec<SessionId> {
         let mut sessions = Vec::new();
         for client in self.by_id.values_mut().filter(|client| client.requests.is_held()) {
             client.heard = now;
@@ -270,13 +270,14 @@ impl Clients {
 mod tests {
     use super::*;
     use crate::server::requests::Call;
+    use mailstorm_shared::WallTime;
     use mailstorm_wire::client::Request;
 
     const SESSION: SessionId = SessionId(7);
 
     /// Two connections, of which the first has the session.
     fn two() -> Clients {
-        let now = Now { monotonic: Millis(5), wall: Millis(5) };
+        let now = Now { monotonic: Instant(5), wall: WallTime(5) };
         let mut clients = Clients::default();
         for id in [1, 2] {
             let address = "127.0.0.1:9".parse().unwrap();
@@ -287,7 +288,7 @@ mod tests {
     }
 
     fn ask(clients: &mut Clients, id: u64) {
-        let call = Call { xid: 1, bytes: 10, identity_count: 1, came: Millis(5) };
+        let call = Call { xid: 1, bytes: 10, identity_count: 1, came: Instant(5) };
         let request = Request::Exists { path: "/a".into(), watch: false };
         clients.change(ClientId(id), |client| client.requests.push_pending(call, request));
     }
@@ -317,8 +318,8 @@ mod tests {
     fn a_connection_that_is_held_was_last_seen_now() {
         let mut clients = two();
         clients.change(ClientId(1), |client| client.requests.hold(true));
-        assert_eq!(clients.held_seen(Millis(900)), [SESSION]);
-        assert_eq!(clients.get(ClientId(1)).unwrap().heard, Millis(900));
-        assert_eq!(clients.get(ClientId(2)).unwrap().heard, Millis(5));
+        assert_eq!(clients.held_seen(Instant(900)), [SESSION]);
+        assert_eq!(clients.get(ClientId(1)).unwrap().heard, Instant(900));
+        assert_eq!(clients.get(ClientId(2)).unwrap().heard, Instant(5));
     }
 }

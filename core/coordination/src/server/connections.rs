@@ -20,7 +20,7 @@ use crate::io::{ClientId, Output};
 use crate::replica::Outbox;
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Millis, Now, SessionId, Zxid};
+use mailstorm_shared::{Instant, Millis, Now, SessionId, Zxid};
 use mailstorm_wire::client::{
     ConnectRequest, ConnectResponse, ErrorCode, FourLetterWord, Reply, ReplyHeader,
     decode_connect_request, encode_connect_response, encode_reply,
@@ -330,7 +330,7 @@ impl Server {
     }
 
     /// When a connection is closed that sends nothing more.
-    pub(super) fn silent_until(&self, client: &Client) -> Millis {
+    pub(super) fn silent_until(&self, client: &Client) -> Instant {
         client.heard
             + match client.phase() {
                 Phase::Attached { timeout, .. } => timeout,

@@ -11,7 +11,7 @@ use crate::data::snapshot::CorruptSnapshot;
 use crate::data::{Database, Watches};
 use crate::io::{Input, Output, Recovered};
 use crate::replica::{Outbox, Replica, ReplicaEvent, Role};
-use mailstorm_shared::{Millis, Now, ServerId, StateHasher, Zxid, planted};
+use mailstorm_shared::{Instant, Millis, Now, ServerId, StateHasher, Zxid, planted};
 use mailstorm_wire::frame::REQUEST_BYTES_MAX;
 use std::collections::VecDeque;
 
@@ -34,13 +34,13 @@ pub struct Server {
     pub(super) snapshots: Snapshots,
     pub(super) traffic: Traffic,
     /// When this life of the server began, on the monotonic clock.
-    pub(super) began: Millis,
+    pub(super) began: Instant,
     /// When to look after silent connections.
-    upkeep_at: Millis,
+    upkeep_at: Instant,
     /// How many steps it has taken: keys which deeper checks are made.
     pub(super) steps: u64,
     /// When the host was last asked to step again.
-    wake_at: Option<Millis>,
+    wake_at: Option<Instant>,
     /// Set when the host was told to end the process: nothing is done any more.
     halted: bool,
 }
@@ -197,7 +197,7 @@ impl Server {
         }
     }
 
-    fn next_wake(&self) -> Millis {
+    fn next_wake(&self) -> Instant {
         let mut at = self.replica.next_wake().min(self.upkeep_at);
         if let Some(leading) = &self.leading {
             at = at.min(leading.sweep_at);

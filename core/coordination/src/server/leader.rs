@@ -16,7 +16,7 @@ use crate::data::Pending;
 use crate::io::LinkId;
 use crate::replica::Outbox;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Millis, Now, SessionId, Zxid, planted};
+use mailstorm_shared::{Instant, Millis, Now, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Answer, Forwarded, LeaderRequest};
 use mailstorm_wire::txn::{TXN_BYTES_MAX, Txn, TxnBody};
 use std::collections::{BTreeMap, VecDeque};
@@ -39,12 +39,12 @@ pub(super) struct Leading {
     ending: BTreeMap<SessionId, Vec<ReplyTo>>,
     last_token: u64,
     /// When to look for what is to be swept.
-    pub(super) sweep_at: Millis,
+    pub(super) sweep_at: Instant,
     /// When we last looked whose time is over, ...
-    looked_at: Millis,
+    looked_at: Instant,
     /// ... and if that was long after the look before: when that was, and until when what came
     /// meanwhile may still wait to be read.
-    slept: Option<(Millis, Millis)>,
+    slept: Option<(Instant, Instant)>,
 }
 
 /// Something that is to become a transaction.
@@ -297,7 +297,7 @@ impl Server {
     /// The transaction at `zxid`: what becomes of a request, granted or refused. `None` when there
     /// is nothing left to be done.
     fn prepare(&mut self, now: Now, zxid: Zxid, queued: Queued) -> Option<Txn> {
-        let time = now.wall.0 as i64;
+        let time = now.wall.0;
         let me = self.config.replica.me;
         let (database, options) = (&self.database, &self.config.data);
         let Leading { pending, sessions, .. } = self.leading.as_mut()?;
@@ -360,7 +360,7 @@ impl Leading {
 
     /// Up to when we have read what clients and new learners sent us: now, unless we have just slept.
     /// A leader that is awake looks at least twice per tick.
-    fn heard_here_until(&mut self, now: Millis, tick: Millis) -> Millis {
+    fn heard_here_until(&mut self, now: Instant, tick: Millis) -> Instant {
         let before = std::mem::replace(&mut self.looked_at, now);
         if now.since(before) > tick {
             self.slept = Some((before, now + tick));

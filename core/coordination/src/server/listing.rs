@@ -6,7 +6,7 @@
 use super::Server;
 use super::clients::Client;
 use crate::io::ClientId;
-use mailstorm_shared::{Millis, Now, SessionId};
+use mailstorm_shared::{Instant, Now, SessionId, WallTime};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
@@ -117,7 +117,7 @@ impl Server {
 
     /// Connections, by the time at which their silence ends them.
     fn dump_connections(&self, now: Now, lines: &mut Lines) {
-        let mut sets: BTreeMap<Millis, Vec<&Client>> = BTreeMap::new();
+        let mut sets: BTreeMap<Instant, Vec<&Client>> = BTreeMap::new();
         for (_, client) in self.clients.iter() {
             sets.entry(self.silent_until(client)).or_default().push(client);
         }
@@ -150,11 +150,11 @@ fn brief(is_this: bool, client: &Client) -> String {
 }
 
 /// A time since 1970 as Java prints it: `Sat Nov 28 07:29:49 UTC 2026`.
-fn date(wall: Millis) -> String {
+fn date(wall: WallTime) -> String {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let seconds = wall.0 / 1_000;
+    let seconds = wall.since(WallTime::UNIX_EPOCH).0 / 1_000;
     let days = seconds / 86_400;
     // Years that begin in March end with the leap day; 146,097 days are 400 years. 1970-01-01 is day
     // 719,468 since the first of March of the year 0.
@@ -192,7 +192,7 @@ mod tests {
             (4_107_542_399, "Sun Feb 28 23:59:59 UTC 2100"),
             (4_107_542_400, "Mon Mar 01 00:00:00 UTC 2100"),
         ] {
-            assert_eq!(date(Millis(seconds * 1_000)), expected);
+            assert_eq!(date(WallTime(seconds * 1_000)), expected);
         }
     }
 

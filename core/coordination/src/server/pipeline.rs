@@ -25,7 +25,7 @@ use crate::io::ClientId;
 use crate::replica::Outbox;
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Millis, Now, SessionId, Zxid, planted};
+use mailstorm_shared::{Instant, Millis, Now, SessionId, Zxid, planted};
 use mailstorm_wire::client::{
     ErrorCode, Reply, Request, RequestError, SetWatches, WatcherType, decode_request, encode_event,
     encode_unimplemented, xid,
@@ -87,7 +87,7 @@ impl Server {
     }
 
     /// The session of a client here was seen: the leader must know, now or with the next pong.
-    pub(super) fn touch(&mut self, now: Millis, session: SessionId) {
+    pub(super) fn touch(&mut self, now: Instant, session: SessionId) {
         match &mut self.leading {
             Some(leading) => leading.sessions.heard(now, session),
             None if planted!(self.config.replica.defects, TouchesNotReported) => {}

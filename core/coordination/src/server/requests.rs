@@ -14,7 +14,7 @@
 use super::stats::operation;
 use crate::data::Identity;
 use bytes::Bytes;
-use mailstorm_shared::{Millis, Zxid};
+use mailstorm_shared::{Instant, Zxid};
 use mailstorm_wire::client::{ErrorCode, Reply, Request};
 use mailstorm_wire::peer::LeaderRequest;
 use std::collections::VecDeque;
@@ -53,7 +53,7 @@ pub(super) struct Call {
     /// How many of the client's identities were proved when it came: only they speak for it.
     pub(super) identity_count: usize,
     /// When it came, on the monotonic clock.
-    pub(super) came: Millis,
+    pub(super) came: Instant,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -415,7 +415,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn call(xid: i32) -> Call {
-        Call { xid, bytes: 10, identity_count: 0, came: Millis(0) }
+        Call { xid, bytes: 10, identity_count: 0, came: Instant(0) }
     }
 
     fn read() -> Request {

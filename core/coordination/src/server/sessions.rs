@@ -9,7 +9,7 @@
 //! Start at [`SessionTracker::begin`], then [`SessionTracker::expire`].
 
 use crate::io::LinkId;
-use mailstorm_shared::{Defects, Millis, ServerId, SessionId, planted};
+use mailstorm_shared::{Defects, Instant, Millis, ServerId, SessionId, planted};
 use mailstorm_wire::client::ErrorCode;
 use mailstorm_wire::txn::Origin;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,15 +36,15 @@ pub(super) struct SessionTracker {
     bucket: Millis,
     sessions: BTreeMap<SessionId, Tracked>,
     /// Who is over when nothing more is heard. Closing sessions are in no bucket.
-    deadlines: BTreeMap<Millis, BTreeSet<SessionId>>,
+    deadlines: BTreeMap<Instant, BTreeSet<SessionId>>,
     defects: Defects,
 }
 
 #[derive(Clone, Debug, Hash)]
 struct Tracked {
     timeout: Millis,
-    heard: Millis,
-    deadline: Millis,
+    heard: Instant,
+    deadline: Instant,
     owner: Option<Source>,
     /// Its end has been proposed: nothing more is created for it, and nobody resumes it.
     closing: bool,
@@ -80,7 +80,7 @@ impl SessionTracker {
     /// A tracker of these sessions, each with its full timeout from now.
     pub(super) fn begin(
         bucket: Millis,
-        now: Millis,
+        now: Instant,
         sessions: impl Iterator<Item = (SessionId, Millis)>,
         defects: Defects,
     ) -> Self {
@@ -97,12 +97,18 @@ impl SessionTracker {
     }
 
     /// A new session, connected at `owner`.
-    pub(super) fn open(&mut self, now: Millis, session: SessionId, timeout: Millis, owner: Source) {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        timeout: Millis,
+        owner: Source,
+    ) {
         self.insert(now, session, timeout, Some(owner));
     }
 
     /// Something was heard of a session. Sessions that are closing, or unknown, stay so.
-    pub(super) fn heard(&mut self, now: Millis, session: SessionId) {
+    pub(super) fn heard(&mut self, now: Instant, session: SessionId) {
         let Some(tracked) = self.sessions.get_mut(&session) else { return };
         if tracked.closing {
             return;
@@ -148,7 +154,7 @@ impl SessionTracker {
     /// Connects a living session to `owner`; the owner before it, if it was another.
     pub(super) fn take_over(
         &mut self,
-        now: Millis,
+        now: Instant,
         session: SessionId,
         owner: Source,
     ) -> Option<Source> {
@@ -194,8 +200,8 @@ impl SessionTracker {
     /// before it has read what came meanwhile.
     pub(super) fn expire(
         &mut self,
-        now: Millis,
-        reported_until: impl Fn(Option<Source>) -> Millis,
+        now: Instant,
+        reported_until: impl Fn(Option<Source>) -> Instant,
     ) -> Vec<Expired> {
         let (mut expired, mut waiting) = (Vec::new(), Vec::new());
         while let Some(bucket) = self.deadlines.first_entry() {
@@ -225,12 +231,12 @@ impl SessionTracker {
     }
 
     /// When the next session may have to expire.
-    pub(super) fn next_deadline(&self) -> Option<Millis> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first_key_value().map(|(deadline, _)| *deadline)
     }
 
     /// The sessions that expire at each deadline if nothing more is heard of them, in order.
-    pub(super) fn buckets(&self) -> impl Iterator<Item = (Millis, &BTreeSet<SessionId>)> {
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (Instant, &BTreeSet<SessionId>)> {
         self.deadlines.iter().map(|(deadline, sessions)| (*deadline, sessions))
     }
 
@@ -270,7 +276,7 @@ impl SessionTracker {
         }
     }
 
-    fn insert(&mut self, now: Millis, session: SessionId, timeout: Millis, owner: Option<Source>) {
+    fn insert(&mut self, now: Instant, session: SessionId, timeout: Millis, owner: Option<Source>) {
         let timeout = match timeout {
             Millis(ms) if planted!(self.defects, SessionExpiredEarly) => Millis(ms / 2),
             timeout => timeout,
@@ -282,7 +288,7 @@ impl SessionTracker {
         self.deadlines.entry(deadline).or_default().insert(session);
     }
 
-    fn leave_bucket(&mut self, deadline: Millis, session: SessionId) {
+    fn leave_bucket(&mut self, deadline: Instant, session: SessionId) {
         if let Some(bucket) = self.deadlines.get_mut(&deadline) {
             bucket.remove(&session);
             if bucket.is_empty() {
@@ -293,8 +299,8 @@ impl SessionTracker {
 }
 
 /// The first multiple of `bucket` at which the whole timeout has passed.
-fn deadline(bucket: Millis, heard: Millis, timeout: Millis) -> Millis {
-    Millis((heard + timeout).0.div_ceil(bucket.0).saturating_mul(bucket.0))
+fn deadline(bucket: Millis, heard: Instant, timeout: Millis) -> Instant {
+    Instant((heard + timeout).0.div_ceil(bucket.0).saturating_mul(bucket.0))
 }
 
 #[cfg(test)]
@@ -305,7 +311,7 @@ mod tests {
 
     fn tracker(timeout: u64) -> SessionTracker {
         let sessions = [(SESSION, Millis(timeout))];
-        SessionTracker::begin(Millis(1_000), Millis(500), sessions.into_iter(), Defects::NONE)
+        SessionTracker::begin(Millis(1_000), Instant(500), sessions.into_iter(), Defects::NONE)
     }
 
     fn learner(link: u64) -> Source {
@@ -315,9 +321,9 @@ mod tests {
     #[test]
     fn every_session_gets_its_full_timeout_when_leadership_begins() {
         let mut tracker = tracker(4_000);
-        assert_eq!(tracker.next_deadline(), Some(Millis(5_000)));
-        assert_eq!(tracker.expire(Millis(4_499), |_| Millis(4_499)), []);
-        let expired = tracker.expire(Millis(5_000), |_| Millis(5_000));
+        assert_eq!(tracker.next_deadline(), Some(Instant(5_000)));
+        assert_eq!(tracker.expire(Instant(4_499), |_| Instant(4_499)), []);
+        let expired = tracker.expire(Instant(5_000), |_| Instant(5_000));
         assert_eq!(
             expired,
             [Expired { session: SESSION, timeout: Millis(4_000), silent_for: Millis(4_500) }]
@@ -328,19 +334,19 @@ mod tests {
     #[test]
     fn a_session_heard_of_lives_on_and_its_old_bucket_is_gone() {
         let mut tracker = tracker(4_000);
-        tracker.heard(Millis(1_200), SESSION);
-        assert_eq!(tracker.next_deadline(), Some(Millis(6_000)));
-        assert_eq!(tracker.expire(Millis(5_999), |_| Millis(5_999)), []);
-        assert_eq!(tracker.expire(Millis(6_000), |_| Millis(6_000)).len(), 1);
+        tracker.heard(Instant(1_200), SESSION);
+        assert_eq!(tracker.next_deadline(), Some(Instant(6_000)));
+        assert_eq!(tracker.expire(Instant(5_999), |_| Instant(5_999)), []);
+        assert_eq!(tracker.expire(Instant(6_000), |_| Instant(6_000)).len(), 1);
     }
 
     #[test]
     fn a_session_that_expires_can_neither_write_nor_be_resumed_nor_be_heard() {
         let mut tracker = tracker(4_000);
-        tracker.take_over(Millis(600), SESSION, Source::Here);
+        tracker.take_over(Instant(600), SESSION, Source::Here);
         assert_eq!(tracker.check(SESSION, Source::Here), Ok(()));
-        tracker.expire(Millis(9_000), |_| Millis(9_000));
-        tracker.heard(Millis(9_001), SESSION);
+        tracker.expire(Instant(9_000), |_| Instant(9_000));
+        tracker.heard(Instant(9_001), SESSION);
         assert_eq!(tracker.check(SESSION, Source::Here), Err(ErrorCode::SessionExpired));
         assert!(!tracker.is_alive(SESSION));
         assert_eq!(tracker.next_deadline(), None);
@@ -352,9 +358,9 @@ mod tests {
     fn a_session_acts_where_it_is_connected_and_nowhere_else() {
         let mut tracker = tracker(4_000);
         assert_eq!(tracker.check(SESSION, Source::Here), Err(ErrorCode::SessionMoved));
-        assert_eq!(tracker.take_over(Millis(600), SESSION, learner(1)), None);
-        assert_eq!(tracker.take_over(Millis(600), SESSION, learner(1)), None);
-        assert_eq!(tracker.take_over(Millis(600), SESSION, Source::Here), Some(learner(1)));
+        assert_eq!(tracker.take_over(Instant(600), SESSION, learner(1)), None);
+        assert_eq!(tracker.take_over(Instant(600), SESSION, learner(1)), None);
+        assert_eq!(tracker.take_over(Instant(600), SESSION, Source::Here), Some(learner(1)));
         assert_eq!(tracker.check(SESSION, learner(1)), Err(ErrorCode::SessionMoved));
         assert_eq!(tracker.check(SESSION, Source::Here), Ok(()));
     }
@@ -362,20 +368,20 @@ mod tests {
     #[test]
     fn a_learner_that_is_gone_owns_nothing_but_its_sessions_live() {
         let mut tracker = tracker(4_000);
-        tracker.take_over(Millis(600), SESSION, learner(1));
+        tracker.take_over(Instant(600), SESSION, learner(1));
         tracker.forget_learner(LinkId(2));
         assert_eq!(tracker.check(SESSION, learner(1)), Ok(()));
         tracker.forget_learner(LinkId(1));
         assert_eq!(tracker.check(SESSION, learner(1)), Err(ErrorCode::SessionMoved));
         assert!(tracker.is_alive(SESSION));
-        assert_eq!(tracker.take_over(Millis(700), SESSION, learner(2)), None);
+        assert_eq!(tracker.take_over(Instant(700), SESSION, learner(2)), None);
     }
 
     #[test]
     fn a_session_whose_end_is_proposed_expires_no_more() {
         let mut tracker = tracker(4_000);
         tracker.closing(SESSION);
-        assert_eq!(tracker.expire(Millis(50_000), |_| Millis(50_000)), []);
+        assert_eq!(tracker.expire(Instant(50_000), |_| Instant(50_000)), []);
         tracker.ended(SESSION);
         assert_eq!(tracker.check(SESSION, Source::Here), Err(ErrorCode::SessionExpired));
     }
@@ -384,16 +390,16 @@ mod tests {
     fn silence_counts_up_to_what_the_sessions_server_has_reported() {
         let here = Some(Source::Here);
         let mut tracker =
-            SessionTracker::begin(Millis(2_000), Millis(0), std::iter::empty(), Defects::NONE);
-        tracker.open(Millis(0), SessionId(7), Millis(4_000), Source::Here);
+            SessionTracker::begin(Millis(2_000), Instant::ZERO, std::iter::empty(), Defects::NONE);
+        tracker.open(Instant(0), SessionId(7), Millis(4_000), Source::Here);
         // It slept, and does not know what came since.
         let reported =
-            |until| move |owner| if owner == here { Millis(until) } else { Millis::ZERO };
-        assert_eq!(tracker.expire(Millis(9_000), reported(3_999)), []);
-        assert_eq!(tracker.next_deadline(), Some(Millis(10_000)), "it asks again soon");
-        tracker.heard(Millis(9_100), SessionId(7));
-        assert_eq!(tracker.expire(Millis(13_000), reported(13_000)), []);
-        let expired = tracker.expire(Millis(14_000), reported(13_500));
+            |until| move |owner| if owner == here { Instant(until) } else { Instant::ZERO };
+        assert_eq!(tracker.expire(Instant(9_000), reported(3_999)), []);
+        assert_eq!(tracker.next_deadline(), Some(Instant(10_000)), "it asks again soon");
+        tracker.heard(Instant(9_100), SessionId(7));
+        assert_eq!(tracker.expire(Instant(13_000), reported(13_000)), []);
+        let expired = tracker.expire(Instant(14_000), reported(13_500));
         assert_eq!(expired.len(), 1);
         assert_eq!(expired[0].silent_for, Millis(4_400));
         assert_eq!(tracker.next_deadline(), None);

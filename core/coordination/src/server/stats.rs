@@ -3,7 +3,7 @@
 //! Holds: nothing here has any effect on what the server does. Times come from the host's clocks, as
 //! everywhere, so equal inputs give equal numbers.
 
-use mailstorm_shared::{Millis, Zxid};
+use mailstorm_shared::{Instant, Millis, WallTime, Zxid};
 use mailstorm_wire::client::{Request, Write};
 
 /// How long answers took.
@@ -75,7 +75,7 @@ pub(super) struct Served {
 pub(super) struct Account {
     pub(super) traffic: Traffic,
     /// When it was opened, on the wall clock.
-    pub(super) established: Millis,
+    pub(super) established: WallTime,
     /// Of the last answer.
     pub(super) operation: &'static str,
     /// Of the last answer; -1 before the first.
@@ -83,27 +83,27 @@ pub(super) struct Account {
     /// The last transaction applied when that left.
     pub(super) zxid: Zxid,
     /// When it left, on the monotonic clock.
-    pub(super) responded: Millis,
+    pub(super) responded: Instant,
     /// How long it took.
     pub(super) took: Millis,
 }
 
 impl Account {
     /// A connection that was opened now.
-    pub(super) fn opened(wall: Millis) -> Self {
+    pub(super) fn opened(wall: WallTime) -> Self {
         Self {
             traffic: Traffic::default(),
             established: wall,
             operation: "NA",
             xid: -1,
             zxid: Zxid::ZERO,
-            responded: Millis::ZERO,
+            responded: Instant::ZERO,
             took: Millis::ZERO,
         }
     }
 
     /// An answer left.
-    pub(super) fn served(&mut self, served: Served, zxid: Zxid, now: Millis) {
+    pub(super) fn served(&mut self, served: Served, zxid: Zxid, now: Instant) {
         self.traffic.latency.add(served.took);
         self.operation = served.operation;
         self.xid = served.xid;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use mailstorm_platform::{
     Address, CloseReason, ConnectionId, Disk, Endpoint, NetworkEvent, Platform,
 };
-use mailstorm_shared::{Millis, Now, Observation};
+use mailstorm_shared::{Instant, Millis, Now, Observation, WallTime};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
@@ -38,7 +38,7 @@ impl Wake for Progress {
 
 #[derive(Default)]
 struct State {
-    now: Millis,
+    now: Instant,
     random: u64,
     /// Tasks by machine.
     tasks: Vec<(usize, Task)>,
@@ -55,7 +55,7 @@ struct State {
 struct Mailbox {
     machine: usize,
     events: VecDeque<NetworkEvent>,
-    wake_at: Option<Millis>,
+    wake_at: Option<Instant>,
     closed: bool,
 }
 
@@ -208,7 +208,7 @@ impl Platform for Machine {
 
     fn now(&self) -> Now {
         let now = self.machines.state.borrow().now;
-        Now { monotonic: now, wall: now }
+        Now { monotonic: now, wall: WallTime::UNIX_EPOCH + now.since(Instant::ZERO) }
     }
 
     fn entropy(&self) -> u64 {
@@ -392,7 +392,7 @@ impl Endpoint for MachineEndpoint {
         self.state(|state| state.close(connection.0, CloseReason::Closed));
     }
 
-    fn wake_at(&self, at: Option<Millis>) {
+    fn wake_at(&self, at: Option<Instant>) {
         self.state(|state| state.mailboxes[self.mailbox].wake_at = at);
     }
 

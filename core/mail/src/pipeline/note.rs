@@ -1,6 +1,7 @@
 //! What a claim notes of its batch.
 
 use bytes::Bytes;
+use mailstorm_shared::WallTime;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -10,8 +11,8 @@ use std::sync::Arc;
 pub struct BatchNote {
     /// The place of the first mail in the inbox, from 0; the others follow.
     pub first: usize,
-    /// When the note was last written, in milliseconds since the Unix epoch, on the writer's clock.
-    pub noted_at: u64,
+    /// When the note was last written, on the writer's clock.
+    pub noted_at: WallTime,
     /// Who wrote it.
     pub writer: Arc<str>,
     /// The mails, in the inbox's order.

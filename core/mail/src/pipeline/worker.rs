@@ -181,7 +181,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         if first < last {
             let note = BatchNote {
                 first,
-                noted_at: self.platform.now().wall.0,
+                noted_at: self.platform.now().wall,
                 writer: self.name.clone(),
                 mails: self.inbox.mails()[first..last]
                     .iter()
@@ -254,7 +254,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
                 }
             }
         }
-        note.noted_at = self.platform.now().wall.0;
+        note.noted_at = self.platform.now().wall;
         let results = Write::Create {
             path: format!("{RESULTS}/{resource}").into(),
             data: Some(note.encode()),
@@ -285,7 +285,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         };
         noted.attempts += 1;
         let attempt = noted.attempts;
-        note.noted_at = self.platform.now().wall.0;
+        note.noted_at = self.platform.now().wall;
         note.writer = self.name.clone();
         // Told before it is noted: an onlooker knows of every attempt that counts, perhaps of one more.
         self.platform.observe(MailFact::MailAttempted {

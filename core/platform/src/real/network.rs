@@ -7,7 +7,7 @@
 use super::platform::Clock;
 use crate::{Address, CloseReason, ConnectionId, Endpoint, NetworkEvent};
 use bytes::{Bytes, BytesMut};
-use mailstorm_shared::Millis;
+use mailstorm_shared::Instant;
 use socket2::{SockRef, TcpKeepalive};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -60,7 +60,7 @@ struct Mailbox {
     last_connection: Cell<u64>,
     bound: RefCell<BTreeMap<Address, Address>>,
     listeners: RefCell<Vec<AbortHandle>>,
-    wake_at: Cell<Option<Millis>>,
+    wake_at: Cell<Option<Instant>>,
     timer: RefCell<Option<Pin<Box<Sleep>>>>,
 }
 
@@ -165,7 +165,7 @@ impl Endpoint for RealEndpoint {
         }
     }
 
-    fn wake_at(&self, at: Option<Millis>) {
+    fn wake_at(&self, at: Option<Instant>) {
         self.0.wake_at.set(at);
         *self.0.timer.borrow_mut() = None;
         self.0.wake();

@@ -3,10 +3,10 @@
 use super::{FolderError, RealDisk, RealEndpoint};
 use crate::Platform;
 use mailstorm_shared::facts::{Account, Level};
-use mailstorm_shared::{Millis, Now, Observation};
+use mailstorm_shared::{Instant, Millis, Now, Observation, WallTime};
 use std::future::Future;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A real machine. Used within a [`tokio::task::LocalSet`].
 #[derive(Clone, Debug)]
@@ -80,24 +80,27 @@ impl Platform for RealPlatform {
 /// Both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
-    started: Instant,
+    started: std::time::Instant,
 }
 
 impl Clock {
     #[allow(clippy::disallowed_methods, reason = "this is the Platform through which time enters")]
     fn start() -> Self {
-        Self { started: Instant::now() }
+        Self { started: std::time::Instant::now() }
     }
 
     #[allow(clippy::disallowed_methods, reason = "this is the Platform through which time enters")]
     pub(super) fn now(self) -> Now {
         // A wall clock before 1970 counts as 1970: it only ends up in data that people read.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { monotonic: millis(self.started.elapsed()), wall: millis(wall) }
+        Now {
+            monotonic: Instant::ZERO + millis(self.started.elapsed()),
+            wall: WallTime::UNIX_EPOCH + millis(wall),
+        }
     }
 
-    /// The instant of a time on the monotonic clock.
-    pub(super) fn instant(self, at: Millis) -> tokio::time::Instant {
+    /// A point on the monotonic clock, as the timers know it.
+    pub(super) fn instant(self, at: Instant) -> tokio::time::Instant {
         // Further away than a process lives is as good as never.
         let span = Duration::from_millis(at.0.min(1 << 40));
         tokio::time::Instant::from_std(self.started + span)

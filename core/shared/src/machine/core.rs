@@ -1,7 +1,7 @@
 //! The core that a host drives, and all that goes in and out of it.
 
 use super::{Address, CloseReason, ConnectionId, DialId, FileOp, Lane, Port, PortId, Writes};
-use crate::{Millis, Now, Observation};
+use crate::{Instant, Now, Observation};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::error::Error;
@@ -203,7 +203,7 @@ pub enum Output {
     /// Send [`Input::Tick`] at this time; replaces the earlier one.
     Wake {
         /// On the monotonic clock; `None` for never.
-        at: Option<Millis>,
+        at: Option<Instant>,
     },
     /// Report a fact to onlookers.
     Observe(Observation),

@@ -54,7 +54,7 @@ impl Application {
         let mut done = 0;
         // Until the run is over: a fault that comes late is to meet somebody who asks.
         loop {
-            let since = platform.now().monotonic.0.saturating_sub(begin.0);
+            let since = platform.now().monotonic.since(begin).0;
             platform.sleep(Millis(every.0 - since % every.0)).await;
             let told = match book.master().await {
                 None => NO_MASTER,

@@ -18,7 +18,7 @@ use mailstorm_client::recipes::lock::{Held, Lock};
 use mailstorm_client::{CallError, Client, ClientConfig};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_platform::Platform;
-use mailstorm_shared::{Defects, Millis};
+use mailstorm_shared::{Defects, Instant, Millis};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(crate) struct LockWorkers {
     pub(crate) shelf: Shelf,
     pub(crate) workers: u64,
     /// When the first comes to work, and how much later the next, and so on.
-    pub(crate) first_comes_at: Millis,
+    pub(crate) first_comes_after: Millis,
     pub(crate) next_comes_after: Millis,
     /// Mails that a holder sends before it gives the lock up.
     pub(crate) turn: usize,
@@ -79,7 +79,7 @@ impl LockWorkers {
         }
         let mails = self.shelf.mails();
         let number: u64 = process.node.0.trim_start_matches('w').parse().unwrap_or(1);
-        let comes_at = Millis(self.first_comes_at.0 + (number - 1) * self.next_comes_after.0);
+        let comes_after = Millis(self.first_comes_after.0 + (number - 1) * self.next_comes_after.0);
         let worker = LockWorker {
             config: client_config(scale, &ensemble, &process),
             outbox: Outbox::new(&process, mails.clone()),
@@ -87,7 +87,7 @@ impl LockWorkers {
             platform: process.platform,
             mails,
             // Who comes back after a crash is late already.
-            comes_at: if process.incarnation == 0 { comes_at } else { Millis::ZERO },
+            comes_after: if process.incarnation == 0 { comes_after } else { Millis::ZERO },
             turn: self.turn,
             judging: self.judging,
             writing: self.writing,
@@ -103,7 +103,7 @@ struct LockWorker {
     config: ClientConfig,
     mails: Arc<Mails>,
     outbox: Outbox,
-    comes_at: Millis,
+    comes_after: Millis,
     turn: usize,
     judging: Millis,
     writing: Millis,
@@ -112,19 +112,19 @@ struct LockWorker {
 
 impl LockWorker {
     async fn run(mut self) {
-        let mut comes_at = self.platform.now().monotonic + self.comes_at;
+        let mut comes_at = self.platform.now().monotonic + self.comes_after;
         loop {
             let client = Client::connect(self.platform.clone(), self.config.clone());
             // Why the session ended makes no difference: there will be another.
             let _ = self.work(&client, comes_at).await;
             client.close().await;
             self.platform.sleep(BACKOFF).await;
-            comes_at = Millis::ZERO;
+            comes_at = Instant::ZERO;
         }
     }
 
     /// Works for as long as the session lasts.
-    async fn work(&mut self, client: &Client<SimPlatform>, comes_at: Millis) -> Result<(), Ended> {
+    async fn work(&mut self, client: &Client<SimPlatform>, comes_at: Instant) -> Result<(), Ended> {
         client.ensure_path(LOCK).await?;
         client.ensure_path(SENT).await?;
         let lock = Lock::new(client, LOCK);

@@ -37,9 +37,9 @@ impl Writer {
         let begin = platform.now().monotonic + offset;
         // Until the run is over: a fault that comes late is to meet somebody who writes.
         loop {
-            let since = platform.now().monotonic.0.saturating_sub(begin.0);
+            let since = platform.now().monotonic.since(begin).0;
             let turn = begin + Millis((since / every.0 + 1) * every.0);
-            platform.sleep(Millis(turn.0.saturating_sub(platform.now().monotonic.0))).await;
+            platform.sleep(turn.since(platform.now().monotonic)).await;
             if client.state().is_over() {
                 client = Client::connect(platform.clone(), config.clone());
             }

@@ -6,7 +6,7 @@ use crate::slab::Id;
 use crate::world::World;
 use bytes::Bytes;
 use mailstorm_platform::{Address, CloseReason, NetworkEvent};
-use mailstorm_shared::Millis;
+use mailstorm_shared::Instant;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,7 +23,7 @@ pub(crate) struct Mailbox {
     items: VecDeque<Item>,
     waker: Option<Waker>,
     /// When it wants to be woken, on its node's monotonic clock.
-    timer: Option<Millis>,
+    timer: Option<Instant>,
     /// The earliest time for which the queue knows of it.
     queued_at: Option<u64>,
     rings: bool,
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    pub(crate) fn wake_at(&mut self, endpoint: Id, at: Option<Millis>) {
+    pub(crate) fn wake_at(&mut self, endpoint: Id, at: Option<Instant>) {
         let Some(mailbox) = self.network.endpoints.get_mut(endpoint) else { return };
         mailbox.timer = at;
         mailbox.rings = false;

@@ -355,7 +355,7 @@ pub(crate) async fn asker(process: Process, servers: &'static [&'static str]) {
             }
         }
         endpoint.close(connection);
-        if platform.now().wall.0.is_multiple_of(3) {
+        if platform.now().wall.0 % 3 == 0 {
             tell(&platform, "asked");
         }
     }

@@ -6,7 +6,7 @@
 
 use crate::recipes::queue::number_of;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use mailstorm_shared::{SessionId, Zxid};
+use mailstorm_shared::{SessionId, WallTime, Zxid};
 use mailstorm_wire::client::Stat;
 use std::sync::Arc;
 
@@ -92,11 +92,10 @@ pub struct Item {
     pub takes: u32,
     /// The application's note.
     pub note: Bytes,
-    /// When it was noted, on the leader's wall clock, in milliseconds since the Unix epoch. Of a
-    /// finished item: when it was finished.
-    pub created_at: i64,
+    /// When it was noted, on the leader's wall clock. Of a finished item: when it was finished.
+    pub created_at: WallTime,
     /// When it was last changed, on the same clock.
-    pub changed_at: i64,
+    pub changed_at: WallTime,
     /// The last transaction that changed it.
     pub changed_by: Zxid,
     pub(super) name: Arc<str>,
@@ -114,8 +113,8 @@ impl Item {
             is_held: stat.num_children > 0,
             takes: header.takes,
             note,
-            created_at: stat.ctime,
-            changed_at: stat.mtime,
+            created_at: WallTime(stat.ctime),
+            changed_at: WallTime(stat.mtime),
             changed_by: stat.mzxid,
             name,
             version: stat.version,

@@ -8,7 +8,7 @@ use super::super::fuzzy::Key;
 use super::super::path;
 use super::super::tree::{Tree, Znode};
 use bytes::Bytes;
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{Millis, SessionId, WallTime, Zxid};
 use mailstorm_wire::client::Acl;
 use mailstorm_wire::txn::Owner;
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,7 +193,7 @@ fn write_znode(znode: &Znode, out: &mut Vec<u8>) {
     for number in [czxid.0, mzxid.0, pzxid.0] {
         out.extend(number.to_be_bytes());
     }
-    for number in [*ctime, *mtime] {
+    for WallTime(number) in [*ctime, *mtime] {
         out.extend(number.to_be_bytes());
     }
     for number in [*version, *aversion] {
@@ -226,7 +226,7 @@ fn write_znode(znode: &Znode, out: &mut Vec<u8>) {
 
 fn read_znode(input: &mut Input<'_>, tree: &Tree) -> Result<Znode, &'static str> {
     let [czxid, mzxid, pzxid] = [input.u64()?, input.u64()?, input.u64()?].map(Zxid);
-    let [ctime, mtime] = [input.u64()?, input.u64()?].map(u64::cast_signed);
+    let [ctime, mtime] = [input.u64()?, input.u64()?].map(|ms| WallTime(ms.cast_signed()));
     let [version, aversion] = [input.u32()?, input.u32()?].map(u32::cast_signed);
     let creations = input.u32()?;
     let owner = match input.u8()? {

@@ -108,8 +108,7 @@ fn run(commands: &[Command], owners_only: bool) -> Database {
                 commit(&mut leader, &mut under_way);
             }
             let due = model.is_due(path, leader.time);
-            let listed =
-                leader.database.sweepable(mailstorm_shared::Millis(leader.time as u64), 99);
+            let listed = leader.database.sweepable(mailstorm_shared::WallTime(leader.time), 99);
             assert_eq!(listed.iter().any(|p| &**p == *path), due, "{path}");
         }
         let before = leader.pending.clone();

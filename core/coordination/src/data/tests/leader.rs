@@ -2,7 +2,7 @@
 
 use super::commands::Command;
 use crate::data::{DataOptions, Database, Identity, Pending};
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{Millis, SessionId, WallTime, Zxid};
 use mailstorm_wire::client::Request;
 use mailstorm_wire::peer::LeaderRequest;
 use mailstorm_wire::txn::{Txn, TxnBody};
@@ -54,7 +54,7 @@ impl Leader {
         let (forwarded, request) = match command {
             Command::Commit(_) => return None,
             Command::Sweep(path) => {
-                let wall = Millis(self.time as u64);
+                let wall = WallTime(self.time);
                 let body = self.pending.prepare_sweep(&self.database, zxid, wall, path)?;
                 return Some(self.place(SessionId::NONE, body, None));
             }

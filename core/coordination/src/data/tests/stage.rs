@@ -11,7 +11,7 @@
 
 use crate::data::{Applied, DataOptions, Database, Identity, Pending, TxnResult};
 use bytes::Bytes;
-use mailstorm_shared::{Millis, SessionId, Zxid};
+use mailstorm_shared::{Millis, SessionId, WallTime, Zxid};
 use mailstorm_wire::client::{Acl, CreateMode, ErrorCode, MultiReply, Read, Reply, Request, Write};
 use mailstorm_wire::peer::LeaderRequest;
 use mailstorm_wire::txn::{Txn, TxnBody};
@@ -86,7 +86,7 @@ impl Stage {
         }
         let body = match verb {
             "sweep" => {
-                let wall = Millis(self.time as u64);
+                let wall = WallTime(self.time);
                 let zxid = self.zxid.next().unwrap();
                 match self.pending.prepare_sweep(&self.database, zxid, wall, rest) {
                     Some(body) => body,

@@ -6,7 +6,9 @@ use super::server::decode;
 use crate::io::{DiskCommand, DiskTicket, LinkId, Output};
 use crate::replica::{Outbox, Replica, ReplicaConfig, Role};
 use bytes::Bytes;
-use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId, StateHasher, Zxid};
+use mailstorm_shared::{
+    Ensemble, Epoch, Instant, Millis, Now, ServerId, StateHasher, WallTime, Zxid,
+};
 use mailstorm_wire::peer::{LinkPurpose, PeerMessage};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -205,7 +207,7 @@ impl World {
     }
 
     pub(super) fn clock(&self) -> Now {
-        Now { monotonic: Millis(self.now), wall: Millis(self.now) }
+        Now { monotonic: Instant(self.now), wall: WallTime::UNIX_EPOCH + Millis(self.now) }
     }
 
     pub(super) fn state_hash(&self) -> u64 {
@@ -277,7 +279,7 @@ impl World {
         for index in 0..self.nodes.len() {
             let node = &self.nodes[index];
             let due = node.paused_until <= self.now
-                && node.replica.as_ref().is_some_and(|r| r.next_wake() <= Millis(self.now));
+                && node.replica.as_ref().is_some_and(|r| r.next_wake() <= Instant(self.now));
             if due && self.random.one_in(2) {
                 let jitter = self.random.next();
                 self.call(index, |replica, now, out| replica.tick(now, jitter, out))?;

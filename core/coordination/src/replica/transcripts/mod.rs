@@ -12,7 +12,7 @@ use super::event::{Outbox, ReplicaEvent};
 use super::{Replica, ReplicaConfig, Role};
 use crate::io::{DiskCommand, DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
-use mailstorm_shared::{Defects, Ensemble, Epoch, Millis, Now, ServerId, Zxid};
+use mailstorm_shared::{Defects, Ensemble, Epoch, Instant, Millis, Now, ServerId, WallTime, Zxid};
 use mailstorm_wire::peer::{LinkPurpose, Notification, PeerMessage, PeerState, Standing, Vote};
 use mailstorm_wire::txn::Entry;
 use std::collections::VecDeque;
@@ -36,7 +36,7 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
 
 pub(super) struct Player {
     pub(super) replica: Replica,
-    now: Millis,
+    now: Instant,
     lines: Vec<String>,
     disk: VecDeque<(DiskTicket, String)>,
     /// The last round of pings that it began.
@@ -51,8 +51,8 @@ impl Player {
 
     fn with(config: ReplicaConfig, state: DurableState, log: &str) -> Self {
         let mut out = Outbox::new();
-        let now = Millis(10_000);
-        let clock = Now { monotonic: now, wall: now };
+        let now = Instant(10_000);
+        let clock = Now { monotonic: now, wall: WallTime::UNIX_EPOCH };
         let replica = Replica::new(config, state, None, entries(log), 1, clock, &mut out);
         let mut player = Self { replica, now, lines: Vec::new(), disk: VecDeque::new(), round: 0 };
         player.note(out);
@@ -131,7 +131,7 @@ impl Player {
     }
 
     fn clock(&self) -> Now {
-        Now { monotonic: self.now, wall: self.now }
+        Now { monotonic: self.now, wall: WallTime::UNIX_EPOCH }
     }
 
     pub(super) fn call(&mut self, input: impl FnOnce(&mut Replica, Now, &mut Outbox)) {

@@ -7,7 +7,9 @@ use crate::server::{Server, ServerConfig};
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::znodes::EventKind;
-use mailstorm_shared::{Ensemble, Epoch, Millis, Now, ServerId, SessionId, Zxid};
+use mailstorm_shared::{
+    Ensemble, Epoch, Instant, Millis, Now, ServerId, SessionId, WallTime, Zxid,
+};
 use mailstorm_wire::client::*;
 use mailstorm_wire::peer::{LinkPurpose, encode_message};
 use mailstorm_wire::txn::Entry;
@@ -177,7 +179,7 @@ impl World {
     }
 
     pub(super) fn clock(&self) -> Now {
-        Now { monotonic: Millis(self.now), wall: Millis(1_700_000_000_000 + self.now) }
+        Now { monotonic: Instant(self.now), wall: WallTime(1_700_000_000_000) + Millis(self.now) }
     }
 
     /// Starts a server from its disk; links to those that run come up.

@@ -96,14 +96,14 @@ fn decode(bytes: &[u8]) -> Option<(Change, usize)> {
 mod tests {
     use super::super::table::{Ask, Table};
     use super::*;
-    use mailstorm_shared::Millis;
+    use mailstorm_shared::Instant;
 
     #[test]
     fn what_is_read_back_ends_before_the_first_change_that_is_not_whole() {
         let mut table = Table::of(3, None);
         let mut change = || {
             let ask = Ask::Take { worker: "w1".into() };
-            let (_, change) = table.answer(Millis(0), &ask);
+            let (_, change) = table.answer(Instant(0), &ask);
             change.expect("a row is taken")
         };
         let changes = [change(), change(), change()];

@@ -1,6 +1,6 @@
 //! The table, and what can be asked of it.
 
-use mailstorm_shared::Millis;
+use mailstorm_shared::{Instant, Millis};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ pub(crate) struct Table {
 struct Row {
     holder: Option<Arc<str>>,
     fence: u64,
-    lease_ends: Millis,
+    lease_ends: Instant,
     done: bool,
 }
 
@@ -107,19 +107,19 @@ impl Table {
         let Change { mail, holder, fence, done } = change;
         self.highest_fence = self.highest_fence.max(fence);
         if let Some(row) = self.rows.get_mut(mail) {
-            *row = Row { holder, fence, lease_ends: Millis::ZERO, done };
+            *row = Row { holder, fence, lease_ends: Instant::ZERO, done };
         }
     }
 
     /// Every lease is as long as at its beginning.
-    pub(super) fn renew_leases(&mut self, now: Millis) {
+    pub(super) fn renew_leases(&mut self, now: Instant) {
         for row in &mut self.rows {
             row.lease_ends = now + self.lease.unwrap_or_default();
         }
     }
 
     /// What comes of a statement, and the row that it changed.
-    pub(super) fn answer(&mut self, now: Millis, ask: &Ask) -> (Answer, Option<Change>) {
+    pub(super) fn answer(&mut self, now: Instant, ask: &Ask) -> (Answer, Option<Change>) {
         match ask {
             Ask::Take { worker } => {
                 let own = self.first(|row| row.holder.as_ref() == Some(worker));
@@ -160,7 +160,7 @@ impl Table {
         self.rows.iter().position(|row| !row.done && is(row))
     }
 
-    fn hold(&mut self, now: Millis, mail: usize, worker: &Arc<str>) -> (Answer, Option<Change>) {
+    fn hold(&mut self, now: Instant, mail: usize, worker: &Arc<str>) -> (Answer, Option<Change>) {
         self.highest_fence += 1;
         let row = &mut self.rows[mail];
         row.holder = Some(worker.clone());
@@ -183,11 +183,11 @@ mod tests {
     const LEASE: Millis = Millis(5_000);
 
     fn take(table: &mut Table, at_ms: u64, worker: &str) -> Answer {
-        table.answer(Millis(at_ms), &Ask::Take { worker: worker.into() }).0
+        table.answer(Instant(at_ms), &Ask::Take { worker: worker.into() }).0
     }
 
     fn finish(table: &mut Table, mail: usize, fence: u64) -> Answer {
-        table.answer(Millis(0), &Ask::Finish { mail, fence: Some(fence) }).0
+        table.answer(Instant(0), &Ask::Finish { mail, fence: Some(fence) }).0
     }
 
     fn row(mail: usize, fence: u64) -> Answer {
@@ -222,13 +222,13 @@ mod tests {
             Ask::Finish { mail: 0, fence: Some(1) },
             Ask::Assign { mail: 2, worker: "w2".into() },
         ] {
-            changes.extend(table.answer(Millis(0), &ask).1);
+            changes.extend(table.answer(Instant(0), &ask).1);
         }
         let mut again = Table::of(3, Some(LEASE));
         changes.into_iter().for_each(|change| again.apply(change));
-        again.renew_leases(Millis(0));
+        again.renew_leases(Instant(0));
         let open = vec![(1, None), (2, Some("w2".into()))];
-        assert_eq!(again.answer(Millis(0), &Ask::Open).0, Answer::Rows { open });
+        assert_eq!(again.answer(Instant(0), &Ask::Open).0, Answer::Rows { open });
         assert_eq!(take(&mut again, 1, "w3"), row(1, 3));
     }
 }
