@@ -192,7 +192,7 @@ pub(crate) fn ensemble_checkers(ensemble: &Ensemble, limits: Limits) -> Suite {
 }
 
 /// The server that runs on the node of this name.
-fn server_of(node: &str) -> Option<ServerId> {
+pub(crate) fn server_of(node: &str) -> Option<ServerId> {
     let number = node.strip_prefix('s')?;
     ServerId::new(number.parse().ok()?)
 }

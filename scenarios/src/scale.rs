@@ -7,8 +7,8 @@
 use crate::nodes::{SESSION_TIMEOUT, ensemble_of};
 use crate::service::Service;
 use mailstorm_record::{Setting, Settings};
-use mailstorm_shared::Millis;
 use mailstorm_shared::quorum::majority;
+use mailstorm_shared::{Ensemble, Millis};
 use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
 use mailstorm_world::{NodeSpec, System, Topology};
 use std::ops::RangeInclusive;
@@ -131,10 +131,20 @@ impl Scale {
     }
 
     /// The ensemble, if the scenario has one.
-    fn systems(&self) -> Vec<Arc<dyn System>> {
-        let Some(servers) = self.find("servers") else { return Vec::new() };
+    pub(crate) fn find_ensemble(&self) -> Option<Ensemble> {
+        let servers = self.find("servers")?;
         let observers = self.find("observers").map_or(0, |setting| setting.value);
-        vec![Arc::new(Service(ensemble_of(servers.value, observers)))]
+        Some(ensemble_of(servers.value, observers))
+    }
+
+    /// The ensemble of a scenario that has one.
+    pub(crate) fn ensemble(&self) -> Ensemble {
+        self.find_ensemble().expect("only scenarios on an ensemble ask for it")
+    }
+
+    fn systems(&self) -> Vec<Arc<dyn System>> {
+        let ensemble = self.find_ensemble().into_iter();
+        ensemble.map(|ensemble| Arc::new(Service(ensemble)) as Arc<dyn System>).collect()
     }
 
     /// The machines of a scenario, with latencies as they are set.

@@ -17,7 +17,7 @@
 use super::designs::ledger::{Answer as Stored, Entry, LEDGER, is_stored, serve_ledger, to_ledger};
 use super::stage::{Act, Program, Staged, Work, patience, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server_in_long_epochs, client_config, ensemble_of, servers};
+use crate::nodes::{boot_server_in_long_epochs, client_config};
 use crate::scale::Scale;
 use mailstorm_checkers::{Bound, Goal, Interests, Live, Needs, Quorum, SplitBrain, Suite};
 use mailstorm_client::lock::Lock;
@@ -26,7 +26,7 @@ use mailstorm_platform::Platform;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::facts::{ApplicationFact, CallKind, ClientFact};
 use mailstorm_shared::znodes::EventKind;
-use mailstorm_shared::{Ensemble, Millis, Observation};
+use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::{CreateMode, ErrorCode};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::sync::Arc;
@@ -151,30 +151,22 @@ struct OneLock {
     is_herd: bool,
 }
 
-impl OneLock {
-    fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), 0)
-    }
-}
-
 impl Act for OneLock {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = Self::ensemble(scale);
-        let servers = servers(&ensemble);
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
         let clients = (1..=CLIENTS).map(|number| NodeSpec::client(&format!("c{number}")));
-        servers.chain(clients).chain([NodeSpec::outside(LEDGER)]).collect()
+        clients.chain([NodeSpec::outside(LEDGER)]).collect()
+    }
+
+    fn boot_server(&self, scale: &Scale, process: Process) -> Program {
+        boot_server_in_long_epochs(process, &scale.ensemble())
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
-        let ensemble = Self::ensemble(scale);
         let name = process.node.0.clone();
         if *name == *LEDGER {
             return Box::pin(serve_ledger(process.platform, true));
         }
-        if !name.starts_with('c') {
-            return boot_server_in_long_epochs(process, &ensemble);
-        }
-        let config = client_config(scale, &ensemble, &process);
+        let config = client_config(scale, &scale.ensemble(), &process);
         let contender = Contender { platform: process.platform, config, name };
         Box::pin(contender.run(self.is_herd))
     }
@@ -182,9 +174,9 @@ impl Act for OneLock {
     fn checkers(&self, scale: &Scale) -> Suite {
         let gap = patience_with_sessions(scale, GAP_MAX);
         let contenders: Vec<String> = (1..=CLIENTS).map(|number| format!("c{number}")).collect();
-        let needs = Needs::of(&Self::ensemble(scale), contenders.iter().map(String::as_str));
+        let needs = Needs::of(&scale.ensemble(), contenders.iter().map(String::as_str));
         Suite::new()
-            .with(Quorum::new(Self::ensemble(scale)))
+            .with(Quorum::new(scale.ensemble()))
             .with(SplitBrain::new())
             .with(
                 Live::new("turn", TURNS, gap, Interests::APPLICATION, is_stored)

@@ -22,12 +22,11 @@ use super::designs::mails::{Mails, Shelf};
 use super::designs::outbox::{Outbox, Sink};
 use super::stage::{Act, Program, Staged, Work};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of, servers};
+use crate::nodes::client_config;
 use crate::scale::Scale;
 use bytes::Bytes;
 use mailstorm_checkers::{Goal, IfPossible, Suite, mail};
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_platform::Platform;
 use mailstorm_shared::facts::MailFact;
 use mailstorm_shared::{Millis, Observation};
@@ -166,22 +165,16 @@ struct StickyClaims {
 
 impl Act for StickyClaims {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = ensemble_of(scale.get("servers"), 0);
-        let servers = servers(&ensemble);
-        servers.chain(workers(scale.get("workers"))).chain([Sink::node()]).collect()
+        workers(scale.get("workers")).chain([Sink::node()]).collect()
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
         if &*process.node.0 == "sink" {
             return Sink::Fencing.boot(process);
         }
-        let ensemble = ensemble_of(scale.get("servers"), 0);
-        if process.node.0.starts_with('s') {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        }
         let mails = self.shelf.mails();
         let worker = StickyWorker {
-            config: client_config(scale, &ensemble, &process),
+            config: client_config(scale, &scale.ensemble(), &process),
             outbox: Outbox::new(&process, mails.clone()),
             name: process.node.0,
             platform: process.platform,

@@ -216,8 +216,12 @@ fn node_of(records: &Records, design: &str, wanted: SessionId) -> Option<NodeNam
 struct Ghost(LockWorkers);
 
 impl Act for Ghost {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        self.0.nodes(scale)
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        self.0.nodes()
+    }
+
+    fn mistake(&self) -> Defects {
+        self.0.defects
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {

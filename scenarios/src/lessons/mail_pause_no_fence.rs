@@ -196,8 +196,12 @@ fn is_zxid_of_a_place(records: &Records, number: u64) -> bool {
 struct Sleeper(LockWorkers);
 
 impl Act for Sleeper {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        self.0.nodes(scale)
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        self.0.nodes()
+    }
+
+    fn mistake(&self) -> Defects {
+        self.0.defects
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {

@@ -19,19 +19,18 @@
 
 use super::designs::address::Lookup;
 use super::designs::application::{
-    Application, NO_ANSWER, number_of, through_a_master, whose_request,
+    Application, NO_ANSWER, candidates_and_applications, number_of, through_a_master, whose_request,
 };
-use super::designs::master::{CANDIDATES, Candidate, MASTER_IP, Manners, begins};
+use super::designs::master::{Candidate, MASTER_IP, Manners, begins};
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{SESSION_TIMEOUT, boot_server, client_config, ensemble_of, servers};
+use crate::nodes::{SESSION_TIMEOUT, client_config};
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, Sessions, SplitBrain, Suite, Watches};
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::facts::{ApplicationFact, EnsembleFact};
 use mailstorm_shared::znodes::Change;
-use mailstorm_shared::{Ensemble, Millis, Observation};
+use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process};
 
 const PLAN: &str = r#"
@@ -167,24 +166,13 @@ struct MasterIp {
     session: Option<Millis>,
 }
 
-impl MasterIp {
-    fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), 0)
-    }
-}
-
 impl Act for MasterIp {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = Self::ensemble(scale);
-        let servers = servers(&ensemble);
-        let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name).called("candidate"));
-        let applications = (1..=APPLICATIONS).map(|number| NodeSpec::client(&format!("c{number}")));
-        servers.chain(candidates).chain(applications).collect()
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        candidates_and_applications(APPLICATIONS).collect()
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
-        let ensemble = Self::ensemble(scale);
-        let mut config = client_config(scale, &ensemble, &process);
+        let mut config = client_config(scale, &scale.ensemble(), &process);
         let (name, incarnation) = (process.node.0.clone(), process.incarnation);
         if let Some(begins) = begins(&name) {
             if config.session_timeout == SESSION_TIMEOUT {
@@ -194,9 +182,7 @@ impl Act for MasterIp {
             let (platform, name) = (process.platform, name.to_string());
             return Box::pin(Candidate { platform, config, name, begins, manners }.run());
         }
-        let Some(number) = number_of(&name) else {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        };
+        let number = number_of(&name);
         let application = Application {
             platform: process.platform,
             config,
@@ -213,11 +199,11 @@ impl Act for MasterIp {
     fn checkers(&self, scale: &Scale) -> Suite {
         let shares = (APPLICATIONS, REQUESTS);
         let gap = patience_with_sessions(scale, GAP_MAX);
-        let needs = through_a_master(&Self::ensemble(scale), APPLICATIONS);
+        let needs = through_a_master(&scale.ensemble(), APPLICATIONS);
         Suite::new()
-            .with(Quorum::new(Self::ensemble(scale)))
+            .with(Quorum::new(scale.ensemble()))
             .with(SplitBrain::new())
-            .with(Sessions::new(&Self::ensemble(scale)))
+            .with(Sessions::new(&scale.ensemble()))
             .with(Watches::new())
             .with(
                 Live::shared(

@@ -16,19 +16,19 @@
 
 use super::designs::address::Lookup;
 use super::designs::application::{
-    Application, DONE, NO_ANSWER, NO_MASTER, number_of, tells, through_a_master, whose_request,
+    Application, DONE, NO_ANSWER, NO_MASTER, candidates_and_applications, number_of, tells,
+    through_a_master, whose_request,
 };
-use super::designs::master::{CANDIDATES, Candidate, Manners, begins};
+use super::designs::master::{Candidate, Manners, begins};
 use super::master_ephemeral::another_master;
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of, servers};
+use crate::nodes::client_config;
 use crate::scale::Scale;
 use mailstorm_checkers::{Bound, Goal, Interests, Live, Quorum, SplitBrain, Suite};
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::facts::{CallKind, ClientFact};
-use mailstorm_shared::{Ensemble, Millis, Observation};
+use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process};
 
 const PLAN: &str = r#"
@@ -163,33 +163,20 @@ struct Hop {
     lookup: Lookup,
 }
 
-impl Hop {
-    fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), 0)
-    }
-}
-
 impl Act for Hop {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = Self::ensemble(scale);
-        let servers = servers(&ensemble);
-        let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name).called("candidate"));
-        let applications = (1..=APPLICATIONS).map(|number| NodeSpec::client(&format!("c{number}")));
-        servers.chain(candidates).chain(applications).collect()
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        candidates_and_applications(APPLICATIONS).collect()
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
-        let ensemble = Self::ensemble(scale);
-        let config = client_config(scale, &ensemble, &process);
+        let config = client_config(scale, &scale.ensemble(), &process);
         let (name, incarnation) = (process.node.0.clone(), process.incarnation);
         if let Some(begins) = begins(&name) {
             let manners = Manners { is_ephemeral: true, steps_down: true };
             let (platform, name) = (process.platform, name.to_string());
             return Box::pin(Candidate { platform, config, name, begins, manners }.run());
         }
-        let Some(number) = number_of(&name) else {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        };
+        let number = number_of(&name);
         let application = Application {
             platform: process.platform,
             config,
@@ -206,10 +193,10 @@ impl Act for Hop {
     fn checkers(&self, scale: &Scale) -> Suite {
         let shares = (APPLICATIONS, REQUESTS);
         let gap = patience_with_sessions(scale, GAP_MAX);
-        let needs = through_a_master(&Self::ensemble(scale), APPLICATIONS);
+        let needs = through_a_master(&scale.ensemble(), APPLICATIONS);
         let bound = patience(scale, Millis(READS_PER_SECOND_MAX)).0;
         Suite::new()
-            .with(Quorum::new(Self::ensemble(scale)))
+            .with(Quorum::new(scale.ensemble()))
             .with(SplitBrain::new())
             .with(
                 Live::shared(

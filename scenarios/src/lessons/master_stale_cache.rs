@@ -26,19 +26,20 @@
 //! longer than its session. That comes at the 41st seed, and four times in 200.
 
 use super::designs::address::Lookup;
-use super::designs::application::{Application, TURNED_AWAY, number_of, through_a_master};
+use super::designs::application::{
+    Application, TURNED_AWAY, candidates_and_applications, number_of, through_a_master,
+};
 use super::designs::ledger::{LEDGER, serve_ledger};
-use super::designs::master::{CANDIDATES, Candidate, Manners, begins};
+use super::designs::master::{Candidate, Manners, begins};
 use super::master_ephemeral::another_master;
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of, servers};
+use crate::nodes::client_config;
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Live, Quorum, SplitBrain, Suite};
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::facts::{ApplicationFact, MailFact};
-use mailstorm_shared::{Ensemble, Millis, Observation};
+use mailstorm_shared::{Millis, Observation};
 use mailstorm_world::{NodeSpec, Process};
 use std::collections::BTreeSet;
 
@@ -207,7 +208,7 @@ fn found_the_new_one(records: &Records, design: &str) -> f64 {
         if let Observation::Mail(MailFact::SinkAccepted { mail, token, .. }) = observation {
             let first = *first.get_or_insert(*token);
             let application = mail.split('-').next().unwrap_or_default();
-            if *token > first && number_of(application).is_some_and(|number| number <= EARLY) {
+            if *token > first && number_of(application) <= EARLY {
                 found.insert(application.to_owned());
             }
         }
@@ -234,37 +235,23 @@ struct StaleCache {
     is_careful: bool,
 }
 
-impl StaleCache {
-    fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), 0)
-    }
-}
-
 impl Act for StaleCache {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = Self::ensemble(scale);
-        let servers = servers(&ensemble);
-        let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name).called("candidate"));
-        let applications = (1..=APPLICATIONS).map(|number| NodeSpec::client(&format!("c{number}")));
-        let ledger = [NodeSpec::outside(LEDGER)];
-        servers.chain(candidates).chain(applications).chain(ledger).collect()
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        candidates_and_applications(APPLICATIONS).chain([NodeSpec::outside(LEDGER)]).collect()
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
-        let ensemble = Self::ensemble(scale);
         let (name, incarnation) = (process.node.0.clone(), process.incarnation);
         if *name == *LEDGER {
             return Box::pin(serve_ledger(process.platform, self.is_careful));
         }
-        let config = client_config(scale, &ensemble, &process);
+        let config = client_config(scale, &scale.ensemble(), &process);
         if let Some(begins) = begins(&name) {
             let manners = Manners { is_ephemeral: true, steps_down: self.is_careful };
             let (platform, name) = (process.platform, name.to_string());
             return Box::pin(Candidate { platform, config, name, begins, manners }.run());
         }
-        let Some(number) = number_of(&name) else {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        };
+        let number = number_of(&name);
         let late = if number > EARLY { LATE_AT } else { Millis(0) };
         let application = Application {
             platform: process.platform,
@@ -282,8 +269,8 @@ impl Act for StaleCache {
     fn checkers(&self, scale: &Scale) -> Suite {
         let shares = (APPLICATIONS, ENTRIES);
         let gap = patience_with_sessions(scale, GAP_MAX);
-        let needs = through_a_master(&Self::ensemble(scale), APPLICATIONS).outside([LEDGER]);
-        Suite::new().with(Quorum::new(Self::ensemble(scale))).with(SplitBrain::new()).with(
+        let needs = through_a_master(&scale.ensemble(), APPLICATIONS).outside([LEDGER]);
+        Suite::new().with(Quorum::new(scale.ensemble())).with(SplitBrain::new()).with(
             Live::shared("stored entry", shares, gap, Interests::APPLICATION, whose_entry)
                 .needing(needs),
         )

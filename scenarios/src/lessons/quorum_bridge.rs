@@ -22,12 +22,11 @@
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of, servers};
+use crate::nodes::client_config;
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite};
 use mailstorm_coordination::defect::Defect;
-use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_shared::{Defects, Ensemble, Millis};
+use mailstorm_shared::{Defects, Millis};
 use mailstorm_world::{NodeSpec, Process};
 
 const PLAN: &str = r#"
@@ -45,9 +44,11 @@ kind.isolate = { nodes = ["s4"] }
 "#;
 
 const SERVERS: u64 = 5;
-/// Each client, the znode that it writes, and when in each second.
-const WRITERS: [(&str, &str, Millis); 2] =
-    [("a1", "/letters/a", Millis(0)), ("b1", "/letters/b", Millis(500))];
+/// Each writes its own znode every second, half a second apart.
+const WRITERS: [Writer; 2] = [
+    Writer { name: "a1", znode: "/letters/a", data: "a1", every: WRITE_EVERY, offset: Millis(0) },
+    Writer { name: "b1", znode: "/letters/b", data: "b1", every: WRITE_EVERY, offset: Millis(500) },
+];
 const WRITE_EVERY: Millis = Millis(1_000);
 /// The time in which a leader that hears no majority is given up, twice over, and some rounds.
 const GAP_MAX: Millis = Millis(25_000);
@@ -154,42 +155,28 @@ struct Bridge {
     defects: Defects,
 }
 
-impl Bridge {
-    fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), 0)
-    }
-}
-
 impl Act for Bridge {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = Self::ensemble(scale);
-        let servers = servers(&ensemble);
-        let writers = WRITERS.map(|(name, ..)| NodeSpec::client(name).called("writer"));
-        servers.chain(writers).collect()
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        WRITERS.map(Writer::node).into()
     }
 
-    fn boot(&self, scale: &Scale, mut process: Process) -> Program {
-        if self.defects != Defects::NONE {
-            process.defects = self.defects;
-        }
-        let ensemble = Self::ensemble(scale);
-        let writer = WRITERS.into_iter().find(|(name, ..)| *name == &*process.node.0);
-        let Some((data, znode, offset)) = writer else {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        };
-        let config = client_config(scale, &ensemble, &process);
-        let platform = process.platform;
-        Box::pin(Writer { platform, config, znode, data, every: WRITE_EVERY, offset }.run())
+    fn mistake(&self) -> Defects {
+        self.defects
+    }
+
+    fn boot(&self, scale: &Scale, process: Process) -> Program {
+        let config = client_config(scale, &scale.ensemble(), &process);
+        Box::pin(Writer::of(&WRITERS, &process).run(process.platform, config))
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
         let gap = patience_with_sessions(scale, GAP_MAX);
-        let writers = WRITERS.map(|(name, ..)| name);
+        let writers = WRITERS.map(|writer| writer.name);
         let work =
             Live::new("acknowledged write", None, gap, Interests::APPLICATION, is_acknowledged)
-                .needing(Needs::of(&Self::ensemble(scale), writers));
+                .needing(Needs::of(&scale.ensemble(), writers));
         Suite::new()
-            .with(Quorum::new(Self::ensemble(scale)))
+            .with(Quorum::new(scale.ensemble()))
             .with(SplitBrain::new())
             .with(Linearizable::new())
             .with(work)

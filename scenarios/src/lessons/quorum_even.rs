@@ -19,15 +19,14 @@
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged, whose_write};
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of, servers};
+use crate::nodes::client_config;
 use crate::scale::Scale;
 use mailstorm_checkers::{
     Bound, Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite,
 };
 use mailstorm_coordination::defect::Defect;
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, Happening, NodeName};
-use mailstorm_shared::{Defects, Ensemble, Millis};
+use mailstorm_shared::{Defects, Millis};
 use mailstorm_world::{NodeSpec, Process};
 use std::collections::BTreeSet;
 
@@ -60,9 +59,17 @@ lasts_ms = 15000
 kind.partition = { sides = [["s1", "s2", "a1"], ["s3", "s4", "b1"]] }
 "#;
 
-/// Each client's znode, and how much later than the other it writes.
-const WRITERS: [(&str, &str, Millis); 2] =
-    [("a1", "/clusterx/a1", Millis(0)), ("b1", "/clusterx/b1", Millis(250))];
+/// Each writes its own znode twice a second, a quarter of a second apart.
+const WRITERS: [Writer; 2] = [
+    Writer { name: "a1", znode: "/clusterx/a1", data: "a1", every: WRITE_EVERY, offset: Millis(0) },
+    Writer {
+        name: "b1",
+        znode: "/clusterx/b1",
+        data: "b1",
+        every: WRITE_EVERY,
+        offset: Millis(250),
+    },
+];
 const WRITE_EVERY: Millis = Millis(500);
 /// The acknowledged writes of one client, over the whole lesson.
 const WRITES: u64 = 30;
@@ -215,42 +222,29 @@ struct Servers {
     is_split: bool,
 }
 
-impl Servers {
-    fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), 0)
-    }
-}
-
 impl Act for Servers {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = Self::ensemble(scale);
-        let servers = servers(&ensemble);
-        servers.chain(WRITERS.map(|(name, ..)| NodeSpec::client(name).called("writer"))).collect()
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        WRITERS.map(Writer::node).into()
     }
 
-    fn boot(&self, scale: &Scale, mut process: Process) -> Program {
-        if self.defects != Defects::NONE {
-            process.defects = self.defects;
-        }
-        let ensemble = Self::ensemble(scale);
-        let writer = WRITERS.into_iter().find(|(name, ..)| *name == &*process.node.0);
-        let Some((data, znode, offset)) = writer else {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        };
-        let config = client_config(scale, &ensemble, &process);
-        let platform = process.platform;
-        Box::pin(Writer { platform, config, znode, data, every: WRITE_EVERY, offset }.run())
+    fn mistake(&self) -> Defects {
+        self.defects
+    }
+
+    fn boot(&self, scale: &Scale, process: Process) -> Program {
+        let config = client_config(scale, &scale.ensemble(), &process);
+        Box::pin(Writer::of(&WRITERS, &process).run(process.platform, config))
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
         let shares = (WRITERS.len() as u64, WRITES);
         let gap = patience_with_sessions(scale, GAP_MAX);
-        let needs = Needs::of(&Self::ensemble(scale), WRITERS.map(|(name, ..)| name));
+        let needs = Needs::of(&scale.ensemble(), WRITERS.map(|writer| writer.name));
         let live =
             Live::shared("acknowledged write", shares, gap, Interests::APPLICATION, whose_write)
                 .needing(needs);
         let suite = Suite::new()
-            .with(Quorum::new(Self::ensemble(scale)))
+            .with(Quorum::new(scale.ensemble()))
             .with(SplitBrain::new())
             .with(Linearizable::new())
             .with(live);

@@ -12,20 +12,19 @@
 //! A follower believes in its silent leader for ten seconds (ZooKeeper's `syncLimit`), so the second leader of
 //! the wrong design comes at about 14.8 s, not at once: until then one side cannot write.
 
+use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Unit};
-use crate::nodes::{SECOND_SESSION, boot_server_of_quorum, client_config, ensemble_of, servers};
+use crate::nodes::{SECOND_SESSION, boot_server_of_quorum, client_config};
 use crate::scale::{QUORUM, SERVERS_MAX, Scale};
-use bytes::Bytes;
 use mailstorm_checkers::{
     Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Staleness, Suite,
 };
 use mailstorm_client::{Client, ClientConfig};
 use mailstorm_coordination::defect::Defect;
 use mailstorm_platform::Platform;
-use mailstorm_record::{Event, Happening};
-use mailstorm_shared::facts::ApplicationFact;
-use mailstorm_shared::{Defects, Ensemble, Millis, Observation};
+use mailstorm_record::Happening;
+use mailstorm_shared::{Defects, Millis};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 use std::collections::BTreeSet;
 
@@ -41,14 +40,15 @@ kind.partition = { sides = [["s1", "s2", "a1"], ["s3"], ["s4", "s5", "b1"]] }
 const SERVERS: u64 = 5;
 const OBSERVERS_MAX: u64 = 3;
 const ZNODE: &str = "/clusterx/master_ip";
-/// Each client's address, and when in each second it writes it.
-const WRITERS: [(&str, &str, Millis); 2] =
-    [("a1", "10.1.0.1", Millis(0)), ("b1", "10.2.0.1", Millis(500))];
+/// Each writes its address every second, half a second apart.
+const WRITERS: [Writer; 2] = [
+    Writer { name: "a1", znode: ZNODE, data: "10.1.0.1", every: WRITE_EVERY, offset: Millis(0) },
+    Writer { name: "b1", znode: ZNODE, data: "10.2.0.1", every: WRITE_EVERY, offset: Millis(500) },
+];
 const WRITE_EVERY: Millis = Millis(1_000);
 const READ_EVERY: Millis = Millis(200);
 /// A few turns of the clients, while a majority hears itself.
 const GAP_MAX: Millis = Millis(5_000);
-const ACKNOWLEDGED: &str = "write_acknowledged";
 
 /// The lesson.
 pub(super) fn lesson() -> Lesson {
@@ -166,10 +166,6 @@ struct HalfTheServers {
 }
 
 impl HalfTheServers {
-    fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), scale.get("observers"))
-    }
-
     /// How many servers decide in the wrong design, if that is not half of them.
     fn quorum(&self, scale: &Scale) -> Option<usize> {
         let quorum = scale.find(QUORUM).map_or(0, |setting| setting.value);
@@ -178,40 +174,38 @@ impl HalfTheServers {
 }
 
 impl Act for HalfTheServers {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = Self::ensemble(scale);
-        let servers = servers(&ensemble);
-        let writers = WRITERS.map(|(name, ..)| NodeSpec::client(name).called("writer"));
-        servers.chain(writers).collect()
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        WRITERS.map(Writer::node).into()
     }
 
-    fn boot(&self, scale: &Scale, mut process: Process) -> Program {
-        if self.defects != Defects::NONE {
-            process.defects = self.defects;
-        }
-        let ensemble = Self::ensemble(scale);
-        let writer = WRITERS.into_iter().find(|(name, ..)| *name == &*process.node.0);
-        let Some((_, address, offset)) = writer else {
-            return boot_server_of_quorum(process, &ensemble, self.quorum(scale));
-        };
-        let config = client_config(scale, &ensemble, &process);
+    fn mistake(&self) -> Defects {
+        self.defects
+    }
+
+    fn boot_server(&self, scale: &Scale, process: Process) -> Program {
+        boot_server_of_quorum(process, &scale.ensemble(), self.quorum(scale))
+    }
+
+    fn boot(&self, scale: &Scale, process: Process) -> Program {
+        let writer = Writer::of(&WRITERS, &process);
+        let config = client_config(scale, &scale.ensemble(), &process);
         let platform = process.platform;
         if scale.get("reads") == 1 {
             let mut config = config.clone();
             config.client_number += SECOND_SESSION;
             // Each through the server beside it: what that has not applied cannot be read there.
-            let beside =
-                if *process.node.0 == *WRITERS[0].0 { 0 } else { config.servers.len() - 1 };
+            let is_first = writer.name == WRITERS[0].name;
+            let beside = if is_first { 0 } else { config.servers.len() - 1 };
             config.servers = vec![config.servers.swap_remove(beside)];
             platform.spawn(read(platform.clone(), config));
         }
-        Box::pin(write(platform, config, address, offset))
+        Box::pin(writer.run(platform, config))
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
         let gap = patience_with_sessions(scale, GAP_MAX);
-        let writers = WRITERS.map(|(name, ..)| name);
-        let mut needs = Needs::of(&Self::ensemble(scale), writers);
+        let writers = WRITERS.map(|writer| writer.name);
+        let mut needs = Needs::of(&scale.ensemble(), writers);
         if let Some(quorum) = self.quorum(scale) {
             needs = needs.quorum(quorum);
         }
@@ -225,16 +219,16 @@ impl Act for HalfTheServers {
             Suite::new()
         };
         suite
-            .with(Quorum::new(Self::ensemble(scale)))
+            .with(Quorum::new(scale.ensemble()))
             .with(SplitBrain::new())
             .with(Linearizable::new())
             .with(work)
     }
 
     fn goals(&self, _scale: &Scale) -> Vec<Goal> {
-        let mut goals = vec![Goal::milestone(ACKNOWLEDGED, "a client's write was acknowledged")];
+        let mut goals = vec![acknowledged()];
         if self.defects == Defects::NONE {
-            goals.push(Goal::milestone("write_in_doubt", "a client's write had no definite end"));
+            goals.push(in_doubt());
         } else {
             goals.push(written_on_both_sides());
         }
@@ -244,12 +238,6 @@ impl Act for HalfTheServers {
     fn work(&self, _scale: &Scale) -> Work {
         Work::none()
     }
-}
-
-fn is_acknowledged(event: &Event) -> bool {
-    matches!(&event.happening, Happening::Observed {
-        observation: Observation::Application(ApplicationFact::Milestone { name }),
-    } if **name == *ACKNOWLEDGED)
 }
 
 /// Both clients have a write acknowledged during the cut.
@@ -272,33 +260,6 @@ fn written_on_both_sides() -> Goal {
             false
         },
     )
-}
-
-/// Writes the address every second, and tells what came of it.
-async fn write(platform: SimPlatform, config: ClientConfig, address: &'static str, offset: Millis) {
-    let tell = |name: &str| platform.observe(ApplicationFact::Milestone { name: name.into() });
-    let mut client = Client::connect(platform.clone(), config.clone());
-    let begin = platform.now().monotonic;
-    // Until the run is over: a cut that comes late is to meet somebody who writes.
-    for second in 1.. {
-        let at = begin + Millis(second * WRITE_EVERY.0) + offset;
-        let now = platform.now().monotonic;
-        platform.sleep(Millis(at.0.saturating_sub(now.0))).await;
-        if client.state().is_over() {
-            client = Client::connect(platform.clone(), config.clone());
-        }
-        let written = match client.ensure_path(ZNODE).await {
-            Ok(_) => {
-                client.set_data(ZNODE, Bytes::from_static(address.as_bytes()), -1).await.map(drop)
-            }
-            Err(error) => Err(error),
-        };
-        match written {
-            Ok(()) => tell(ACKNOWLEDGED),
-            Err(error) if error.is_definite() => tell("write_refused"),
-            Err(_) => tell("write_in_doubt"),
-        }
-    }
 }
 
 /// Reads the address again and again, in a session of its own, with no `sync` before it.

@@ -18,18 +18,17 @@
 
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of, servers};
+use crate::nodes::client_config;
 use crate::scale::Scale;
 use mailstorm_checkers::{
     Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Suite, ensemble,
 };
 use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
 use mailstorm_coordination::defect::Defect;
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::facts::ApplicationFact;
-use mailstorm_shared::{Defects, Ensemble, Instant, Millis, Observation};
+use mailstorm_shared::{Defects, Instant, Millis, Observation};
 use mailstorm_wire::client::CreateMode;
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
 
@@ -220,28 +219,17 @@ struct LeaderDies {
     defects: Defects,
 }
 
-impl LeaderDies {
-    fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), 0)
-    }
-}
-
 impl Act for LeaderDies {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = Self::ensemble(scale);
-        let servers = servers(&ensemble);
-        servers.chain([NodeSpec::client(CLIENT)]).collect()
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        vec![NodeSpec::client(CLIENT)]
     }
 
-    fn boot(&self, scale: &Scale, mut process: Process) -> Program {
-        if self.defects != Defects::NONE {
-            process.defects = self.defects;
-        }
-        let ensemble = Self::ensemble(scale);
-        if *process.node.0 != *CLIENT {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        }
-        let config = client_config(scale, &ensemble, &process);
+    fn mistake(&self) -> Defects {
+        self.defects
+    }
+
+    fn boot(&self, scale: &Scale, process: Process) -> Program {
+        let config = client_config(scale, &scale.ensemble(), &process);
         Box::pin(Writer { platform: process.platform, config }.run())
     }
 
@@ -249,9 +237,9 @@ impl Act for LeaderDies {
         let gap = patience_with_sessions(scale, GAP_MAX);
         let live = Live::new("letter", PIECES, gap, Interests::APPLICATION, is_piece)
             // At the end the letters are looked at once more through the server that led first.
-            .needing(Needs::of(&Self::ensemble(scale), [CLIENT]).outside(["s5"]));
+            .needing(Needs::of(&scale.ensemble(), [CLIENT]).outside(["s5"]));
         Suite::new()
-            .with(Quorum::new(Self::ensemble(scale)))
+            .with(Quorum::new(scale.ensemble()))
             .with(SplitBrain::new())
             .with(Linearizable::new())
             .with(live)

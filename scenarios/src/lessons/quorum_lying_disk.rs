@@ -23,13 +23,12 @@
 use super::designs::writer::{Writer, acknowledged, is_acknowledged, whose_write};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
-use crate::nodes::{boot_server, client_config, ensemble_of, servers};
+use crate::nodes::client_config;
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, Interests, Linearizable, Live, Needs, Suite};
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::Happening;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Ensemble, Millis, Observation, Zxid};
+use mailstorm_shared::{Millis, Observation, Zxid};
 use mailstorm_world::{NodeSpec, Process};
 use std::collections::BTreeMap;
 
@@ -109,9 +108,13 @@ kind.isolate = { nodes = ["s2"] }
 /// What a client sees when an acknowledged write is gone.
 const LOST: &str = "linearizable/not_linearizable";
 const SERVERS: u64 = 3;
-const WRITER: &str = "a1";
-const ZNODE: &str = "/clusterx/counter";
-const WRITE_EVERY: Millis = Millis(500);
+const WRITER: Writer = Writer {
+    name: "a1",
+    znode: "/clusterx/counter",
+    data: "a1",
+    every: Millis(500),
+    offset: Millis(0),
+};
 /// Acknowledged writes, over the whole lesson.
 const WRITES: u64 = 25;
 /// The power cut, an election, and the client's way back. A client that has seen what is lost is turned
@@ -250,34 +253,14 @@ fn lost(records: &Records, design: &str) -> Option<f64> {
 
 struct PowerCut;
 
-impl PowerCut {
-    fn ensemble(scale: &Scale) -> Ensemble {
-        ensemble_of(scale.get("servers"), 0)
-    }
-}
-
 impl Act for PowerCut {
-    fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = Self::ensemble(scale);
-        let servers = servers(&ensemble);
-        servers.chain([NodeSpec::client(WRITER).called("writer")]).collect()
+    fn nodes(&self, _scale: &Scale) -> Vec<NodeSpec> {
+        vec![WRITER.node()]
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
-        let ensemble = Self::ensemble(scale);
-        if *process.node.0 != *WRITER {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        }
-        let config = client_config(scale, &ensemble, &process);
-        let writer = Writer {
-            platform: process.platform,
-            config,
-            znode: ZNODE,
-            data: WRITER,
-            every: WRITE_EVERY,
-            offset: Millis(0),
-        };
-        Box::pin(writer.run())
+        let config = client_config(scale, &scale.ensemble(), &process);
+        Box::pin(WRITER.run(process.platform, config))
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
@@ -287,7 +270,7 @@ impl Act for PowerCut {
         let shares = (1, WRITES);
         let live =
             Live::shared("acknowledged write", shares, gap, Interests::APPLICATION, whose_write)
-                .needing(Needs::of(&Self::ensemble(scale), [WRITER]));
+                .needing(Needs::of(&scale.ensemble(), [WRITER.name]));
         Suite::new().with(Linearizable::new()).with(live)
     }
 

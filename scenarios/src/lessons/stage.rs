@@ -8,8 +8,9 @@ use crate::nodes::{self, SESSION_TIMEOUT};
 use crate::scale::Scale;
 use crate::wording;
 use mailstorm_checkers::{Goal, Suite};
+use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, Settings};
-use mailstorm_shared::Millis;
+use mailstorm_shared::{Defects, Millis};
 use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
 use mailstorm_world::{Interpreter, Limits, NodeSpec, Process, Progress, Scenario, Topology};
 use std::collections::BTreeMap;
@@ -25,10 +26,18 @@ pub(super) type Program = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What a design consists of. It is asked with the scale of its run, which has all its settings.
 pub(super) trait Act: Send + Sync + 'static {
-    /// The machines.
+    /// The machines beside the servers of the ensemble, which are there if the scale has them.
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec>;
     /// The program of one of them.
     fn boot(&self, scale: &Scale, process: Process) -> Program;
+    /// The program of a server.
+    fn boot_server(&self, scale: &Scale, process: Process) -> Program {
+        nodes::boot_server(process, &scale.ensemble(), SWEEP_EVERY)
+    }
+    /// The mistake that the design is about, if it is one that every process must have.
+    fn mistake(&self) -> Defects {
+        Defects::NONE
+    }
     /// What must hold.
     fn checkers(&self, scale: &Scale) -> Suite;
     /// What must happen under the lesson's plan, so that the lesson shows what it says. Faults that are
@@ -120,13 +129,21 @@ impl Scenario for Staged {
     }
 
     fn topology(&self) -> Topology {
-        let nodes = self.act.nodes(&self.scale);
+        let ensemble = self.scale.find_ensemble();
+        let servers = ensemble.iter().flat_map(nodes::servers);
+        let nodes = servers.chain(self.act.nodes(&self.scale)).collect();
         self.scale.topology_at(nodes, NETWORK, DiskSpeed::PLAIN)
     }
 
-    fn boot(&self, process: Process) -> Program {
+    fn boot(&self, mut process: Process) -> Program {
         let (act, scale) = (self.act.clone(), self.scale.clone());
-        nodes::in_order(&self.scale, process, move |process| act.boot(&scale, process))
+        if act.mistake() != Defects::NONE {
+            process.defects = act.mistake();
+        }
+        if nodes::server_of(&process.node.0).is_none() {
+            return act.boot(&scale, process);
+        }
+        nodes::in_order(&self.scale, process, move |process| act.boot_server(&scale, process))
     }
 
     fn checkers(&self, _seed: u64) -> Suite {

@@ -9,7 +9,7 @@ use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Ensemble, Millis, Observation};
-use mailstorm_world::SimPlatform;
+use mailstorm_world::{NodeSpec, SimPlatform};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -81,9 +81,20 @@ impl Application {
     }
 }
 
-/// Which application runs on the node of this name: `c1`, `c2`, ...
-pub(in crate::lessons) fn number_of(node: &str) -> Option<u64> {
-    node.strip_prefix('c')?.parse().ok()
+/// The machines of a lesson's candidates, and of so many applications that go to whoever is master: `c1`, `c2`
+/// and so on.
+pub(in crate::lessons) fn candidates_and_applications(
+    applications: u64,
+) -> impl Iterator<Item = NodeSpec> {
+    let candidates = CANDIDATES.map(|(name, _)| NodeSpec::client(name).called("candidate"));
+    let applications = (1..=applications).map(|number| NodeSpec::client(&format!("c{number}")));
+    candidates.into_iter().chain(applications)
+}
+
+/// Which of the applications runs on this node.
+pub(in crate::lessons) fn number_of(node: &str) -> u64 {
+    let number = node.strip_prefix('c').and_then(|number| number.parse().ok());
+    number.expect("who is no candidate is an application")
 }
 
 /// Whose request was done, if an application tells here that one was.

@@ -6,10 +6,9 @@ use super::mails::{Mails, Shelf};
 use super::outbox::Sink;
 use crate::lessons::Records;
 use crate::lessons::stage::{Act, Program, Work};
-use crate::nodes::{boot_server, client_config, ensemble_of, servers};
+use crate::nodes::client_config;
 use crate::scale::Scale;
 use mailstorm_checkers::{Goal, IfPossible, Interests, Needs, SplitBrain, Suite};
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_mail::inbox::Mail;
 use mailstorm_mail::pipeline::{Processor, ProcessorDied, Worker};
 use mailstorm_mail::processing::Processed;
@@ -49,20 +48,14 @@ impl ClaimsOfAnEnsemble {
 
 impl Act for ClaimsOfAnEnsemble {
     fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = ensemble_of(scale.get("servers"), 0);
-        let servers = servers(&ensemble);
-        servers.chain(workers(scale.get("workers"))).chain([Sink::node()]).collect()
+        workers(scale.get("workers")).chain([Sink::node()]).collect()
     }
 
     fn boot(&self, scale: &Scale, process: Process) -> Program {
         if &*process.node.0 == "sink" {
             return Sink::Fencing.boot(process);
         }
-        let ensemble = ensemble_of(scale.get("servers"), 0);
-        if process.node.0.starts_with('s') {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        }
-        let config = client_config(scale, &ensemble, &process);
+        let config = client_config(scale, &scale.ensemble(), &process);
         let mails = self.shelf.mails();
         let platform = process.platform;
         let worker = Worker {
@@ -101,8 +94,7 @@ impl Act for ClaimsOfAnEnsemble {
 /// What mails need that so many workers process through an ensemble, for the sink.
 pub(crate) fn through_ensemble(scale: &Scale, workers: u64) -> Needs {
     let names: Vec<String> = (1..=workers).map(|number| format!("w{number}")).collect();
-    let ensemble = ensemble_of(scale.get("servers"), 0);
-    Needs::of(&ensemble, names.iter().map(String::as_str)).outside(["sink"])
+    Needs::of(&scale.ensemble(), names.iter().map(String::as_str)).outside(["sink"])
 }
 
 /// The machines of so many workers, `w1` and so on.

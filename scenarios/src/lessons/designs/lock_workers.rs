@@ -11,12 +11,11 @@
 use super::mails::{Mails, Shelf};
 use super::outbox::{Outbox, Refused, Sink};
 use crate::lessons::stage::Program;
-use crate::nodes::{boot_server, client_config, ensemble_of, servers};
+use crate::nodes::client_config;
 use crate::scale::Scale;
 use bytes::Bytes;
 use mailstorm_client::recipes::lock::{Held, Lock};
 use mailstorm_client::{CallError, Client, ClientConfig};
-use mailstorm_coordination::server::config::SWEEP_EVERY;
 use mailstorm_platform::Platform;
 use mailstorm_shared::{Defects, Instant, Millis};
 use mailstorm_world::{NodeSpec, Process, SimPlatform};
@@ -59,29 +58,20 @@ pub(crate) struct LockWorkers {
 }
 
 impl LockWorkers {
-    pub(crate) fn nodes(&self, scale: &Scale) -> Vec<NodeSpec> {
-        let ensemble = ensemble_of(scale.get("servers"), 0);
-        let servers = servers(&ensemble);
-        servers.chain(super::claims::workers(self.workers)).chain([Sink::node()]).collect()
+    pub(crate) fn nodes(&self) -> Vec<NodeSpec> {
+        super::claims::workers(self.workers).chain([Sink::node()]).collect()
     }
 
-    pub(crate) fn boot(&self, scale: &Scale, mut process: Process) -> Program {
+    pub(crate) fn boot(&self, scale: &Scale, process: Process) -> Program {
         if &*process.node.0 == "sink" {
             let sink = if self.guard == Guard::Fence { Sink::Fencing } else { Sink::Plain };
             return sink.boot(process);
-        }
-        let ensemble = ensemble_of(scale.get("servers"), 0);
-        if process.node.0.starts_with('s') {
-            return boot_server(process, &ensemble, SWEEP_EVERY);
-        }
-        if self.defects != Defects::NONE {
-            process.defects = self.defects;
         }
         let mails = self.shelf.mails();
         let number: u64 = process.node.0.trim_start_matches('w').parse().unwrap_or(1);
         let comes_after = Millis(self.first_comes_after.0 + (number - 1) * self.next_comes_after.0);
         let worker = LockWorker {
-            config: client_config(scale, &ensemble, &process),
+            config: client_config(scale, &scale.ensemble(), &process),
             outbox: Outbox::new(&process, mails.clone()),
             name: process.node.0,
             platform: process.platform,

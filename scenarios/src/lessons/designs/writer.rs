@@ -8,7 +8,7 @@ use mailstorm_record::{Event, Happening, NodeName};
 use mailstorm_shared::facts::ApplicationFact;
 use mailstorm_shared::{Millis, Observation};
 use mailstorm_wire::client::ErrorCode;
-use mailstorm_world::SimPlatform;
+use mailstorm_world::{NodeSpec, Process, SimPlatform};
 
 /// What it tells of a write that was acknowledged.
 const ACKNOWLEDGED: &str = "write_acknowledged";
@@ -18,9 +18,10 @@ pub(in crate::lessons) const IN_DOUBT: &str = "write_in_doubt";
 const REFUSED: &str = "write_refused";
 
 /// A client that writes one znode again and again.
+#[derive(Clone, Copy)]
 pub(in crate::lessons) struct Writer {
-    pub(in crate::lessons) platform: SimPlatform,
-    pub(in crate::lessons) config: ClientConfig,
+    /// Its machine.
+    pub(in crate::lessons) name: &'static str,
     pub(in crate::lessons) znode: &'static str,
     pub(in crate::lessons) data: &'static str,
     /// How often it writes, and how much later than the full period. A turn that comes while the write
@@ -30,8 +31,20 @@ pub(in crate::lessons) struct Writer {
 }
 
 impl Writer {
-    pub(in crate::lessons) async fn run(self) {
-        let Self { platform, config, znode, data, every, offset } = self;
+    /// Its machine.
+    pub(in crate::lessons) fn node(self) -> NodeSpec {
+        NodeSpec::client(self.name).called("writer")
+    }
+
+    /// The one of them whose process it is.
+    pub(in crate::lessons) fn of(writers: &[Self], process: &Process) -> Self {
+        let mut writers = writers.iter();
+        let found = writers.find(|writer| *writer.name == *process.node.0);
+        *found.expect("every machine beside the servers is a writer's")
+    }
+
+    pub(in crate::lessons) async fn run(self, platform: SimPlatform, config: ClientConfig) {
+        let Self { znode, data, every, offset, .. } = self;
         let tell = |name: &str| platform.observe(ApplicationFact::Milestone { name: name.into() });
         let mut client = Client::connect(platform.clone(), config.clone());
         let begin = platform.now().monotonic + offset;
