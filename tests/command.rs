@@ -1,8 +1,11 @@
 //! The command line: what it answers, what it refuses, and with which exit code.
 
 use crate::support::{Ended, Server, free_port, run, unread};
-use mailstorm_coordination::defect::Defect;
+use mailstorm_client::defect::Defect as Recipes;
+use mailstorm_coordination::defect::Defect as Coordination;
+use mailstorm_mail::defect::Defect as Mail;
 use mailstorm_record::{Case, Run};
+use mailstorm_session::defect::Defect as Session;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
@@ -673,15 +676,27 @@ fn a_small_storm_of_mails_passes() {
 }
 
 #[test]
-fn the_museum_lists_its_exhibits_with_report_and_story() {
+fn the_museum_lists_every_defect_with_its_report_and_what_goes_wrong() {
     let ended = run(Path::new("."), &["museum", "--list"]);
     assert_eq!(ended.code, PASS, "{ended:?}");
-    for defect in Defect::ALL {
-        let told = defect.description();
-        for words in [told.name, told.report, told.line] {
-            assert!(ended.out.contains(words), "{words}");
-        }
+    let service = Coordination::ALL.iter().map(|defect| defect.description());
+    let sessions = Session::ALL.iter().map(|defect| defect.description());
+    let recipes = Recipes::ALL.iter().map(|defect| defect.description());
+    let mail = Mail::ALL.iter().map(|defect| defect.description());
+    let lines: Vec<&str> = ended.out.lines().collect();
+    // A line for the name and the report, and one for what goes wrong.
+    let mut listed = lines.chunks(2).collect::<Vec<_>>();
+    for told in service.chain(sessions).chain(recipes).chain(mail) {
+        let (line, name, report) = (told.line, told.name, told.report);
+        let is_it = |pair: &&[&str]| {
+            let (first, second) = (pair[0], pair.get(1).map_or("", |line| line.trim()));
+            let (called, reported) = first.split_once("  ").unwrap_or((first, ""));
+            (called, reported.trim(), second) == (name, report, line)
+        };
+        let place = listed.iter().position(is_it).unwrap_or_else(|| panic!("{name}: {ended:?}"));
+        listed.remove(place);
     }
+    assert_eq!(listed, <[&[&str]; 0]>::default(), "listed, and no defect");
 }
 
 #[test]

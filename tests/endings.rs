@@ -3,7 +3,7 @@
 #![cfg(unix)]
 
 use crate::command::{LYING_DISKS, folder_with, refused};
-use crate::support::{Ended, Killed, mailstorm, run};
+use crate::support::{Ended, Killed, ended, files, mailstorm, run};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -339,33 +339,13 @@ fn two_storms_into_one_folder_are_refused_and_a_dead_one_is_no_hindrance() {
 /// Runs it with files of so many kibibytes at the most, as a disk that is full.
 fn on_a_small_disk(at: &Path, kibibytes: u32, arguments: &[&str]) -> Ended {
     let script = format!("trap '' XFSZ; ulimit -f {kibibytes}; exec \"$0\" \"$@\"");
-    let ended = Command::new("bash")
+    let mut command = Command::new("bash");
+    command
         .args(["-c", &script, env!("CARGO_BIN_EXE_mailstorm")])
         .args(arguments)
         .current_dir(at)
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ended { code: ended.status.code(), out: text(&ended.stdout), err: text(&ended.stderr) }
-}
-
-/// Every file below this folder.
-fn files(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let below = path.strip_prefix(folder).unwrap();
-                found.push(below.to_string_lossy().into_owned());
-            }
-        }
-    }
-    found.sort();
-    found
+        .stdin(Stdio::null());
+    ended(command, arguments)
 }
 
 #[test]

@@ -4,9 +4,8 @@
 
 use crate::browser::Browser;
 use crate::command::{LYING_DISKS, folder_with};
-use crate::support::run;
+use crate::support::{files, run};
 use std::fs;
-use std::path::Path;
 
 /// Words with an `s` at their end that are no plural.
 const SINGULAR: &[&str] =
@@ -108,26 +107,6 @@ fn is_written_for_people(name: &str, text: &str) {
     assert!(found.is_empty(), "{name}: {found:#?}");
 }
 
-/// Every file below this folder that people read.
-fn files(folder: &Path) -> Vec<(String, String)> {
-    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
-            let is_read = ["md", "xml", "html", "toml"].iter().any(|end| name.ends_with(end));
-            if path.is_dir() {
-                folders.push(path);
-            } else if is_read {
-                // What a page shows is seen in a browser.
-                let is_page = name.ends_with("report.html");
-                found.extend((!is_page).then(|| (name, fs::read_to_string(&path).unwrap())));
-            }
-        }
-    }
-    found
-}
-
 #[test]
 fn everything_that_people_read_of_a_sweep_is_written_for_people() {
     let expects = "scenario = \"calm\"\nworkload = \"ensemble-3\"\nlasts_ms = 2000\n\n[topology]\nclients = 1\n\n\
@@ -154,9 +133,15 @@ fn everything_that_people_read_of_a_sweep_is_written_for_people() {
         for (name, text) in [("stdout", &ended.out), ("stderr", &ended.err)] {
             is_written_for_people(name, text);
         }
-        let files = files(&at.join(&out));
+        // What a page shows is seen in a browser.
+        let is_read = |name: &String| {
+            ["md", "xml", "html", "toml"].iter().any(|end| name.ends_with(end))
+                && !name.ends_with("report.html")
+        };
+        let files: Vec<String> = files(&at.join(&out)).into_iter().filter(is_read).collect();
         assert!(files.len() >= 3, "{files:?}");
-        for (name, text) in files {
+        for name in files {
+            let text = fs::read_to_string(at.join(&out).join(&name)).unwrap();
             is_written_for_people(&format!("{out}/{name}"), &text);
         }
     }

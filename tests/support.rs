@@ -5,6 +5,7 @@
 
 use mailstorm_record::{Run, Verdict};
 use mailstorm_reports::violation_lines;
+use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -113,14 +114,15 @@ pub(crate) fn run_with_input(folder: &Path, arguments: &[&str], input: &Path) ->
     ended(command, arguments)
 }
 
+/// Runs a command to its end, which is named so if it does not come.
 #[track_caller]
-fn ended(mut command: Command, arguments: &[&str]) -> Ended {
+pub(crate) fn ended(mut command: Command, name: &(impl Debug + ?Sized)) -> Ended {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = Killed::start(&mut command);
     let out = drain(child.0.stdout.take().expect("it is piped"));
     let err = drain(child.0.stderr.take().expect("it is piped"));
     let read = |pipe: mpsc::Receiver<String>| {
-        pipe.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{arguments:?} does not end"))
+        pipe.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{name:?} does not end"))
     };
     let (out, err) = (read(out), read(err));
     let code = child.0.wait().expect("it is our child").code();
@@ -180,6 +182,25 @@ impl Ended {
         let line = self.out.lines().find_map(|line| line.strip_prefix("trace "));
         line.unwrap_or_else(|| panic!("no trace in {self:?}"))
     }
+}
+
+/// Every file below this folder by its name from there, in order.
+pub(crate) fn files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let below = path.strip_prefix(folder).expect("the walk began there");
+                found.push(below.to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// A port of the loopback that nobody has. It lies below those that systems give to connections by

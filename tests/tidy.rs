@@ -1,5 +1,6 @@
 //! What the architecture promises by absence, read off the manifests and the sources.
 
+use crate::support::files;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -130,19 +131,13 @@ fn checkers_and_reports_know_records_and_not_the_simulator() {
 }
 
 fn sources() -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> =
-        ["core", "sim", "scenarios", "reports", "tests"].map(|f| root().join(f)).to_vec();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                found.push((path.clone(), fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
+    let below = |top: &str| {
+        let folder = root().join(top);
+        files(&folder).into_iter().map(move |name| folder.join(name))
+    };
+    let all = ["core", "sim", "scenarios", "reports", "tests"].into_iter().flat_map(below);
+    let all = all.filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let found: Vec<_> = all.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect();
     assert!(found.len() > 50, "the walk must find the sources");
     found
 }
