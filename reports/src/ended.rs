@@ -156,7 +156,7 @@ impl Summary {
     /// How it ended.
     pub fn ended(&self) -> Ended {
         let misses_goals =
-            self.goals_missed().next().is_some() || self.faults_in_vain().next().is_some();
+            self.goals_to_tell().next().is_some() || self.vain_to_tell().next().is_some();
         let is_broken =
             self.expected().map_or(self.violation > 0, |expected| expected.surprised() > 0);
         if matches!(self.stopped, Some(Stop::Failed(_))) {
@@ -237,8 +237,8 @@ fn unproved(s: &Summary) -> String {
         1 => Some(format!("1 {one}")),
         _ => Some(format!("{count} {many}")),
     };
-    let goals = plural(s.goals_missed().count(), "goal was", "goals were");
-    let vain = plural(s.faults_in_vain().count(), "kind of fault was", "kinds of faults were");
+    let goals = plural(s.goals_to_tell().count(), "goal was", "goals were");
+    let vain = plural(s.vain_to_tell().count(), "kind of fault was", "kinds of faults were");
     let goals = goals.map(|goals| format!("{goals} never reached"));
     let vain = vain.map(|vain| format!("{vain} always in vain"));
     goals.into_iter().chain(vain).collect::<Vec<_>>().join(", ")
@@ -392,6 +392,46 @@ mod tests {
             assert_eq!(markdown.contains("✅"), ended == Ended::Pass, "{ended:?}: {markdown}");
             let is_fine = index.contains("<h1 class=\"pass\">");
             assert_eq!(is_fine, ended == Ended::Pass, "{ended:?}: {index}");
+        }
+    }
+
+    #[test]
+    fn what_was_missed_is_told_in_every_place_or_in_none() {
+        let missed = |of: Summary| {
+            let vain = mailstorm_record::FaultCount { injected: 1_000, effective: 0 };
+            let (reached, faults) = ([("leader_died".into(), 0)].into(), [("ring".into(), vain)]);
+            Summary { reached, faults: faults.into(), ..of }
+        };
+        let options =
+            |options: &str| Summary { replay_options: options.into(), ..passing("storms") };
+        let not_begun =
+            || Summary { seeds: 0, stopped: Some(Stop::Interrupted), ..passing("storms") };
+        // The storms as they come are to reach their goals, be they few, and nothing else is.
+        let cases = [
+            (passing("storms"), true, Ended::Unknown),
+            (Summary { goals_count: false, ..passing("storms") }, true, Ended::Pass),
+            (failing("storms"), false, Ended::Violation),
+            (of_a_file(&[]), false, Ended::Pass),
+            (options(" --set servers=1"), false, Ended::Pass),
+            (options(" --all-faults"), false, Ended::Pass),
+            (not_begun(), false, Ended::Interrupted),
+        ];
+        for (summary, is_told, ended) in cases {
+            let summary = missed(summary);
+            assert_eq!(summary.ended(), ended, "{summary:?}");
+            let all = std::slice::from_ref(&summary);
+            let text = text(&summary, &Deed::default(), WIDTH);
+            let places = [
+                (&text, "NOT REACHED  leader died", "IN VAIN      ring"),
+                (&markdown(all), "Never reached: leader died", "In vain: ring"),
+                (&index(all), "Never reached: leader died", "In vain: ring"),
+            ];
+            for (place, goal, fault) in places {
+                let told = (place.contains(goal), place.contains(fault));
+                assert_eq!(told, (is_told, is_told), "{ended:?}: {place}");
+            }
+            let is_failure = junit(all).contains("<failure type=\"not-reached\"");
+            assert_eq!(is_failure, ended == Ended::Unknown, "{ended:?}");
         }
     }
 

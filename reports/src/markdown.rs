@@ -113,13 +113,10 @@ fn head(s: &Summary) -> String {
     out
 }
 
-/// What the sweep was to reach and did not, a line each; nothing where a violation cut the runs short.
+/// What the sweep was to reach and did not, a line each.
 pub(crate) fn missed(s: &Summary) -> Vec<String> {
-    if s.violation > 0 || s.expected().is_some() || s.was_not_begun() {
-        return Vec::new();
-    }
-    let goals = s.goals_missed().map(|goal| format!("Never reached: {}", spaced(goal)));
-    let vain = s.faults_in_vain().map(|(kind, injected)| {
+    let goals = s.goals_to_tell().map(|goal| format!("Never reached: {}", spaced(goal)));
+    let vain = s.vain_to_tell().map(|(kind, injected)| {
         let (kind, times) = (spaced(kind), numbered(injected, "time"));
         format!("In vain: {kind}, injected {times}, never changed anything")
     });

@@ -237,9 +237,18 @@ impl Summary {
         format!("{}..{}", self.first_seed.saturating_sub(self.shard.index - 1), self.last_seed)
     }
 
-    /// What a storm must be given besides the range to be this shard: nothing for the whole.
-    pub(crate) fn shard_option(&self) -> String {
-        if self.shard == Shard::WHOLE { String::new() } else { format!(" --shard {}", self.shard) }
+    /// The command that storms this range of seeds in the same way, as this shard of it.
+    pub(crate) fn storm_again(&self, range: &str) -> String {
+        let (what, options) = match &self.file {
+            Some(file) => (&file.storm, ""),
+            None => (&self.scenario, &*self.replay_options),
+        };
+        let shard = match self.shard {
+            Shard::WHOLE => String::new(),
+            shard => format!(" --shard {shard}"),
+        };
+        let guided = if self.guided { " --guided" } else { "" };
+        format!("mailstorm storm {what} --seeds {range}{shard}{options}{guided}")
     }
 
     /// Its seeds, for people.
@@ -288,31 +297,29 @@ impl Summary {
         self.reached.values().filter(|count| **count > 0).count()
     }
 
-    /// The goals that were never reached, in order.
-    pub fn goals_missed(&self) -> impl Iterator<Item = &str> {
-        self.reached.iter().filter(|(_, count)| **count == 0).map(|(goal, _)| goal.as_str())
+    /// The goals that were to be reached and never were, in order.
+    pub(crate) fn goals_to_tell(&self) -> impl Iterator<Item = &str> {
+        let missed = self.reached.iter().filter(|(_, count)| **count == 0);
+        missed.filter(|_| self.has_goals()).map(|(goal, _)| goal.as_str())
     }
 
-    /// Whether goals were missed that the storms were to reach: what a violation cut short was not to come that
-    /// far, nor storms that are not as the scenario has them.
-    pub(crate) fn is_short_of_goals(&self) -> bool {
-        if self.was_not_begun() {
-            return false;
-        }
-        let is_long = self.violation == 0 && self.replay_options.is_empty();
-        is_long && self.goals_missed().next().is_some()
+    /// The kinds of faults that were injected over and over and never changed anything, in order, each with
+    /// how often: as much a goal missed as one that was not reached.
+    pub(crate) fn vain_to_tell(&self) -> impl Iterator<Item = (&str, u64)> {
+        let vain = self.faults.iter().filter(|(_, count)| count.is_vain() && self.has_goals());
+        vain.map(|(kind, count)| (kind.as_str(), count.injected))
+    }
+
+    /// Whether the runs were to come as far as the scenario's storms do: neither those that a violation cut
+    /// short, nor those of which a file says what they show, nor storms of another kind.
+    fn has_goals(&self) -> bool {
+        let is_whole = self.violation == 0 && !self.was_not_begun();
+        is_whole && self.expected().is_none() && self.replay_options.is_empty()
     }
 
     /// Whether somebody asked the sweep to end before its first seed.
     pub(crate) fn was_not_begun(&self) -> bool {
         self.seeds == 0 && matches!(self.stopped, Some(Stop::Interrupted))
-    }
-
-    /// The kinds of faults that were injected over and over and never changed anything, in order, each with
-    /// how often: as much a goal missed as one that was not reached.
-    pub fn faults_in_vain(&self) -> impl Iterator<Item = (&str, u64)> {
-        let vain = self.faults.iter().filter(|(_, count)| count.is_vain());
-        vain.map(|(kind, count)| (kind.as_str(), count.injected))
     }
 }
 

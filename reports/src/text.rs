@@ -58,17 +58,12 @@ fn next(summaries: &[Summary]) -> String {
             None => format!("mailstorm report {} --open", s.again(group)),
         };
     }
-    let missed = summaries.iter().find(|s| s.is_short_of_goals() && s.shard == crate::Shard::WHOLE);
-    match missed {
-        Some(s) => format!(
-            "mailstorm storm {} --seeds {}..{}{}",
-            s.scenario,
-            s.first_seed,
-            s.first_seed.saturating_add((s.seeds * 2).max(200) - 1),
-            s.replay_options
-        ),
-        None => "mailstorm learn".to_owned(),
-    }
+    let is_short = |s: &&Summary| s.goals_to_tell().next().is_some();
+    let missed = summaries.iter().find(|s| is_short(s) && s.shard == crate::Shard::WHOLE);
+    missed.map_or("mailstorm learn".to_owned(), |s| {
+        let last = s.first_seed.saturating_add((s.seeds * 2).max(200) - 1);
+        s.storm_again(&format!("{}..{last}", s.first_seed))
+    })
 }
 
 /// What is counted in a sweep, without any figure of real time: the same runs, the same text.
@@ -150,15 +145,15 @@ fn write_summary(out: &mut String, s: &Summary, deed: &Deed, width: usize) -> st
     for (fingerprint, group) in s.groups_told() {
         write_group(out, s, fingerprint, group)?;
     }
-    if s.is_short_of_goals() {
-        let missed: Vec<_> = s.goals_missed().map(spaced).collect();
+    let missed: Vec<_> = s.goals_to_tell().map(spaced).collect();
+    if !missed.is_empty() {
         writeln!(
             out,
             "NOT REACHED  {}: the storms never came that far; run more seeds",
             missed.join(", ")
         )?;
     }
-    for (kind, injected) in s.faults_in_vain() {
+    for (kind, injected) in s.vain_to_tell() {
         writeln!(
             out,
             "IN VAIN      {}: injected {} and never changed anything; look at what it strikes",

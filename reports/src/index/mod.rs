@@ -262,19 +262,7 @@ fn write_figures(out: &mut String, s: &Summary) -> std::fmt::Result {
 }
 
 fn write_again(out: &mut String, s: &Summary) -> std::fmt::Result {
-    let options = &s.replay_options;
-    let guided = if s.guided { " --guided" } else { "" };
-    let storm = match &s.file {
-        Some(file) => {
-            format!("mailstorm storm {} --seeds {}{}", file.storm, s.range(), s.shard_option())
-        }
-        None => format!(
-            "mailstorm storm {} --seeds {}{}{options}{guided}",
-            s.scenario,
-            s.range(),
-            s.shard_option()
-        ),
-    };
+    let storm = s.storm_again(&s.range());
     let first = s.groups_told().into_iter().next();
     let again = first.map_or_else(|| s.again_by_seed(s.first_seed), |(_, group)| s.again(group));
     writeln!(
