@@ -63,7 +63,7 @@ fn every_file_of_a_sweep_tells_its_exit_code() {
         (&["right.toml", few], 0, "2 of 2 runs as expected"),
         (&["spared.toml", few], 1, "does not break quorum/lost"),
         (&["unreached.toml", few], 1, "does not reach leader paused"),
-        (&["ensemble-3", "right.toml", "spared.toml", few], 1, "0 of 2 runs as expected"),
+        (&["right.toml", "ensemble-3", "spared.toml", few], 1, "0 of 2 runs as expected"),
         (&["mail-claims", few, "--inbox", "in", "--verify", "1"], 4, "1 seed is not determin"),
     ];
     for (number, (storm, code, said)) in cases.iter().enumerate() {
@@ -76,6 +76,13 @@ fn every_file_of_a_sweep_tells_its_exit_code() {
         assert_eq!(ended.code, Some(*code), "{arguments:?}: {ended:?}");
         let results: Value = serde_json::from_str(&read(at, "all.json")).unwrap();
         assert_eq!(results["exit_code"], *code, "{arguments:?}");
+        let singles = results["scenarios"].as_array().unwrap();
+        let codes = singles.iter().map(|single| single["exit_code"].as_i64());
+        assert_eq!(codes.max(), Some(Some(i64::from(*code))), "{arguments:?}");
+        // A file is that of one scenario.
+        let (is_one, of_first) = (singles.len() == 1, &singles[0]["file"]);
+        assert_eq!(&results["file"], if is_one { of_first } else { &Value::Null }, "{results}");
+        assert_eq!(of_first.is_object(), storm[0].ends_with(".toml"), "{results}");
         // The page and the next command come after it.
         let closing = ["  page ", "  next "];
         let told_last = |line: &&str| !closing.iter().any(|word| line.starts_with(word));

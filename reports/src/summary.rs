@@ -342,6 +342,8 @@ pub struct Totals {
 pub struct Single {
     /// How it ended.
     pub ended: Ended,
+    /// The exit code of a command that does nothing else.
+    pub exit_code: u8,
     /// Its sum.
     #[serde(flatten)]
     pub summary: Summary,
@@ -351,6 +353,10 @@ impl Totals {
     /// The sum of these sweeps; at least one.
     pub fn of(scenarios: Vec<Summary>) -> Self {
         let mut sum = scenarios.first().expect("a storm runs at least one scenario").clone();
+        if scenarios.len() > 1 {
+            // Each has its own, or none.
+            sum.file = None;
+        }
         for other in &scenarios[1..] {
             sum.scenario = format!("{},{}", sum.scenario, other.scenario);
             sum.seeds += other.seeds;
@@ -395,7 +401,10 @@ impl Totals {
         sum.messages_per_second = ratio(sum.messages as f64, sum.wall_seconds);
         sum.speedup = ratio(sum.virtual_seconds, sum.wall_seconds);
         let ended = scenarios.iter().map(Summary::ended).min().unwrap_or(Ended::Pass);
-        let single = |summary: Summary| Single { ended: summary.ended(), summary };
+        let single = |summary: Summary| {
+            let ended = summary.ended();
+            Single { ended, exit_code: ended.exit_code(), summary }
+        };
         let scenarios = scenarios.into_iter().map(single).collect();
         Self { ended, exit_code: ended.exit_code(), sum, scenarios }
     }
