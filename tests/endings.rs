@@ -5,6 +5,7 @@
 use crate::command::{LYING_DISKS, folder_with, refused};
 use crate::support::{Ended, Killed, ended, files, mailstorm, run};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -115,6 +116,7 @@ fn a_violation_that_a_file_expects_is_none_of_its_failures() {
     let storm = ["storm", "lies.toml", "--seeds", "1..1"];
     let ended = run(at, &storm);
     assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("lies: seed 1 breaks "), "{ended:?}");
     assert_eq!(told(&at.join("runs"), "breaks "), 1);
     assert!(at.join("runs/lies/1/run.json").is_file(), "under the name of the file");
     let result: Value = serde_json::from_str(&read(&at.join("runs"), "result.json")).unwrap();
@@ -159,9 +161,17 @@ fn a_passing_sweep_over_a_failing_one_leaves_nothing_that_looks_like_its_own() {
     assert!(at.join("runs/earlier/mail-claims/1/report.html").is_file());
 }
 
-/// Starts a storm that goes on for ever, and waits until it has found something.
-fn endless(at: &Path, options: &[&str]) -> (Killed, BufReader<std::process::ChildStderr>) {
-    let storm = ["storm", "ensemble-3", "--defect", "minority-quorum", "--no-shrink"];
+/// A file that says of its storms that they break nothing.
+const HOPES: &str =
+    "scenario = \"hopes\"\nworkload = \"ensemble-3\"\n\n[expect]\nviolations = []\n";
+
+/// Starts a storm of this that goes on for ever, and waits until it has found something.
+pub(crate) fn endless(
+    at: &Path,
+    what: &str,
+    options: &[&str],
+) -> (Killed, BufReader<std::process::ChildStderr>) {
+    let storm = ["storm", what, "--defect", "minority-quorum", "--no-shrink"];
     let mut command = mailstorm(at, &[&storm[..], options].concat());
     let out = fs::File::create(at.join("printed")).unwrap();
     command.stdout(out).stderr(Stdio::piped());
@@ -178,10 +188,10 @@ fn endless(at: &Path, options: &[&str]) -> (Killed, BufReader<std::process::Chil
 #[test]
 fn an_interrupted_sweep_tells_what_it_found_and_goes_on_to_the_same_end() {
     let seeds = ["--seeds", "1..60", "--jobs", "1"];
-    for signal in ["INT", "TERM"] {
-        let folder = folder_with(&[]);
+    for (what, signal) in [("ensemble-3", "INT"), ("hopes.toml", "TERM")] {
+        let folder = folder_with(&[("hopes.toml", HOPES)]);
         let at = folder.path();
-        let (child, err) = endless(at, &seeds);
+        let (child, err) = endless(at, what, &seeds);
         // As `timeout` does, which sends it to the process and to its group: that is one request.
         child.signal(signal);
         child.signal(signal);
@@ -193,6 +203,7 @@ fn an_interrupted_sweep_tells_what_it_found_and_goes_on_to_the_same_end() {
         assert!(printed.contains("\nINTERRUPTED  after "), "{printed}");
         let result: Value = serde_json::from_str(&read(&out, "result.json")).unwrap();
         assert_eq!(result["scenarios"][0]["stopped"], "interrupted");
+        assert!(read(&out, "summary.md").contains("The same command with `--resume` goes on"));
         // The last line goes on with it.
         let line = rest.last().unwrap().strip_prefix("  resume   mailstorm ").unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -200,15 +211,64 @@ fn an_interrupted_sweep_tells_what_it_found_and_goes_on_to_the_same_end() {
         assert_eq!(resumed.code, Some(1), "{resumed:?}");
         let whole = run(at, &[&words[..words.len() - 1], &["--out", "whole"]].concat());
         assert_eq!(whole.code, Some(1), "{whole:?}");
-        for file in ["index.html", "junit.xml", "summary.md"] {
-            assert_eq!(read(&out, file), read(&at.join("whole"), file), "{file}");
-        }
+        are_one_sweep(&out, &at.join("whole"));
         // With nothing left to do it only tells.
         let again = run(at, &words);
         assert_eq!(again.code, Some(1), "{again:?}");
         let error = refused(at, &[&words[..], &["--set", "clients=2"]].concat());
-        assert!(error.contains("runs holds another storm: ensemble-3 with settings"), "{error}");
+        let name = what.trim_end_matches(".toml");
+        let said = format!("runs holds another storm: {name} with settings");
+        assert!(error.contains(&said), "{error}");
     }
+}
+
+/// The folders have the same files, and each of them the same bytes but for what tells of real time.
+#[track_caller]
+fn are_one_sweep(a: &Path, b: &Path) {
+    assert_eq!(files(a), files(b));
+    for file in files(a).iter().filter(|file| *file != "result.json") {
+        assert_eq!(read(a, file), read(b, file), "{file}");
+    }
+}
+
+#[test]
+fn a_guided_sweep_that_is_interrupted_does_not_offer_to_be_resumed() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    let (child, err) = endless(at, "ensemble-3", &["--guided", "--for", "1h", "--jobs", "1"]);
+    child.signal("INT");
+    let rest: Vec<String> = err.lines().map(Result::unwrap).collect();
+    assert_eq!(child.ends(), Some(1), "{rest:?}");
+    let out = at.join("runs");
+    assert_eq!(told(&out, "interrupted after "), 1);
+    for text in [rest.join("\n"), read(at, "printed"), read(&out, "summary.md")] {
+        assert!(!text.contains("resume"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_joined_of_a_shard_that_was_interrupted_is_not_resumed_but_the_shard_is() {
+    let folder = folder_with(&[]);
+    let at = folder.path();
+    let (child, err) = endless(at, "ensemble-3", &["--seeds", "1..60", "--jobs", "1"]);
+    child.signal("INT");
+    let rest: Vec<String> = err.lines().map(Result::unwrap).collect();
+    assert_eq!(child.ends(), Some(1), "{rest:?}");
+    let merged = run(at, &["merge", "runs", "--out", "joined"]);
+    assert_eq!(merged.code, Some(1), "{merged:?}");
+    let joined = at.join("joined");
+    assert_eq!(told(&joined, "interrupted after "), 1);
+    let summary = read(&joined, "summary.md");
+    assert!(summary.contains("its own command with `--resume`; then merge again"), "{summary}");
+    let line = rest.last().unwrap().strip_prefix("  resume   mailstorm ").unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let error = refused(at, &[&words[..], &["--out", "joined"]].concat());
+    assert!(error.contains("joined is the sum of shards, of which one has stopped"), "{error}");
+    let resumed = run(at, &words);
+    assert_eq!(resumed.code, Some(1), "{resumed:?}");
+    let merged = run(at, &["merge", "runs", "--out", "joined"]);
+    assert_eq!(merged.code, Some(1), "{merged:?}");
+    assert!(!read(&joined, "summary.md").contains("interrupted"));
 }
 
 #[test]
@@ -305,9 +365,10 @@ fn a_storm_that_is_refused_leaves_the_file_of_its_results_and_a_link_stays_one()
 fn a_sweep_that_is_interrupted_before_it_found_anything_has_exit_code_2() {
     let folder = folder_with(&[]);
     let at = folder.path();
-    let mut command =
-        mailstorm(at, &["storm", "ensemble-3", "ensemble", "--for", "1h", "--jobs", "1"]);
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let storm = ["storm", "ensemble-3", "ensemble", "--for", "1h", "--jobs", "1"];
+    let mut command = mailstorm(at, &[&storm[..], &["--json", "all.json"]].concat());
+    let printed = fs::File::create(at.join("printed")).unwrap();
+    command.stdout(printed).stderr(Stdio::piped());
     let mut child = Killed::start(&mut command);
     // It is asked over and over until it watches for signals: before that, one would end it at once.
     let err = BufReader::new(child.stderr());
@@ -325,13 +386,29 @@ fn a_sweep_that_is_interrupted_before_it_found_anything_has_exit_code_2() {
         junit.contains("<testcase classname=\"mailstorm.ensemble\" name=\"ensemble\">"),
         "{junit}"
     );
+    // Nobody said how many seeds: it is told after how many it was, and not of how many.
+    let files = ["junit.xml", "summary.md", "index.html"].map(|file| read(&at.join("runs"), file));
+    for text in
+        files.into_iter().chain([read(at, "printed").replace("INTERRUPTED  ", "interrupted ")])
+    {
+        let stops: Vec<&str> = text.split("interrupted after ").skip(1).collect();
+        assert!(!stops.is_empty(), "{text}");
+        for stop in stops {
+            let noun = stop.split([' ', '\n', '.', ';', '<', '"']).nth(1);
+            assert!(noun.is_some_and(|noun| ["seed", "seeds"].contains(&noun)), "{stop}");
+        }
+    }
+    let all: Value = serde_json::from_str(&read(at, "all.json")).unwrap();
+    for sums in all["scenarios"].as_array().unwrap().iter().chain([&all]) {
+        assert_eq!(sums["seeds_asked"], Value::Null, "{sums}");
+    }
 }
 
 #[test]
 fn two_storms_into_one_folder_are_refused_and_a_dead_one_is_no_hindrance() {
     let folder = folder_with(&[]);
     let at = folder.path();
-    let (child, _err) = endless(at, &["--for", "1h", "--jobs", "1"]);
+    let (child, _err) = endless(at, "ensemble-3", &["--for", "1h", "--jobs", "1"]);
     let second = ["storm", "ensemble-3", "--seeds", "1"];
     let error = refused(at, &second);
     let said =
@@ -356,20 +433,19 @@ fn on_a_small_disk(at: &Path, kibibytes: u32, arguments: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_disk_that_fills_up_leaves_no_half_file_and_the_rest_is_written() {
+fn a_disk_that_fills_up_leaves_no_half_file_and_a_sweep_that_goes_on_when_there_is_room() {
     let storm =
-        ["storm", "ensemble-3", "--defect", "minority-quorum", "--seeds", "2", "--no-shrink"];
+        ["storm", "ensemble-3", "--defect", "minority-quorum", "--seeds", "4", "--no-shrink"];
     let folder = folder_with(&[]);
     let at = folder.path();
     let whole = run(at, &[&storm[..], &["--out", "whole"]].concat());
     assert_eq!(whole.code, Some(1), "{whole:?}");
-    let mut sizes: Vec<u64> = files(&at.join("whole"))
-        .iter()
-        .map(|file| fs::metadata(at.join("whole").join(file)).unwrap().len())
-        .collect();
-    sizes.sort();
-    let largest = sizes.last().unwrap() / 1024;
-    for kibibytes in [largest, largest / 2, 8, 4, 1] {
+    let whole = at.join("whole");
+    let size = |file: &String| fs::metadata(whole.join(file)).unwrap().len() / 1024;
+    // One limit for each file: the largest that it does not fit into, below which others fit.
+    let limits: BTreeSet<u64> = files(&whole).iter().map(size).filter(|size| *size > 0).collect();
+    let (mut is_refused, mut is_resumed) = (false, false);
+    for kibibytes in limits {
         let kibibytes = u32::try_from(kibibytes).unwrap();
         let out = format!("small-{kibibytes}");
         let ended = on_a_small_disk(at, kibibytes, &[&storm[..], &["--out", &out]].concat());
@@ -380,18 +456,36 @@ fn a_disk_that_fills_up_leaves_no_half_file_and_the_rest_is_written() {
         for file in files(&out) {
             assert!(!file.ends_with(".part"), "{file}");
             let text = read(&out, &file);
-            let is_whole = match file.rsplit('.').next().unwrap() {
-                "json" => serde_json::from_str::<Value>(&text).is_ok(),
-                "html" => text.trim_end().ends_with("</html>"),
-                "xml" => text.trim_end().ends_with("</testsuites>"),
-                "toml" => text.contains("[[faults]]"),
-                _ => true,
+            let is_whole = match &*file {
+                "result.json" => serde_json::from_str::<Value>(&text).is_ok(),
+                "index.html" => text.ends_with("</body>\n</html>\n"),
+                "junit.xml" => text.ends_with("</testsuites>\n"),
+                // Figures of every scenario come last, one of it.
+                "summary.md" => text.ends_with("\n```\n\n</details>\n\n"),
+                // Of a run all is told, or the file is not there.
+                _ => text == read(&whole, &file),
             };
             assert!(is_whole, "{kibibytes} KiB: {file}: {text}");
         }
-        if out.join("result.json").exists() {
-            let result: Value = serde_json::from_str(&read(&out, "result.json")).unwrap();
-            assert_eq!(result["exit_code"], 3, "{kibibytes} KiB");
+        let lines = ended.err.lines();
+        let mut resume = lines.filter_map(|line| line.strip_prefix("  resume   mailstorm "));
+        let has_result = out.join("result.json").exists();
+        let resume = resume.next();
+        assert_eq!(resume.is_some(), has_result, "{kibibytes} KiB: {ended:?}");
+        if out.join("summary.md").exists() {
+            let offers = read(&out, "summary.md").contains("`--resume` goes on");
+            assert_eq!(offers, has_result, "{kibibytes} KiB: {}", read(&out, "summary.md"));
         }
+        let Some(resume) = resume else {
+            is_refused = true;
+            continue;
+        };
+        is_resumed = true;
+        let result: Value = serde_json::from_str(&read(&out, "result.json")).unwrap();
+        assert_eq!(result["exit_code"], 3, "{kibibytes} KiB");
+        let resumed = run(at, &resume.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(resumed.code, Some(1), "{kibibytes} KiB: {resumed:?}");
+        are_one_sweep(&out, &whole);
     }
+    assert!(is_refused && is_resumed, "the limits leave a result, and none");
 }

@@ -3,26 +3,27 @@
 #![cfg(unix)]
 
 use crate::command::{CASE, LYING_DISKS};
-use crate::support::{Ended, mailstorm, run};
+use crate::endings::endless;
+use crate::support::{Ended, ended, mailstorm, run};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::BufRead;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// Runs a line in a shell, which finds the binary under its name.
 fn paste(folder: &Path, line: &str) -> Ended {
     let script = format!("mailstorm() {{ \"$MAILSTORM\" \"$@\"; }}\n{line}\n");
-    let ended = Command::new("bash")
+    let mut command = Command::new("bash");
+    command
         .args(["-c", &script])
         .env("MAILSTORM", env!("CARGO_BIN_EXE_mailstorm"))
         .env_remove("RUST_LOG")
         .current_dir(folder)
-        .output()
-        .expect("there is a bash");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ended { code: ended.status.code(), out: text(&ended.stdout), err: text(&ended.stderr) }
+        .stdin(Stdio::null());
+    ended(command, line)
 }
 
 /// Every `mailstorm ...` to the end of its line, as a reader of the file sees it.
@@ -127,6 +128,59 @@ fn every_printed_path_is_a_word_that_a_shell_takes_for_the_file() {
             assert!(!text.contains('\u{1b}'), "{text:?}");
         }
     }
+}
+
+#[test]
+fn a_printed_storm_is_the_storm_that_it_was_printed_of_also_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let calm = "scenario = \"calm\"\nworkload = \"ensemble-3\"\n";
+    fs::write(at.join("it's calm.toml"), calm).unwrap();
+    let hash = |out: &str| -> serde_json::Value {
+        let result = fs::read_to_string(at.join(out).join("result.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&result).unwrap()["scenarios"][0]["tally"].clone()
+    };
+    let storms: [(&[&str], &str); 4] = [
+        (&["it's calm.toml"], ""),
+        (&["it's calm.toml", "--guided"], " --guided"),
+        (&["ensemble-3", "--guided"], " --guided"),
+        (&["ensemble-3", "--shard", "2/2", "--set", "clients=2"], " --shard 2/2"),
+    ];
+    for (storm, option) in storms {
+        let swept = run(at, &[&["storm"], storm, &["--seeds", "1..2"]].concat());
+        assert_eq!(swept.code, Some(0), "{swept:?}");
+        let index = fs::read_to_string(at.join("runs/index.html")).unwrap();
+        let line = &commands(&index, "storm")[0];
+        assert!(line.contains(option), "{line}");
+        let again = paste(at, &format!("{line} --out again"));
+        assert_eq!((again.code, &*again.err), (Some(0), ""), "{line}");
+        assert_eq!(hash("again"), hash("runs"), "{line}");
+        // Two storms do not come far, so that more of them are next where they are all of the seeds.
+        let next = labelled(&swept.out, "  next   ")[0];
+        let Some((line, _)) = next.split_once(" 1..200") else {
+            assert!(option.starts_with(" --shard"), "{next}");
+            continue;
+        };
+        assert!(next.ends_with(option), "{next}");
+        let more = paste(at, &format!("{line} 1..3{option} --out more"));
+        assert_eq!((more.code, &*more.err), (Some(0), ""), "{next}");
+        assert_eq!(hash("more")["last_seed"], 3, "{next}");
+    }
+}
+
+#[test]
+fn the_line_that_resumes_a_storm_runs_when_it_is_pasted_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let out = "--out=it's a $folder";
+    let (child, err) = endless(at, "ensemble-3", &["--seeds", "1..60", "--jobs", "1", out]);
+    child.signal("INT");
+    let rest: Vec<String> = err.lines().map(Result::unwrap).collect();
+    assert_eq!(child.ends(), Some(1), "{rest:?}");
+    let line = rest.last().unwrap().strip_prefix("  resume   ").unwrap();
+    let resumed = paste(at, line);
+    assert_eq!(resumed.code, Some(1), "{line}: {resumed:?}");
+    assert!(resumed.out.contains("\n60 seeds: "), "{line}: {resumed:?}");
 }
 
 #[test]

@@ -55,6 +55,18 @@ pub enum Stop {
     Unexamined,
 }
 
+/// How a sweep that has stopped can go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resumption {
+    /// It cannot, or has nothing left to do.
+    #[default]
+    None,
+    /// By the same command.
+    Whole,
+    /// By the commands of the shards that it was joined from.
+    ByShard,
+}
+
 /// A scenario that is written in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FromFile {
@@ -256,6 +268,20 @@ pub(crate) fn stopped(s: &Summary) -> Option<String> {
         Stop::Interrupted => format!("interrupted {after}"),
         Stop::Unexamined => format!("interrupted {after}, before all that they found was examined"),
     })
+}
+
+/// How to go on with what has stopped, if that can be done.
+pub(crate) fn resumption(s: &Summary) -> Option<&'static str> {
+    match s.resumption {
+        Resumption::None => None,
+        Resumption::Whole if s.was_not_begun() => {
+            Some("The same command with `--resume` begins it.")
+        }
+        Resumption::Whole => Some("The same command with `--resume` goes on where it stopped."),
+        Resumption::ByShard => Some(
+            "The shard that stopped goes on with its own command with `--resume`; then merge again.",
+        ),
+    }
 }
 
 /// How to run again what was not as expected, and how it ended, for the end of a terminal's page; nothing

@@ -25,7 +25,7 @@ mod trace;
 pub mod words;
 
 pub use divergence::{Divergence, Parting};
-pub use ended::{Ended, Expected, FromFile, Stop, Surprise};
+pub use ended::{Ended, Expected, FromFile, Resumption, Stop, Surprise};
 pub use escape::{quoted, quoted_path};
 pub use index::index;
 pub use junit::junit;

@@ -3,7 +3,7 @@
 //! Holds: what comes out has less than a mebibyte, and says what was left out; no text from
 //! outside is markup in it. Start at [`markdown`].
 
-use crate::ended::{Ended, headline, share, surprise_lines};
+use crate::ended::{Ended, headline, resumption, share, surprise_lines};
 use crate::escape;
 use crate::summary::{Group, Summary};
 use crate::text::{counted, grouped, numbered, verdicts, violation_lines};
@@ -80,12 +80,10 @@ fn head(s: &Summary) -> String {
         Ended::Violation | Ended::NotDeterministic | Ended::Failed => "❌",
     };
     let (name, ended) = (escape::markdown(&s.scenario), escape::markdown(&headline(s)));
+    let again = resumption(s).map(|again| format!("{again}\n\n")).unwrap_or_default();
     if s.was_not_begun() {
-        let again = "The same command with `--resume` begins it.";
-        return format!(
-            "## {mark} {name}: not begun\n\n{ended}. Exit code {}.\n\n{again}\n\n",
-            s.ended().exit_code()
-        );
+        let code = s.ended().exit_code();
+        return format!("## {mark} {name}: not begun\n\n{ended}. Exit code {code}.\n\n{again}");
     }
     let mut out = format!(
         "## {mark} {name}: {}\n\n{ended}. Exit code {}.\n\n{}; {}\n\n",
@@ -97,9 +95,7 @@ fn head(s: &Summary) -> String {
     if let Some(inbox) = s.inbox_told() {
         out += &format!("{}.\n\n", escape::markdown(&inbox));
     }
-    if s.stopped.is_some() {
-        out += "The same command with `--resume` goes on where it stopped.\n\n";
-    }
+    out += &again;
     if s.not_deterministic > 0 {
         out += &format!("**Not deterministic:** {}.\n\n", not_the_same(s));
     } else if s.verified > 0 {

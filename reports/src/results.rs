@@ -5,7 +5,7 @@
 //! Holds: the result that is joined from all shards is the one of the whole sweep, but for real time.
 //! Start at [`Results`].
 
-use crate::ended::{Ended, Stop};
+use crate::ended::{Ended, Resumption, Stop};
 use crate::summary::{Summary, WallClock};
 use crate::tally::Tally;
 use crate::text::numbered;
@@ -14,6 +14,7 @@ use mailstorm_record::{InboxMark, Settings, TraceHash};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -48,9 +49,15 @@ pub struct Part {
     /// What of the inbox may have been read otherwise.
     #[serde(flatten)]
     pub doubts: Doubts,
+    /// How many seeds are asked for; none where it goes on until its time is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<u64>,
     /// Why not all seeds were run, if they were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stop>,
+    /// Whether it is the sum of shards of which one has stopped: no seed says where it would go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_joined: bool,
 }
 
 /// What of an inbox could have been read otherwise: lines of mbox files that begin with `From `.
@@ -103,6 +110,13 @@ impl Shard {
         // A range that would pass the last seed there is has none here.
         let begin = first.checked_add(self.index - 1);
         begin.into_iter().flat_map(move |begin| (begin..=u64::MAX).step_by(step))
+    }
+
+    /// How many of the seeds of this range are its own.
+    pub fn count(self, seeds: &RangeInclusive<u64>) -> u64 {
+        let begin = seeds.start().checked_add(self.index - 1);
+        let span = begin.and_then(|begin| seeds.end().checked_sub(begin));
+        span.map_or(0, |span| (span / self.of).saturating_add(1))
     }
 }
 
@@ -278,11 +292,15 @@ impl Results {
         for other in results {
             for (part, other) in whole.scenarios.iter_mut().zip(&other.scenarios) {
                 part.tally.join(&other.tally);
+                part.asked = part.asked.zip(other.asked).map(|(a, b)| a.saturating_add(b));
                 part.stopped = part.stopped.take().into_iter().chain(other.stopped.clone()).min();
                 // They may have been run one after another: what is claimed is no more than is known.
                 part.wall.wall_seconds += other.wall.wall_seconds;
                 part.wall.jobs = part.wall.jobs.max(other.wall.jobs);
             }
+        }
+        for part in &mut whole.scenarios {
+            part.is_joined = part.stopped.is_some();
         }
         Ok(whole)
     }
@@ -315,9 +333,13 @@ impl Results {
 impl Part {
     /// Its sum, for those who read it, as that of a shard; its files lie in `folder`.
     pub fn summary(&self, shard: Shard, folder: &Path) -> Summary {
-        let (first, last) = self.terms.seeds;
-        let begin = first.saturating_add(shard.index - 1);
-        let asked = last.checked_sub(begin).map(|span| (span / shard.of).saturating_add(1));
+        let resumption = match &self.stopped {
+            None => Resumption::None,
+            // What its plans were varied from is known to nobody any more.
+            Some(_) if self.tally.is_guided() => Resumption::None,
+            Some(_) if self.is_joined => Resumption::ByShard,
+            Some(_) => Resumption::Whole,
+        };
         Summary {
             shard,
             folder: folder.to_owned(),
@@ -325,7 +347,8 @@ impl Part {
             left_out: self.left_out.clone(),
             doubts: self.doubts,
             stopped: self.stopped.clone(),
-            seeds_asked: asked,
+            seeds_asked: self.asked,
+            resumption,
             ..self.tally.summary(self.wall)
         }
     }
@@ -382,6 +405,19 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_counts_the_seeds_that_it_has() {
+        for (first, last) in [(5, 14), (5, 5), (5, 6), (u64::MAX - 3, u64::MAX)] {
+            for index in 1..=3 {
+                let shard = Shard { index, of: 3 };
+                let seeds = shard.seeds(first).take_while(|seed| *seed <= last).count() as u64;
+                assert_eq!(shard.count(&(first..=last)), seeds, "{shard} of {first}..{last}");
+            }
+        }
+        assert_eq!(Shard { index: 3, of: 3 }.count(&(u64::MAX..=u64::MAX)), 0);
+        assert_eq!(Shard::WHOLE.count(&(0..=u64::MAX)), u64::MAX, "as many as can be told");
+    }
+
+    #[test]
     fn a_shard_is_one_of_so_many() {
         assert_eq!("2/4".parse(), Ok(Shard { index: 2, of: 4 }));
         for (wrong, words) in [
@@ -413,7 +449,9 @@ mod tests {
         let wall = WallClock { wall_seconds: 2.0, jobs: 1 };
         let tally = Tally::new("ensemble", []);
         let (left_out, doubts) = (BTreeMap::new(), Doubts::default());
-        let scenarios = vec![Part { terms, tally, wall, left_out, doubts, stopped: None }];
+        let (asked, stopped, is_joined) = (Some(15), None, false);
+        let part = Part { terms, tally, wall, left_out, doubts, asked, stopped, is_joined };
+        let scenarios = vec![part];
         (format!("out-{}", shard.index), Results { scenarios, ..Results::new(shard) })
     }
 
@@ -433,6 +471,8 @@ mod tests {
     fn only_all_the_shards_of_one_sweep_are_joined() {
         let whole = Results::join(vec![part("2/2"), part("1/2")]).expect("all are there");
         assert_eq!((whole.shard, whole.scenarios[0].wall.wall_seconds), (Shard::WHOLE, 4.0));
+        let joined = &whole.scenarios[0];
+        assert_eq!((joined.asked, joined.is_joined), (Some(30), false));
         refused(vec![part("1/3"), part("3/3")], "no result of shard 2/3");
         refused(vec![part("7/10000")], " and 9991 more");
         refused(vec![part("1/2"), part("1/2")], "shard 1/2 is there twice, in out-1 and in out-1");

@@ -1,6 +1,6 @@
 //! The sum of a sweep, as data.
 
-use crate::ended::{Ended, FromFile, Stop};
+use crate::ended::{Ended, FromFile, Resumption, Stop};
 use crate::escape::quoted_path;
 use crate::results::{Doubts, Shard};
 use crate::text::{grouped, numbered};
@@ -88,9 +88,12 @@ pub struct Summary {
     /// Why not all seeds were run, if they were not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stop>,
-    /// How many seeds were asked for.
+    /// How many seeds were asked for; none where it goes on until its time is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seeds_asked: Option<u64>,
+    /// How it can go on where it stopped.
+    #[serde(skip)]
+    pub resumption: Resumption,
     /// Which of the seeds of a range these are.
     pub shard: Shard,
     /// Where the files of its runs lie; what is said of a file here is relative to it.

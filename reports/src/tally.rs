@@ -1,6 +1,6 @@
 //! Adding up the runs of a sweep, one by one.
 
-use crate::ended::{Expected, FromFile};
+use crate::ended::{Expected, FromFile, Resumption};
 use crate::results::Shard;
 use crate::summary::{Group, Slow, Summary, WallClock};
 use mailstorm_record::{FaultCount, Run, TraceHash, Verdict};
@@ -330,6 +330,11 @@ impl Tally {
         self.last_seed.saturating_sub(since) / step.max(1)
     }
 
+    /// Whether about half of the runs vary the plans of earlier ones.
+    pub(crate) fn is_guided(&self) -> bool {
+        self.is_guided
+    }
+
     /// The seed of the last run that was added.
     pub fn last_seed(&self) -> Option<u64> {
         self.first_seed.map(|_| self.last_seed)
@@ -392,6 +397,7 @@ impl Tally {
             file,
             stopped: None,
             seeds_asked: None,
+            resumption: Resumption::None,
             shard: Shard::WHOLE,
             folder: Default::default(),
             mails: None,

@@ -26,8 +26,11 @@ const SHRINK_FOR: Duration = Duration::from_secs(10);
 /// because somebody asks for an end is when the sweep is resumed.
 pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) -> Result<(), Failure> {
     let mut failed = Ok(());
-    let done = examined(sweep, part);
-    for (number, run) in (done..PAGES_MAX).zip(&sweep.firsts) {
+    let firsts: BTreeSet<u64> =
+        part.tally.groups().values().map(|group| group.first_seed).collect();
+    // A sweep that is resumed examines what the whole one would.
+    let rank = |run: &Run| firsts.range(..run.seed).count();
+    for run in sweep.firsts.iter().filter(|run| rank(run) < PAGES_MAX) {
         if interrupt::is_asked() {
             part.stopped.get_or_insert(Stop::Unexamined);
             break;
@@ -38,7 +41,7 @@ pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) -> Result<(), Failure>
         // A run that shows two kinds of violation shows them for one reason: one case is enough.
         let mut file_failed = Ok(());
         let fingerprint = run.outcome.violations().next().map(|violation| violation.fingerprint());
-        let is_shrunk = number < SHRUNK_MAX && !sweep.arguments.no_shrink;
+        let is_shrunk = rank(run) < SHRUNK_MAX && !sweep.arguments.no_shrink;
         let shrunk = fingerprint.as_ref().filter(|_| is_shrunk).and_then(|fingerprint| {
             match (Examined { sweep, run }).shrunk(fingerprint) {
                 Ok(shrunk) => return Some(shrunk),
@@ -47,6 +50,8 @@ pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) -> Result<(), Failure>
             }
             None
         });
+        // What is not whole counts as not examined, and is when the sweep is resumed.
+        let is_shown = is_shown && file_failed.is_ok();
         failed = failed.and(file_failed);
         if shrunk.as_ref().is_some_and(|shrunk| shrunk.is_interrupted) {
             part.stopped.get_or_insert(Stop::Unexamined);
@@ -61,14 +66,6 @@ pub(crate) fn examine(sweep: &Sweep<'_>, part: &mut Part) -> Result<(), Failure>
         }
     }
     failed
-}
-
-/// How many first runs were examined before the sweep was resumed.
-fn examined(sweep: &Sweep<'_>, part: &Part) -> usize {
-    let is_left = |seed: u64| sweep.firsts.iter().any(|run| run.seed == seed);
-    let groups = part.tally.groups().values().filter(|group| group.report.is_some());
-    let seeds: BTreeSet<u64> = groups.map(|group| group.first_seed).collect();
-    seeds.into_iter().filter(|seed| !is_left(*seed)).count()
 }
 
 fn complain(sweep: &Sweep<'_>, run: &Run, failure: &Failure) {

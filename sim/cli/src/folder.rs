@@ -6,10 +6,10 @@
 //! mixed with those of this one; nobody else's are touched.
 //! Start at [`claim`].
 
-use crate::artifact;
+use crate::artifact::{self, is_terminal};
 use crate::failure::Failure;
 use crate::results::{self, RESULT};
-use mailstorm_reports::Results;
+use mailstorm_reports::{Results, numbered};
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Component, Path};
@@ -25,13 +25,25 @@ const LOCK: &str = ".lock";
 const OF_A_RUN: [&str; 6] =
     ["run.json", "plan.toml", "case.toml", "report.html", "excerpt.md", "here.json"];
 
-/// The right to write into a folder, until it is dropped.
-pub(crate) struct Claim {
+/// The right to write into a folder, and the sums for machines elsewhere, until it is dropped.
+pub(crate) struct Claim<'a> {
     _lock: File,
+    out: &'a Path,
+    /// The file of the sums, if they are not for the terminal.
+    sums: Option<&'a Path>,
 }
 
-/// Makes the folder, and claims it.
-pub(crate) fn claim(out: &Path) -> Result<Claim, Failure> {
+/// Makes the folder, and claims it. What stands there stays, and so does what is in the file of the sums.
+pub(crate) fn claim<'a>(out: &'a Path, json: Option<&'a Path>) -> Result<Claim<'a>, Failure> {
+    let sums = json.filter(|file| !is_terminal(Some(file)));
+    sums.map_or(Ok(()), |file| expect_not_of_a_sweep(out, file))?;
+    let lock = lock(out)?;
+    sums.map_or(Ok(()), artifact::expect_writable)?;
+    Ok(Claim { _lock: lock, out, sums })
+}
+
+/// Makes the folder, if nobody else writes there.
+fn lock(out: &Path) -> Result<File, Failure> {
     fs::create_dir_all(out).map_err(|error| Failure::writing(out, &error))?;
     let file = out.join(LOCK);
     let lock = File::options().append(true).create(true).open(&file);
@@ -42,12 +54,12 @@ pub(crate) fn claim(out: &Path) -> Result<Claim, Failure> {
             out.display()
         ))),
         // A file system that knows no locks cannot tell of another storm.
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(Claim { _lock: lock }),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(lock),
     }
 }
 
 /// Refuses to write the sums for machines over a file of this sweep's folder, or of another's.
-pub(crate) fn expect_not_of_a_sweep(out: &Path, json: &Path) -> Result<(), Failure> {
+fn expect_not_of_a_sweep(out: &Path, json: &Path) -> Result<(), Failure> {
     let is_ours = |name: &str| name == LOCK || results::FILES.contains(&name);
     let name = json.file_name().and_then(|name| name.to_str());
     if !name.is_some_and(is_ours) {
@@ -69,10 +81,25 @@ pub(crate) fn expect_not_of_a_sweep(out: &Path, json: &Path) -> Result<(), Failu
     )))
 }
 
-/// Takes the results of an earlier sweep out of the folder, and sets the runs aside of the
-/// scenarios that are run now. Those of others stay where they are: what was printed of them still
-/// holds.
-pub(crate) fn clear(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
+impl Claim<'_> {
+    /// Takes the results of an earlier sweep away, and sets the runs aside of the scenarios that are run now.
+    /// Those of others stay where they are: what was printed of them still holds.
+    pub(crate) fn clear(&self, scenarios: &[&str]) -> Result<(), Failure> {
+        set_all_aside(self.out, scenarios)?;
+        for file in results::FILES.map(|name| self.out.join(name)) {
+            artifact::remove(&file).map_err(|error| Failure::writing(&file, &error))?;
+        }
+        self.forget_sums()
+    }
+
+    /// Takes only the sums for machines away, for a sweep that goes on.
+    pub(crate) fn forget_sums(&self) -> Result<(), Failure> {
+        self.sums.map_or(Ok(()), artifact::forget)
+    }
+}
+
+/// Sets the runs of these scenarios aside, and says so.
+fn set_all_aside(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
     let (mut moved, mut gone) = (0, 0);
     for name in scenarios {
         let (from, to) = (out.join(name), out.join(EARLIER).join(name));
@@ -81,9 +108,8 @@ pub(crate) fn clear(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
         moved += runs;
         gone += if runs > 0 { before } else { 0 };
     }
-    results::forget(out)?;
     if moved > 0 {
-        let runs = if moved == 1 { "run" } else { "runs" };
+        let runs = numbered(moved as u64, "run");
         let place = out.join(EARLIER);
         let gone = match gone {
             0 => String::new(),
@@ -91,7 +117,7 @@ pub(crate) fn clear(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
             gone => format!(", in place of {gone} that were there"),
         };
         crate::tell(&format!(
-            "note: {moved} {runs} of an earlier storm moved to {}{gone}",
+            "note: {runs} of an earlier storm moved to {}{gone}",
             place.display()
         ));
     }
@@ -177,11 +203,11 @@ pub(crate) fn earlier_result(out: &Path) -> Result<Results, Failure> {
     })
 }
 
-/// Takes the files out of the folder that would be taken for this sweep's.
-pub(crate) fn forget(out: &Path, names: &[&str]) -> Result<(), Failure> {
-    names.iter().map(|name| out.join(name)).try_for_each(|file| {
-        artifact::remove(&file).map_err(|error| Failure::writing(&file, &error))
-    })
+/// Whether the result of this sweep lies in the folder, or one that it went on from.
+pub(crate) fn holds_result_of(out: &Path, results: &Results) -> bool {
+    let is_of_it =
+        |found: Results| found.shard == results.shard && found.difference(results).is_none();
+    earlier_result(out).is_ok_and(is_of_it)
 }
 
 #[cfg(test)]
@@ -199,13 +225,14 @@ mod tests {
         {
             put(file);
         }
-        clear(out, &["a/b"]).unwrap();
+        let clear = |scenarios: &[&str]| claim(out, None).unwrap().clear(scenarios).unwrap();
+        clear(&["a/b"]);
         let is_there = |file: &str| out.join(file).is_file();
         assert!(is_there("earlier/a/b/7/run.json") && is_there("earlier/a/b/9/case.toml"));
         assert!(!out.join("a/b/7").exists() && !out.join("a/b/9").exists());
         assert!(is_there("a/b/notes/x") && is_there("a/b/8/mine") && is_there("c/1/run.json"));
         put("a/b/5/run.json");
-        clear(out, &["a/b", "c"]).unwrap();
+        clear(&["a/b", "c"]);
         assert!(is_there("earlier/a/b/5/run.json") && !out.join("earlier/a/b/7").exists());
         assert!(is_there("earlier/c/1/run.json") && !out.join("c").exists());
     }
@@ -220,7 +247,7 @@ mod tests {
         for file in ["a/3/case.toml", "b/wrong/1/case.toml"] {
             artifact::write(&out.join(file), b"").unwrap();
         }
-        clear(out, &["b/wrong"]).unwrap();
+        claim(out, None).unwrap().clear(&["b/wrong"]).unwrap();
         assert!(out.join("a/3/case.toml").is_file(), "nobody swept 'a'");
         assert!(out.join("earlier/b/wrong/1/case.toml").is_file());
         assert!(!out.join(RESULT).exists());
@@ -242,18 +269,20 @@ mod tests {
             wall: WallClock { wall_seconds: 0.0, jobs: 1 },
             left_out: Default::default(),
             doubts: Default::default(),
+            asked: Some(1),
             stopped: None,
+            is_joined: false,
         }
     }
 
     #[test]
     fn a_folder_has_one_writer_until_that_one_ends() {
         let folder = tempfile::tempdir().unwrap();
-        let first = claim(folder.path()).unwrap();
-        let Err(second) = claim(folder.path()) else { panic!("two writers") };
+        let first = claim(folder.path(), None).unwrap();
+        let Err(second) = claim(folder.path(), None) else { panic!("two writers") };
         assert!(second.to_string().contains("another storm writes into"), "{second}");
         drop(first);
-        claim(folder.path()).unwrap();
+        claim(folder.path(), None).unwrap();
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Start at [`merge`].
 
 use crate::args::MergeArguments;
-use crate::artifact::{self, write};
+use crate::artifact::write;
 use crate::failure::{ExitCode, Failure};
 use crate::folder;
 use crate::given::find;
@@ -36,13 +36,9 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
         )));
     }
     let json = arguments.json.as_deref();
-    let json_file = json.filter(|file| !artifact::is_terminal(Some(file)));
-    json_file.map_or(Ok(()), |file| folder::expect_not_of_a_sweep(out, file))?;
-    let _claim = folder::claim(out)?;
-    json_file.map_or(Ok(()), artifact::expect_writable)?;
-    let names = whole.scenarios.iter().map(|part| part.terms.scenario.clone()).collect::<Vec<_>>();
-    folder::clear(out, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
-    json_file.map_or(Ok(()), artifact::forget)?;
+    let claim = folder::claim(out, json)?;
+    let names: Vec<&str> = whole.scenarios.iter().map(|part| &*part.terms.scenario).collect();
+    claim.clear(&names)?;
     let mut failed = Ok(());
     for part in &mut whole.scenarios {
         if let Err(failure) = take_over(part, &folders, out) {

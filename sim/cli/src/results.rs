@@ -8,11 +8,10 @@
 
 use crate::artifact::{is_terminal, put, write};
 use crate::failure::{ExitCode, Failure};
-use crate::folder;
 use crate::given::quoted_path;
 use crate::screen::{show, width};
 use mailstorm_reports::{
-    Deed, Ended, Results, Stop, Summary, Totals, closing, index, junit, markdown, text,
+    Deed, Ended, Results, Resumption, Stop, Summary, Totals, closing, index, junit, markdown, text,
 };
 use mailstorm_world::Scenario;
 use std::path::Path;
@@ -27,24 +26,19 @@ pub(crate) const FILES: [&str; 4] = [RESULT, JUNIT, SUMMARY, INDEX];
 
 /// Writes the results into their folder; returns the first failure.
 pub(crate) fn write_all(folder: &Path, results: &Results) -> Result<(), Failure> {
-    let summaries = results.summaries(folder);
-    let files = [
-        (RESULT, results.to_json()),
-        (JUNIT, junit(&summaries)),
-        (SUMMARY, markdown(&summaries)),
-        (INDEX, index(&summaries)),
-    ];
-    let mut ended = Ok(());
+    let mut ended = write(&folder.join(RESULT), results.to_json().as_bytes());
+    let mut summaries = results.summaries(folder);
+    if ended.is_err() {
+        // Nothing goes on without it.
+        summaries.iter_mut().for_each(|summary| summary.resumption = Resumption::None);
+    }
+    let files =
+        [(JUNIT, junit(&summaries)), (SUMMARY, markdown(&summaries)), (INDEX, index(&summaries))];
     for (name, text) in files {
         let written = write(&folder.join(name), text.as_bytes());
         ended = ended.and(written);
     }
     ended
-}
-
-/// Takes the results of an older sweep out of this folder.
-pub(crate) fn forget(folder: &Path) -> Result<(), Failure> {
-    folder::forget(folder, &FILES)
 }
 
 /// Writes the sums for machines, if they are asked for.

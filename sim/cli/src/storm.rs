@@ -1,7 +1,7 @@
 //! `mailstorm storm`: many seeds, each a different storm, and the sum of them.
 
 use crate::args::{SEED_MAX, StormArguments};
-use crate::artifact::{self, is_terminal, write};
+use crate::artifact::{is_terminal, write};
 use crate::failure::{ExitCode, Failure};
 use crate::given::{find, quoted, quoted_path};
 use crate::inbox;
@@ -13,8 +13,8 @@ use crate::{aftermath, folder, interrupt, screen, shrink};
 use mailstorm_record::TraceHash;
 use mailstorm_record::{Plan, Run, Settings};
 use mailstorm_reports::{
-    Deed, Doubts, FromFile, Group, Part, RecordFile, Results, Shard, Stop, Tally, Terms, WallClock,
-    numbered,
+    Deed, Doubts, FromFile, Group, Part, RecordFile, Results, Resumption, Shard, Stop, Tally,
+    Terms, WallClock, numbered,
 };
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_shared::StateHasher;
@@ -82,13 +82,10 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     folder::expect_places(&names)?;
     let (out, json) = (&arguments.out, arguments.json.as_deref());
-    let json_file = json.filter(|file| !is_terminal(Some(file)));
-    json_file.map_or(Ok(()), |file| folder::expect_not_of_a_sweep(out, file))?;
     if arguments.resume {
         folder::expect_begun(out)?;
     }
-    let _claim = folder::claim(out)?;
-    json_file.map_or(Ok(()), artifact::expect_writable)?;
+    let claim = folder::claim(out, json)?;
     interrupt::watch()?;
     let scenarios = sweeps.iter().map(|sweep| &sweep.scenario);
     let told = inbox.as_ref().and_then(|inbox| inbox::told_of_storm(inbox, scenarios));
@@ -99,11 +96,10 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     let mut earlier = Vec::new();
     if arguments.resume {
         earlier = resumed(out, &sweeps)?;
+        claim.forget_sums()?;
     } else {
-        folder::clear(out, &names)?;
+        claim.clear(&names)?;
     }
-    // Only now: what is refused leaves everything as it was.
-    json_file.map_or(Ok(()), artifact::forget)?;
     earlier.resize(sweeps.len(), None);
     let mut failed = Ok(());
     for (mut sweep, earlier) in sweeps.into_iter().zip(earlier) {
@@ -136,11 +132,14 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     // Whatever cannot be written, the rest is.
     failed = failed.and(write_everything(out, json, &mut results));
     let is_stopped = results.scenarios.iter().any(|part| part.stopped.is_some());
+    let summaries = results.summaries(out);
     if failed.is_ok() && !is_stopped {
-        tell_next(json, &results.summaries(out), out)?;
+        tell_next(json, &summaries, out)?;
     }
-    // Who has stopped reading wants to be told nothing.
-    if is_stopped && !screen::is_unread() {
+    // Who has stopped reading wants to be told nothing; and what a full disk did not take is not there to go
+    // on with.
+    let can_go_on = summaries.iter().any(|s| s.resumption == Resumption::Whole);
+    if can_go_on && folder::holds_result_of(out, &results) && !screen::is_unread() {
         crate::tell(&format!("  resume   {}", as_typed(std::env::args_os().skip(1))));
     }
     failed?;
@@ -162,6 +161,13 @@ fn as_typed(words: impl Iterator<Item = OsString>) -> String {
 /// What each of these sweeps came to before it was interrupted; they must be the ones that were.
 fn resumed(out: &Path, sweeps: &[Sweep<'_>]) -> Result<Vec<Option<Part>>, Failure> {
     let earlier = folder::earlier_result(out)?;
+    if earlier.scenarios.iter().any(|part| part.is_joined) {
+        return Err(Failure::new(format!(
+            "{} is the sum of shards, of which one has stopped: give --resume to that shard's storm, and merge \
+             again",
+            out.display()
+        )));
+    }
     let mut now = Results::new(earlier.shard);
     now.scenarios = sweeps.iter().map(Sweep::nothing_yet).collect();
     now.shard = sweeps.first().map_or(Shard::WHOLE, |sweep| sweep.arguments.shard);
@@ -179,7 +185,7 @@ fn resumed(out: &Path, sweeps: &[Sweep<'_>]) -> Result<Vec<Option<Part>>, Failur
 
 /// A shard that has nothing to do was cut too small.
 fn expect_seeds(shard: Shard, seeds: &RangeInclusive<u64>) -> Result<(), Failure> {
-    if shard.seeds(*seeds.start()).next().is_some_and(|first| first <= *seeds.end()) {
+    if shard.count(seeds) > 0 {
         return Ok(());
     }
     let count = (seeds.end() - seeds.start()).saturating_add(1);
@@ -203,7 +209,7 @@ pub(crate) struct Sweep<'a> {
     defect: Option<DefectId>,
     pub jobs: usize,
     pub arguments: &'a StormArguments,
-    /// The first run of each kind of violation that nobody expects, in the order of their seeds.
+    /// The first run of each kind of violation, in the order of their seeds, if they are examined.
     pub firsts: Vec<Run>,
     /// What was left out of the inbox, by reason.
     left_out: BTreeMap<String, u64>,
@@ -225,8 +231,28 @@ impl Sweep<'_> {
             .from_file(self.of_file())
             .replayed_with(self.replay_options());
         let wall = WallClock { wall_seconds: 0.0, jobs: self.jobs };
-        let left_out = self.left_out.clone();
-        Part { terms: self.terms(), tally, wall, left_out, doubts: self.doubts, stopped: None }
+        Part {
+            terms: self.terms(),
+            tally,
+            wall,
+            left_out: self.left_out.clone(),
+            doubts: self.doubts,
+            asked: self.asked(),
+            stopped: None,
+            is_joined: false,
+        }
+    }
+
+    /// How many seeds are asked for; none if it goes on until its time is over.
+    fn asked(&self) -> Option<u64> {
+        let is_endless = self.arguments.time.is_some();
+        (!is_endless).then(|| self.arguments.shard.count(&self.seeds()))
+    }
+
+    /// Whether the first run of each kind of violation gets a page and a case: not where a file says what every
+    /// run is to show.
+    fn examines(&self) -> bool {
+        self.file.as_ref().is_none_or(|file| file.expect.is_none())
     }
 
     /// What came of it before, and nothing more.
@@ -241,6 +267,9 @@ impl Sweep<'_> {
     /// Runs its seeds, or those that are left of an earlier sweep. Says what could not be done, if it ended so.
     fn run(&mut self, mut earlier: Option<Part>) -> (Part, Result<(), Failure>) {
         if let Some(part) = &earlier {
+            if let Err(failure) = self.write_again(part) {
+                return (self.not_run(earlier, Stop::Failed(failure.to_string())), Err(failure));
+            }
             self.firsts = self.not_examined(part);
         }
         if let Some(part) = earlier.as_mut().filter(|part| part.stopped == Some(Stop::Unexamined)) {
@@ -250,25 +279,20 @@ impl Sweep<'_> {
         if interrupt::is_asked() || is_done {
             return (self.not_run(earlier, Stop::Interrupted), Ok(()));
         }
-        let Part { terms, mut tally, wall: before, .. } =
-            earlier.unwrap_or_else(|| self.nothing_yet());
+        let Part { mut tally, wall: before, .. } = earlier.unwrap_or_else(|| self.nothing_yet());
         let mut firsts = std::mem::take(&mut self.firsts);
         let mut verifier = match self.verifier() {
             Ok(verifier) => verifier,
             Err(failure) => {
                 let stopped = Some(Stop::Failed(failure.to_string()));
-                let left_out = self.left_out.clone();
-                let part =
-                    Part { terms, tally, wall: before, left_out, doubts: self.doubts, stopped };
+                let part = Part { tally, wall: before, stopped, ..self.nothing_yet() };
                 return (part, Err(failure));
             }
         };
         let (first, last) = self.seeds().into_inner();
         let shard = self.arguments.shard;
         let is_endless = self.arguments.time.is_some();
-        let total = (!is_endless)
-            .then(|| ((last - first - (shard.index - 1)) / shard.of).saturating_add(1));
-        let mut progress = Progress::new(self.name(), total, &tally);
+        let mut progress = Progress::new(self.name(), self.asked(), &tally);
         let orders = verifier.as_ref().map(Verifier::orders);
         // Those before it have been run.
         let begin = tally.last_seed().map_or(0, |seed| seed.saturating_add(1));
@@ -291,13 +315,14 @@ impl Sweep<'_> {
             runs_since_new = if is_new { 0 } else { runs_since_new + 1 };
             progress.step(&tally);
             if run.outcome.violations().next().is_some() {
-                if tally.is_first_of_its_kind(run.seed) && expect.is_none() {
+                if tally.is_first_of_its_kind(run.seed) {
                     let groups = tally.groups_mut().values_mut();
                     let its = groups.filter(|group| group.first_seed == run.seed);
                     its.for_each(|group| group.record = self.record(&run));
-                    firsts.push(run.clone());
+                    firsts.extend(self.examines().then(|| run.clone()));
                 }
-                failure = self.note_violation(&run, &tally, &progress).err();
+                self.tell_violation(&run, &tally, &progress);
+                failure = self.write_evidence(&run, &tally).err();
             }
             if let Some(missed) = expect.and_then(|expect| expect.missed_by(&run)) {
                 surprises += 1;
@@ -361,11 +386,7 @@ impl Sweep<'_> {
         let wall = WallClock { wall_seconds, jobs: self.jobs };
         let failed = failure.as_ref().map(|failure| Stop::Failed(failure.to_string()));
         let stopped = failed.or(is_interrupted.then_some(Stop::Interrupted));
-        let left_out = self.left_out.clone();
-        (
-            Part { terms, tally, wall, left_out, doubts: self.doubts, stopped },
-            failure.map_or(Ok(()), Err),
-        )
+        (Part { tally, wall, stopped, ..self.nothing_yet() }, failure.map_or(Ok(()), Err))
     }
 
     /// What it does, for the first words of its sum.
@@ -376,6 +397,9 @@ impl Sweep<'_> {
     /// The first runs of an earlier sweep's kinds of violations of which no page was made, or whose shrink was
     /// interrupted, as far as their records can be read.
     fn not_examined(&self, part: &Part) -> Vec<Run> {
+        if !self.examines() {
+            return Vec::new();
+        }
         let is_cut = |group: &Group| group.shrunk.as_ref().is_some_and(|run| run.is_interrupted);
         let groups = part.tally.groups().values();
         let groups = groups.filter(|group| group.report.is_none() || is_cut(group));
@@ -389,10 +413,17 @@ impl Sweep<'_> {
     fn of_file(&self) -> Option<FromFile> {
         self.file.as_ref().map(|file| FromFile {
             workload: self.scenario.name().to_owned(),
-            storm: format!("{}{}", quoted_path(file.file()), self.arguments.given.line()),
+            storm: self.storm_of_file(file),
             about: file.about.clone(),
             expect: file.expect.as_ref().map(Expect::to_be_shown),
         })
+    }
+
+    /// What stands after `mailstorm storm` to run the file again.
+    fn storm_of_file(&self, file: &ScenarioFile) -> String {
+        let given = &self.arguments.given;
+        let variant = given.variant.as_ref().map(|name| format!(" --variant {}", quoted(name)));
+        format!("{}{}{}", quoted_path(file.file()), variant.unwrap_or_default(), given.line())
     }
 
     /// Which seeds are asked for.
@@ -444,22 +475,36 @@ impl Sweep<'_> {
         is_plain && self.plan.is_none() && given.set.is_empty() && given.inbox.is_none()
     }
 
-    /// Tells of a violation and writes the run down, so that the evidence is there whatever happens next.
-    fn note_violation(&self, run: &Run, tally: &Tally, progress: &Progress) -> Result<(), Failure> {
+    /// Tells of a violation while the sweep goes on, if there are few.
+    fn tell_violation(&self, run: &Run, tally: &Tally, progress: &Progress) {
         if tally.violations() <= TOLD_AT_ONCE_MAX
             && let Some(violation) = run.outcome.violations().next()
         {
             // In full it is told at the end: on the way it is to be seen at once that there is one.
-            let (name, seed, at) = (&run.scenario, run.seed, moment(violation.at_ns));
-            let what = format!("{}/{}", violation.checker, violation.kind);
-            progress.say(&format!("{name}: seed {seed} breaks {what} at {at}"));
+            let (name, seed, at) = (self.name(), run.seed, moment(violation.at_ns));
+            progress.say(&format!("{name}: seed {seed} breaks {} at {at}", violation.name()));
         }
+    }
+
+    /// Writes a run with a violation down at once, so that the evidence is there whatever happens next.
+    fn write_evidence(&self, run: &Run, tally: &Tally) -> Result<(), Failure> {
         if tally.violations() <= WRITTEN_MAX || tally.is_first_of_its_kind(run.seed) {
             let folder = self.folder(run);
             write(&folder.join(RECORD), run.to_json().as_bytes())?;
             write(&folder.join("plan.toml"), run.plan.to_toml().as_bytes())?;
         }
         Ok(())
+    }
+
+    /// Writes down what a full disk did not take of the last run of an earlier sweep. Those before it have been
+    /// written, and the sweep went no further.
+    fn write_again(&self, part: &Part) -> Result<(), Failure> {
+        let (Some(Stop::Failed(_)), Some(seed)) = (&part.stopped, part.tally.last_seed()) else {
+            return Ok(());
+        };
+        let run = mailstorm_world::run(&self.spec(seed));
+        let is_broken = run.outcome.violations().next().is_some();
+        if is_broken { self.write_evidence(&run, &part.tally) } else { Ok(()) }
     }
 
     /// Where the run's record is, seen from the sweep's folder, if its plan is another than its seed draws.

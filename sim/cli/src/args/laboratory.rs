@@ -94,7 +94,7 @@ pub(crate) struct StormArguments {
     #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
     /// Go on where a storm with the same options was interrupted, or stopped by an error, in the folder of its
-    /// results: what comes out is what one storm over all seeds gives.
+    /// results: what comes out is what one storm over all seeds gives. A guided storm begins again.
     #[arg(long, conflicts_with = "guided")]
     pub resume: bool,
     /// Do not shrink the first run of each kind of violation.
