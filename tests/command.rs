@@ -447,6 +447,26 @@ fn what_takes_long_ends_when_nobody_reads_it_and_leaves_the_results_of_an_interr
     assert!(summary.contains("Exit code 2."), "{summary}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_museum_that_nobody_reads_still_writes_the_files_that_it_was_asked_for() {
+    let folder = folder_with(&[]);
+    let hunt = ["museum", "--defect", "ack-before-sync", "--repeats", "1", "--seeds", "40"];
+    let files = ["--json", "board.json", "--markdown", "board.md"];
+    let ended = unread(folder.path(), &[&hunt[..], &files].concat());
+    assert_eq!((ended.code, &*ended.err), (PASS, ""), "{ended:?}");
+    let board = fs::read_to_string(folder.path().join("board.json")).unwrap();
+    let board: Value = serde_json::from_str(&board).unwrap();
+    assert_eq!(board["defects"][0]["found"], 1, "{board}");
+    let page = fs::read_to_string(folder.path().join("board.md")).unwrap();
+    assert!(page.contains("ack-before-sync"), "{page}");
+    let compared = ["museum", "--compare-guidance", "--defect", "ack-before-sync", "--repeats"];
+    let ended = unread(folder.path(), &[&compared[..], &["1", "--markdown", "vs.md"]].concat());
+    assert_eq!((ended.code, &*ended.err), (PASS, ""), "{ended:?}");
+    let page = fs::read_to_string(folder.path().join("vs.md")).unwrap();
+    assert!(page.contains("ack-before-sync"), "{page}");
+}
+
 #[test]
 fn the_results_for_machines_have_the_promised_keys_and_nothing_around_them() {
     let folder = folder_with(&[]);

@@ -6,12 +6,11 @@
 //! machine.
 //! Start at [`compare`].
 
-use super::Storms;
 use super::exhibit::Exhibit;
 use super::hunt::{Bounds, Find, attempt, percentile};
+use super::{Storms, Visit};
 use crate::failure::Failure;
 use crate::given::find;
-use crate::screen::is_unread;
 use mailstorm_record::{Run, Settings};
 use mailstorm_world::{RunSpec, Scenario};
 use std::fmt::Write;
@@ -44,11 +43,8 @@ pub(super) struct Compared {
 }
 
 /// Hunts a defect in both ways.
-pub(super) fn compare(
-    exhibit: &'static Exhibit,
-    bounds: Bounds,
-    jobs: usize,
-) -> Result<Compared, Failure> {
+pub(super) fn compare(exhibit: &'static Exhibit, visit: Visit) -> Result<Compared, Failure> {
+    let Visit { bounds, jobs, is_over, .. } = visit;
     let scenarios = exhibit
         .scenarios
         .iter()
@@ -57,7 +53,11 @@ pub(super) fn compare(
     let mut compared = Compared { exhibit, plain: Vec::new(), guided: Vec::new() };
     let hunt = |repeat: u64, is_guided: bool| {
         let first = repeat * bounds.seeds;
-        Hunter { exhibit, scenarios: &scenarios, jobs }.hunt(first, bounds.seeds, is_guided)
+        Hunter { exhibit, scenarios: &scenarios, jobs, is_over }.hunt(
+            first,
+            bounds.seeds,
+            is_guided,
+        )
     };
     for repeat in 0..bounds.repeats {
         compared.plain.push(hunt(repeat, false));
@@ -75,6 +75,7 @@ struct Hunter<'a> {
     exhibit: &'static Exhibit,
     scenarios: &'a [Arc<dyn Scenario>],
     jobs: usize,
+    is_over: fn() -> bool,
 }
 
 impl Hunter<'_> {
@@ -86,7 +87,7 @@ impl Hunter<'_> {
             RunSpec { defect: Some(self.exhibit.id()), ..spec }
         });
         let mut hunt = Hunt { runs: 0, events: 0, is_found: false };
-        if is_unread() {
+        if (self.is_over)() {
             return hunt;
         }
         let Exhibit { scenarios: names, right, .. } = *self.exhibit;
@@ -100,7 +101,7 @@ impl Hunter<'_> {
                     hunt.is_found = find.is_right;
                     ControlFlow::Break(())
                 }
-                None if is_unread() => ControlFlow::Break(()),
+                None if (self.is_over)() => ControlFlow::Break(()),
                 None => ControlFlow::Continue(()),
             }
         };

@@ -47,14 +47,19 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
         wanted = TOUR.iter().collect();
     }
     // What cannot be written is known before the hours of hunting.
-    for file in [&arguments.json, &arguments.markdown].into_iter().flatten() {
-        if !is_terminal(Some(file)) {
-            expect_writable(file)?;
-        }
-    }
-    let jobs = arguments.jobs.map_or_else(processors, usize::from);
-    let bounds = Bounds { repeats: arguments.repeats, seeds: arguments.seeds };
-    let storms = Storms { has_all_faults: arguments.all_faults, is_guided: arguments.guided };
+    let files = || {
+        let named = [&arguments.json, &arguments.markdown].into_iter().flatten();
+        named.filter(|file| !is_terminal(Some(file)))
+    };
+    files().try_for_each(|file| expect_writable(file))?;
+    let has_files = files().next().is_some();
+    let visit = Visit {
+        bounds: Bounds { repeats: arguments.repeats, seeds: arguments.seeds },
+        jobs: arguments.jobs.map_or_else(processors, usize::from),
+        storms: Storms { has_all_faults: arguments.all_faults, is_guided: arguments.guided },
+        // A board that nobody reads and that is not whole is of no use, unless it is written, too.
+        is_over: if has_files { || false } else { is_unread },
+    };
     let is_quiet = is_terminal(arguments.json.as_deref());
     let say = |line: &str| {
         if is_quiet {
@@ -68,31 +73,30 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
         let mut all = Vec::new();
         say(guidance::HEAD)?;
         for exhibit in wanted {
-            let compared = guidance::compare(exhibit, bounds, jobs)?;
-            if is_unread() {
+            let compared = guidance::compare(exhibit, visit)?;
+            if (visit.is_over)() {
                 return Ok(ExitCode::Unknown);
             }
             say(&compared.line())?;
             all.push(compared);
         }
         if let Some(file) = &arguments.markdown {
-            put(file, &guidance::markdown(&all, bounds))?;
+            put(file, &guidance::markdown(&all, visit.bounds))?;
         }
         return Ok(ExitCode::Pass);
     }
     say(&board::head())?;
     let mut board = Board {
-        bounds,
+        bounds: visit.bounds,
         shrink_seconds: arguments.shrink.map(|budget| budget.as_secs()),
-        storms,
+        storms: visit.storms,
         rows: Vec::new(),
         sound: Vec::new(),
     };
     let mut used: BTreeMap<&'static str, u64> = BTreeMap::new();
     for exhibit in wanted {
-        let mut row = hunt_one(exhibit, bounds, jobs, storms)?;
-        // A board that nobody reads and that is not whole is of no use.
-        if is_unread() {
+        let mut row = hunt_one(exhibit, visit)?;
+        if (visit.is_over)() {
             return Ok(ExitCode::Unknown);
         }
         for (scenario, seed) in row.hunts.used() {
@@ -100,14 +104,14 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
             *highest = seed.max(*highest);
         }
         if let Some(budget) = arguments.shrink {
-            row.shrunk = shrink_first(&row, budget, jobs, storms)?;
+            row.shrunk = shrink_first(&row, budget, visit)?;
         }
         say(&row.line())?;
         board.rows.push(row);
     }
     for (scenario, seeds) in used {
-        let sound = run_sound(scenario, seeds, jobs, storms)?;
-        if is_unread() {
+        let sound = run_sound(scenario, seeds, visit)?;
+        if (visit.is_over)() {
             return Ok(ExitCode::Unknown);
         }
         say(&sound.line())?;
@@ -121,6 +125,17 @@ pub(crate) fn museum(arguments: &MuseumArguments) -> Result<ExitCode, Failure> {
         put(file, &board.markdown())?;
     }
     Ok(board.exit_code())
+}
+
+/// How a visit hunts.
+#[derive(Clone, Copy)]
+struct Visit {
+    bounds: Bounds,
+    /// How many seeds it runs at the same time.
+    jobs: usize,
+    storms: Storms,
+    /// Whether nobody waits any more for what it finds.
+    is_over: fn() -> bool,
 }
 
 /// Which storms defects are hunted in.
@@ -149,12 +164,8 @@ impl Storms {
 }
 
 /// Hunts one defect as often as is asked for.
-fn hunt_one(
-    exhibit: &'static Exhibit,
-    bounds: Bounds,
-    jobs: usize,
-    storms: Storms,
-) -> Result<Row, Failure> {
+fn hunt_one(exhibit: &'static Exhibit, visit: Visit) -> Result<Row, Failure> {
+    let Visit { bounds, jobs, storms, is_over } = visit;
     let names = exhibit.scenarios;
     let scenarios = names
         .iter()
@@ -167,14 +178,17 @@ fn hunt_one(
     };
     let began = now();
     let mut hunts = Hunts::new(names, exhibit.right, bounds);
-    while !hunts.are_over() && !is_unread() {
+    while !hunts.are_over() && !is_over() {
         let specs = (hunts.attempts()..).map(spec);
         let tell = |run: Run| {
             hunts.add(run.outcome.violations(), storms.is_guided.then_some(&run.plan));
             // What a guided hunt has learnt is not for the next.
             let is_between = storms.is_guided && hunts.is_between();
-            let is_over = hunts.are_over() || is_between || is_unread();
-            if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if hunts.are_over() || is_between || is_over() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         storms.sweep(specs, jobs, tell);
     }
@@ -186,9 +200,9 @@ fn hunt_one(
 fn shrink_first(
     row: &Row,
     budget: Duration,
-    jobs: usize,
-    storms: Storms,
+    visit: Visit,
 ) -> Result<Option<crate::shrink::Told>, Failure> {
+    let Visit { jobs, storms, .. } = visit;
     let Some(first) = row.hunts.first_find() else { return Ok(None) };
     let mut wanted = Wanted {
         scenario: find(first.scenario, None, &Settings::default())?,
@@ -205,12 +219,8 @@ fn shrink_first(
 }
 
 /// Runs the sound build on the seeds that were used.
-fn run_sound(
-    scenario: &'static str,
-    seeds: u64,
-    jobs: usize,
-    storms: Storms,
-) -> Result<Sound, Failure> {
+fn run_sound(scenario: &'static str, seeds: u64, visit: Visit) -> Result<Sound, Failure> {
+    let Visit { jobs, storms, is_over, .. } = visit;
     let found = find(scenario, None, &Settings::default())?;
     let specs = (1..=seeds).map(|seed| storms.of(RunSpec::new(found.clone(), seed)));
     let began = now();
@@ -218,7 +228,7 @@ fn run_sound(
     storms.sweep(specs, jobs, |run| {
         let fired = run.outcome.violations().next();
         sound.violations.extend(fired.map(|violation| (run.seed, violation.fingerprint())));
-        if is_unread() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     sound.seconds = now().duration_since(began).as_secs_f64();
     Ok(sound)
