@@ -72,13 +72,12 @@ pub struct Description {
     pub line: &'static str,
     /// Where it was reported, or what it breaks.
     pub report: &'static str,
-    /// How it came about, and what a user sees.
-    pub story: &'static str,
 }
 
 /// Declares a package's table of defects: `enum Defect` with everything that is told of them.
 ///
-/// Above each stands its story, without which there is none. The table lies in the package's module
+/// Above each stands its story, how it came about and what a user sees, without which there is none: it is
+/// read here and in the documentation. The table lies in the package's module
 /// `defect`, where [`planted!`](crate::planted) looks for it. In a build without the feature
 /// `defects` it expands to nothing.
 #[macro_export]
@@ -119,7 +118,6 @@ macro_rules! defects {
                                 name: $name,
                                 line: $line,
                                 report: $report,
-                                story: concat!($($story, "\n"),+),
                             };
                         &DESCRIPTION
                     })+

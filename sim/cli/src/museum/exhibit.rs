@@ -3,7 +3,7 @@
 //! Right is a checker whose property the defect breaks. A checker of the world (`convergence`,
 //! `panic`) is right only where the report itself tells of a service that hangs or a server that
 //! dies, or where a server asserts the very thing that the defect breaks.
-//! Leaves: name, line, report and story to the table of the package that made the mistake.
+//! Leaves: name, line and report to the table of the package that made the mistake.
 //! Holds: every defect of every package is here, once, and no name is that of two.
 
 use mailstorm_client::defect::Defect as Recipes;
@@ -253,9 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn every_story_is_told_in_sentences_and_names_its_report() {
-        for Description { name, line, report, story, .. } in told_by_packages() {
-            assert!(line.ends_with('.') && story.trim_end().ends_with('.'), "{name}");
+    fn every_line_is_a_sentence_and_every_report_is_named_in_none() {
+        for Description { name, line, report, .. } in told_by_packages() {
+            assert!(line.ends_with('.') && line.starts_with(char::is_uppercase), "{name}: {line}");
             assert!(!report.is_empty() && !report.ends_with('.'), "{name}: {report}");
         }
     }
