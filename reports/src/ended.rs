@@ -7,8 +7,8 @@
 //! Start at [`Ended`].
 
 use crate::summary::Summary;
-use crate::text::{grouped, numbered};
-use mailstorm_record::Run;
+use crate::text::{grouped, numbered, verb};
+use mailstorm_record::{Run, Violation};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +31,15 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// What it is for who has only a colour or a sign for it.
+    pub(crate) const fn grade(self) -> Grade {
+        match self {
+            Self::Pass => Grade::Good,
+            Self::Unknown | Self::Interrupted => Grade::Open,
+            Self::Violation | Self::NotDeterministic | Self::Failed => Grade::Bad,
+        }
+    }
+
     /// The exit code of the command whose sweep ended so.
     pub const fn exit_code(self) -> u8 {
         match self {
@@ -41,6 +50,17 @@ impl Ended {
             Self::NotDeterministic => 4,
         }
     }
+}
+
+/// How good an end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Grade {
+    /// Nothing is left to do.
+    Good,
+    /// It may yet be either.
+    Open,
+    /// Somebody has to look at it.
+    Bad,
 }
 
 /// Why a sweep has not run all of its seeds.
@@ -192,9 +212,14 @@ impl Summary {
     }
 
     /// Whether a violation of this kind is one that every run is to show.
-    pub(crate) fn expects(&self, checker: &str, kind: &str) -> bool {
-        let name = format!("{checker}/{kind}");
-        self.expected().is_some_and(|expected| expected.violations.contains(&name))
+    pub(crate) fn expects(&self, violation: &Violation) -> bool {
+        self.expected().is_some_and(|expected| expected.violations.contains(&violation.name()))
+    }
+
+    /// The ways in which runs were not as its file expects.
+    pub(crate) fn surprises_told(&self) -> impl Iterator<Item = (&str, &Surprise)> {
+        let all = self.expected().into_iter().flat_map(|expected| &expected.surprises);
+        all.map(|(missed, surprise)| (missed.as_str(), surprise))
     }
 }
 
@@ -218,8 +243,8 @@ pub(crate) fn headline(s: &Summary) -> String {
     let mut told = match ended {
         Ended::Failed | Ended::Interrupted => String::new(),
         Ended::NotDeterministic => {
-            let verb = if s.not_deterministic == 1 { "is" } else { "are" };
-            format!("{} {verb} not deterministic", numbered(s.not_deterministic, "seed"))
+            let are = verb(s.not_deterministic, "is", "are");
+            format!("{} {are} not deterministic", numbered(s.not_deterministic, "seed"))
         }
         Ended::Violation | Ended::Pass if s.expected().is_some() => share(s),
         Ended::Violation => {
@@ -235,9 +260,9 @@ pub(crate) fn headline(s: &Summary) -> String {
         Ended::Pass if s.pass == 1 => "1 seed passes".to_owned(),
         Ended::Pass => format!("{} seeds pass", grouped(s.pass)),
     };
-    if let Some(stopped) = stopped(s) {
+    if let Some((word, rest)) = stopped(s) {
         let comma = if told.is_empty() { "" } else { "; " };
-        told = format!("{told}{comma}{stopped}");
+        told = format!("{told}{comma}{word} {rest}");
     }
     told
 }
@@ -256,17 +281,19 @@ fn unproved(s: &Summary) -> String {
     goals.into_iter().chain(vain).collect::<Vec<_>>().join(", ")
 }
 
-/// Why it has not run all of its seeds, and how many it has.
-pub(crate) fn stopped(s: &Summary) -> Option<String> {
+/// Why it has not run all of its seeds, and how many it has: a word, and the rest of what is said.
+pub(crate) fn stopped(s: &Summary) -> Option<(&'static str, String)> {
     let of = s.seeds_asked.filter(|asked| *asked > s.seeds);
     let after = match of {
         Some(asked) => format!("after {} of {}", grouped(s.seeds), numbered(asked, "seed")),
         None => format!("after {}", numbered(s.seeds, "seed")),
     };
     s.stopped.as_ref().map(|stop| match stop {
-        Stop::Failed(why) => format!("stopped {after}: {why}"),
-        Stop::Interrupted => format!("interrupted {after}"),
-        Stop::Unexamined => format!("interrupted {after}, before all that they found was examined"),
+        Stop::Failed(why) => ("stopped", format!("{after}: {why}")),
+        Stop::Interrupted => ("interrupted", after),
+        Stop::Unexamined => {
+            ("interrupted", format!("{after}, before all that they found was examined"))
+        }
     })
 }
 
@@ -288,7 +315,7 @@ pub(crate) fn resumption(s: &Summary) -> Option<&'static str> {
 /// where the line before says it.
 pub(crate) fn closing(s: &Summary) -> String {
     let mut out = String::new();
-    for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
+    for (missed, surprise) in s.surprises_told() {
         out += &surprise_lines(s, missed, surprise);
     }
     let name = &s.scenario;
@@ -299,8 +326,7 @@ pub(crate) fn closing(s: &Summary) -> String {
         Ended::Unknown if s.unknown == 0 => out += &format!("NOTHING PROVED  {}\n", headline(s)),
         _ => {}
     }
-    if let Some(stopped) = stopped(s) {
-        let (word, rest) = stopped.split_once(' ').expect("it has several words");
+    if let Some((word, rest)) = stopped(s) {
         out += &format!("{}  {rest}\n", word.to_uppercase());
     }
     if s.expected().is_some() && s.ended() != Ended::NotDeterministic {

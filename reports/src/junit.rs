@@ -12,7 +12,7 @@ use crate::ended::{Ended, headline, stopped, surprise_lines};
 use crate::escape::{quoted_path, xml, xml_text};
 use crate::markdown::{missed, not_the_same, times};
 use crate::summary::Summary;
-use crate::text::{counted, numbered, violation_lines};
+use crate::text::{counted, numbered, verb, violation_lines};
 use std::fmt::Write;
 
 /// The summaries as one file.
@@ -46,24 +46,24 @@ fn complaints(s: &Summary) -> Vec<Complaint> {
         message,
         facts: Vec::new(),
     };
-    if let Some(stopped) = stopped(s) {
+    if let Some((word, rest)) = stopped(s) {
         let kind = if s.ended() == Ended::Failed { "failed" } else { "interrupted" };
-        all.push(plain("error", kind, stopped));
+        all.push(plain("error", kind, format!("{word} {rest}")));
     }
     if s.not_deterministic > 0 {
         let message = not_the_same(s);
         all.push(plain("error", "not-deterministic", message));
     }
-    for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
+    for (missed, surprise) in s.surprises_told() {
         let again = s.again_by_seed(surprise.first_seed);
         let facts = vec![
             ("seed", surprise.first_seed.to_string()),
             ("replay", format!("mailstorm replay {again}")),
             ("trace", surprise.first_trace.clone()),
         ];
-        let verb = if surprise.count == 1 { "is" } else { "are" };
+        let are = verb(surprise.count, "is", "are");
         let runs = numbered(surprise.count, "run");
-        let message = format!("{runs} {verb} not as expected: {missed}");
+        let message = format!("{runs} {are} not as expected: {missed}");
         let (body, kind) = (surprise_lines(s, missed, surprise), format!("unexpected: {missed}"));
         all.push(Complaint { element: "failure", kind, message, body, facts });
     }

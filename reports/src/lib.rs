@@ -34,5 +34,5 @@ pub use markdown::markdown;
 pub use results::{Doubts, JoinError, Part, Results, ResultsError, Shard, Terms};
 pub use summary::{Group, RecordFile, ShrunkRun, Single, Slow, Summary, Totals, WallClock};
 pub use tally::{GOALS_SEEDS_MIN, Tally};
-pub use text::{Deed, closing, grouped, numbered, text, violation_lines};
+pub use text::{Deed, closing, grouped, numbered, text, verb, violation_lines};
 pub use trace::event_line;

@@ -3,10 +3,10 @@
 //! Holds: what comes out has less than a mebibyte, and says what was left out; no text from
 //! outside is markup in it. Start at [`markdown`].
 
-use crate::ended::{Ended, headline, resumption, share, surprise_lines};
+use crate::ended::{Grade, headline, resumption, share, surprise_lines};
 use crate::escape;
 use crate::summary::{Group, Summary};
-use crate::text::{counted, grouped, numbered, verdicts, violation_lines};
+use crate::text::{counted, grouped, numbered, verb, verdicts, violation_lines};
 use mailstorm_record::spaced;
 
 /// What GitHub takes as the summary of a step, less some room for the line that tells what was cut.
@@ -25,7 +25,7 @@ pub fn markdown(summaries: &[Summary]) -> String {
             let text = format!("UNKNOWN    {why} ({})\n", numbered(*count, "seed"));
             page.add(escape::fenced("text", &short(&text)) + "\n");
         }
-        for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
+        for (missed, surprise) in s.surprises_told() {
             page.add(escape::fenced("text", &short(&surprise_lines(s, missed, surprise))) + "\n");
         }
         for (fingerprint, group) in s.groups_told() {
@@ -74,10 +74,10 @@ impl Page {
 }
 
 fn head(s: &Summary) -> String {
-    let mark = match s.ended() {
-        Ended::Pass => "✅",
-        Ended::Unknown | Ended::Interrupted => "⚠️",
-        Ended::Violation | Ended::NotDeterministic | Ended::Failed => "❌",
+    let mark = match s.ended().grade() {
+        Grade::Good => "✅",
+        Grade::Open => "⚠️",
+        Grade::Bad => "❌",
     };
     let (name, ended) = (escape::markdown(&s.scenario), escape::markdown(&headline(s)));
     let again = resumption(s).map(|again| format!("{again}\n\n")).unwrap_or_default();
@@ -99,7 +99,7 @@ fn head(s: &Summary) -> String {
     if s.not_deterministic > 0 {
         out += &format!("**Not deterministic:** {}.\n\n", not_the_same(s));
     } else if s.verified > 0 {
-        let were = if s.verified == 1 { "was" } else { "were" };
+        let were = verb(s.verified, "was", "were");
         let seeds = numbered(s.verified, "seed");
         out += &format!("{seeds} {were} the same in a second process.\n\n");
     }
@@ -121,7 +121,7 @@ pub(crate) fn missed(s: &Summary) -> Vec<String> {
 
 /// How many runs were another one in a second process.
 pub(crate) fn not_the_same(s: &Summary) -> String {
-    let were = if s.not_deterministic == 1 { "was" } else { "were" };
+    let were = verb(s.not_deterministic, "was", "were");
     let seeds = numbered(s.not_deterministic, "seed");
     format!("{seeds} {were} not the same in a second process")
 }
@@ -132,7 +132,7 @@ fn violation(s: &Summary, fingerprint: &str, group: &Group) -> String {
     let mut out = format!(
         "### {}{}\n\n{}\n\n{}\n",
         escape::markdown(fingerprint),
-        if s.expects(&group.first.checker, &group.first.kind) { ", as expected" } else { "" },
+        if s.expects(&group.first) { ", as expected" } else { "" },
         times(group),
         escape::fenced("text", &short(&lines))
     );

@@ -191,7 +191,7 @@ fn headline(s: &Summary, deed: &Deed) -> String {
             format!("{word}  {done}: {}.", ended::share(s))
         }
         Ended::NotDeterministic => {
-            let was = if s.not_deterministic == 1 { "was" } else { "were" };
+            let was = verb(s.not_deterministic, "was", "were");
             let some = some(s.not_deterministic);
             format!("FAIL  {done}: {some} {was} not the same in a second process.")
         }
@@ -266,7 +266,7 @@ fn write_group(
         shrunk.story.iter().try_for_each(|line| writeln!(out, "           {line}"))?;
         if shrunk.untried > 0 {
             let cases = numbered(shrunk.untried, "simpler case");
-            let were = if shrunk.untried == 1 { "was" } else { "were" };
+            let were = verb(shrunk.untried, "was", "were");
             let go_on = s.with_case("shrink", shrunk);
             let why = if shrunk.is_interrupted { "interrupted" } else { "budget spent" };
             writeln!(out, "           {why}: {cases} {were} not tried")?;
@@ -289,9 +289,8 @@ pub(crate) fn violation_line(violation: &Violation, seed: u64) -> String {
     let nodes: Vec<_> = violation.nodes.iter().map(|node| &*node.0).collect();
     let who = if nodes.is_empty() { String::new() } else { format!(" [{}]", nodes.join(", ")) };
     format!(
-        "VIOLATION  {}/{}  seed {seed}  at {}{who}: {}",
-        violation.checker,
-        violation.kind,
+        "VIOLATION  {}  seed {seed}  at {}{who}: {}",
+        violation.name(),
         moment(violation.at_ns),
         violation.detail,
     )
@@ -313,6 +312,11 @@ pub fn grouped(number: u64) -> String {
 /// A number of things, in the right form: `1 seed`, `1,000 seeds`.
 pub fn numbered(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// The form of a verb that goes with so many things: `verb(1, "was", "were")`.
+pub fn verb(number: u64, one: &'static str, many: &'static str) -> &'static str {
+    if number == 1 { one } else { many }
 }
 
 /// Figures for people: the three numbers of a measured quantity as its mean and its maximum, which `told` puts

@@ -57,7 +57,7 @@ pub fn perfetto(run: &Run, replay: &str, missing: Option<&str>) -> String {
         let nodes: Vec<&str> = violation.nodes.iter().map(|node| &*node.0).collect();
         trace.add(json!({
             "ph": "i", "s": "g", "pid": WORLD, "tid": PHASES, "ts": us(violation.at_ns), "cat": "violation",
-            "name": format!("VIOLATION {}/{}", violation.checker, violation.kind),
+            "name": format!("VIOLATION {}", violation.name()),
             "args": { "detail": violation.detail, "nodes": nodes },
         }));
     }

@@ -5,7 +5,7 @@
 //! time, so that the same runs give the same bytes; text from outside is text.
 //! Start at [`index`].
 
-use crate::ended::{Ended, headline, surprise_lines};
+use crate::ended::{Ended, Grade, headline, surprise_lines};
 use crate::escape::{address, html};
 use crate::markdown::{missed, times};
 use crate::summary::{Group, Summary};
@@ -52,19 +52,19 @@ fn write_page(out: &mut String, summaries: &[Summary]) -> std::fmt::Result {
 }
 
 fn class(ended: Ended) -> &'static str {
-    match ended {
-        Ended::Pass => "pass",
-        Ended::Unknown | Ended::Interrupted => "unknown",
-        Ended::Violation | Ended::NotDeterministic | Ended::Failed => "violation",
+    match ended.grade() {
+        Grade::Good => "pass",
+        Grade::Open => "unknown",
+        Grade::Bad => "violation",
     }
 }
 
 /// What is said of a sweep in a few words. A sign stands before the colour.
 fn verdict(s: &Summary) -> String {
-    let sign = match s.ended() {
-        Ended::Pass => "✓",
-        Ended::Unknown | Ended::Interrupted => "?",
-        Ended::Violation | Ended::NotDeterministic | Ended::Failed => "✗",
+    let sign = match s.ended().grade() {
+        Grade::Good => "✓",
+        Grade::Open => "?",
+        Grade::Bad => "✗",
     };
     format!("{sign} {}", headline(s))
 }
@@ -107,7 +107,7 @@ fn write_sweep(out: &mut String, place: usize, s: &Summary) -> std::fmt::Result 
     if let Some(inbox) = s.inbox_told() {
         writeln!(out, "<p class=\"quiet\">{}</p>", html(&inbox))?;
     }
-    for (missed, surprise) in s.expected().iter().flat_map(|expected| &expected.surprises) {
+    for (missed, surprise) in s.surprises_told() {
         let lines = html(&surprise_lines(s, missed, surprise));
         writeln!(
             out,
@@ -150,7 +150,7 @@ fn write_violation(
         "<article class=\"found\">\n<h3>{}{}</h3>\n<p>{}</p>\n<pre>{}</pre>\n<pre>mailstorm replay {}</pre>\n\
          <p class=\"links\">",
         html(fingerprint),
-        if s.expects(&group.first.checker, &group.first.kind) { ", as expected" } else { "" },
+        if s.expects(&group.first) { ", as expected" } else { "" },
         times(group),
         html(&line),
         html(&s.again(group))

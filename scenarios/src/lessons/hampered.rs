@@ -98,8 +98,7 @@ fn what_a_wrong_design_breaks_is_found_whatever_does_no_harm_to_somebody_else() 
     each(false, |lesson, design| {
         for kind in faults(&HARMLESS, design) {
             let found = found(design, &kind);
-            let called: Vec<String> =
-                found.iter().map(|v| format!("{}/{}", v.checker, v.kind)).collect();
+            let called: Vec<String> = found.iter().map(Violation::name).collect();
             let missing: Vec<_> = design
                 .breaks
                 .iter()
@@ -155,7 +154,7 @@ fn no_right_design_is_blamed_for_whatever_hampers_one_of_its_nodes() {
         }
         for kind in faults(&[&HARMFUL[..], &HARMLESS[..]].concat(), design) {
             for violation in found(design, &kind) {
-                let called = format!("{}/{}", violation.checker, violation.kind);
+                let called = violation.name();
                 let is_missing = violation.checker == "live" || violation.kind == "lost";
                 if is_missing && !design.breaks.contains(&&*called) {
                     blamed.push(format!(

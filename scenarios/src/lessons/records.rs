@@ -47,7 +47,7 @@ impl Records {
 
     /// What this design broke, by `checker/kind`.
     pub fn violation(&self, design: &str, which: &str) -> Option<&Violation> {
-        self.run(design).outcome.violations().find(|violation| called(violation) == which)
+        self.run(design).outcome.violations().find(|violation| violation.name() == which)
     }
 
     /// A figure of the run of this design, by its name in the record.
@@ -88,10 +88,6 @@ impl Records {
     }
 }
 
-fn called(violation: &Violation) -> String {
-    format!("{}/{}", violation.checker, violation.kind)
-}
-
 /// What a design was to show, and what it showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
@@ -113,15 +109,15 @@ impl Held {
     fn of(design: &Design, run: &Run) -> Self {
         let asked: BTreeSet<&str> = design.breaks.iter().copied().collect();
         let (as_asked, unasked): (Vec<&Violation>, _) =
-            run.outcome.violations().partition(|v| asked.contains(&*called(v)));
-        let did: BTreeSet<String> = as_asked.iter().map(|violation| called(violation)).collect();
+            run.outcome.violations().partition(|v| asked.contains(&*v.name()));
+        let did: BTreeSet<String> = as_asked.iter().map(|violation| violation.name()).collect();
         let spared = asked.iter().filter(|which| !did.contains(**which));
         let missed = run.outcome.reached.iter().filter(|(_, count)| **count == 0);
         let in_vain = run.outcome.faults.iter().filter(|(_, n)| n.effective < n.injected);
         Self {
             design: design.scenario.name().to_owned(),
             spared: spared.map(|which| (*which).to_owned()).collect(),
-            broke: unasked.into_iter().map(|v| (called(v), v.detail.clone())).collect(),
+            broke: unasked.into_iter().map(|v| (v.name(), v.detail.clone())).collect(),
             missed: missed.map(|(goal, _)| goal.clone()).collect(),
             in_vain: in_vain.map(|(kind, _)| kind.clone()).collect(),
             broke_as_asked: as_asked.into_iter().cloned().collect(),

@@ -2,7 +2,7 @@
 //! session is, who never comes back, whom a fault strikes by a word.
 
 use super::find;
-use mailstorm_record::{Event, Happening, Plan, Run, Settings};
+use mailstorm_record::{Event, Happening, Plan, Run, Settings, Violation};
 use mailstorm_shared::Observation;
 use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_world::{Recording, RunSpec, run, with_settings};
@@ -32,7 +32,7 @@ fn first_leader(run: &Run) -> Option<String> {
 }
 
 fn broken(run: &Run) -> Vec<String> {
-    run.outcome.violations().map(|v| format!("{}/{}", v.checker, v.kind)).collect()
+    run.outcome.violations().map(Violation::name).collect()
 }
 
 const NOTHING: &str = "lasts_ms = 12000\n";

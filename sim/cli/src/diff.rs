@@ -3,7 +3,7 @@
 //! Start at [`diff`].
 
 use crate::args::DiffArguments;
-use crate::artifact::put;
+use crate::artifact::{is_terminal, put};
 use crate::failure::{ExitCode, Failure};
 use mailstorm_record::Run;
 use mailstorm_reports::Divergence;
@@ -21,7 +21,7 @@ pub(crate) fn diff(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
         json.push('\n');
         put(file, &json)?;
     }
-    if arguments.json.as_deref() != Some(Path::new("-")) {
+    if !is_terminal(arguments.json.as_deref()) {
         crate::print(&format!("{} seed {}\n{}", a.scenario, a.seed, divergence.text()))?;
     }
     Ok(if divergence.same { ExitCode::Pass } else { ExitCode::NotDeterministic })

@@ -9,8 +9,8 @@ use crate::given::open_inbox;
 use mailstorm_mail::inbox::{Inbox, is_stream};
 use mailstorm_mail::processing::{Judgement, process};
 use mailstorm_record::TraceHash;
-use mailstorm_reports::Doubts;
 use mailstorm_reports::layout::{broken, broken_between};
+use mailstorm_reports::{Doubts, verb};
 use mailstorm_world::Scenario;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(crate) fn inbox(arguments: &InboxArguments) -> Result<ExitCode, Failure> {
     out += &line(&format!("digest {}", TraceHash(inbox.digest())));
     let dead: Vec<Vec<String>> = inbox.mails().iter().filter_map(dead_letter).collect();
     if !dead.is_empty() {
-        let are = if dead.len() == 1 { "is a dead letter" } else { "are dead letters" };
+        let are = verb(dead.len() as u64, "is a dead letter", "are dead letters");
         let mut pieces = pieces_of(&format!("{} of the mails {are}:", dead.len()));
         let named = &dead[..dead.len().min(DEAD_LETTERS_NAMED_MAX)];
         for (place, one) in named.iter().enumerate() {

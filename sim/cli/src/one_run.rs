@@ -47,12 +47,11 @@ impl OneRun {
 
     /// The scenario with its variant, or the file.
     fn full(&self) -> PathBuf {
-        let mut full = self.what.clone();
-        if let Some(variant) = &self.given.variant {
-            full.push("/");
-            full.push(variant);
+        match self.given.variant {
+            // Only a scenario has variants, and its name is text.
+            Some(_) => self.given.full_name(&self.what.to_string_lossy()).into(),
+            None => PathBuf::from(&self.what),
         }
-        full.into()
     }
 
     /// Whether it is a file of the kind that people write.

@@ -1,19 +1,18 @@
 //! `mailstorm replay`: one seed again, with everything recorded for those who ask for it.
 
 use crate::args::ReplayArguments;
-use crate::artifact::put;
+use crate::artifact::{is_terminal, put};
 use crate::failure::{ExitCode, Failure};
 use crate::given::quoted_path;
 use crate::one_run::has;
 use crate::report;
 use crate::screen::show;
 use mailstorm_record::{Fault, Run, Scene, Verdict, spaced};
-use mailstorm_reports::{event_line, grouped, numbered, violation_lines};
+use mailstorm_reports::{event_line, grouped, numbered, verb, violation_lines};
 use mailstorm_shared::time_in_words::{moment, span_of_ms};
 use mailstorm_shrink::story;
 use mailstorm_world::Recording;
 use std::fmt::Write;
-use std::path::Path;
 
 /// Runs it again and prints what it shows.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
@@ -34,7 +33,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         json.push('\n');
         put(file, &json)?;
     }
-    if arguments.json.as_deref() != Some(Path::new("-")) {
+    if !is_terminal(arguments.json.as_deref()) {
         show(&told(&run, &again))?;
         if let Some(cast) = wanted.scenario.cast(run.seed) {
             show(&format!("cast       {cast}\n"))?;
@@ -48,7 +47,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     }
     let differs = wanted.differs_from(&run);
     if let Some(line) = &differs {
-        if arguments.json.as_deref() == Some(Path::new("-")) {
+        if is_terminal(arguments.json.as_deref()) {
             crate::tell(line);
         } else {
             crate::print(&format!("{line}\n"))?;
@@ -118,7 +117,7 @@ fn faults_told(run: &Run) -> Vec<String> {
         let mut lines = story(run);
         let to_come = faults.len().saturating_sub(lines.len()) as u64;
         if to_come > 0 {
-            let were = if to_come == 1 { "was" } else { "were" };
+            let were = verb(to_come, "was", "were");
             let more = numbered(to_come, "more fault");
             lines.push(format!("{more} {were} planned for later, when the run had ended"));
         }

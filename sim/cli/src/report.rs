@@ -15,8 +15,8 @@ use crate::one_run::{OneRun, Wanted};
 use mailstorm_record::sentence::quantity;
 use mailstorm_record::{NodeName, Run, spaced};
 use mailstorm_reports::export::excerpt;
-use mailstorm_reports::numbered;
 use mailstorm_reports::page::{Shown, page};
+use mailstorm_reports::{numbered, verb};
 use mailstorm_shared::harmless;
 use mailstorm_shared::time_in_words::moment;
 use mailstorm_world::{Recording, with_settings};
@@ -136,7 +136,7 @@ fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
         format!(
             "This record is cut short: {} of it {} here, the last at {} of {}. Run it again for the rest.",
             numbered(events.len() as u64, "event"),
-            if events.len() == 1 { "is" } else { "are" },
+            verb(events.len() as u64, "is", "are"),
             moment(last_ns),
             moment(run.outcome.virtual_ns)
         )

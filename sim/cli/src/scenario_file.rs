@@ -32,7 +32,7 @@ use crate::failure::Failure;
 use crate::given::{Given, find, meant, note_rest, quoted_path};
 use mailstorm_checkers::common::kinds;
 use mailstorm_mail::inbox::Inbox;
-use mailstorm_record::{Plan, Run, Settings, spaced};
+use mailstorm_record::{Plan, Run, Settings, Violation, spaced};
 use mailstorm_reports::Expected;
 use mailstorm_scenarios::lessons::SEED;
 use mailstorm_world::Scenario;
@@ -290,8 +290,7 @@ impl Expect {
 
     /// What of this a run does not show, in words; `None` if it shows exactly this.
     pub(crate) fn missed_by(&self, run: &Run) -> Option<String> {
-        let found: BTreeSet<String> =
-            run.outcome.violations().map(|v| format!("{}/{}", v.checker, v.kind)).collect();
+        let found: BTreeSet<String> = run.outcome.violations().map(Violation::name).collect();
         let list = |words: Vec<&String>| words.into_iter().cloned().collect::<Vec<_>>().join(", ");
         let spared = list(self.violations.difference(&found).collect());
         let unasked = list(found.difference(&self.violations).collect());

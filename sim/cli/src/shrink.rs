@@ -8,7 +8,7 @@
 //! Start at [`shrink`].
 
 use crate::args::ShrinkArguments;
-use crate::artifact::{is_terminal, put, write};
+use crate::artifact::{self, is_terminal, put, write};
 use crate::failure::{ExitCode, Failure};
 use crate::given::{Given, quoted_path};
 use crate::interrupt;
@@ -17,7 +17,7 @@ use crate::progress::Narrowing;
 use crate::screen::show;
 use crate::storm::processors;
 use mailstorm_record::{Case, Run, Settings, Violation, spaced};
-use mailstorm_reports::numbered;
+use mailstorm_reports::{numbered, verb};
 use mailstorm_shared::harmless;
 use mailstorm_shared::time_in_words::{measured, measured_seconds, moment};
 use mailstorm_shrink::{Field, Refuted, Stopped, Tried, story};
@@ -25,7 +25,6 @@ use mailstorm_world::{Recording, RunSpec, Scenario, with_settings};
 use serde::Serialize;
 use std::fmt::Write;
 use std::fs;
-use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -228,12 +227,7 @@ impl Asked<'_> {
         let beside = told.file.with_extension(REFUTED);
         if told.is_smallest {
             // What a search left that stopped before its end is of no more use.
-            match fs::remove_file(&beside) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(Failure::writing(&beside, &error));
-                }
-                _ => {}
-            }
+            artifact::remove(&beside).map_err(|error| Failure::writing(&beside, &error))?;
         } else {
             let text = shrunk.refuted.to_text(&case, last.outcome.trace_hash);
             write(&beside, text.as_bytes())?;
@@ -304,12 +298,16 @@ impl Told {
 
     /// The story, and what it led to.
     fn lines(&self) -> Vec<String> {
-        let Violation { checker, kind, at_ns, nodes, detail, .. } = &self.violation;
+        let Violation { at_ns, nodes, detail, .. } = &self.violation;
         let nodes: Vec<&str> = nodes.iter().map(|node| &*node.0).collect();
         let who = if nodes.is_empty() { String::new() } else { format!(" [{}]", nodes.join(", ")) };
         let mut lines = self.story.clone();
         let at = moment(*at_ns);
-        lines.push(format!("at {at} {checker}/{kind}{who}: {}", detail.replace('\n', " ")));
+        lines.push(format!(
+            "at {at} {}{who}: {}",
+            self.violation.name(),
+            detail.replace('\n', " ")
+        ));
         lines
     }
 
@@ -358,7 +356,7 @@ impl Told {
             _ => format!("budget   {budget} spent"),
         };
         let cases = numbered(self.untried, "simpler case");
-        let were = if self.untried == 1 { "was" } else { "were" };
+        let were = verb(self.untried, "was", "were");
         writeln!(out, "  {stopped}: {cases} {were} not tried")?;
         writeln!(out, "  go on    {go_on}")
     }

@@ -11,7 +11,7 @@ use crate::given::{find, open_inbox};
 use crate::interrupt;
 use crate::replay::told;
 use mailstorm_record::Run;
-use mailstorm_reports::{Divergence, numbered};
+use mailstorm_reports::{Divergence, numbered, verb};
 use mailstorm_world::storm::Source;
 use mailstorm_world::twin::{Answer, Orders, Twin, TwinError, answer_orders, elsewhere};
 use mailstorm_world::{Recording, RunSpec};
@@ -109,7 +109,7 @@ impl Verifier {
             (all, _) => Some(format!(
                 "NOT DETERMINISTIC  {different} of {} {} in a second process",
                 numbered(all, "seed"),
-                if *different == 1 { "differs" } else { "differ" }
+                verb(*different, "differs", "differ")
             )),
         }
     }

@@ -236,7 +236,7 @@ fn told(taken: &Taken, held: &[Held], address: &str) -> String {
         const INDENT: &str = "         ";
         let line = |v: &Violation| {
             let at = mailstorm_shared::time_in_words::moment(v.at_ns);
-            let broke = format!("breaks {}/{} at {at}: {}", v.checker, v.kind, v.detail);
+            let broke = format!("breaks {} at {at}: {}", v.name(), v.detail);
             wrapped_after(&broke, INDENT) + "\n"
         };
         let shows = match &design.broke_as_asked[..] {

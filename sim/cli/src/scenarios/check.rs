@@ -6,7 +6,7 @@
 
 use crate::failure::{ExitCode, Failure};
 use crate::screen::is_unread;
-use mailstorm_record::Settings;
+use mailstorm_record::{Settings, Violation};
 use mailstorm_reports::numbered;
 use mailstorm_scenarios::lessons::{self, Design, Lesson, Records, SEED};
 use mailstorm_world::{RunSpec, with_settings};
@@ -26,9 +26,8 @@ pub(super) fn check(lessons: &[Lesson], storms: u64, jobs: usize) -> Result<Exit
                 if storms == 0 { Ok(String::new()) } else { stormed(design, storms, jobs) };
             let (word, told) = match (held.is_as_expected(), stormed) {
                 (true, Ok(stormed)) => {
-                    let broke =
-                        held.broke_as_asked.iter().map(|v| format!("{}/{}", v.checker, v.kind));
-                    let broke: Vec<String> = broke.collect();
+                    let broke: Vec<String> =
+                        held.broke_as_asked.iter().map(Violation::name).collect();
                     let broke = if broke.is_empty() {
                         "holds".to_owned()
                     } else {
@@ -62,7 +61,7 @@ fn stormed(design: &Design, storms: u64, jobs: usize) -> Result<String, String> 
     let mut found = None;
     mailstorm_world::storm(specs, jobs, |run| {
         let first = run.outcome.violations().next();
-        found = first.map(|v| (run.seed, format!("{}/{}: {}", v.checker, v.kind, v.detail)));
+        found = first.map(|v| (run.seed, format!("{}: {}", v.name(), v.detail)));
         if found.is_some() || is_unread() {
             ControlFlow::Break(())
         } else {
