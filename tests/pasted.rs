@@ -136,35 +136,37 @@ fn a_printed_storm_is_the_storm_that_it_was_printed_of_also_of_a_file() {
     let at = folder.path();
     let calm = "scenario = \"calm\"\nworkload = \"ensemble-3\"\n";
     fs::write(at.join("it's calm.toml"), calm).unwrap();
-    let hash = |out: &str| -> serde_json::Value {
+    let tally = |out: &str| {
         let result = fs::read_to_string(at.join(out).join("result.json")).unwrap();
-        serde_json::from_str::<serde_json::Value>(&result).unwrap()["scenarios"][0]["tally"].clone()
+        let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+        result["scenarios"][0]["tally"].clone()
     };
-    let storms: [(&[&str], &str); 4] = [
-        (&["it's calm.toml"], ""),
-        (&["it's calm.toml", "--guided"], " --guided"),
-        (&["ensemble-3", "--guided"], " --guided"),
-        (&["ensemble-3", "--shard", "2/2", "--set", "clients=2"], " --shard 2/2"),
+    let lesson = "scenario = \"half\"\nworkload = \"quorum-half\"\n";
+    fs::write(at.join("half.toml"), lesson).unwrap();
+    // Whether two storms do not come far, so that more of them are next.
+    let storms: [(&[&str], i32, &str, bool); 5] = [
+        (&["it's calm.toml"], 0, "", true),
+        (&["it's calm.toml", "--guided"], 0, " --guided", true),
+        (&["ensemble-3", "--guided"], 0, " --guided", true),
+        (&["ensemble-3", "--shard", "2/2", "--set", "clients=2"], 0, " --shard 2/2", false),
+        (&["half.toml", "--variant", "wrong", "--no-shrink"], 1, " --variant wrong", false),
     ];
-    for (storm, option) in storms {
+    for (storm, code, option, is_short) in storms {
         let swept = run(at, &[&["storm"], storm, &["--seeds", "1..2"]].concat());
-        assert_eq!(swept.code, Some(0), "{swept:?}");
+        assert_eq!(swept.code, Some(code), "{swept:?}");
         let index = fs::read_to_string(at.join("runs/index.html")).unwrap();
         let line = &commands(&index, "storm")[0];
         assert!(line.contains(option), "{line}");
-        let again = paste(at, &format!("{line} --out again"));
-        assert_eq!((again.code, &*again.err), (Some(0), ""), "{line}");
-        assert_eq!(hash("again"), hash("runs"), "{line}");
-        // Two storms do not come far, so that more of them are next where they are all of the seeds.
+        let again = paste(at, &format!("{line} --no-shrink --out again"));
+        assert_eq!(again.code, Some(code), "{line}: {again:?}");
+        assert_eq!(tally("again"), tally("runs"), "{line}");
         let next = labelled(&swept.out, "  next   ")[0];
-        let Some((line, _)) = next.split_once(" 1..200") else {
-            assert!(option.starts_with(" --shard"), "{next}");
-            continue;
-        };
-        assert!(next.ends_with(option), "{next}");
-        let more = paste(at, &format!("{line} 1..3{option} --out more"));
-        assert_eq!((more.code, &*more.err), (Some(0), ""), "{next}");
-        assert_eq!(hash("more")["last_seed"], 3, "{next}");
+        let more = next.strip_suffix(option).and_then(|next| next.strip_suffix(" 1..200"));
+        assert_eq!(more.is_some(), is_short, "{next}");
+        let Some(more) = more else { continue };
+        let ended = paste(at, &format!("{more} 1..3{option} --out more"));
+        assert_eq!((ended.code, &*ended.err), (Some(0), ""), "{next}");
+        assert_eq!(tally("more")["last_seed"], 3, "{next}");
     }
 }
 

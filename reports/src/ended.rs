@@ -306,7 +306,7 @@ pub(crate) fn resumption(s: &Summary) -> Option<&'static str> {
         }
         Resumption::Whole => Some("The same command with `--resume` goes on where it stopped."),
         Resumption::ByShard => Some(
-            "The shard that stopped goes on with its own command with `--resume`; then merge again.",
+            "A shard that stopped goes on with its own command with `--resume`; then merge again.",
         ),
     }
 }

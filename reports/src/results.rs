@@ -55,7 +55,8 @@ pub struct Part {
     /// Why not all seeds were run, if they were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stop>,
-    /// Whether it is the sum of shards of which one has stopped: no seed says where it would go on.
+    /// Whether it is the sum of shards: if one has stopped, no seed says where the whole would go on. In the
+    /// file it is only then, so that all shards together leave what one sweep leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_joined: bool,
 }
@@ -230,7 +231,9 @@ impl Results {
             results: &'a Results,
         }
         let ended = self.ended();
-        let written = Written { ended, exit_code: ended.exit_code(), results: self };
+        let mut results = self.clone();
+        results.scenarios.iter_mut().for_each(|part| part.is_joined &= part.stopped.is_some());
+        let written = Written { ended, exit_code: ended.exit_code(), results: &results };
         let mut text = serde_json::to_string_pretty(&written).expect("plain data with string keys");
         text.push('\n');
         text
@@ -299,9 +302,7 @@ impl Results {
                 part.wall.jobs = part.wall.jobs.max(other.wall.jobs);
             }
         }
-        for part in &mut whole.scenarios {
-            part.is_joined = part.stopped.is_some();
-        }
+        whole.scenarios.iter_mut().for_each(|part| part.is_joined = true);
         Ok(whole)
     }
 
@@ -335,7 +336,7 @@ impl Part {
     pub fn summary(&self, shard: Shard, folder: &Path) -> Summary {
         let resumption = match &self.stopped {
             None => Resumption::None,
-            // What its plans were varied from is known to nobody any more.
+            // What its plans were varied from is no longer known.
             Some(_) if self.tally.is_guided() => Resumption::None,
             Some(_) if self.is_joined => Resumption::ByShard,
             Some(_) => Resumption::Whole,
@@ -471,8 +472,7 @@ mod tests {
     fn only_all_the_shards_of_one_sweep_are_joined() {
         let whole = Results::join(vec![part("2/2"), part("1/2")]).expect("all are there");
         assert_eq!((whole.shard, whole.scenarios[0].wall.wall_seconds), (Shard::WHOLE, 4.0));
-        let joined = &whole.scenarios[0];
-        assert_eq!((joined.asked, joined.is_joined), (Some(30), false));
+        assert_eq!(whole.scenarios[0].asked, Some(30));
         refused(vec![part("1/3"), part("3/3")], "no result of shard 2/3");
         refused(vec![part("7/10000")], " and 9991 more");
         refused(vec![part("1/2"), part("1/2")], "shard 1/2 is there twice, in out-1 and in out-1");
@@ -496,6 +496,23 @@ mod tests {
         other(|r| r.scenarios[0].terms.defect = Some("x".into()), "defect none and x");
         other(|r| r.scenarios[0].terms.plan = Some(TraceHash(1)), "plan none and");
         other(|r| r.scenarios[0].terms.all_faults = true, "--all-faults false and true");
+    }
+
+    #[test]
+    fn what_is_joined_goes_on_by_its_shards_if_one_has_stopped_and_is_the_whole_sweep_if_none_has()
+    {
+        let stopped = changed("1/2", |r| r.scenarios[0].stopped = Some(Stop::Interrupted));
+        for (first, is_stopped) in [(part("1/2"), false), (stopped, true)] {
+            let joined = Results::join(vec![first, part("2/2")]).expect("all are there");
+            let read = Results::parse(&joined.to_json()).expect("our own words");
+            assert_eq!(read.scenarios[0].is_joined, is_stopped);
+            let goes_on = if is_stopped { Resumption::ByShard } else { Resumption::None };
+            assert_eq!(read.summaries(Path::new(""))[0].resumption, goes_on);
+        }
+        // It cannot go on either where joining itself could not be finished.
+        let mut joined = Results::join(vec![part("1/1")]).expect("it is there");
+        joined.scenarios[0].stopped = Some(Stop::Failed("no space".into()));
+        assert_eq!(joined.summaries(Path::new(""))[0].resumption, Resumption::ByShard);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The folder of a sweep's results: one sweep at a time, and nothing in it that looks like another's.
 //!
-//! Owns: the lock, and what becomes of an earlier sweep's runs. Leaves: what is written to
-//! `results` and `storm`.
+//! Owns: the lock, and what becomes of an earlier sweep's results and runs. Leaves: what is written
+//! to `results` and `storm`.
 //! Holds: a folder has one writer; the runs of an earlier sweep of a scenario are set aside, never
 //! mixed with those of this one; nobody else's are touched.
 //! Start at [`claim`].

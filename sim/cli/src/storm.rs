@@ -334,16 +334,14 @@ impl Sweep<'_> {
                     progress.say(&format!("{told}\n  replay   mailstorm replay {again}"));
                 }
             }
-            if let Some(verifier) =
-                verifier.as_mut().filter(|_| failure.is_none() && is_verified(run.seed))
-            {
+            if let Some(verifier) = verifier.as_mut().filter(|_| is_verified(run.seed)) {
                 let spec = RunSpec { plan: Some(run.plan.clone()), ..self.spec(run.seed) };
                 match verifier.check(&spec, &run, &self.folder(&run)) {
                     Ok(difference) => {
                         tally.note_verified(difference.is_none());
                         difference.iter().for_each(|difference| progress.say(difference));
                     }
-                    Err(error) => failure = Some(error),
+                    Err(error) => _ = failure.get_or_insert(error),
                 }
             }
             let is_over = time_left.is_some_and(|time| progress.elapsed() >= time);
