@@ -1,6 +1,6 @@
 //! After a sweep that found something: the first run of each kind of violation, shrunk and as a page.
 //!
-//! Owns: which runs are examined, and for how long. Leaves: shrinking to `shrink`, pages to `report`.
+//! Owns: which runs are examined, and how thoroughly. Leaves: shrinking to `shrink`, pages to `report`.
 //! Holds: what the sweep found is told whether this succeeds or not.
 //! Start at [`examine`].
 
@@ -12,14 +12,14 @@ use crate::{interrupt, report, shrink};
 use mailstorm_record::Run;
 use mailstorm_reports::{Part, ShrunkRun, Stop};
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 /// Kinds of violations of which the first run gets a page, per scenario. Each takes a run and a second.
 const PAGES_MAX: usize = 10;
 /// Kinds of violations of which the first run is shrunk, per scenario.
 const SHRUNK_MAX: usize = 3;
-/// For how long each of them is shrunk, at the most. `mailstorm shrink` may take longer.
-const SHRINK_FOR: Duration = Duration::from_secs(10);
+/// How many runs the search for the smallest case makes at the most: about ten seconds on two quiet processors.
+/// It is no time, since what a sweep leaves does not depend on the machine. `mailstorm shrink` goes on from there.
+const SHRINK_RUNS_MAX: u64 = 400;
 
 /// Makes pages and cases of what the sweep found first, and notes in its result where they are.
 /// Returns the first failure of writing one; the others are made all the same. What is not examined
@@ -90,7 +90,8 @@ impl Examined<'_> {
             wanted: &self.wanted(Some(fingerprint.to_owned())),
             inbox,
             jobs: self.sweep.jobs,
-            budget: SHRINK_FOR,
+            budget: None,
+            runs_max: SHRINK_RUNS_MAX,
             from: None,
             file: &self.sweep.folder(self.run).join(shrink::CASE_FILE),
         };

@@ -33,7 +33,7 @@ use std::time::Duration;
 /// What the smallest case of a run is called, beside the run's other files.
 pub(crate) const CASE_FILE: &str = "case.toml";
 /// The most runs of one search, whatever time it has.
-const RUNS_MAX: u64 = 20_000;
+pub(crate) const RUNS_MAX: u64 = 20_000;
 /// How the file ends, beside a case, that holds what is known to be refuted.
 const REFUTED: &str = "refuted";
 /// Why a search stopped, as machines are told.
@@ -50,7 +50,8 @@ pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
         wanted: &wanted,
         inbox: arguments.run.given.inbox.as_deref(),
         jobs: arguments.jobs.map_or_else(processors, usize::from),
-        budget: arguments.budget,
+        budget: Some(arguments.budget),
+        runs_max: RUNS_MAX,
         from: Some(Path::new(&arguments.run.what)),
         file: &file,
     };
@@ -91,7 +92,10 @@ pub(crate) struct Asked<'a> {
     pub wanted: &'a Wanted,
     pub inbox: Option<&'a Path>,
     pub jobs: usize,
-    pub budget: Duration,
+    /// How long it searches at the most; none where the machine must not decide what comes out.
+    pub budget: Option<Duration>,
+    /// How many runs it makes at the most, whatever time it has.
+    pub runs_max: u64,
     /// The case that it begins with, if it is one: a search may have ended there before its time.
     pub from: Option<&'a Path>,
     /// Where the case is written.
@@ -121,8 +125,10 @@ pub(crate) struct Told {
     pub stopped: Option<&'static str>,
     /// How many simpler cases were not tried.
     pub untried: u64,
-    /// The budget.
-    pub budget_seconds: u64,
+    /// The budget of time, if there is one.
+    pub budget_seconds: Option<u64>,
+    /// The budget of runs.
+    pub runs_max: u64,
     /// The command that goes on with the search, if anything is left to try.
     pub go_on: Option<String>,
     /// The case, as it is written.
@@ -154,6 +160,9 @@ impl Asked<'_> {
         let (mut runs, mut faults) = (1, start.plan.faults.len());
         let known = self.refuted_before(&start, &first);
         let shrunk = mailstorm_shrink::shrink(start, &field, known, &mut |cases| {
+            if runs >= self.runs_max {
+                return Tried::Stopped { tried: 0, why: Stopped::BudgetSpent };
+            }
             let mut tried = Tried::NoneKeepsIt;
             let mut place = 0;
             let specs = cases.iter().map(|case| spec(&base, case)).collect::<Vec<_>>();
@@ -165,7 +174,9 @@ impl Asked<'_> {
                     tried = Tried::Keeps(place);
                 } else if interrupt::is_asked() {
                     tried = Tried::Stopped { tried: place + 1, why: Stopped::Interrupted };
-                } else if progress.elapsed() >= self.budget || runs >= RUNS_MAX {
+                } else if self.budget.is_some_and(|budget| progress.elapsed() >= budget)
+                    || runs >= self.runs_max
+                {
                     tried = Tried::Stopped { tried: place + 1, why: Stopped::BudgetSpent };
                 } else {
                     place += 1;
@@ -211,7 +222,8 @@ impl Asked<'_> {
                 Stopped::Interrupted => INTERRUPTED,
             }),
             untried: shrunk.untried as u64,
-            budget_seconds: self.budget.as_secs(),
+            budget_seconds: self.budget.map(|budget| budget.as_secs()),
+            runs_max: self.runs_max,
             go_on: shrunk
                 .stopped
                 .map(|_| format!("mailstorm shrink {}{}", quoted_path(&file), options(self.inbox))),
@@ -349,15 +361,51 @@ impl Told {
         writeln!(out, "  case     {}", quoted_path(&self.file))?;
         writeln!(out, "  replay   {}", self.replay)?;
         let Some(go_on) = &self.go_on else { return Ok(()) };
-        let budget = measured(Duration::from_secs(self.budget_seconds));
-        let stopped = match self.stopped {
-            Some(INTERRUPTED) => "stopped  interrupted".to_owned(),
-            _ if self.runs >= RUNS_MAX => format!("budget   {} spent", numbered(RUNS_MAX, "run")),
-            _ => format!("budget   {budget} spent"),
+        let stopped = match (self.stopped, self.budget_seconds) {
+            (Some(INTERRUPTED), _) => "stopped  interrupted".to_owned(),
+            (_, Some(seconds)) if self.runs < self.runs_max => {
+                format!("budget   {} spent", measured(Duration::from_secs(seconds)))
+            }
+            _ => format!("budget   {} spent", numbered(self.runs_max, "run")),
         };
         let cases = numbered(self.untried, "simpler case");
         let were = verb(self.untried, "was", "were");
         writeln!(out, "  {stopped}: {cases} {were} not tried")?;
         writeln!(out, "  go on    {go_on}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::given::find;
+    use mailstorm_coordination::defect::Defect;
+
+    #[test]
+    fn a_search_that_is_bounded_by_runs_comes_to_the_same_case_whatever_runs_at_the_same_time() {
+        /// Less than the search takes to its end.
+        const RUNS: u64 = 5;
+        let wanted = Wanted {
+            scenario: find("ensemble-3", None, &Settings::default()).expect("it exists"),
+            seed: 1,
+            defect: Some(Defect::MinorityQuorum.id()),
+            plan: None,
+            fingerprint: None,
+            recorded: None,
+        };
+        let folder = tempfile::tempdir().expect("there is room");
+        let file = folder.path().join(CASE_FILE);
+        let told = |jobs, runs_max| {
+            let (wanted, file, from) = (&wanted, &file, None);
+            Asked { wanted, inbox: None, jobs, budget: None, runs_max, from, file }
+                .shrink()
+                .expect("the run fails")
+        };
+        let (one, four) = (told(1, RUNS), told(4, RUNS));
+        assert_eq!((one.runs, one.stopped, &*one.case), (RUNS, Some(SPENT), &*four.case));
+        assert_eq!((one.untried, &one.story), (four.untried, &four.story));
+        assert!(one.text().contains("\n  budget   5 runs spent: "), "{}", one.text());
+        let whole = told(2, RUNS_MAX);
+        assert!(whole.is_smallest && whole.runs > RUNS, "{whole:?}");
     }
 }

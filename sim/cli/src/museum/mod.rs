@@ -20,7 +20,7 @@ use crate::given::{find, meant};
 use crate::one_run::Wanted;
 use crate::progress::now;
 use crate::screen::is_unread;
-use crate::shrink::Asked;
+use crate::shrink::{Asked, RUNS_MAX};
 use crate::storm::processors;
 use board::{Board, Row, Sound};
 use exhibit::{Exhibit, TOUR};
@@ -134,7 +134,7 @@ struct Visit {
     /// How many seeds it runs at the same time.
     jobs: usize,
     storms: Storms,
-    /// Whether nobody waits any more for what it finds.
+    /// Whether nobody waits for what it finds.
     is_over: fn() -> bool,
 }
 
@@ -215,7 +215,16 @@ fn shrink_first(
     let drawn = || storms.of(wanted.spec()).plan();
     wanted.plan = Some(first.plan.clone().unwrap_or_else(drawn));
     let file = PathBuf::from("runs/museum").join(format!("{}.toml", row.exhibit.name()));
-    Asked { wanted: &wanted, inbox: None, jobs, budget, from: None, file: &file }.shrink().map(Some)
+    let asked = Asked {
+        wanted: &wanted,
+        inbox: None,
+        jobs,
+        budget: Some(budget),
+        runs_max: RUNS_MAX,
+        from: None,
+        file: &file,
+    };
+    asked.shrink().map(Some)
 }
 
 /// Runs the sound build on the seeds that were used.
