@@ -125,8 +125,8 @@ impl<P: Platform> Client<P> {
         )
     }
 
-    /// Creates a znode that is swept when it was not modified and had no child for `ttl`. The mode is
-    /// one of the two TTL modes.
+    /// Creates a znode that is swept when it was not modified and had no child for `ttl`. The mode
+    /// is one of the two TTL modes.
     pub fn create_with_ttl(
         &self,
         path: impl Into<Arc<str>>,
@@ -154,8 +154,8 @@ impl<P: Platform> Client<P> {
         self.create(path, data, CreateMode::Container, acl)
     }
 
-    /// Creates a persistent znode without data for the path and for everything above it, where there
-    /// is none.
+    /// Creates a persistent znode without data for the path and for everything above it, where
+    /// there is none.
     ///
     /// # Errors
     /// As for a create; that a znode exists already is none.
@@ -191,8 +191,8 @@ impl<P: Platform> Client<P> {
         self.call(Request::Write(write), reply!(Reply::Empty => ()))
     }
 
-    /// Deletes a znode whose name will never be used again, such as a sequential one, and sees to it
-    /// across lost connections. That it is gone already is no error.
+    /// Deletes a znode whose name will never be used again, such as a sequential one, and sees to
+    /// it across lost connections. That it is gone already is no error.
     ///
     /// # Errors
     /// As for [`Client::delete`].
@@ -232,19 +232,21 @@ impl<P: Platform> Client<P> {
         })
     }
 
-    /// Ends the doubt after [`CallError::ConnectionLoss`]: once this returns, each earlier write of this
-    /// session has either taken effect, and reads of this client show it, or never will.
+    /// Ends the doubt after [`CallError::ConnectionLoss`]: once this returns, each earlier write of
+    /// this session has either taken effect, and reads of this client show it, or never will.
     ///
     /// It is a write that changes nothing. 1. The leader takes a session's requests from one
-    /// connection at a time: what an earlier one still had on the way is refused once this one is known
-    /// (`SessionMoved`). 2. What had been taken by then stands in the order of writes before this one.
-    /// 3. The answer comes when the server has applied everything up to here. A `sync` would not do: it
+    /// connection at a time: what an earlier one still had on the way is refused once this one is
+    /// known (`SessionMoved`). 2. What had been taken by then stands in the order of writes before
+    /// this one.
+    /// 3. The answer comes when the server has applied everything up to here. A `sync` would not
+    ///    do: it
     /// waits for what was acknowledged to somebody, not for what may yet be.
     ///
     /// # Errors
     /// [`CallError::SessionExpired`] and [`CallError::Closed`]: then the doubt remains, but nothing
-    /// that was not done by the session's end will be. [`CallError::ConnectionLoss`] when connection
-    /// after connection broke, or too much is under way: the doubt remains, too.
+    /// that was not done by the session's end will be. [`CallError::ConnectionLoss`] when
+    /// connection after connection broke, or too much is under way: the doubt remains, too.
     pub async fn settle(&self) -> Result<(), CallError> {
         let check = Write::Check { path: "/".into(), version: -1 };
         let settled: Call<()> =
@@ -277,7 +279,8 @@ impl<P: Platform> Client<P> {
         self.call(request, reply!(Reply::Data { data, stat } => (data, stat)))
     }
 
-    /// The same, and a watch that fires when the znode changes or vanishes. No watch without a znode.
+    /// The same, and a watch that fires when the znode changes or vanishes. No watch without a
+    /// znode.
     pub fn get_data_and_watch(
         &self,
         path: impl Into<Arc<str>>,
@@ -298,7 +301,8 @@ impl<P: Platform> Client<P> {
         )
     }
 
-    /// The same, and a watch that fires when a child appears or vanishes, or the znode itself vanishes.
+    /// The same, and a watch that fires when a child appears or vanishes, or the znode itself
+    /// vanishes.
     pub fn children_and_watch(
         &self,
         path: impl Into<Arc<str>>,
@@ -335,7 +339,8 @@ impl<P: Platform> Client<P> {
         self.call(request, reply!(Reply::AllChildrenNumber(count) => count))
     }
 
-    /// Catches up: reads of this client after it show every write acknowledged before it was called.
+    /// Catches up: reads of this client after it show every write acknowledged before it was
+    /// called.
     pub fn sync(&self, path: impl Into<Arc<str>>) -> Call<()> {
         self.call(Request::Sync { path: path.into() }, reply!(Reply::Synced(_) => ()))
     }
@@ -398,7 +403,8 @@ impl<P: Platform> Client<P> {
         self.shared().state_changed()
     }
 
-    /// Resolves when there is a session (so that [`Client::session`] names it), or never will be one.
+    /// Resolves when there is a session (so that [`Client::session`] names it), or never will be
+    /// one.
     pub async fn session_begun(&self) {
         while self.session() == SessionId::NONE && !self.state().is_over() {
             self.state_changed().await;
@@ -437,7 +443,8 @@ impl<P: Platform> Client<P> {
         &self.shared().platform
     }
 
-    /// A number that this client has not given out before. With the session id it is unique for ever.
+    /// A number that this client has not given out before. With the session id it is unique for
+    /// ever.
     pub fn unique_number(&self) -> u64 {
         self.shared().number()
     }
@@ -527,8 +534,8 @@ type Finish<T, E> = fn(Result<Answer, CallError>, Option<Watch>) -> Result<T, E>
 
 /// An operation under way: a future of its result.
 ///
-/// The request has left (or waits for a connection) already; dropping this changes nothing about that,
-/// only the result is lost.
+/// The request has left (or waits for a connection) already; dropping this changes nothing about
+/// that, only the result is lost.
 #[must_use = "whether the operation was done is only known from its result"]
 pub struct Call<T, E = CallError> {
     slot: Rc<RefCell<CallSlot>>,

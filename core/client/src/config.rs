@@ -4,7 +4,8 @@ use mailstorm_platform::Address;
 use mailstorm_shared::{Defects, Millis};
 
 /// The session timeout wished for unless the application says otherwise. ZooKeeper's own tools ask
-/// for as much. Lower: a dead worker is noticed sooner. Higher: a slow network costs fewer sessions.
+/// for as much. Lower: a dead worker is noticed sooner. Higher: a slow network costs fewer
+/// sessions.
 pub const SESSION_TIMEOUT: Millis = Millis(10_000);
 
 /// What an application chooses about its session.
@@ -19,7 +20,8 @@ pub struct ClientConfig {
     pub read_only: bool,
     /// The client's number in observations; unique in a run.
     pub client_number: u32,
-    /// Whether each call is told to onlookers (`Invoked`, `Returned`). Sessions and events always are.
+    /// Whether each call is told to onlookers (`Invoked`, `Returned`). Sessions and events always
+    /// are.
     pub observe_calls: bool,
     /// The defect that the laboratory planted in this client and its recipes, if any.
     pub defects: Defects,

@@ -1,9 +1,9 @@
-//! The session core on a Platform: one task that feeds it what the network says, and the places where
-//! calls and watches wait for what it decides.
+//! The session core on a Platform: one task that feeds it what the network says, and the places
+//! where calls and watches wait for what it decides.
 //!
 //! Holds: outputs are carried out in the order in which the core gave them. Destructors touch no
-//! Platform: what they want done is left for the task, since they also run when the machine is already
-//! gone.
+//! Platform: what they want done is left for the task, since they also run when the machine is
+//! already gone.
 //! Start at [`Shared::step`].
 
 use crate::config::ClientConfig;
@@ -231,8 +231,8 @@ impl<P: Platform> Shared<P> {
         }
     }
 
-    /// Whether a destructor has left something that can be done now: while the application has as much
-    /// under way as it may, what is left waits, or a lock given up would stay held by nobody.
+    /// Whether a destructor has left something that can be done now: while the application has as
+    /// much under way as it may, what is left waits, or a lock given up would stay held by nobody.
     fn has_errand(&self) -> bool {
         !self.errands.borrow().is_empty() && self.core.borrow().has_room()
     }

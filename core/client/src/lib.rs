@@ -1,8 +1,9 @@
-//! What an application links: a session with the coordination service, and the recipes on top of it.
+//! What an application links: a session with the coordination service, and the recipes on top of
+//! it.
 //!
 //! Owns: the asynchronous [`Client`], and the recipes. Leaves: the session (reconnects, heartbeats,
-//! pipelining, watches) to [`mailstorm_session`], the machine to the Platform, what the data means to
-//! the application.
+//! pipelining, watches) to [`mailstorm_session`], the machine to the Platform, what the data means
+//! to the application.
 //! Holds: an error says whether the operation may have happened; no watch event is lost while the
 //! session lives; an event is visible to the application before any later reply is.
 //!
@@ -11,8 +12,8 @@
 //!                                  |            |
 //!                                  +-- driver --+--> Endpoint   the machine's network
 //! ```
-//! In reading order: [`config`] and [`error`], `driver` (the session on a Platform), [`client`] (the
-//! methods), [`watch`] (what a watch resolves to), [`recipes`].
+//! In reading order: [`config`] and [`error`], `driver` (the session on a Platform), [`client`]
+//! (the methods), [`watch`] (what a watch resolves to), [`recipes`].
 //! Start at [`Client`].
 
 pub mod client;

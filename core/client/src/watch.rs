@@ -1,7 +1,7 @@
 //! What a watch resolves to.
 //!
-//! Holds: the driver puts an event here before it completes any later reply, so whoever has seen the
-//! reply finds the event. A one-shot watch holds one event; a lasting one holds
+//! Holds: the driver puts an event here before it completes any later reply, so whoever has seen
+//! the reply finds the event. A one-shot watch holds one event; a lasting one holds
 //! [`EVENTS_WAITING_MAX`] and, when its reader falls behind further, forgets them for one
 //! [`WatchItem::Overrun`], which says "anything may have changed: look again".
 

@@ -2,8 +2,8 @@
 //! pipeline that joins them so that every mail is processed exactly once.
 //!
 //! A mail counts as processed when its result is in the [`sink`]. Leaves: sessions and recipes to
-//! `client`, failures to whoever causes them. Holds: the inbox is never written; what is no mail is a
-//! dead letter, never an error; a worker that lost its claim changes nothing any more.
+//! `client`, failures to whoever causes them. Holds: the inbox is never written; what is no mail is
+//! a dead letter, never an error; a worker that lost its claim changes nothing any more.
 //! Start at [`pipeline`].
 
 pub mod defect;

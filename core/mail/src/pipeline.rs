@@ -1,5 +1,5 @@
-//! The pipeline `claims`: workers that share an inbox through the coordination service, and a supervisor
-//! that replaces the dead.
+//! The pipeline `claims`: workers that share an inbox through the coordination service, and a
+//! supervisor that replaces the dead.
 //!
 //! ```text
 //!   /mail/lock/...               queue of those who want to note the next batch
@@ -13,14 +13,15 @@
 //!
 //! One mail's way, and what each step is there for:
 //!
-//! 1. Under the lock a worker notes the next batch, together with the progress: one `multi`, so no mail
-//!    is noted twice or skipped. The lock only keeps workers from trying in vain.
-//! 2. A worker takes a batch: a versioned write that also makes its ephemeral. The write's zxid is the
-//!    fencing token.
+//! 1. Under the lock a worker notes the next batch, together with the progress: one `multi`, so no
+//!    mail is noted twice or skipped. The lock only keeps workers from trying in vain.
+//! 2. A worker takes a batch: a versioned write that also makes its ephemeral. The write's zxid is
+//!    the fencing token.
 //! 3. It raises the token at the sink, and learns which mails its predecessors got done.
-//! 4. Before each mail it notes the attempt. Whoever was taken over from fails here; and a mail that kills
-//!    its workers is known by its attempts.
-//! 5. The result goes to the sink under the token. That is the moment at which the mail is processed.
+//! 4. Before each mail it notes the attempt. Whoever was taken over from fails here; and a mail
+//!    that kills its workers is known by its attempts.
+//! 5. The result goes to the sink under the token. That is the moment at which the mail is
+//!    processed.
 //! 6. The batch is finished together with its results, or not at all.
 //!
 //! Start at [`Worker::run`].

@@ -1,7 +1,7 @@
 //! What processing makes of a mail: a verdict and index terms.
 //!
-//! A pure function of the mail's bytes, so that every worker, on every try, comes to the same result.
-//! The parser is a library's; what it cannot make a mail of is a dead letter with a reason.
+//! A pure function of the mail's bytes, so that every worker, on every try, comes to the same
+//! result. The parser is a library's; what it cannot make a mail of is a dead letter with a reason.
 
 use crate::inbox::compression::Compression;
 use crate::inbox::{MAIL_UNPACKED_BYTES_MAX, Mail};

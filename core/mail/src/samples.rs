@@ -1,7 +1,8 @@
 //! The inbox that comes with the product, and a generator for more of the same.
 //!
-//! The samples were written for Mailstorm: ordinary mail, spam, several encodings, attachments, a quoted
-//! `From ` line, and one mail that nobody sent. The generator's mails follow from a seed alone.
+//! The samples were written for Mailstorm: ordinary mail, spam, several encodings, attachments, a
+//! quoted `From ` line, and one mail that nobody sent. The generator's mails follow from a seed
+//! alone.
 
 use crate::inbox::{Inbox, Mail, split};
 use bytes::Bytes;

@@ -1,8 +1,8 @@
 //! What a process needs of the machine it runs on.
 //!
 //! One process is single-threaded: its tasks share memory with `Rc`, and no future here is `Send`.
-//! The network is an [`Endpoint`]: commands return at once, and everything that happens comes back, in
-//! order, from [`Endpoint::next`]. So a protocol needs one task, not one per connection.
+//! The network is an [`Endpoint`]: commands return at once, and everything that happens comes back,
+//! in order, from [`Endpoint::next`]. So a protocol needs one task, not one per connection.
 
 use bytes::Bytes;
 use mailstorm_shared::machine::{Address, CloseReason, ConnectionId};
@@ -43,8 +43,8 @@ pub trait Endpoint: 'static {
     /// When the address is in use or not ours.
     fn listen(&self, address: &Address) -> io::Result<()>;
 
-    /// The address that a call to [`Endpoint::listen`] has really taken: where that named port 0, the
-    /// port that was given. Events go on to name the address that was asked for.
+    /// The address that a call to [`Endpoint::listen`] has really taken: where that named port 0,
+    /// the port that was given. Events go on to name the address that was asked for.
     fn bound_address(&self, asked: &Address) -> Address {
         asked.clone()
     }
@@ -53,8 +53,8 @@ pub trait Endpoint: 'static {
     /// only after minutes: callers keep their own deadline.
     fn connect(&self, address: &Address) -> ConnectionId;
 
-    /// Queues bytes on an open connection, in order. Bytes to a connection that is gone are dropped:
-    /// its `Closed` is on the way.
+    /// Queues bytes on an open connection, in order. Bytes to a connection that is gone are
+    /// dropped: its `Closed` is on the way.
     fn send(&self, connection: ConnectionId, bytes: Bytes);
 
     /// Bytes queued that the other side's machine has not taken yet.
@@ -66,12 +66,12 @@ pub trait Endpoint: 'static {
     /// Closes after what was queued has been sent. No event for this connection follows.
     fn close(&self, connection: ConnectionId);
 
-    /// Asks for one [`NetworkEvent::Woken`] at this time on the monotonic clock; replaces the earlier
-    /// wish, `None` withdraws it.
+    /// Asks for one [`NetworkEvent::Woken`] at this time on the monotonic clock; replaces the
+    /// earlier wish, `None` withdraws it.
     fn wake_at(&self, at: Option<Instant>);
 
-    /// The next thing that happened. May be called again after being dropped half-way; never loses an
-    /// event.
+    /// The next thing that happened. May be called again after being dropped half-way; never loses
+    /// an event.
     fn next(&self) -> impl Future<Output = NetworkEvent>;
 }
 
@@ -110,8 +110,8 @@ pub enum NetworkEvent {
     Woken,
 }
 
-/// A data folder: flat, with names instead of paths. Commands on it take effect in the order in which
-/// they are awaited; nothing is durable before the matching sync has returned.
+/// A data folder: flat, with names instead of paths. Commands on it take effect in the order in
+/// which they are awaited; nothing is durable before the matching sync has returned.
 pub trait Disk: Clone + 'static {
     /// The names of all files, sorted.
     fn list(&self) -> impl Future<Output = io::Result<Vec<String>>>;

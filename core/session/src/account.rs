@@ -100,8 +100,8 @@ pub fn is_write(request: &Request) -> bool {
     matches!(request, Request::Write(_) | Request::Multi(_))
 }
 
-/// How an operation ended, as a checker sees it. `zxid` is the one in the reply's header, if a reply
-/// came.
+/// How an operation ended, as a checker sees it. `zxid` is the one in the reply's header, if a
+/// reply came.
 pub fn outcome(result: &Result<Answer, CallError>, zxid: Zxid) -> Outcome {
     let answer = match result {
         Ok(answer) => answer,
@@ -141,8 +141,8 @@ pub fn outcome(result: &Result<Answer, CallError>, zxid: Zxid) -> Outcome {
 
 /// The step that made a `multi` fail, if one did.
 ///
-/// Before it stand errors of code 0, after it [`ErrorCode::RuntimeInconsistency`], so the first entry
-/// with a code is the culprit.
+/// Before it stand errors of code 0, after it [`ErrorCode::RuntimeInconsistency`], so the first
+/// entry with a code is the culprit.
 pub fn culprit(replies: &[MultiReply]) -> Option<(usize, ErrorCode)> {
     replies.iter().enumerate().find_map(|(index, reply)| match reply {
         MultiReply::Error(Some(code)) => Some((index, *code)),

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A broken connection leads straight to the next server; only a whole round of servers without a
-//! single answered request leads to a pause, so that an ensemble in trouble is not knocked at in a loop.
+//! single answered request leads to a pause, so that an ensemble in trouble is not knocked at in a
+//! loop.
 
 use crate::account;
 use crate::error::CallError;
@@ -34,9 +35,11 @@ use std::sync::Arc;
 pub const PAUSE_MS_MIN: u64 = 50;
 /// The longest pause between rounds, as in ZooKeeper's own client.
 pub const PAUSE_MS_MAX: u64 = 1_000;
-/// The least time a server gets to answer a connect and a handshake, however many servers there are.
+/// The least time a server gets to answer a connect and a handshake, however many servers there
+/// are.
 pub const ATTEMPT_MIN: Millis = Millis(100);
-/// How long a client that would like to write stays with a read-only server before it tries the others.
+/// How long a client that would like to write stays with a read-only server before it tries the
+/// others.
 pub const READ_ONLY_STAY: Millis = Millis(10_000);
 /// Credentials that one session may hold.
 pub const CREDENTIALS_MAX: usize = 16;
@@ -76,9 +79,9 @@ pub struct SessionCore {
     pub(crate) timeout: Millis,
     /// The newest zxid told by a reply or an event: a server that is behind it must not serve us.
     pub(crate) last_zxid_seen: Zxid,
-    /// The newest zxid told by a reply. Events do not count: a transaction may fire several, and if the
-    /// connection breaks between two of them, the second must still be told by the catch-up. All
-    /// events up to a reply's zxid, however, came before the reply.
+    /// The newest zxid told by a reply. Events do not count: a transaction may fire several, and if
+    /// the connection breaks between two of them, the second must still be told by the catch-up.
+    /// All events up to a reply's zxid, however, came before the reply.
     pub(crate) last_zxid_complete: Zxid,
     pub(crate) outstanding: Outstanding,
     pub(crate) registry: Registry,
@@ -261,8 +264,8 @@ impl SessionCore {
         }
     }
 
-    /// A server that says nothing for two thirds of the timeout is given up, so that a third is left
-    /// to find another one before the session expires.
+    /// A server that says nothing for two thirds of the timeout is given up, so that a third is
+    /// left to find another one before the session expires.
     fn patience(&self) -> Millis {
         Millis(self.timeout.0 * 2 / 3)
     }
@@ -486,8 +489,8 @@ impl SessionCore {
             return;
         }
         if self.session == SessionId::NONE {
-            // There is nothing to say goodbye to. (A session that a server has just begun for us, its
-            // reply still on the way, ends by itself.)
+            // There is nothing to say goodbye to. (A session that a server has just begun for us,
+            // its reply still on the way, ends by itself.)
             return self.end(SessionState::Closed, out);
         }
         self.closing = Some(now);

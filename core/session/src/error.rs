@@ -9,7 +9,8 @@ pub enum CallError {
     #[error("refused: {0}")]
     Refused(ErrorCode),
     /// Indefinite: the connection broke, or the server lost its leader, between request and reply.
-    /// The write may have been done, or may yet be. A sync that is answered later ends the "may yet".
+    /// The write may have been done, or may yet be. A sync that is answered later ends the "may
+    /// yet".
     #[error("the connection was lost before the reply came: the outcome is unknown")]
     ConnectionLoss,
     /// Definite: the session was over before the request was carried out.

@@ -1,8 +1,8 @@
 //! What is under way: operations sent and not answered, and operations not sent yet.
 //!
-//! Holds: the application's order. Whatever is sent again after a lost connection goes before what was
-//! never sent. So what takes effect does so in the order in which it was asked for, with one exception:
-//! a read that is sent again may already see a later write whose outcome is unknown.
+//! Holds: the application's order. Whatever is sent again after a lost connection goes before what
+//! was never sent. So what takes effect does so in the order in which it was asked for, with one
+//! exception: a read that is sent again may already see a later write whose outcome is unknown.
 
 use crate::account;
 use crate::io::{OperationId, Retry, WatchId};
@@ -79,7 +79,8 @@ impl Outstanding {
         self.sent.push_back((xid, operation));
     }
 
-    /// The operation that this reply answers: the oldest one sent, or none if the reply is out of order.
+    /// The operation that this reply answers: the oldest one sent, or none if the reply is out of
+    /// order.
     pub fn answered(&mut self, xid: i32) -> Option<Operation> {
         match self.sent.front() {
             Some((oldest, _)) if *oldest == xid => {

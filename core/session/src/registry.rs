@@ -1,5 +1,5 @@
-//! What a session watches: which of the application's watches an event fires, and which watches a new
-//! connection must be told of.
+//! What a session watches: which of the application's watches an event fires, and which watches a
+//! new connection must be told of.
 //!
 //! The server knows one watch per connection, path and kind; the application may hold many on the
 //! same. A one-shot watch leaves the registry when it fires, a lasting one when it is removed.
@@ -11,8 +11,8 @@ use mailstorm_wire::client::{AddWatchMode, SetWatches, WatchEvent, WatchEventKin
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Bytes of paths that one setWatches request carries at most, as in ZooKeeper's own client: a client
-/// with many watches would otherwise send a frame that no server takes (ZOOKEEPER-706).
+/// Bytes of paths that one setWatches request carries at most, as in ZooKeeper's own client: a
+/// client with many watches would otherwise send a frame that no server takes (ZOOKEEPER-706).
 pub const SET_WATCHES_BYTES_MAX: usize = 128 * 1024;
 
 /// The kinds of watches, as re-arming tells them apart.
@@ -112,8 +112,8 @@ impl Registry {
         self.watches.contains_key(&(table, path.clone()))
     }
 
-    /// The watches that this event fires, in the order in which they were left. One-shot ones are gone
-    /// from the registry afterwards.
+    /// The watches that this event fires, in the order in which they were left. One-shot ones are
+    /// gone from the registry afterwards.
     pub fn fire(&mut self, event: &WatchEvent) -> Vec<WatchId> {
         let mut fired = Vec::new();
         let WatchEventKind::Change(kind) = event.kind else { return fired };
@@ -128,8 +128,8 @@ impl Registry {
         if let Some(lasting) = self.watches.get(&(WatchTable::Persistent, event.path.clone())) {
             fired.extend(lasting);
         }
-        // Recursive watches are told of each znode, never of a list. But the catch-up after a reconnect
-        // (it carries no zxid) knows what was deleted below by the list alone.
+        // Recursive watches are told of each znode, never of a list. But the catch-up after a
+        // reconnect (it carries no zxid) knows what was deleted below by the list alone.
         let tells_each = kind != EventKind::ChildrenChanged || event.zxid == Zxid::ZERO;
         if tells_each && self.recursive > 0 {
             for ancestor in ancestors(&event.path) {
@@ -264,7 +264,8 @@ mod tests {
 
     #[test]
     fn a_recursive_watch_hears_of_a_list_when_it_catches_up() {
-        // mail-claims, seed 62: a holder vanished while the workers were cut off, and none took over.
+        // mail-claims, seed 62: a holder vanished while the workers were cut off, and none took
+        // over.
         let mut registry = registry(&[(1, WatchTable::Recursive, "/a")]);
         let catch_up = WatchEvent { zxid: Zxid::ZERO, ..event(EventKind::ChildrenChanged, "/a/b") };
         assert_eq!(registry.fire(&catch_up), [WatchId(1)]);

@@ -252,8 +252,8 @@ impl SessionCore {
         }
     }
 
-    /// Registers the watch that the operation has left, or drops those it has removed. Returns those
-    /// that nobody waits for any more, to be told after the operation's end.
+    /// Registers the watch that the operation has left, or drops those it has removed. Returns
+    /// those that nobody waits for any more, to be told after the operation's end.
     fn settle_watches(
         &mut self,
         operation: &Operation,

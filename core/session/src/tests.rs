@@ -331,8 +331,8 @@ fn an_event_is_delivered_before_the_reply_that_came_after_it() {
 
 #[test]
 fn an_event_raises_what_was_seen_but_not_where_the_catch_up_begins() {
-    // One transaction changes /a and /b. The connection breaks between the two events: were the catch-up
-    // to begin after the transaction, the event for /b would be lost.
+    // One transaction changes /a and /b. The connection breaks between the two events: were the
+    // catch-up to begin after the transaction, the event for /b would be lost.
     let mut table = Table::connected();
     for (number, path) in [(1, "/a"), (2, "/b")] {
         let get = Request::GetData { path: path.into(), watch: true };

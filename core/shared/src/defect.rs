@@ -11,8 +11,8 @@
 
 /// Which defect something is made with: none, or one.
 ///
-/// A part of every configuration that a defect can be planted in; without the feature `defects` it is
-/// empty.
+/// A part of every configuration that a defect can be planted in; without the feature `defects` it
+/// is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Defects {
     #[cfg(feature = "defects")]

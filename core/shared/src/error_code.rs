@@ -137,8 +137,8 @@ impl ErrorCode {
     /// What an error number in a reply says: `None` for 0, which is success.
     ///
     /// A server of another make may send codes that this service does not use. Those with a near
-    /// relative here become that; of the rest nothing can be said but that the server failed, so that
-    /// a client must not conclude that nothing happened.
+    /// relative here become that; of the rest nothing can be said but that the server failed, so
+    /// that a client must not conclude that nothing happened.
     pub fn received(code: i32) -> Option<Self> {
         const UNKNOWN_SESSION: i32 = -12;
         const REQUEST_TIMEOUT: i32 = -122;

@@ -2,9 +2,9 @@
 //!
 //! Owns: which characters a person cannot see but a terminal or an editor obeys, and how they are
 //! written instead. Leaves: markup (HTML, XML, Markdown, shells) to whoever writes it.
-//! Holds: what comes out has no control character and none that turns the direction of writing; what
-//! had none comes out as it is. The escapes are those of JSON and TOML, so that a text that stood
-//! within quotes there still means the same.
+//! Holds: what comes out has no control character and none that turns the direction of writing;
+//! what had none comes out as it is. The escapes are those of JSON and TOML, so that a text that
+//! stood within quotes there still means the same.
 //! Start at [`harmless`].
 
 use std::borrow::Cow;

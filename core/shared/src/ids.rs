@@ -38,7 +38,8 @@ impl Epoch {
     /// The epoch after this one.
     ///
     /// # Errors
-    /// [`CounterFull`] when no epoch is left: 2^32 elections are an operator's problem, not ours to hide.
+    /// [`CounterFull`] when no epoch is left: 2^32 elections are an operator's problem, not ours to
+    /// hide.
     pub fn next(self) -> Result<Self, CounterFull> {
         self.0.checked_add(1).map(Self).ok_or(CounterFull)
     }
@@ -66,7 +67,8 @@ impl Zxid {
     /// Before every transaction.
     pub const ZERO: Self = Self(0);
 
-    /// The place `counter` in `epoch`; counter 0 is the epoch's start, before its first transaction.
+    /// The place `counter` in `epoch`; counter 0 is the epoch's start, before its first
+    /// transaction.
     pub const fn new(epoch: Epoch, counter: u32) -> Self {
         Self((epoch.0 as u64) << 32 | counter as u64)
     }
@@ -106,7 +108,8 @@ impl fmt::Display for Zxid {
 pub struct SessionId(pub i64);
 
 impl SessionId {
-    /// No session: in a connect request it asks for a new one; in a `Stat` the znode is not ephemeral.
+    /// No session: in a connect request it asks for a new one; in a `Stat` the znode is not
+    /// ephemeral.
     pub const NONE: Self = Self(0);
 
     /// The session that the transaction at `zxid` creates.

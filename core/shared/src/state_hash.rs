@@ -1,12 +1,15 @@
-//! A hash of a core's whole state that is equal in every process: determinism can be proved with it.
+//! A hash of a core's whole state that is equal in every process: determinism can be proved with
+//! it.
 
 use std::hash::{Hash, Hasher};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// How many bytes are gathered before they are hashed: what is fed in comes mostly a few bytes at a time.
+/// How many bytes are gathered before they are hashed: what is fed in comes mostly a few bytes at a
+/// time.
 const GATHERED_BYTES: usize = 256;
 
-/// XXH3 with a fixed seed, behind the standard [`Hasher`]. Derive [`Hash`] on the state, feed it in.
+/// XXH3 with a fixed seed, behind the standard [`Hasher`]. Derive [`Hash`] on the state, feed it
+/// in.
 ///
 /// Integers are fed in little-endian order, so that the hash is the same on every machine.
 #[derive(Clone)]

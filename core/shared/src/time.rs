@@ -1,7 +1,7 @@
 //! Time as a core sees it: handed in with every step, never read.
 //!
-//! Holds: a span, a point on the monotonic clock and a point on the wall clock are three types. Points
-//! of different clocks are never compared, and two points are never added.
+//! Holds: a span, a point on the monotonic clock and a point on the wall clock are three types.
+//! Points of different clocks are never compared, and two points are never added.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,7 +1,8 @@
 //! Time in words: one form for moments, one for spans, everywhere where people read them.
 //!
-//! Holds: what took time is never shown as none; a span that is not rounded is told to a millionth or
-//! better below a second, to the millisecond up to a minute, and a longer one in the two units that say most.
+//! Holds: what took time is never shown as none; a span that is not rounded is told to a millionth
+//! or better below a second, to the millisecond up to a minute, and a longer one in the two units
+//! that say most.
 //! Start at [`moment`] and [`span`].
 
 use std::time::Duration;
@@ -13,8 +14,8 @@ const MIN: u64 = 60 * S;
 const H: u64 = 60 * MIN;
 const DAY: u64 = 24 * H;
 
-/// A moment of a run, from its beginning: `17.200 s`. Before the first millisecond, with as many digits as
-/// it takes.
+/// A moment of a run, from its beginning: `17.200 s`. Before the first millisecond, with as many
+/// digits as it takes.
 pub fn moment(ns: u64) -> String {
     if (1..MS).contains(&ns) {
         return format!("{} s", format!("0.{ns:09}").trim_end_matches('0'));

@@ -1,7 +1,8 @@
-//! Zeros at the ends of files: logs are preallocated, so most of what a start reads was never written.
+//! Zeros at the ends of files: logs are preallocated, so most of what a start reads was never
+//! written.
 //!
-//! Each function looks at sixty-four bytes at a time, which the compiler turns into a few instructions;
-//! byte by byte the zeros cost a recovery more than the records.
+//! Each function looks at sixty-four bytes at a time, which the compiler turns into a few
+//! instructions; byte by byte the zeros cost a recovery more than the records.
 
 const BLOCK_BYTES: usize = 64;
 

@@ -1,7 +1,7 @@
 //! What happens to znodes and sessions, and who is notified of it.
 //!
-//! Owns: the changes of the tree, and the kinds of watches and of their events, as servers, clients and
-//! those who look on tell them apart. Leaves: how they travel to `wire`.
+//! Owns: the changes of the tree, and the kinds of watches and of their events, as servers, clients
+//! and those who look on tell them apart. Leaves: how they travel to `wire`.
 
 use crate::time_in_words::span_of_ms;
 use crate::{Millis, SessionId};

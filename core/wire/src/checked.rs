@@ -3,9 +3,9 @@
 //! ```text
 //! u24 length of body, little-endian | u8 check of the length | u32 CRC-32C of body | body
 //! ```
-//! The length has a check of its own. Without it, one flipped bit in a length would make the receiver
-//! wait for megabytes that never come, on a quiet link perhaps for ever; with it, every flipped
-//! bit of a frame is found as soon as the frame is read.
+//! The length has a check of its own. Without it, one flipped bit in a length would make the
+//! receiver wait for megabytes that never come, on a quiet link perhaps for ever; with it, every
+//! flipped bit of a frame is found as soon as the frame is read.
 //!
 //! Holds: after an error nothing more comes out of a stream; it has to be closed.
 
@@ -14,8 +14,8 @@ use crate::raw::{Encode, encoded_len};
 use bytes::Bytes;
 use mailstorm_shared::checksum::crc32c;
 
-/// The longest body of a frame, in bytes: the longest transaction, and as much again for what is around
-/// it.
+/// The longest body of a frame, in bytes: the longest transaction, and as much again for what is
+/// around it.
 pub const CHECKED_FRAME_BYTES_MAX: usize = 2 * crate::txn::TXN_BYTES_MAX;
 
 const HEADER_BYTES: usize = 8;
@@ -88,8 +88,8 @@ impl CheckedDecoder {
         self.gathered.peek()
     }
 
-    /// The next body, or `None` when more bytes are needed. It shares the memory it arrived in, or is a
-    /// copy where it is a small part of that.
+    /// The next body, or `None` when more bytes are needed. It shares the memory it arrived in, or
+    /// is a copy where it is a small part of that.
     ///
     /// # Errors
     /// [`CheckedFrameError`]; every later call repeats it.

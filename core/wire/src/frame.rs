@@ -16,13 +16,13 @@ use bytes::{Buf, Bytes};
 /// headers. Higher: one client can make the ensemble store and send larger transactions.
 pub const REQUEST_BYTES_MAX: usize = (1 << 20) + (64 << 10);
 
-/// The longest reply a client takes, in bytes. Far more than a request, since a list of children has
-/// no bound (ZOOKEEPER-2260): a million names of 40 bytes fit. Lower: a client that lists a large
-/// znode loses its connection, again and again.
+/// The longest reply a client takes, in bytes. Far more than a request, since a list of children
+/// has no bound (ZOOKEEPER-2260): a million names of 40 bytes fit. Lower: a client that lists a
+/// large znode loses its connection, again and again.
 pub const REPLY_BYTES_MAX: usize = 64 << 20;
 
-/// A body shares the memory of its chunk from this part of it on. So what is kept of a stream takes at most
-/// this many times its length, however it is cut.
+/// A body shares the memory of its chunk from this part of it on. So what is kept of a stream takes
+/// at most this many times its length, however it is cut.
 const SHARED_PART: usize = 4;
 
 /// The bytes of the length before each body.
@@ -70,7 +70,8 @@ impl FrameDecoder {
     /// The next body, or `None` when more bytes are needed.
     ///
     /// # Errors
-    /// [`FrameError`] when a length cannot be; it stays, since the stream makes no sense from there.
+    /// [`FrameError`] when a length cannot be; it stays, since the stream makes no sense from
+    /// there.
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some(prefix) = self.prefix() else { return Ok(None) };
         let limit = self.limit;
@@ -82,15 +83,15 @@ impl FrameDecoder {
         Ok(self.gathered.take(PREFIX_BYTES, length))
     }
 
-    /// The next four bytes, which may be a four-letter word at the beginning of a connection and are
-    /// a length otherwise.
+    /// The next four bytes, which may be a four-letter word at the beginning of a connection and
+    /// are a length otherwise.
     pub fn prefix(&self) -> Option<[u8; 4]> {
         self.gathered.peek()
     }
 }
 
-/// Bytes that have arrived and not been taken: those copied together, and behind them the last chunk,
-/// shared.
+/// Bytes that have arrived and not been taken: those copied together, and behind them the last
+/// chunk, shared.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gathered {
     copied: Vec<u8>,

@@ -8,8 +8,8 @@
 //! | vector         | int count (-1: null), then the elements |
 //!
 //! Owns: these primitives. Leaves: records made of them to [`crate::client`].
-//! Holds: a [`Reader`] ends every read with a value or with [`Malformed`]; the counts and lengths it
-//! returns fit into the bytes at hand. Buffers share the frame, strings are copied once.
+//! Holds: a [`Reader`] ends every read with a value or with [`Malformed`]; the counts and lengths
+//! it returns fit into the bytes at hand. Buffers share the frame, strings are copied once.
 
 pub(crate) use crate::raw::Malformed;
 use crate::raw::{Cursor, Sink};
@@ -141,8 +141,8 @@ impl<'a> Reader<'a> {
         self.count(1)?.map(|length| self.0.slice(length)).transpose()
     }
 
-    /// Reads a string. Null is read as the empty string: where one is expected ZooKeeper refuses both
-    /// (paths), or takes both for the same (identities, prefixes).
+    /// Reads a string. Null is read as the empty string: where one is expected ZooKeeper refuses
+    /// both (paths), or takes both for the same (identities, prefixes).
     ///
     /// # Errors
     /// As [`Self::bool`].

@@ -175,9 +175,9 @@ impl<'a> Cursor<'a> {
             .ok_or(Malformed::Count { at: self.at, count, left: self.left() })
     }
 
-    /// As many elements as their list may begin with room for: in memory they take no more than the bytes
-    /// left. One that takes a byte on the wire may take a hundred in memory, and a count of millions of
-    /// them costs its sender nothing until they are read.
+    /// As many elements as their list may begin with room for: in memory they take no more than the
+    /// bytes left. One that takes a byte on the wire may take a hundred in memory, and a count of
+    /// millions of them costs its sender nothing until they are read.
     pub(crate) fn room<T>(&self, count: usize) -> usize {
         count.min(self.left() / size_of::<T>().max(1))
     }

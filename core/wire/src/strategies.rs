@@ -1,7 +1,7 @@
 //! Proptest strategies for every type that travels.
 //!
-//! Only values that a format can carry: the client protocol knows no time-to-live outside createTTL,
-//! and zxids above `i64::MAX` mean nothing to it.
+//! Only values that a format can carry: the client protocol knows no time-to-live outside
+//! createTTL, and zxids above `i64::MAX` mean nothing to it.
 
 use crate::client::{
     Acl, AddWatchMode, ConnectRequest, ConnectResponse, CreateMode, ErrorCode, MultiReply, Read,

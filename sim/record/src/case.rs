@@ -1,8 +1,9 @@
 //! Cases: a failing run as a small file that a person can paste into an issue and replay.
 //!
-//! Owns: the file format of a case, which is that of a plan with a head. Leaves: the faults to `plan`.
-//! Holds: [`Case::read`] of [`Case::to_toml`] gives the same case. A file of another version is read as
-//! far as it makes sense here; what does not is refused with both versions.
+//! Owns: the file format of a case, which is that of a plan with a head. Leaves: the faults to
+//! `plan`.
+//! Holds: [`Case::read`] of [`Case::to_toml`] gives the same case. A file of another version is
+//! read as far as it makes sense here; what does not is refused with both versions.
 //! Start at [`Case`].
 //!
 //! ```toml
@@ -29,7 +30,8 @@ use mailstorm_shared::defect::DefectId;
 use serde::Deserialize;
 use std::fmt::Write;
 
-/// The version of this laboratory: the same case is the same run only where the version is the same.
+/// The version of this laboratory: the same case is the same run only where the version is the
+/// same.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A run, without what came of it.
@@ -83,8 +85,8 @@ impl Case {
         }
     }
 
-    /// Reads the head of a case file, with an empty plan: which nodes the plan may name depends on the
-    /// head. `file` is its name for errors.
+    /// Reads the head of a case file, with an empty plan: which nodes the plan may name depends on
+    /// the head. `file` is its name for errors.
     ///
     /// # Errors
     /// [`PlanError`] for what is not TOML, and for keys that are missing or have a wrong value.

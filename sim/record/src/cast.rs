@@ -1,8 +1,8 @@
 //! Whom the words of a plan mean: the moving targets of a scenario, as `leader`, and `others`.
 //!
-//! Owns: what a plan may name, and putting nodes in the place of words. Leaves: which words there are and whom
-//! each means now to the systems of a scenario; the world asks them when a fault begins, and the record keeps
-//! the answer, so that whoever reads it needs no system.
+//! Owns: what a plan may name, and putting nodes in the place of words. Leaves: which words there
+//! are and whom each means now to the systems of a scenario; the world asks them when a fault
+//! begins, and the record keeps the answer, so that whoever reads it needs no system.
 //! Holds: a word means whom it means at the moment at which its fault begins.
 //! Start at [`Names`], then [`Meanings::lists`].
 
@@ -21,8 +21,8 @@ pub struct Target {
     pub word: Arc<str>,
     /// Whom it means, in a line.
     pub about: Arc<str>,
-    /// Whether it means one node: storms aim at those, and a member of the system stands in while it means
-    /// nobody.
+    /// Whether it means one node: storms aim at those, and a member of the system stands in while
+    /// it means nobody.
     pub is_one: bool,
 }
 
@@ -80,8 +80,8 @@ impl Names {
         self.is_word(name) || self.nodes.contains(name)
     }
 
-    /// A fault's kind as figures group it: the name, with what it is aimed at before it, if that is a moving
-    /// target: `leader_crash`.
+    /// A fault's kind as figures group it: the name, with what it is aimed at before it, if that is
+    /// a moving target: `leader_crash`.
     pub fn label(&self, kind: &FaultKind) -> String {
         let named = kind.node_lists().into_iter().flatten();
         let aimed = named.filter_map(|name| self.target(name)).find(|target| target.is_one);
@@ -112,8 +112,8 @@ pub struct Meant {
     pub stands_in: bool,
 }
 
-/// Whom the words of a fault meant when it began, and which of the nodes that it strikes a word meant. It says
-/// what the events before it said already, so a trace's hash leaves it out.
+/// Whom the words of a fault meant when it began, and which of the nodes that it strikes a word
+/// meant. It says what the events before it said already, so a trace's hash leaves it out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Meanings(pub Vec<Meant>);
@@ -128,8 +128,8 @@ impl Meanings {
         self.0.is_empty()
     }
 
-    /// The nodes of each list of a fault, in the order of [`FaultKind::node_lists`], each node once. `all` are
-    /// the nodes of the run.
+    /// The nodes of each list of a fault, in the order of [`FaultKind::node_lists`], each node
+    /// once. `all` are the nodes of the run.
     pub fn lists(&self, kind: &FaultKind, all: &[NodeName]) -> Vec<Vec<NodeName>> {
         let lists = kind.node_lists();
         let mut meant: Vec<Vec<NodeName>> =
@@ -162,8 +162,8 @@ impl Meanings {
     }
 }
 
-/// The nodes that a partition or a bridge leaves on no side, so that they hear everybody; nobody for a fault of
-/// another kind. `struck` are those on its sides.
+/// The nodes that a partition or a bridge leaves on no side, so that they hear everybody; nobody
+/// for a fault of another kind. `struck` are those on its sides.
 pub fn on_no_side(kind: &FaultKind, struck: &[NodeName], nodes: &[NodeName]) -> Vec<NodeName> {
     if !matches!(kind, FaultKind::Partition { .. } | FaultKind::Bridge { .. }) {
         return Vec::new();

@@ -1,9 +1,10 @@
-//! What plans can say: every kind of fault with its fields, their units and bounds, and a line to copy.
+//! What plans can say: every kind of fault with its fields, their units and bounds, and a line to
+//! copy.
 //!
-//! Owns: the words about faults for people who write plans. Leaves: what a fault is to `fault`, printing the
-//! list to the command line.
-//! Holds: every kind stands here once, with exactly the fields that files spell; every line is a fault that
-//! can be read, and every bound is the one that plans are held to.
+//! Owns: the words about faults for people who write plans. Leaves: what a fault is to `fault`,
+//! printing the list to the command line.
+//! Holds: every kind stands here once, with exactly the fields that files spell; every line is a
+//! fault that can be read, and every bound is the one that plans are held to.
 //! Start at [`KINDS`].
 
 use crate::fault::{
@@ -332,7 +333,8 @@ pub const KINDS: &[Kind] = &[
     ),
 ];
 
-/// What is to be said of the length of a fault for which none is given; nothing where it must be given.
+/// What is to be said of the length of a fault for which none is given; nothing where it must be
+/// given.
 pub fn unless_said(lasts_ms: Option<u64>) -> Option<&'static str> {
     match lasts_ms? {
         0 => Some("happens at once; `lasts_ms` may be left out"),

@@ -7,9 +7,9 @@ use crate::Run;
 use serde_json::{Map, Value};
 
 impl Run {
-    /// The names of the parts that differ, as they are written: `seed`, `plan`, `trace_hash`, `verdicts`,
-    /// `events`. Events that only one of the two has are no difference: how much is recorded is not
-    /// part of a run.
+    /// The names of the parts that differ, as they are written: `seed`, `plan`, `trace_hash`,
+    /// `verdicts`, `events`. Events that only one of the two has are no difference: how much is
+    /// recorded is not part of a run.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut named = Vec::new();
         for (ours, theirs) in self.parts().iter().zip(&other.parts()) {
@@ -23,8 +23,8 @@ impl Run {
         named
     }
 
-    /// The place of the first event that is not the same in both; `None` when all are, or when one of the
-    /// two has no events.
+    /// The place of the first event that is not the same in both; `None` when all are, or when one
+    /// of the two has no events.
     pub fn parting(&self, other: &Self) -> Option<usize> {
         let (Some(ours), Some(theirs)) = (&self.events, &other.events) else { return None };
         let same = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();

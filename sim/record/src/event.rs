@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub struct NodeName(pub Arc<str>);
 
 impl PartialEq for NodeName {
-    /// Every event is looked up by its node, and most names differ in their last byte: it is looked at before
-    /// the rest.
+    /// Every event is looked up by its node, and most names differ in their last byte: it is looked
+    /// at before the rest.
     #[inline]
     fn eq(&self, other: &Self) -> bool {
         let (one, two) = (self.0.as_bytes(), other.0.as_bytes());
@@ -99,7 +99,8 @@ pub enum Happening {
     FaultBegan {
         /// Its place in the plan.
         index: usize,
-        /// Its kind as plans spell it, with what it is aimed at before it if that moves: `leader_crash`.
+        /// Its kind as plans spell it, with what it is aimed at before it if that moves:
+        /// `leader_crash`.
         kind: Arc<str>,
         /// Whom it strikes, each once, with nodes in the place of words.
         nodes: Vec<NodeName>,

@@ -1,8 +1,8 @@
 //! Faults: what can go wrong, as data, and which numbers and nodes make sense in it.
 //!
-//! Owns: the vocabulary of faults. Leaves: lists of them, and their files, to `plan`; whom the words of a
-//! plan mean to `cast`; what each kind is called and which numbers it takes to `catalogue`; carrying them
-//! out to `world`.
+//! Owns: the vocabulary of faults. Leaves: lists of them, and their files, to `plan`; whom the
+//! words of a plan mean to `cast`; what each kind is called and which numbers it takes to
+//! `catalogue`; carrying them out to `world`.
 //! Holds: a fault that was checked names only nodes that exist and numbers that are bounded.
 //! Start at [`FaultKind`].
 
@@ -11,7 +11,8 @@ use crate::{Names, NodeName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The latest virtual millisecond of a storm that a plan may come to: a day. Longer plans are typing errors.
+/// The latest virtual millisecond of a storm that a plan may come to: a day. Longer plans are
+/// typing errors.
 pub const PLAN_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
 /// The most that a clock may drift, in parts per million either way: half its speed.
@@ -29,7 +30,8 @@ pub(crate) const SECTORS_MAX: u64 = 100_000;
 /// The most times as long that a slow disk may take.
 pub(crate) const FACTOR_MAX: u64 = 100_000;
 
-/// The length of a fault that has no end: it lasts until the run is over. Files spell it `lasts = "forever"`.
+/// The length of a fault that has no end: it lasts until the run is over. Files spell it `lasts =
+/// "forever"`.
 pub const FOREVER_MS: u64 = u64::MAX;
 
 /// One fault, in virtual time since the storm began.
@@ -101,8 +103,8 @@ impl From<Fault> for WrittenFault {
     }
 }
 
-/// What a fault does. Wherever nodes are listed, the words of the scenario may stand, too: `leader` for the
-/// server that leads when the fault begins, and so on ([`cast`](crate::cast)).
+/// What a fault does. Wherever nodes are listed, the words of the scenario may stand, too: `leader`
+/// for the server that leads when the fault begins, and so on ([`cast`](crate::cast)).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
@@ -111,7 +113,8 @@ pub enum FaultKind {
         /// The sides, each a list of nodes.
         sides: Vec<Vec<NodeName>>,
     },
-    /// Two halves that only hear each other's middle: `left` and `right` are apart, both hear the rest.
+    /// Two halves that only hear each other's middle: `left` and `right` are apart, both hear the
+    /// rest.
     Bridge {
         /// One side.
         left: Vec<NodeName>,
@@ -150,12 +153,13 @@ pub enum FaultKind {
         nodes: Vec<NodeName>,
         /// How much longer, at the most.
         delay_ms: u64,
-        /// The bandwidth that is left to each direction of each link, in KiB per second; 0 leaves it.
+        /// The bandwidth that is left to each direction of each link, in KiB per second; 0 leaves
+        /// it.
         #[serde(default)]
         kib_per_second: u64,
     },
-    /// Bytes between these servers and other servers change on the way. Only links that checksum their
-    /// messages are touched: the servers' own.
+    /// Bytes between these servers and other servers change on the way. Only links that checksum
+    /// their messages are touched: the servers' own.
     Corrupt {
         /// Which servers.
         nodes: Vec<NodeName>,
@@ -170,29 +174,29 @@ pub enum FaultKind {
         #[serde(default)]
         every_ms: u64,
     },
-    /// Strangers open connections to every address these nodes listen on, say something senseless and
-    /// stay.
+    /// Strangers open connections to every address these nodes listen on, say something senseless
+    /// and stay.
     Flood {
         /// Which.
         nodes: Vec<NodeName>,
         /// How many connections to each address.
         connections: u32,
     },
-    /// These nodes are cut off from all servers: with a length above the session timeout it ends their
-    /// sessions.
+    /// These nodes are cut off from all servers: with a length above the session timeout it ends
+    /// their sessions.
     KillSessions {
         /// Which; workers and clients.
         nodes: Vec<NodeName>,
     },
-    /// The processes die at the beginning and are started again at the end; peers see their connections
-    /// break. Their machines go on: what was written stays in the page cache, where the next process reads
-    /// it, though it is lost if the machine crashes before a sync.
+    /// The processes die at the beginning and are started again at the end; peers see their
+    /// connections break. Their machines go on: what was written stays in the page cache, where the
+    /// next process reads it, though it is lost if the machine crashes before a sync.
     Kill {
         /// Which.
         nodes: Vec<NodeName>,
     },
-    /// The machines crash at the beginning and are up again at the end; peers see their connections break.
-    /// What was not synced is kept, lost or torn, as the disk's stream decides.
+    /// The machines crash at the beginning and are up again at the end; peers see their connections
+    /// break. What was not synced is kept, lost or torn, as the disk's stream decides.
     Crash {
         /// Which.
         nodes: Vec<NodeName>,
@@ -206,8 +210,8 @@ pub enum FaultKind {
         /// For how long they are down each time.
         down_ms: u64,
     },
-    /// The machines lose power at the beginning, and have it again at the end. Peers see nothing but
-    /// silence; what was not synced is kept, lost or torn.
+    /// The machines lose power at the beginning, and have it again at the end. Peers see nothing
+    /// but silence; what was not synced is kept, lost or torn.
     PowerCut {
         /// Which.
         nodes: Vec<NodeName>,
@@ -268,8 +272,8 @@ pub enum FaultKind {
         /// Which nodes.
         nodes: Vec<NodeName>,
     },
-    /// The processes die in the middle of a write: every unsynced sector is torn. Started again at the
-    /// end.
+    /// The processes die in the middle of a write: every unsynced sector is torn. Started again at
+    /// the end.
     TornWrites {
         /// Which nodes.
         nodes: Vec<NodeName>,
@@ -287,8 +291,8 @@ pub enum FaultKind {
         /// Which nodes.
         nodes: Vec<NodeName>,
     },
-    /// The machines crash, and sectors that their disks held for some time cannot be read when they are up
-    /// again at the end: whoever reads one gets an I/O error, until it is written again.
+    /// The machines crash, and sectors that their disks held for some time cannot be read when they
+    /// are up again at the end: whoever reads one gets an I/O error, until it is written again.
     UnreadableSectors {
         /// Which nodes.
         nodes: Vec<NodeName>,
@@ -399,9 +403,9 @@ impl FaultKind {
         Self::NAMES.iter().filter(is_in).max_by_key(|name| name.len()).copied()
     }
 
-    /// How long it lasts if nothing is said of it; `None` for a kind of which it must be said. What happens
-    /// at a moment needs no length: connections break once, a process that lost something of its disk is
-    /// started again at once, a clock that has jumped stays where it is.
+    /// How long it lasts if nothing is said of it; `None` for a kind of which it must be said. What
+    /// happens at a moment needs no length: connections break once, a process that lost something
+    /// of its disk is started again at once, a clock that has jumped stays where it is.
     pub fn lasts_unless_said(&self) -> Option<u64> {
         match self {
             Self::Reset { every_ms: 0, .. }

@@ -1,10 +1,11 @@
 //! What a run is: `(version, scenario, seed, plan)`, the events it gave, and the verdicts on it.
 //!
-//! Owns: the vocabulary of plans, events and verdicts, and their file formats. Leaves: making a run to
-//! `world`, judging it to `checkers`, showing it to `reports`.
-//! Holds: everything here is plain data with one serialised form; nothing in it depends on the machine
-//! it was made on.
-//! Start at [`plan::Plan`], [`event::Event`] and [`verdict::Verdict`]; [`run::Run`] holds them together.
+//! Owns: the vocabulary of plans, events and verdicts, and their file formats. Leaves: making a run
+//! to `world`, judging it to `checkers`, showing it to `reports`.
+//! Holds: everything here is plain data with one serialised form; nothing in it depends on the
+//! machine it was made on.
+//! Start at [`plan::Plan`], [`event::Event`] and [`verdict::Verdict`]; [`run::Run`] holds them
+//! together.
 
 pub mod case;
 pub mod cast;

@@ -1,9 +1,9 @@
 //! Plans: lists of faults in virtual time, as data that people write, store, replay and cut down.
 //!
-//! Owns: the file format of plans, and the errors for files that break it. Leaves: the vocabulary of faults
-//! to `fault`; drawing a plan from a seed and carrying it out to `world`.
-//! Holds: `Plan::parse(plan.to_toml())` gives the same plan, and a plan that parsed names only nodes
-//! that exist and numbers that make sense.
+//! Owns: the file format of plans, and the errors for files that break it. Leaves: the vocabulary
+//! of faults to `fault`; drawing a plan from a seed and carrying it out to `world`.
+//! Holds: `Plan::parse(plan.to_toml())` gives the same plan, and a plan that parsed names only
+//! nodes that exist and numbers that make sense.
 //! Start at [`Plan`]; every kind of fault is a variant of [`FaultKind`].
 //!
 //! ```toml
@@ -27,9 +27,9 @@ pub struct Plan {
     /// True when disks may lie and lose more than a correct ensemble can survive: for lessons only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lifts_atlas: bool,
-    /// How long the storm lasts; without it, until the last fault has ended, which one that lasts for ever
-    /// never does: then it must be said. A plan drawn from a seed
-    /// says it, so that the plan alone makes the same storm again.
+    /// How long the storm lasts; without it, until the last fault has ended, which one that lasts
+    /// for ever never does: then it must be said. A plan drawn from a seed says it, so that the
+    /// plan alone makes the same storm again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts_ms: Option<u64>,
     /// The faults, in any order.
@@ -49,8 +49,8 @@ pub struct PlanError {
     pub problem: String,
 }
 
-/// A plan whose faults know where they stand in the file, which may be that of a [`Case`](crate::Case), or of a
-/// scenario without Rust.
+/// A plan whose faults know where they stand in the file, which may be that of a
+/// [`Case`](crate::Case), or of a scenario without Rust.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SpannedPlan {
@@ -92,12 +92,12 @@ pub(crate) fn line_at(text: &str, at: usize) -> usize {
 }
 
 impl Plan {
-    /// Reads a plan file, or the plan of a case file. `file` is its name for errors, `names` is what
-    /// it may name.
+    /// Reads a plan file, or the plan of a case file. `file` is its name for errors, `names` is
+    /// what it may name.
     ///
     /// # Errors
-    /// [`PlanError`] for what is not TOML, has unknown or missing keys, names nodes that do not exist, or
-    /// gives numbers that make no sense.
+    /// [`PlanError`] for what is not TOML, has unknown or missing keys, names nodes that do not
+    /// exist, or gives numbers that make no sense.
     pub fn parse(text: &str, file: &str, names: &Names) -> Result<Self, PlanError> {
         let error = |at: usize, problem: String| PlanError {
             file: file.to_owned(),
@@ -121,8 +121,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Reads a plan for other nodes than it was written for: whoever is not among these is left out of the
-    /// faults, and what makes no sense then is no fault.
+    /// Reads a plan for other nodes than it was written for: whoever is not among these is left out
+    /// of the faults, and what makes no sense then is no fault.
     ///
     /// # Errors
     /// What is wrong with it as TOML.
@@ -144,8 +144,8 @@ impl Plan {
     /// Whether the plan makes sense among these names, as [`Plan::parse`] demands it of files.
     ///
     /// # Errors
-    /// The first problem, and the place in the plan of the fault that has it (the number of faults when
-    /// it is the storm's length).
+    /// The first problem, and the place in the plan of the fault that has it (the number of faults
+    /// when it is the storm's length).
     pub fn check(&self, names: &Names) -> Result<(), (usize, String)> {
         for (index, fault) in self.faults.iter().enumerate() {
             fault.check(names, self.lifts_atlas).map_err(|problem| (index, problem))?;
@@ -213,8 +213,8 @@ impl Plan {
         self.lasts_ms.unwrap_or(0).max(self.ends_ms())
     }
 
-    /// Whether it must say how long its storm lasts: a fault that somebody has said to last for ever has no
-    /// end by which the storm could end.
+    /// Whether it must say how long its storm lasts: a fault that somebody has said to last for
+    /// ever has no end by which the storm could end.
     pub fn needs_length(&self) -> bool {
         let is_said = |fault: &Fault| fault.kind.lasts_unless_said() != Some(FOREVER_MS);
         self.faults.iter().any(|fault| fault.is_forever() && is_said(fault))

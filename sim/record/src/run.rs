@@ -1,6 +1,7 @@
 //! The record of a run: what was run, what it gave, and, on replay, everything that happened.
 //!
-//! Holds: the same run gives the same bytes; nothing here tells of the machine or the hour it ran on.
+//! Holds: the same run gives the same bytes; nothing here tells of the machine or the hour it ran
+//! on.
 //! Start at [`Run`].
 
 use crate::{Event, NodeName, Plan, Settings, Verdict, Violation};
@@ -32,7 +33,8 @@ pub struct Run {
     /// The scenario's numbers that were not its own.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub settings: Settings,
-    /// What each node is, in a word: `server`, `worker`, `sink`. Empty in records that do not say it.
+    /// What each node is, in a word: `server`, `worker`, `sink`. Empty in records that do not say
+    /// it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<NodeName, String>,
     /// What went wrong, and when.
@@ -56,17 +58,18 @@ pub struct InboxMark {
 /// What came of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Every checker's verdict by name; the world's own (`panic`, `bound`, `dead-end`, `convergence`)
-    /// are there only when they fired.
+    /// Every checker's verdict by name; the world's own (`panic`, `bound`, `dead-end`,
+    /// `convergence`) are there only when they fired.
     pub verdicts: Vec<(String, Verdict)>,
     /// A hash over every delivered message and every event: equal for equal runs, in any process.
     pub trace_hash: TraceHash,
-    /// A hash over every number that the network, the disks, the faults and the processes drew: where it
-    /// differs and the trace does not, two runs agree by chance. The executor's own draws show in the trace.
+    /// A hash over every number that the network, the disks, the faults and the processes drew:
+    /// where it differs and the trace does not, two runs agree by chance. The executor's own draws
+    /// show in the trace.
     #[serde(default)]
     pub draws: TraceHash,
-    /// A hash over what every node was at every virtual second, and over all that every server knew at
-    /// the end.
+    /// A hash over what every node was at every virtual second, and over all that every server knew
+    /// at the end.
     #[serde(default)]
     pub states: TraceHash,
     /// The states of the protocol that the run came through.
@@ -93,8 +96,8 @@ pub struct Outcome {
 pub struct FaultCount {
     /// How many the plan had and the run came to.
     pub injected: u64,
-    /// How many of them changed what they are there to change: held a packet, killed a process, tore or
-    /// damaged a sector.
+    /// How many of them changed what they are there to change: held a packet, killed a process,
+    /// tore or damaged a sector.
     pub effective: u64,
 }
 
@@ -121,9 +124,10 @@ impl<'de> Deserialize<'de> for TraceHash {
     }
 }
 
-/// The states of the protocol that a run came through, each as a number that means the same in every run
-/// of its scenario on its inbox, with the virtual millisecond of the storm in which it was first seen; 0 for
-/// what was seen before the storm, and for a goal, of which no moment is kept.
+/// The states of the protocol that a run came through, each as a number that means the same in
+/// every run of its scenario on its inbox, with the virtual millisecond of the storm in which it
+/// was first seen; 0 for what was seen before the storm, and for a goal, of which no moment is
+/// kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage(pub BTreeMap<u32, u64>);
 
@@ -155,7 +159,8 @@ impl FaultCount {
     /// From how many faults on it is no accident that none of them changed anything.
     pub const INJECTED_MIN: u64 = 20;
 
-    /// Whether faults of this kind were injected in vain, over and over: a goal that a sweep has missed.
+    /// Whether faults of this kind were injected in vain, over and over: a goal that a sweep has
+    /// missed.
     pub fn is_vain(&self) -> bool {
         self.effective == 0 && self.injected >= Self::INJECTED_MIN
     }
@@ -170,8 +175,8 @@ impl Outcome {
         })
     }
 
-    /// Puts the violations that are called so, each by its fingerprint or as `checker/kind`, before all others,
-    /// in this order. Whoever tells of the run then leads with the same one.
+    /// Puts the violations that are called so, each by its fingerprint or as `checker/kind`, before
+    /// all others, in this order. Whoever tells of the run then leads with the same one.
     pub fn lead_with(&mut self, names: &[impl AsRef<str>]) {
         let place = |violation: &Violation| {
             let (fingerprint, kind) = (violation.fingerprint(), violation.name());
@@ -191,7 +196,8 @@ impl Outcome {
         }
     }
 
-    /// The verdict on the whole: the first violation, else the first that could not be told, else a pass.
+    /// The verdict on the whole: the first violation, else the first that could not be told, else a
+    /// pass.
     pub fn verdict(&self) -> Verdict {
         if let Some(violation) = self.violations().next() {
             return Verdict::Violation(violation.clone());

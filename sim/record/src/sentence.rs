@@ -1,7 +1,7 @@
 //! A fault in a sentence: whom it strikes, what it does, how much, for how long.
 //!
-//! Owns: the sentences, and the names of kinds as people read them. Leaves: when a fault begins to whoever
-//! tells it.
+//! Owns: the sentences, and the names of kinds as people read them. Leaves: when a fault begins to
+//! whoever tells it.
 //! Holds: every node and every number of a fault is in its sentence.
 //! Start at [`Scene::sentence`].
 
@@ -10,7 +10,8 @@ use crate::fault::FOREVER_MS;
 use crate::{Fault, FaultKind, NodeName};
 use mailstorm_shared::time_in_words::span_of_ms;
 
-/// Who is who when a fault begins: whom words mean. Of a plan that was not run they mean nobody yet.
+/// Who is who when a fault begins: whom words mean. Of a plan that was not run they mean nobody
+/// yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scene<'a>(pub &'a [Meant]);
 
@@ -31,8 +32,8 @@ pub fn quantity(number: u64, noun: &str) -> String {
 }
 
 impl Scene<'_> {
-    /// A node of a plan by its own name, with the word that means it; a word by the node that it means, if
-    /// that is one.
+    /// A node of a plan by its own name, with the word that means it; a word by the node that it
+    /// means, if that is one.
     fn name(&self, name: &NodeName) -> String {
         if *name.0 == *OTHERS {
             return format!("the {OTHERS}");

@@ -1,8 +1,9 @@
 //! Settings: the numbers of a scenario that a run may change, as `servers` or `mails`.
 //!
-//! Owns: what a setting is, and which values it may have. Leaves: what a number does to the scenario.
-//! Holds: a record keeps only the settings that differ from the scenario's own, so that a record of an
-//! unchanged scenario has none.
+//! Owns: what a setting is, and which values it may have. Leaves: what a number does to the
+//! scenario.
+//! Holds: a record keeps only the settings that differ from the scenario's own, so that a record of
+//! an unchanged scenario has none.
 //! Start at [`Setting`].
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,8 @@ impl Settings {
     /// Gives each of a scenario's settings its value from here, and its own to every other.
     ///
     /// # Errors
-    /// [`SettingError`] for a name that the scenario does not have and for a value out of its range.
+    /// [`SettingError`] for a name that the scenario does not have and for a value out of its
+    /// range.
     pub fn apply(&self, all: &mut [Setting]) -> Result<(), SettingError> {
         all.iter_mut().for_each(|setting| setting.value = setting.default);
         for (name, &value) in &self.0 {

@@ -24,8 +24,8 @@ pub enum Verdict {
 pub struct Violation {
     /// The checker: `quorum`, `exactly-once`, ...
     pub checker: String,
-    /// The kind within the checker, in a word or two: `lost`, `doubled`. Checker, kind and roles make the
-    /// fingerprint by which violations are grouped.
+    /// The kind within the checker, in a word or two: `lost`, `doubled`. Checker, kind and roles
+    /// make the fingerprint by which violations are grouped.
     pub kind: String,
     /// When it could be told, in virtual nanoseconds.
     pub at_ns: u64,
@@ -71,8 +71,8 @@ impl Violation {
         self.standstill.as_ref().map_or(&[], |standstill| &standstill.missing)
     }
 
-    /// What groups this violation with its likes: the checker, the kind, and the roles (names without
-    /// their numbers) of those involved, if anybody is.
+    /// What groups this violation with its likes: the checker, the kind, and the roles (names
+    /// without their numbers) of those involved, if anybody is.
     pub fn fingerprint(&self) -> String {
         let mut roles: Vec<&str> =
             self.nodes.iter().map(|n| n.0.trim_end_matches(|c: char| c.is_ascii_digit())).collect();

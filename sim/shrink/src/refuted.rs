@@ -1,5 +1,5 @@
-//! What a search has refuted: cases that do not keep the violation, so that a search which goes on need not run
-//! them again.
+//! What a search has refuted: cases that do not keep the violation, so that a search which goes on
+//! need not run them again.
 //!
 //! Holds: what is known is of one run of one version; read for any other, nothing is known.
 //! Start at [`Refuted`].
@@ -38,8 +38,8 @@ impl Refuted {
         text
     }
 
-    /// Reads what was refuted before a search for this case ended; nothing if it is of another case, or of
-    /// another laboratory, in which the case is another run.
+    /// Reads what was refuted before a search for this case ended; nothing if it is of another
+    /// case, or of another laboratory, in which the case is another run.
     pub fn parse(text: &str, case: &Case, trace: TraceHash) -> Self {
         let Some(marks) = text.strip_prefix(&head(case, trace)) else { return Self::default() };
         Self(marks.lines().map_while(|mark| u64::from_str_radix(mark, 16).ok()).collect())

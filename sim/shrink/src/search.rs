@@ -1,10 +1,11 @@
-//! The search for the smallest case: passes over faults, settings, single faults and times, until none of
-//! them finds anything simpler.
+//! The search for the smallest case: passes over faults, settings, single faults and times, until
+//! none of them finds anything simpler.
 //!
 //! Whole halves of the faults go first, then smaller and smaller parts, then single faults (delta
-//! debugging: Zeller and Hildebrandt, 2002). What is left is made simpler piece by piece. A pass offers
-//! its candidates in a list, from the boldest to the most timid; the first that keeps the violation is
-//! taken. Whoever runs them may run several at the same time, as long as the first in the list wins.
+//! debugging: Zeller and Hildebrandt, 2002). What is left is made simpler piece by piece. A pass
+//! offers its candidates in a list, from the boldest to the most timid; the first that keeps the
+//! violation is taken. Whoever runs them may run several at the same time, as long as the first in
+//! the list wins.
 //! Start at [`shrink`].
 
 use crate::refuted::Refuted;
@@ -58,9 +59,9 @@ pub struct Shrunk {
     pub refuted: Refuted,
 }
 
-/// Shrinks a case that is known to fail. `try_first` is given cases that are all simpler than the simplest
-/// found so far, none of which is known to be refuted, and says which is the first that still fails in the
-/// same way.
+/// Shrinks a case that is known to fail. `try_first` is given cases that are all simpler than the
+/// simplest found so far, none of which is known to be refuted, and says which is the first that
+/// still fails in the same way.
 pub fn shrink(
     start: Case,
     field: &Field<'_>,
@@ -219,8 +220,8 @@ impl Search<'_> {
         }
     }
 
-    /// The case with this setting; nodes that are no longer there are struck from its plan, and faults
-    /// that strike nobody any more with them.
+    /// The case with this setting; nodes that are no longer there are struck from its plan, and
+    /// faults that strike nobody any more with them.
     fn with_setting(&self, setting: &Setting, value: u64) -> Case {
         let mut case = self.case.clone();
         if value == setting.default {

@@ -1,11 +1,12 @@
-//! Delivered messages per second: five nodes, every pair of them with some messages in flight in both
-//! directions, each answered by the next; in our world, on madsim's own UDP, and on turmoil at its
-//! default tick. All three carry the same number of messages of the same size with the same latencies.
+//! Delivered messages per second: five nodes, every pair of them with some messages in flight in
+//! both directions, each answered by the next; in our world, on madsim's own UDP, and on turmoil at
+//! its default tick. All three carry the same number of messages of the same size with the same
+//! latencies.
 //!
-//! Two loads: a *busy* one, as fast as a local network gets, and one at the *pace* at which servers talk
-//! to each other while little happens. Turmoil works in ticks of a millisecond: in the busy load dozens
-//! of messages share one; in the other, one in two has a message. (In storms of the ensemble it is one
-//! in five or so.)
+//! Two loads: a *busy* one, as fast as a local network gets, and one at the *pace* at which servers
+//! talk to each other while little happens. Turmoil works in ticks of a millisecond: in the busy
+//! load dozens of messages share one; in the other, one in two has a message. (In storms of the
+//! ensemble it is one in five or so.)
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use mailstorm_checkers::{Goal, Suite};

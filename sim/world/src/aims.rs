@@ -1,7 +1,7 @@
 //! The moving targets of a run: whom the words of its plan mean at this moment.
 //!
-//! Owns: putting the systems' words together, and who stands in while a word means nobody. Leaves: whom a word
-//! means to each system.
+//! Owns: putting the systems' words together, and who stands in while a word means nobody. Leaves:
+//! whom a word means to each system.
 //! Start at [`Aims::meant`].
 
 use crate::scenario::Topology;
@@ -68,7 +68,8 @@ impl Aims {
         all
     }
 
-    /// What these nodes are now besides: the words that mean one of them and are not among those `named`.
+    /// What these nodes are now besides: the words that mean one of them and are not among those
+    /// `named`.
     pub(crate) fn titles(&self, nodes: &[NodeName], named: &[Meant]) -> Vec<Meant> {
         let mut all = Vec::new();
         for aim in &self.0 {
@@ -84,9 +85,9 @@ impl Aims {
     }
 }
 
-/// Before a run, what nodes on no side of a cut will hear, in a sentence; nothing if every node has a side.
-/// Whom a word means is known only when the cut begins: where that makes a difference the sentence names
-/// nobody.
+/// Before a run, what nodes on no side of a cut will hear, in a sentence; nothing if every node has
+/// a side. Whom a word means is known only when the cut begins: where that makes a difference the
+/// sentence names nobody.
 pub fn rest_told(topology: &Topology, kind: &FaultKind) -> Option<String> {
     let (aims, all) = (Aims::of(topology), topology.names().nodes);
     let stand_ins = aims.0.iter().map(|aim| aim.members.len()).max().unwrap_or(0).max(1);

@@ -49,7 +49,8 @@ impl NodeClock {
         }
     }
 
-    /// The first time of the world, from `world_ns` on, at which the monotonic clock shows `at` or more.
+    /// The first time of the world, from `world_ns` on, at which the monotonic clock shows `at` or
+    /// more.
     pub(crate) fn when(&self, world_ns: u64, at: Instant) -> u64 {
         let wanted = u128::from(at.0) * u128::from(NS_PER_MS);
         let shown = u128::from(self.monotonic_ns(world_ns));

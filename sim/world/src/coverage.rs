@@ -1,9 +1,10 @@
-//! Which states of its systems a run comes through, so that a sweep can say when it last saw a new one.
+//! Which states of its systems a run comes through, so that a sweep can say when it last saw a new
+//! one.
 //!
-//! A state is what one member of a system is at one moment, as its system sees it, and a kind of fault that is
-//! going on, at it or elsewhere. Goals that were reached count as states as well.
-//! Holds: the same number means the same state in every run of a scenario on one inbox, and there are no more
-//! than [`Layout::total`] of them and one for each goal.
+//! A state is what one member of a system is at one moment, as its system sees it, and a kind of
+//! fault that is going on, at it or elsewhere. Goals that were reached count as states as well.
+//! Holds: the same number means the same state in every run of a scenario on one inbox, and there
+//! are no more than [`Layout::total`] of them and one for each goal.
 //! Start at [`CoverageMap::observe`].
 
 use crate::scenario::Topology;
@@ -171,7 +172,8 @@ mod tests {
     use mailstorm_record::NodeName;
     use std::collections::BTreeMap;
 
-    /// Nodes `s0`, `s1`, ... that are in no other state than how often they were paused, up to twice.
+    /// Nodes `s0`, `s1`, ... that are in no other state than how often they were paused, up to
+    /// twice.
     #[derive(Default)]
     struct Pauses(Vec<u32>);
 

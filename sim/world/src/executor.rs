@@ -1,18 +1,21 @@
-//! How the world runs on madsim: madsim runs the tasks, and when none is left to run, the world makes the
-//! next thing happen.
+//! How the world runs on madsim: madsim runs the tasks, and when none is left to run, the world
+//! makes the next thing happen.
 //!
-//! Owns: the one timer by which madsim tells us that nobody has anything to do, the tasks of processes,
-//! the run's own task.
-//! Holds: the world is never touched by two at once; time moves when every task waits, or when those that
-//! do not have taken so long on madsim's clock (50 to 100 ns for each turn) that the next thing is due.
+//! Owns: the one timer by which madsim tells us that nobody has anything to do, the tasks of
+//! processes, the run's own task.
+//! Holds: the world is never touched by two at once; time moves when every task waits, or when
+//! those that do not have taken so long on madsim's clock (50 to 100 ns for each turn) that the
+//! next thing is due.
 //!
-//! 1. Tasks run, in an order drawn by madsim, and ask the world for things: each lands in its queue.
+//! 1. Tasks run, in an order drawn by madsim, and ask the world for things: each lands in its
+//!    queue.
 //! 2. Whoever runs last has armed a madsim timer for the queue's head ([`arm`]).
-//! 3. No task is left: madsim moves its clock to that timer, whose waker is ours. It lets the head of
-//!    the queue happen, right there, and that wakes tasks. Go on with 1.
+//! 3. No task is left: madsim moves its clock to that timer, whose waker is ours. It lets the head
+//!    of the queue happen, right there, and that wakes tasks. Go on with 1.
 //!
-//! So a message costs one timer and one turn of the task that gets it. A waker of ours may not touch
-//! madsim's timers (their lock is held): what starts and stops processes is left to the run's own task.
+//! So a message costs one timer and one turn of the task that gets it. A waker of ours may not
+//! touch madsim's timers (their lock is held): what starts and stops processes is left to the run's
+//! own task.
 
 use crate::queue::Control;
 use crate::world::WorldRef;
@@ -44,8 +47,8 @@ struct Timer {
     time: TimeHandle,
     /// When madsim's clock began.
     began: Instant,
-    /// Adds a timer to madsim's clock whenever it is polled before its deadline; made once, since making
-    /// one costs more than polling it.
+    /// Adds a timer to madsim's clock whenever it is polled before its deadline; made once, since
+    /// making one costs more than polling it.
     sleep: Pin<Box<Sleep>>,
     waker: Waker,
     /// The times for which madsim has a timer of ours, latest first. It cannot take any back.
@@ -86,8 +89,8 @@ pub(crate) fn world() -> Option<WorldRef> {
     RUN.with_borrow(|run| run.as_ref().map(|run| run.world.clone()))
 }
 
-/// Sees to it that madsim has a timer for the next thing that happens. To be called by every task, and
-/// not from a waker.
+/// Sees to it that madsim has a timer for the next thing that happens. To be called by every task,
+/// and not from a waker.
 fn arm() {
     RUN.with_borrow_mut(|run| {
         let Some(Run { world, timer }) = run else { return };

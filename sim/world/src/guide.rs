@@ -1,11 +1,11 @@
 //! Sweeps guided by coverage: plans that came to something new are kept and varied.
 //!
-//! About half of the runs of a guided sweep have the plan that their seed draws, the others one that is made
-//! from plans that were kept (`guide::vary`). A plan is kept when its run came to a state of the protocol, or
-//! to a goal, that no run before it had come to, and broke nothing.
-//! Holds: a run is `(scenario, seed, plan)` like any other, and its record has the plan. What is drawn for a
-//! run depends on its place in the sweep and on the runs before that place that `needs_told` says, so a
-//! sweep is the same on any number of threads. Memory has a bound.
+//! About half of the runs of a guided sweep have the plan that their seed draws, the others one
+//! that is made from plans that were kept (`guide::vary`). A plan is kept when its run came to a
+//! state of the protocol, or to a goal, that no run before it had come to, and broke nothing.
+//! Holds: a run is `(scenario, seed, plan)` like any other, and its record has the plan. What is
+//! drawn for a run depends on its place in the sweep and on the runs before that place that
+//! `needs_told` says, so a sweep is the same on any number of threads. Memory has a bound.
 //! Start at [`Guided`].
 
 #[cfg(test)]
@@ -24,12 +24,12 @@ use vary::Field;
 /// How many of a million runs have the plan that their seed draws, whatever was kept.
 const FRESH_PER_MILLION: u32 = 500_000;
 
-/// The most plans that are kept of each scenario; the oldest makes room, since what came later was harder to
-/// come to.
+/// The most plans that are kept of each scenario; the oldest makes room, since what came later was
+/// harder to come to.
 const KEPT_MAX: usize = 64;
 
-/// How far a run is behind those that it depends on: half of all runs before it, within these. Many threads
-/// need a long lag, and a short sweep one that lets it learn early.
+/// How far a run is behind those that it depends on: half of all runs before it, within these. Many
+/// threads need a long lag, and a short sweep one that lets it learn early.
 const LAG: (u64, u64) = (8, 64);
 
 /// How many runs, from the first, the run of this number depends on.
@@ -37,8 +37,8 @@ fn needs_told(number: u64) -> u64 {
     number.saturating_sub((number / 2).clamp(LAG.0, LAG.1))
 }
 
-/// A source of runs of which about half vary what earlier ones came to. It takes scenarios, seeds and all
-/// else from another source, and gives them other plans.
+/// A source of runs of which about half vary what earlier ones came to. It takes scenarios, seeds
+/// and all else from another source, and gives them other plans.
 pub struct Guided<S> {
     fresh: S,
     /// How many runs were drawn.
@@ -121,8 +121,8 @@ impl Corpus {
         Self { field, layout, seen: BTreeSet::new(), kept: VecDeque::new() }
     }
 
-    /// Keeps the plan if its run came to something new. One that broke something is no plan to vary: it would
-    /// break the same again.
+    /// Keeps the plan if its run came to something new. One that broke something is no plan to
+    /// vary: it would break the same again.
     fn learn(&mut self, told: Told) {
         let Told { plan, coverage, is_whole, .. } = told;
         let mut new = BTreeMap::new();

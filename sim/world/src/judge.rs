@@ -1,5 +1,5 @@
-//! The onlooker: every event of a run goes through here, into the trace hash, to the checkers, to the
-//! goals, and into the record if there is one.
+//! The onlooker: every event of a run goes through here, into the trace hash, to the checkers, to
+//! the goals, and into the record if there is one.
 
 use crate::aims::Aims;
 use crate::coverage::CoverageMap;

@@ -1,12 +1,13 @@
-//! The laboratory's world: the [`Platform`](mailstorm_platform::Platform) over madsim, made of one seed, and
-//! the plans that break it.
+//! The laboratory's world: the [`Platform`](mailstorm_platform::Platform) over madsim, made of one
+//! seed, and the plans that break it.
 //!
-//! Owns: network, disks, clocks and processes that fail on command; drawing plans from seeds; running a
-//! scenario through its phases; sweeps. Leaves: what runs to the scenarios, what is right to `checkers`.
-//! Holds: a run depends on nothing but `(scenario, seed, plan)`; each source of randomness has a stream
-//! of its own; a dead process can touch nothing.
-//! madsim gives the executor, its clock and the life cycle of nodes. The rest is ours, since madsim's
-//! own disk forgets nothing, its nodes share one clock, and its cuts refuse where a network is silent.
+//! Owns: network, disks, clocks and processes that fail on command; drawing plans from seeds;
+//! running a scenario through its phases; sweeps. Leaves: what runs to the scenarios, what is right
+//! to `checkers`.
+//! Holds: a run depends on nothing but `(scenario, seed, plan)`; each source of randomness has a
+//! stream of its own; a dead process can touch nothing. madsim gives the executor, its clock and
+//! the life cycle of nodes. The rest is ours, since madsim's own disk forgets nothing, its nodes
+//! share one clock, and its cuts refuse where a network is silent.
 //! Start at [`run`](fn@run), then [`scenario::Scenario`]; the clockwork is in `executor`.
 
 // Without it nothing below is compiled, so that this sentence stands alone.

@@ -1,15 +1,15 @@
 //! The nemesis: carries out the faults of a plan, and the life and death of processes.
 //!
-//! Owns: who is aimed at, which links and disks and clocks a fault touches, when processes start and
-//! die, the atlas. Leaves: what a cut, a crash or a slow disk does to what is under way to the modules
-//! that own it.
-//! Holds: faults may overlap; each takes away only what it has brought; a process is up again when the
-//! last fault that keeps it down has ended. Each fault draws from a stream of its own.
+//! Owns: who is aimed at, which links and disks and clocks a fault touches, when processes start
+//! and die, the atlas. Leaves: what a cut, a crash or a slow disk does to what is under way to the
+//! modules that own it.
+//! Holds: faults may overlap; each takes away only what it has brought; a process is up again when
+//! the last fault that keeps it down has ended. Each fault draws from a stream of its own.
 //!
-//! The *atlas* keeps damage to what disks hold durably within what a correct system must survive: in one
-//! run at most as many voters are ever damaged as the system's budget says; the newest batch of a log is
-//! spared (damage there looks like a crash, see `disk::files`); damage comes
-//! while the process is down, so that it is found before anything else happens to the file.
+//! The *atlas* keeps damage to what disks hold durably within what a correct system must survive:
+//! in one run at most as many voters are ever damaged as the system's budget says; the newest batch
+//! of a log is spared (damage there looks like a crash, see `disk::files`); damage comes while the
+//! process is down, so that it is found before anything else happens to the file.
 
 use crate::disk::files::{Fate, Losses};
 use crate::executor::{self, Task, spawn_program};
@@ -74,7 +74,8 @@ impl Nemesis {
         }
     }
 
-    /// All faults end, and all processes are up; but for faults that last for ever, if the run `keeps` them.
+    /// All faults end, and all processes are up; but for faults that last for ever, if the run
+    /// `keeps` them.
     pub(crate) fn heal(&mut self, keeps: bool) {
         self.world.borrow_mut().healed = true;
         for fault in self.active.keys().copied().collect::<Vec<_>>() {
@@ -103,8 +104,8 @@ impl Nemesis {
             (world.seed, world.faults.plan.faults[index].clone())
         };
         let Fault { lasts_ms, kind, .. } = &fault;
-        // Keyed by what the fault is and not by its place, so that taking another one out of the plan
-        // leaves its draws alone.
+        // Keyed by what the fault is and not by its place, so that taking another one out of the
+        // plan leaves its draws alone.
         let name = format!("fault {:016x}", StateHasher::of(&fault));
         let mut stream = Stream::new(seed, &name);
         let lists = {
@@ -477,8 +478,8 @@ impl Nemesis {
         damaged < world.systems[of.system].budget().damaged
     }
 
-    /// The servers with which this node may have a session: those of every system but its own, or of its own
-    /// if there is no other.
+    /// The servers with which this node may have a session: those of every system but its own, or
+    /// of its own if there is no other.
     fn servers_of(&self, node: usize) -> Vec<usize> {
         let world = self.world.borrow();
         let own = world.nodes[node].system();
@@ -601,8 +602,8 @@ impl Nemesis {
         false
     }
 
-    /// Ends a node's process at once, if there is one, and with its machine also what only the page cache
-    /// holds. What was lost; `None` if there was neither a process nor anything in the cache.
+    /// Ends a node's process at once, if there is one, and with its machine also what only the page
+    /// cache holds. What was lost; `None` if there was neither a process nor anything in the cache.
     fn kill(&self, node: usize, why: &str, told: bool, death: Death) -> Option<Losses> {
         let (id, losses) = {
             let mut world = self.world.borrow_mut();

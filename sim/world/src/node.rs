@@ -44,8 +44,8 @@ pub(crate) struct Node {
 
 /// What a process shows of its state, so that two runs can be compared by more than what they tell.
 pub trait Window {
-    /// A number that changes with what matters most, cheap enough to be asked for every virtual second;
-    /// `None` while there is nothing to see.
+    /// A number that changes with what matters most, cheap enough to be asked for every virtual
+    /// second; `None` while there is nothing to see.
     fn glance(&self) -> Option<u64>;
     /// A hash of all there is, whatever it costs.
     fn look(&self) -> Option<u64>;

@@ -41,8 +41,8 @@ impl SimPlatform {
         self.world.borrow().nodes[self.node].spec.name.clone()
     }
 
-    /// Asks for a process to be started on another machine: one that was spare, or whose program has
-    /// ended. Returns whether one will be: there is such a machine, and nothing runs on it.
+    /// Asks for a process to be started on another machine: one that was spare, or whose program
+    /// has ended. Returns whether one will be: there is such a machine, and nothing runs on it.
     pub fn start_node(&self, name: &str) -> bool {
         self.with(|world, _| {
             let Some(node) = world.node_named(name) else { return false };
@@ -60,8 +60,8 @@ impl SimPlatform {
         .unwrap_or(false)
     }
 
-    /// Whether all faults of the plan are over, for programs that look at the end whether everything is as
-    /// they left it.
+    /// Whether all faults of the plan are over, for programs that look at the end whether
+    /// everything is as they left it.
     pub fn storm_is_over(&self) -> bool {
         self.world.borrow().healed
     }
@@ -202,7 +202,8 @@ impl Endpoint for SimEndpoint {
     }
 
     fn next(&self) -> impl Future<Output = NetworkEvent> {
-        // The most travelled way of all: no detour over an `Option`, so that an event is moved once.
+        // The most travelled way of all: no detour over an `Option`, so that an event is moved
+        // once.
         poll_fn(|context| {
             let mut world = self.world.borrow_mut();
             match self.id {
@@ -233,8 +234,8 @@ pub struct SimDisk {
 }
 
 impl SimDisk {
-    /// Carries out a command on the cache: at once if the disk is well, when it answers otherwise, never
-    /// if the process is dead.
+    /// Carries out a command on the cache: at once if the disk is well, when it answers otherwise,
+    /// never if the process is dead.
     async fn command<T>(&self, act: impl FnOnce(&mut World, usize) -> T) -> T {
         let Self { platform } = self;
         while platform.with(World::disk_is_prompt) == Some(false) {

@@ -45,8 +45,8 @@ pub struct RunSpec {
     pub scenario: Arc<dyn Scenario>,
     /// The seed.
     pub seed: u64,
-    /// The faults; without any given, the scenario's own plan or what a swarm draws from the seed. Its
-    /// nodes must be the scenario's ([`Plan::parse`], [`Plan::check`]).
+    /// The faults; without any given, the scenario's own plan or what a swarm draws from the seed.
+    /// Its nodes must be the scenario's ([`Plan::parse`], [`Plan::check`]).
     pub plan: Option<Plan>,
     /// The defect that is planted in all servers, clients and workers; none in the sound build.
     pub defect: Option<DefectId>,
@@ -90,8 +90,8 @@ pub enum Recording {
     Full,
 }
 
-/// Runs it, on a fresh thread: libraries seed their hash maps per thread, so that a second run on a used
-/// one could differ.
+/// Runs it, on a fresh thread: libraries seed their hash maps per thread, so that a second run on a
+/// used one could differ.
 pub fn run(spec: &RunSpec) -> Run {
     let spec = spec.clone();
     let thread = std::thread::Builder::new()

@@ -1,5 +1,5 @@
-//! What a scenario tells the world: which machines there are, what runs on them, what is checked, what
-//! must be reached, and when it is done.
+//! What a scenario tells the world: which machines there are, what runs on them, what is checked,
+//! what must be reached, and when it is done.
 //!
 //! Start at [`Scenario`].
 
@@ -26,15 +26,15 @@ pub trait Scenario: Send + Sync {
     fn outline(&self) -> Outline {
         Outline::default()
     }
-    /// The violations that it is about, each as `checker/kind`, the foremost first: a run that shows one
-    /// leads with it.
+    /// The violations that it is about, each as `checker/kind`, the foremost first: a run that
+    /// shows one leads with it.
     fn leads_with(&self) -> &'static [&'static str] {
         &[]
     }
     /// The machines, and what connects them.
     fn topology(&self) -> Topology;
-    /// The program of a node, from its start to its end. A process that must run until it is stopped
-    /// returns only to die: it is then started again (see [`NodeSpec::returns`]).
+    /// The program of a node, from its start to its end. A process that must run until it is
+    /// stopped returns only to die: it is then started again (see [`NodeSpec::returns`]).
     fn boot(&self, process: Process) -> Pin<Box<dyn Future<Output = ()>>>;
     /// The checkers of one run.
     fn checkers(&self, seed: u64) -> Suite;
@@ -50,13 +50,14 @@ pub trait Scenario: Send + Sync {
     fn settings(&self) -> Vec<Setting> {
         Vec::new()
     }
-    /// The same scenario with these numbers, and its own for all others. Asked only for settings that
-    /// [`Settings::apply`] accepts: whoever has settings has this, too.
+    /// The same scenario with these numbers, and its own for all others. Asked only for settings
+    /// that [`Settings::apply`] accepts: whoever has settings has this, too.
     fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {
         let _ = settings;
         None
     }
-    /// What is wrong with its numbers together, each of which is in its range, and what was expected.
+    /// What is wrong with its numbers together, each of which is in its range, and what was
+    /// expected.
     ///
     /// # Errors
     /// A sentence that says so.
@@ -72,9 +73,9 @@ pub trait Scenario: Send + Sync {
         let _ = seed;
         None
     }
-    /// Whether a run goes on when a checker has found something, and ends lawfully even if it is not done:
-    /// a lesson is looked at to its end, and what is missing then is for its checkers to tell. Panics and
-    /// blown bounds end it all the same.
+    /// Whether a run goes on when a checker has found something, and ends lawfully even if it is
+    /// not done: a lesson is looked at to its end, and what is missing then is for its checkers to
+    /// tell. Panics and blown bounds end it all the same.
     fn goes_on(&self) -> bool {
         false
     }
@@ -113,8 +114,8 @@ impl Default for Outline {
 /// The scenario with these numbers, and its own for all others.
 ///
 /// # Errors
-/// [`SettingError`] for a setting that it does not have, or that cannot have this value, alone or together
-/// with the others.
+/// [`SettingError`] for a setting that it does not have, or that cannot have this value, alone or
+/// together with the others.
 pub fn with_settings(
     scenario: &Arc<dyn Scenario>,
     settings: &Settings,
@@ -137,7 +138,8 @@ pub struct Process {
     pub incarnation: u32,
     /// The run's seed.
     pub seed: u64,
-    /// The defect that is planted in whatever runs here, if any: every configuration is made with it.
+    /// The defect that is planted in whatever runs here, if any: every configuration is made with
+    /// it.
     pub defects: Defects,
     /// Its machine.
     pub platform: SimPlatform,
@@ -147,13 +149,13 @@ pub struct Process {
 pub trait Progress {
     /// Looks at the next event.
     fn observe(&mut self, event: &Event);
-    /// Whether the storm may begin. Asked from the start of the run; `is_led` says whether every moving
-    /// target of every system means somebody.
+    /// Whether the storm may begin. Asked from the start of the run; `is_led` says whether every
+    /// moving target of every system means somebody.
     fn ready(&self, is_led: bool) -> bool {
         is_led
     }
-    /// Whether everything that was to be done is done. Asked often once all faults have ended: must be
-    /// cheap.
+    /// Whether everything that was to be done is done. Asked often once all faults have ended: must
+    /// be cheap.
     fn done(&self) -> bool;
     /// What is still missing, in a few words, for the violation that says so.
     fn waits_for(&self) -> String;
@@ -168,14 +170,15 @@ pub trait Progress {
 pub struct Limits {
     /// For how long everything is healthy until the storm must be able to begin.
     pub start: Millis,
-    /// How long a storm that is drawn from the seed lasts. One with a plan lasts as long as its plan.
+    /// How long a storm that is drawn from the seed lasts. One with a plan lasts as long as its
+    /// plan.
     pub storm: Millis,
     /// How long everything may take to work again once all faults have ended.
     pub converge: Millis,
     /// For how long the run goes on after that, to see what happens too often.
     pub linger: Millis,
-    /// After how many events of the clockwork a run of the usual length is a livelock. One that may last
-    /// longer may have as many more.
+    /// After how many events of the clockwork a run of the usual length is a livelock. One that may
+    /// last longer may have as many more.
     pub events_max: u64,
 }
 
@@ -196,7 +199,8 @@ impl Default for Limits {
 pub struct Topology {
     /// The machines. Their addresses are `10.0.0.1`, `10.0.0.2`, ... in this order.
     pub nodes: Vec<NodeSpec>,
-    /// The systems that run on them, each node in at most one. What storms strike most often is the first.
+    /// The systems that run on them, each node in at most one. What storms strike most often is the
+    /// first.
     pub systems: Vec<Arc<dyn System>>,
     /// How fast the network is while it is well.
     pub network: NetworkSpeed,
@@ -285,7 +289,8 @@ impl NodeSpec {
         Self::new(name, "client", Subject { disk: false, ..Subject::ALL })
     }
 
-    /// Something of the outside world, which never fails: it is called what it is, the sink, the ledger.
+    /// Something of the outside world, which never fails: it is called what it is, the sink, the
+    /// ledger.
     pub fn outside(name: &str) -> Self {
         Self::new(name, name.trim_end_matches(|c: char| c.is_ascii_digit()), Subject::NOTHING)
     }
@@ -350,7 +355,8 @@ impl NetworkSpeed {
 }
 
 impl Default for NetworkSpeed {
-    /// A data centre: a fraction of a millisecond, a gigabit per second, one message in a thousand late.
+    /// A data centre: a fraction of a millisecond, a gigabit per second, one message in a thousand
+    /// late.
     fn default() -> Self {
         Self {
             base_us_min: 200,

@@ -1,7 +1,7 @@
 //! Sweeps: many runs, on several threads, told in order.
 //!
-//! Holds: what is told does not depend on the number of threads; memory does not grow with the number of
-//! runs, since no run is begun that is too far ahead of the one to be told next.
+//! Holds: what is told does not depend on the number of threads; memory does not grow with the
+//! number of runs, since no run is begun that is too far ahead of the one to be told next.
 
 use crate::run::{RunSpec, run};
 use mailstorm_record::Run;
@@ -54,8 +54,8 @@ impl<S: Source> Sweep<S> {
     }
 }
 
-/// Runs these on `jobs` threads and tells each, in order; stops when `tell` breaks off. It is asked after
-/// every run, so whoever has a deadline looks at the clock there.
+/// Runs these on `jobs` threads and tells each, in order; stops when `tell` breaks off. It is asked
+/// after every run, so whoever has a deadline looks at the clock there.
 ///
 /// Returns how many runs were told.
 pub fn storm(
@@ -132,7 +132,8 @@ fn work<S: Source>(state: &Mutex<Sweep<S>>, changed: &Condvar, ahead: u64) {
     }
 }
 
-/// When no thread could be had for a run, the sweep ends with that panic and does not wait for the run.
+/// When no thread could be had for a run, the sweep ends with that panic and does not wait for the
+/// run.
 struct Broken<'a, S: Source> {
     state: &'a Mutex<Sweep<S>>,
     changed: &'a Condvar,

@@ -1,9 +1,9 @@
 //! Streams of randomness, one for each source.
 //!
-//! Holds: a stream depends on the run's seed and on its own name, and on nothing else; so a source that
-//! draws once more, or is taken away, moves no draw of any other.
-//! Every stream remembers, in one number, all that it ever gave: two runs that drew the same are told from
-//! two that merely came to the same.
+//! Holds: a stream depends on the run's seed and on its own name, and on nothing else; so a source
+//! that draws once more, or is taken away, moves no draw of any other. Every stream remembers, in
+//! one number, all that it ever gave: two runs that drew the same are told from two that merely
+//! came to the same.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -69,7 +69,8 @@ impl Stream {
     }
 }
 
-/// `number`, which is any, brought below `bound` (Lemire's multiplication; the bias is 2^-64 of the bound).
+/// `number`, which is any, brought below `bound` (Lemire's multiplication; the bias is 2^-64 of the
+/// bound).
 pub(crate) fn scale(number: u64, bound: u64) -> u64 {
     ((u128::from(number) * u128::from(bound)) >> 64) as u64
 }

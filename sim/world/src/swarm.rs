@@ -1,11 +1,11 @@
 //! Plans drawn from seeds: which kinds of faults a storm has, how often, and how cruel they are.
 //!
-//! A storm in which everything goes wrong at once often hides what one kind of trouble would show (swarm
-//! testing: Groce and others, ISSTA 2012). So each seed first draws which kinds it has at all. Some
-//! kinds are several faults in a row, or at once: many bugs need the second blow while the first is
-//! being dealt with.
-//! Holds: the plan depends on seed, topology and length alone; each kind draws from a stream of its own;
-//! no plan drawn here lifts the atlas.
+//! A storm in which everything goes wrong at once often hides what one kind of trouble would show
+//! (swarm testing: Groce and others, ISSTA 2012). So each seed first draws which kinds it has at
+//! all. Some kinds are several faults in a row, or at once: many bugs need the second blow while
+//! the first is being dealt with.
+//! Holds: the plan depends on seed, topology and length alone; each kind draws from a stream of its
+//! own; no plan drawn here lifts the atlas.
 //! Start at [`draw`].
 
 use crate::scenario::{NodeSpec, Topology};
@@ -22,9 +22,9 @@ const TIMES_PER_MINUTE_MAX: u64 = 4;
 /// The same for what is several faults by itself.
 const SEQUENCES_PER_MINUTE_MAX: u64 = 2;
 
-/// How wrong a clock goes, in parts per million: a bad crystal, or a machine that is not given its time
-/// (half its speed). A server may not be fast by more than a tenth, since a leader that is fast beyond
-/// that ends sessions before their time, and rightly so by its own clock.
+/// How wrong a clock goes, in parts per million: a bad crystal, or a machine that is not given its
+/// time (half its speed). A server may not be fast by more than a tenth, since a leader that is
+/// fast beyond that ends sessions before their time, and rightly so by its own clock.
 const DRIFT_PPM: u64 = 20_000;
 const SLOW_PPM: u64 = 500_000;
 const FAST_PPM: u64 = 80_000;
@@ -109,8 +109,8 @@ fn draw_for(
     }
 }
 
-/// Draws one trouble or sequence of any kind, as a storm may have it. None if this kind finds nobody to
-/// strike.
+/// Draws one trouble or sequence of any kind, as a storm may have it. None if this kind finds
+/// nobody to strike.
 pub(crate) fn draw_one(stream: &mut Stream, cast: &Cast) -> Option<Vec<Blow>> {
     let place = stream.below((TROUBLES.len() + SEQUENCES.len()) as u64) as usize;
     match TROUBLES.get(place) {
@@ -467,8 +467,8 @@ const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
             Blow { after_ms, lasts_ms: second_ms, kind: second },
         ])
     }),
-    // Each new leader is struck soon after the last one was: in its election, its synchronisation, or
-    // its first proposals.
+    // Each new leader is struck soon after the last one was: in its election, its synchronisation,
+    // or its first proposals.
     ("leader after leader", Befalls::System, |s, c| {
         let nodes = leader_process(s, c)?;
         let mut after_ms = 0;
@@ -516,8 +516,8 @@ const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
         };
         (!nodes.is_empty()).then(|| nodes.iter().enumerate().map(blow).collect())
     }),
-    // What killed processes left in the page cache is read by the next ones, and may be lost all the
-    // same: the power goes before anybody syncs it, unless whoever read it did.
+    // What killed processes left in the page cache is read by the next ones, and may be lost all
+    // the same: the power goes before anybody syncs it, unless whoever read it did.
     ("kill, then power", Befalls::System, |s, c| {
         let nodes = some(s, &c.server_processes, c.server_processes.len())?;
         let down_ms = s.between(1, 300);

@@ -1,8 +1,8 @@
-//! What a system in a topology tells the world of itself: who its members are, whom storms aim at, what damage
-//! it must survive, which of its messages carry a checksum, and what its disks say.
+//! What a system in a topology tells the world of itself: who its members are, whom storms aim at,
+//! what damage it must survive, which of its messages carry a checksum, and what its disks say.
 //!
-//! Owns: the questions. Leaves: the answers to each system, which the world knows by nothing else: it names
-//! no system, and no node by its role.
+//! Owns: the questions. Leaves: the answers to each system, which the world knows by nothing else:
+//! it names no system, and no node by its role.
 //! Start at [`System`].
 
 pub use crate::disk::files::Platters;
@@ -28,25 +28,25 @@ pub trait System: Send + Sync {
     fn states(&self) -> Box<dyn States>;
     /// What it must survive.
     fn budget(&self) -> Budget;
-    /// The ports on which its members talk to each other in messages with checksums: only there may bytes
-    /// change on the way.
+    /// The ports on which its members talk to each other in messages with checksums: only there may
+    /// bytes change on the way.
     fn checksummed_ports(&self) -> &[u16] {
         &[]
     }
-    /// Whether a fact rests on the disk of the member that tells it, so that the disk is to be read then:
-    /// once in so many times, since that takes longer than most of what happens in a run.
+    /// Whether a fact rests on the disk of the member that tells it, so that the disk is to be read
+    /// then: once in so many times, since that takes longer than most of what happens in a run.
     fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
         let _ = observation;
         None
     }
-    /// What the files say that are on the disk of a member, as they would be if the power went now; `None` if
-    /// they say nothing.
+    /// What the files say that are on the disk of a member, as they would be if the power went now;
+    /// `None` if they say nothing.
     fn read_disk(&self, member: &NodeName, disk: &Platters<'_>) -> Option<Observation> {
         let _ = (member, disk);
         None
     }
-    /// Whether a lawful crash can cut off the end of this file, so that damage to its newest batch cannot
-    /// be told from a crash: true for a log. The atlas keeps such damage away.
+    /// Whether a lawful crash can cut off the end of this file, so that damage to its newest batch
+    /// cannot be told from a crash: true for a log. The atlas keeps such damage away.
     fn ends_torn(&self, file: &str) -> bool {
         let _ = file;
         true

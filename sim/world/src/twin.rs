@@ -1,9 +1,10 @@
-//! The second process: the same runs again, in a process in which everything differs that must not matter.
+//! The second process: the same runs again, in a process in which everything differs that must not
+//! matter.
 //!
-//! Owns: the conversation of the two, line by line, and what differs between their answers. Leaves: which
-//! program the second process is, and where it finds its scenarios, to the one who starts it.
-//! Holds: the first process never waits to ask, and the second answers in any order, so neither waits for
-//! the other in a circle.
+//! Owns: the conversation of the two, line by line, and what differs between their answers. Leaves:
+//! which program the second process is, and where it finds its scenarios, to the one who starts it.
+//! Holds: the first process never waits to ask, and the second answers in any order, so neither
+//! waits for the other in a circle.
 //!
 //! ```text
 //!   Twin::start ---- environment, folder, addresses, hash seeds, threads: all others ----> answer_orders
@@ -24,11 +25,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// What a line begins with that is an answer: whatever else the second process prints is no concern of ours.
+/// What a line begins with that is an answer: whatever else the second process prints is no concern
+/// of ours.
 const ANSWER: &str = "twin ";
 
-/// So many orders at a time are carried out in the opposite order: what one run leaves behind in its
-/// process then meets another successor than in the first process.
+/// So many orders at a time are carried out in the opposite order: what one run leaves behind in
+/// its process then meets another successor than in the first process.
 const REVERSED: usize = 8;
 
 /// Variables that the second process keeps: without them a program may not start at all.
@@ -60,7 +62,8 @@ impl Answer {
         Self { run, report: TraceHash(xxhash_rust::xxh3::xxh3_64(report)) }
     }
 
-    /// What differs between two answers: the parts of the record by their names in it, and `report`.
+    /// What differs between two answers: the parts of the record by their names in it, and
+    /// `report`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         // Most are the same, which is told faster than where they are not.
         if self == other {
@@ -95,9 +98,9 @@ pub enum TwinError {
     Garbled(#[from] serde_json::Error),
 }
 
-/// Makes a command run where as much is different as can be: another working folder, another folder for
-/// temporary files, variables that are missing and one that is new. Addresses and hash seeds differ by
-/// themselves.
+/// Makes a command run where as much is different as can be: another working folder, another folder
+/// for temporary files, variables that are missing and one that is new. Addresses and hash seeds
+/// differ by themselves.
 pub fn elsewhere(command: &mut Command) -> &mut Command {
     let kept: Vec<_> =
         KEPT.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))).collect();
@@ -217,9 +220,9 @@ fn pass_on(orders: &Receiver<String>, mut to: ChildStdin) {
     }
 }
 
-/// Answers every order that comes, on `jobs` threads, until no more can come: what the second process
-/// does. `find` finds a scenario by its name with these numbers, or says why not; `report` gives the bytes
-/// of everything that is told of a run.
+/// Answers every order that comes, on `jobs` threads, until no more can come: what the second
+/// process does. `find` finds a scenario by its name with these numbers, or says why not; `report`
+/// gives the bytes of everything that is told of a run.
 ///
 /// # Errors
 /// When an order is none, its scenario is not found, or an answer cannot be written.

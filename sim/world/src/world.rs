@@ -1,7 +1,7 @@
 //! The world of one run: all of its state, and the step that makes the next thing in it happen.
 //!
-//! Holds: the world's clock stands still while processes run and is exactly the time of what happens
-//! next when it moves.
+//! Holds: the world's clock stands still while processes run and is exactly the time of what
+//! happens next when it moves.
 //! Start at [`World::happen`].
 
 use crate::disk::DiskWork;
@@ -26,8 +26,8 @@ use std::task::{Poll, Waker};
 /// A handle to the world; every process of a run holds some.
 pub(crate) type WorldRef = Rc<RefCell<World>>;
 
-/// How often tasks may run without anything happening before the run is a livelock: once and again, and
-/// so often more for each thing that happened.
+/// How often tasks may run without anything happening before the run is a livelock: once and again,
+/// and so often more for each thing that happened.
 const POLLS_MAX: u64 = 1_000_000;
 const POLLS_PER_EVENT_MAX: u64 = 100;
 
@@ -277,8 +277,8 @@ impl World {
         }
     }
 
-    /// A node's clock changed its speed: every wish is due at another time. Wishes that are now due later
-    /// notice it themselves.
+    /// A node's clock changed its speed: every wish is due at another time. Wishes that are now due
+    /// later notice it themselves.
     pub(crate) fn clock_changed(&mut self, node: usize) {
         for id in self.sleeps.ids(|sleeper| sleeper.node == node && !sleeper.done) {
             let until = self.sleeps.get(id).expect("its id was just found").until;
@@ -288,8 +288,8 @@ impl World {
         self.rearm_timers(node);
     }
 
-    /// The process on a node is gone: nothing it asked for is left. `told` says whether its machine is
-    /// there to tell its peers.
+    /// The process on a node is gone: nothing it asked for is left. `told` says whether its machine
+    /// is there to tell its peers.
     pub(crate) fn forget_process(&mut self, node: usize, told: bool) {
         self.network_abandon(node, told);
         self.disk_abandon(node);
@@ -314,9 +314,9 @@ impl World {
         hasher.finish()
     }
 
-    /// Notes what every node is, if a virtual second has passed since the last time. A glance must do: a
-    /// hash over all that a server knows takes longer than the second it is about. Full recordings tell
-    /// that as well.
+    /// Notes what every node is, if a virtual second has passed since the last time. A glance must
+    /// do: a hash over all that a server knows takes longer than the second it is about. Full
+    /// recordings tell that as well.
     pub(crate) fn note_states(&mut self) {
         if self.now / NS_PER_SECOND == self.second {
             return;
@@ -338,8 +338,8 @@ impl World {
         }
     }
 
-    /// A hash over what every node was at every virtual second, and over all that those know that show it,
-    /// at the end.
+    /// A hash over what every node was at every virtual second, and over all that those know that
+    /// show it, at the end.
     pub(crate) fn states(&self) -> u64 {
         let mut hasher = self.states.clone();
         for window in self.nodes.iter().filter_map(|node| node.window.as_ref()) {

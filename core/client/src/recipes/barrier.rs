@@ -88,7 +88,8 @@ impl<P: Platform> DoubleBarrier<P> {
     /// Enters, and waits until all have.
     ///
     /// # Errors
-    /// [`ErrorCode::NodeExists`] when another session uses the same name; otherwise as for a create.
+    /// [`ErrorCode::NodeExists`] when another session uses the same name; otherwise as for a
+    /// create.
     pub async fn enter(&self) -> Result<(), CallError> {
         // Watched first: whoever completes the group after we are counted makes it fire.
         let (ready, watch) = self.client.exists_and_watch(self.ready.clone()).await?;
@@ -108,12 +109,12 @@ impl<P: Platform> DoubleBarrier<P> {
     /// highest; everybody else goes at once and waits for the lowest.
     ///
     /// A member that is slow here may find others who are in the next round already:
-    /// 1. Everybody but the slow one sees the last member go; one of them deletes `ready`, and enters
-    ///    again, which leaves a znode of the same name as before.
-    /// 2. The slow one, who looks only now, would wait for that one to go, who in turn waits for the slow
-    ///    one to come.
-    /// 3. So `ready` tells the rounds apart: nobody enters again before it is deleted. Whoever lists a
-    ///    member of the next round finds it gone afterwards, and is done.
+    /// 1. Everybody but the slow one sees the last member go; one of them deletes `ready`, and
+    ///    enters again, which leaves a znode of the same name as before.
+    /// 2. The slow one, who looks only now, would wait for that one to go, who in turn waits for
+    ///    the slow one to come.
+    /// 3. So `ready` tells the rounds apart: nobody enters again before it is deleted. Whoever
+    ///    lists a member of the next round finds it gone afterwards, and is done.
     ///
     /// # Errors
     /// As for a delete.

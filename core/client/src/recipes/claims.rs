@@ -1,5 +1,5 @@
-//! Claims: work items that are taken by one worker at a time, taken over from the dead, and finished
-//! exactly once.
+//! Claims: work items that are taken by one worker at a time, taken over from the dead, and
+//! finished exactly once.
 //!
 //! ```text
 //!   /path/progress              how far work has been noted: the application's bytes, versioned
@@ -13,16 +13,18 @@
 //! Every change of an item is one `multi` with the version the worker knows:
 //!
 //! 1. *note* `[set progress @v, create open/claim-]`: no two workers note the same work.
-//! 2. *take* `[set claim @v, create holder]`: of two workers who both see an item without a living holder
-//!    the first one wins; the other meets a version, or a holder, that he did not expect. The *fencing
-//!    token* is the `mzxid` of this set: higher for each holder than for all before him.
-//! 3. *renew* `[set claim @v]`: the holder changes the note. Whoever has been taken over from learns it
-//!    here, since the version is no longer his.
+//! 2. *take* `[set claim @v, create holder]`: of two workers who both see an item without a living
+//!    holder the first one wins; the other meets a version, or a holder, that he did not expect.
+//!    The *fencing token* is the `mzxid` of this set: higher for each holder than for all before
+//!    him.
+//! 3. *renew* `[set claim @v]`: the holder changes the note. Whoever has been taken over from
+//!    learns it here, since the version is no longer his.
 //! 4. *finish* `[delete holder, delete claim @v, create done/claim-N, ...]`: together with the
 //!    application's own writes, or not at all.
 //!
-//! A lost reply leaves the question what happened. After [`Client::settle`] the answer lies in the tree:
-//! each change leaves the session and a number used once in the header, so a worker recognises his own.
+//! A lost reply leaves the question what happened. After [`Client::settle`] the answer lies in the
+//! tree: each change leaves the session and a number used once in the header, so a worker
+//! recognises his own.
 
 mod claim;
 mod item;
@@ -91,8 +93,8 @@ impl ClaimError {
         }
     }
 
-    /// The error of a multi that begins with `own` steps of this recipe. One of those was refused: the
-    /// item, or its holder, is not what we believed.
+    /// The error of a multi that begins with `own` steps of this recipe. One of those was refused:
+    /// the item, or its holder, is not what we believed.
     fn of_multi(error: MultiError, own: usize) -> Self {
         match error {
             MultiError::Step { index, .. } if index < own => Self::Lost,
@@ -138,8 +140,9 @@ impl<P: Platform> Claims<P> {
     /// Notes an item, and that the progress has come from `seen` to `progress`: both or neither.
     ///
     /// # Errors
-    /// [`ClaimError::Lost`] when the progress is no longer as `seen`, be it by somebody else or, after
-    /// a lost connection, by this very call: the caller reads the progress again in either case.
+    /// [`ClaimError::Lost`] when the progress is no longer as `seen`, be it by somebody else or,
+    /// after a lost connection, by this very call: the caller reads the progress again in either
+    /// case.
     pub async fn note(
         &self,
         note: &Bytes,
@@ -231,8 +234,8 @@ impl<P: Platform> Claims<P> {
         self.items(&self.done).await
     }
 
-    /// Deletes finished items, oldest first, until `kept` are left. A worker that lost its connection
-    /// while finishing looks for its item here: keep those of the last session timeout.
+    /// Deletes finished items, oldest first, until `kept` are left. A worker that lost its
+    /// connection while finishing looks for its item here: keep those of the last session timeout.
     ///
     /// # Errors
     /// As for a delete.

@@ -1,10 +1,10 @@
 //! Leader election: the lock, seen as a reign.
 //!
-//! A candidate stands in line; the first one leads. It stops leading, in its own eyes, as soon as it
-//! cannot be certain: when the connection is lost, not only when the session is over. So two leaders
-//! at one time need a candidate who does not know how late it is (a pause, a slow clock), and for
-//! that case there is the fencing token. When the connection comes back and the session still lives,
-//! the candidate leads on under the same token, since nobody else can have had a turn.
+//! A candidate stands in line; the first one leads. It stops leading, in its own eyes, as soon as
+//! it cannot be certain: when the connection is lost, not only when the session is over. So two
+//! leaders at one time need a candidate who does not know how late it is (a pause, a slow clock),
+//! and for that case there is the fencing token. When the connection comes back and the session
+//! still lives, the candidate leads on under the same token, since nobody else can have had a turn.
 
 use crate::client::{Client, Errands};
 use crate::driver::{Errand, StateListener};

@@ -1,15 +1,15 @@
 //! The lock: held by whoever stands first in a line of sequential ephemerals.
 //!
-//! 1. A contender gets in line ([`super::queue`]) and, if somebody is before him, waits for that one
-//!    alone: when a lock is given up, one contender wakes, not all (no herd).
+//! 1. A contender gets in line ([`super::queue`]) and, if somebody is before him, waits for that
+//!    one alone: when a lock is given up, one contender wakes, not all (no herd).
 //! 2. When nobody is before him he holds the lock. Its *fencing token* is the `czxid` of his znode:
 //!    every later holder has a higher one.
 //! 3. The znode lives with the session. When the session ends, the next contender holds the lock,
-//!    whether or not the earlier holder knows. A holder who slept through the end of his session still
-//!    believes; what he guards must refuse his token once it has seen a higher one. Nothing on this
-//!    side of the wire could stop him.
-//! 4. [`Held::is_held`] is cautious: false already while the connection is lost, since from then on only
-//!    a server knows. [`Held::lost`] resolves when it is certain.
+//!    whether or not the earlier holder knows. A holder who slept through the end of his session
+//!    still believes; what he guards must refuse his token once it has seen a higher one. Nothing
+//!    on this side of the wire could stop him.
+//! 4. [`Held::is_held`] is cautious: false already while the connection is lost, since from then on
+//!    only a server knows. [`Held::lost`] resolves when it is certain.
 
 use crate::client::Client;
 use crate::recipes::queue::{Line, Place, Turn};
@@ -32,7 +32,8 @@ pub struct Lock<P: Platform> {
 pub struct Held<P: Platform> {
     client: Client<P>,
     place: Place,
-    /// Fires when the znode is taken away. Left anew by [`Held::lost`] when it fires for anything else.
+    /// Fires when the znode is taken away. Left anew by [`Held::lost`] when it fires for anything
+    /// else.
     watch: RefCell<Watch>,
     gone: Cell<bool>,
 }
@@ -43,12 +44,12 @@ impl<P: Platform> Lock<P> {
         Self { line: Line::new(client, path, "lock") }
     }
 
-    /// Waits for the lock. `note` is left in the znode for people who look. Dropping the future leaves
-    /// the line.
+    /// Waits for the lock. `note` is left in the znode for people who look. Dropping the future
+    /// leaves the line.
     ///
     /// # Errors
-    /// [`CallError::SessionExpired`] when the session ends while waiting, or somebody else deleted the
-    /// contender's znode; otherwise as for a create.
+    /// [`CallError::SessionExpired`] when the session ends while waiting, or somebody else deleted
+    /// the contender's znode; otherwise as for a create.
     pub async fn acquire(&self, note: impl Into<Bytes>) -> Result<Held<P>, CallError> {
         let place = self.line.join(note.into()).await?;
         loop {
@@ -97,9 +98,9 @@ impl<P: Platform> Held<P> {
         self.place.path()
     }
 
-    /// Whether the lock is surely held as far as this client knows: connected, and the znode in place.
-    /// A process that was paused can still be wrong; see the token. And if somebody wrote to the znode,
-    /// its deletion is only noticed while somebody awaits [`Held::lost`].
+    /// Whether the lock is surely held as far as this client knows: connected, and the znode in
+    /// place. A process that was paused can still be wrong; see the token. And if somebody wrote to
+    /// the znode, its deletion is only noticed while somebody awaits [`Held::lost`].
     pub fn is_held(&self) -> bool {
         self.client.state() == SessionState::Connected && !self.is_taken_away()
     }

@@ -1,16 +1,18 @@
-//! The line of contenders: sequential ephemerals below one znode, served in the order of their numbers.
+//! The line of contenders: sequential ephemerals below one znode, served in the order of their
+//! numbers.
 //!
 //! Owns: getting in line, finding out whose turn it is, getting out. Leaves: what it is good for to
 //! [`super::lock`] and [`super::election`].
 //! Holds: one call to [`Line::join`] leaves at most one znode, and none if it fails or is dropped.
 //!
-//! The znode's name is `<prefix>-<session>-<attempt>-<number>`. Session and attempt say whose it is, so
-//! that a create whose reply was lost is found again (ZOOKEEPER-1262); the number alone decides.
+//! The znode's name is `<prefix>-<session>-<attempt>-<number>`. Session and attempt say whose it
+//! is, so that a create whose reply was lost is found again (ZOOKEEPER-1262); the number alone
+//! decides.
 //!
 //! 1. A client creates its znode; the connection breaks before the reply comes.
-//! 2. The client, in the same session, cannot know whether it is in line. If it simply tried again and
-//!    the first create was done, its first znode would stay as long as the session does, and with
-//!    it, everybody behind would wait for a contender that does not know of its turn.
+//! 2. The client, in the same session, cannot know whether it is in line. If it simply tried again
+//!    and the first create was done, its first znode would stay as long as the session does, and
+//!    with it, everybody behind would wait for a contender that does not know of its turn.
 //! 3. So it first lets the doubt end ([`Client::settle`]: listing alone could come too early), then
 //!    looks for a name with its own session and attempt, and creates again only if there is none.
 
@@ -72,8 +74,8 @@ impl<P: Platform> Line<P> {
     /// leaves no znode behind.
     ///
     /// # Errors
-    /// [`CallError::ConnectionLoss`] only after [`CREATE_ATTEMPTS_MAX`] broken connections; each create is
-    /// known to have left nothing.
+    /// [`CallError::ConnectionLoss`] only after [`CREATE_ATTEMPTS_MAX`] broken connections; each
+    /// create is known to have left nothing.
     pub async fn join(&self, note: Bytes) -> Result<Place, CallError> {
         let hatch = Rc::new(RefCell::new(Hatch::default()));
         let entry = Entry { client: self.client.clone(), line: self.path.clone(), note };
@@ -207,8 +209,8 @@ impl<P: Platform> Entry<P> {
         Err(CallError::ConnectionLoss)
     }
 
-    /// As [`Entry::find`], for as long as it takes: giving up in doubt could leave a znode behind that
-    /// nobody knows of.
+    /// As [`Entry::find`], for as long as it takes: giving up in doubt could leave a znode behind
+    /// that nobody knows of.
     async fn surely_find(&self, stem: &str) -> Result<Option<Place>, CallError> {
         loop {
             match self.find(stem).await {

@@ -97,8 +97,8 @@ fn a_create_whose_reply_is_lost_leaves_no_orphan() {
 
 #[test]
 fn a_contender_in_doubt_writes_before_it_looks() {
-    // Looking alone would do with our own server, which resumes a session only when nothing of its old
-    // connection is under way; others answer sooner.
+    // Looking alone would do with our own server, which resumes a session only when nothing of its
+    // old connection is under way; others answer sooner.
     let world = World::new();
     let (process, client) = world.client();
     let story = world.clone();
@@ -274,7 +274,8 @@ fn a_contender_in_doubt_waits_until_it_can_find_out() {
         let (busy, full) = (client.clone(), Rc::new(Cell::new(false)));
         let seen = full.clone();
         story.spawn(process.id, async move {
-            // So much is asked for, as soon as the connection is lost, that there is no room to settle.
+            // So much is asked for, as soon as the connection is lost, that there is no room to
+            // settle.
             busy.state_changed().await;
             let reads: Vec<_> = (0..OPERATIONS_OUTSTANDING_MAX).map(|_| busy.exists("/")).collect();
             seen.set(busy.exists("/").await == Err(CallError::TooManyOutstanding));

@@ -1,6 +1,6 @@
 //! Workers in a storm: connections break around any request, machines are cut off for longer than a
-//! session lives, processes die and come back. Whatever happens, each item is noted once and finished
-//! once, tokens only grow, nobody misses the last change, and nothing is left behind.
+//! session lives, processes die and come back. Whatever happens, each item is noted once and
+//! finished once, tokens only grow, nobody misses the last change, and nothing is left behind.
 
 use crate::network::Break;
 use crate::world::{Process, World};

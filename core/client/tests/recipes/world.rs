@@ -1,9 +1,9 @@
 //! A world just large enough for a client: one thread, virtual time, a network of one server, which
 //! is the real one, on a disk that is done at once.
 //!
-//! Holds: nothing ever waits for real time; the order of everything follows from virtual time and the
-//! order of asking, so each test runs the same way each time. When nothing can ever happen again and
-//! the test is not over, or when virtual time runs away, the test fails.
+//! Holds: nothing ever waits for real time; the order of everything follows from virtual time and
+//! the order of asking, so each test runs the same way each time. When nothing can ever happen
+//! again and the test is not over, or when virtual time runs away, the test fails.
 
 use crate::network::{Network, ToyEndpoint};
 use mailstorm_client::{Client, ClientConfig};
@@ -176,7 +176,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// A client in this process. The server has three addresses, so that there is another to turn to.
+    /// A client in this process. The server has three addresses, so that there is another to turn
+    /// to.
     pub(crate) fn client(&self) -> Client<Process> {
         let servers = ["one:2181", "two:2181", "three:2181"].map(Address::from);
         let mut config = ClientConfig::new(servers);

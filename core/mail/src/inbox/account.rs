@@ -47,11 +47,14 @@ pub enum Reason {
     LeadingDot,
     /// An index or a list that a mail program keeps beside the mails.
     ProgramFile,
-    /// A message in which a mail program keeps its own data: the first of a mailbox of Pine and of c-client.
+    /// A message in which a mail program keeps its own data: the first of a mailbox of Pine and of
+    /// c-client.
     ProgramMessage,
-    /// Deleted by its owner, and not yet removed from the mailbox: flagged so by Mozilla, or renamed by MH.
+    /// Deleted by its owner, and not yet removed from the mailbox: flagged so by Mozilla, or
+    /// renamed by MH.
     Deleted,
-    /// Another file of the same Maildir has the same unique name: one mail, moved or flagged meanwhile.
+    /// Another file of the same Maildir has the same unique name: one mail, moved or flagged
+    /// meanwhile.
     Twin,
     /// In `tmp` of a Maildir: not yet delivered, perhaps half written.
     InDelivery,

@@ -1,7 +1,7 @@
 //! Compressed mail: told by its first bytes, since a Maildir's names do not tell.
 //!
-//! Holds: unpacking never gives more bytes than it was allowed, whatever the file says. Only gzip is
-//! unpacked, which is what mail servers write; the others are named.
+//! Holds: unpacking never gives more bytes than it was allowed, whatever the file says. Only gzip
+//! is unpacked, which is what mail servers write; the others are named.
 
 use flate2::read::MultiGzDecoder;
 use std::io::Read;
@@ -48,7 +48,8 @@ impl Compression {
             let is_archive = bytes.get(257..262) == Some(b"ustar");
             return is_archive.then_some(Self::Tar);
         };
-        // Three letters could begin a text: a stream has its block size and the digits of pi after them.
+        // Three letters could begin a text: a stream has its block size and the digits of pi after
+        // them.
         let is_text = found == Self::Bzip2 && bytes.get(4..7) != Some(b"1AY");
         (!is_text).then_some(found)
     }

@@ -1,10 +1,11 @@
-//! `.emlx`, as Apple Mail keeps a mail: a line with a count of bytes, the mail of so many bytes, and a
-//! property list with what the program knows of it.
+//! `.emlx`, as Apple Mail keeps a mail: a line with a count of bytes, the mail of so many bytes,
+//! and a property list with what the program knows of it.
 
 use bytes::Bytes;
 
-/// The mail in such a file. Where the count is missing or too large, whatever follows the first line if
-/// that is a number, or everything: a damaged file is for processing to judge, and not lost here.
+/// The mail in such a file. Where the count is missing or too large, whatever follows the first
+/// line if that is a number, or everything: a damaged file is for processing to judge, and not lost
+/// here.
 pub(super) fn mail_of(file: &Bytes) -> Bytes {
     let Some(end) = file.iter().position(|byte| *byte == b'\n') else { return file.clone() };
     let count = std::str::from_utf8(&file[..end]).ok().and_then(|line| line.trim().parse().ok());

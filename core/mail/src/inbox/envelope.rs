@@ -1,8 +1,9 @@
 //! What stands after `From ` on a line: a sender and a date as programs write them, or text.
 //!
 //! Owns: the dates of all the programs. Leaves: what stands before and after such a line to `mbox`.
-//! Holds: a date is the end of its line, but for a whole one (weekday, time, year), which is believed wherever it
-//! stands if a header follows. Other text goes on after a date, and is taken as text.
+//! Holds: a date is the end of its line, but for a whole one (weekday, time, year), which is
+//! believed wherever it stands if a header follows. Other text goes on after a date, and is taken
+//! as text.
 //! Start at [`envelope`]; the tests are the list of what is known.
 
 /// What stands after `From `, from the surest to the least sure.

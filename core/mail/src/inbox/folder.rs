@@ -1,9 +1,9 @@
 //! A folder: which of its files are mails or mailboxes, and what is left out.
 //!
 //! Owns: the walk, and what a file's place and name mean. Leaves: reading to `open`.
-//! Holds: every file, and every folder that is not entered, is found or left out, exactly once. What is
-//! no link goes before what is one, so that it depends on nothing but names by which of its paths a
-//! file is read. A link is followed once, so the walk ends.
+//! Holds: every file, and every folder that is not entered, is found or left out, exactly once.
+//! What is no link goes before what is one, so that it depends on nothing but names by which of its
+//! paths a file is read. A link is followed once, so the walk ends.
 //!
 //! | a file in | is |
 //! |---|---|
@@ -243,8 +243,8 @@ impl Walk<'_> {
         }
     }
 
-    /// One mail for each unique name of a Maildir: a mail that was read is in `cur`, and one that was
-    /// moved or flagged while somebody listed the folder may be there twice.
+    /// One mail for each unique name of a Maildir: a mail that was read is in `cur`, and one that
+    /// was moved or flagged while somebody listed the folder may be there twice.
     fn take_maildirs(&mut self) {
         for (maildir, files) in std::mem::take(&mut self.maildirs) {
             for (unique, mut twins) in files {

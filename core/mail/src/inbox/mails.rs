@@ -9,8 +9,8 @@ use std::sync::Arc;
 /// One mail, unparsed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mail {
-    /// Unique in its inbox and stable: where it lies below the inbox, or `name.mbox#0001`. It has no
-    /// control character, whatever the name of the file has.
+    /// Unique in its inbox and stable: where it lies below the inbox, or `name.mbox#0001`. It has
+    /// no control character, whatever the name of the file has.
     pub id: Arc<str>,
     /// As it lies in the inbox.
     pub raw: Bytes,

@@ -8,8 +8,8 @@
 //!
 //! Such a line may be text as well, where whoever wrote the file did not quote it. It begins a mail
 //!
-//! 1. if it has a whole date, after a sender or alone, and a blank line stands before it or a header
-//!    follows; or
+//! 1. if it has a whole date, after a sender or alone, and a blank line stands before it or a
+//!    header follows; or
 //! 2. if it has an address and a date with a time in any form, and a header follows; or
 //! 3. if it has no more than a date, or an address, or nothing (`From `, `From - `, as Mozilla
 //!    writes it), a blank line stands before it, and a header follows.
@@ -84,8 +84,8 @@ fn is_from(line: &[u8]) -> bool {
     line[mark_length(line)..].starts_with(FROM)
 }
 
-/// Whether a line like that before a mail stands further down, with a header after it: the number of the
-/// first such line, from 1.
+/// Whether a line like that before a mail stands further down, with a header after it: the number
+/// of the first such line, from 1.
 pub(super) fn first_separator(bytes: &[u8]) -> Option<u64> {
     let (mut at, mut number, mut is_after_blank) = (0, 1, false);
     while at < bytes.len() {
@@ -140,7 +140,8 @@ fn is_continued(line: &[u8], place: usize) -> bool {
     place > 0 && (line.starts_with(b" ") || line.starts_with(b"\t"))
 }
 
-/// Splits an mbox, whose first line with something in it begins with `From `; stops after so many messages.
+/// Splits an mbox, whose first line with something in it begins with `From `; stops after so many
+/// messages.
 pub(crate) fn split(file: &Bytes, messages_max: usize) -> Mbox {
     let mut mbox = Mbox::default();
     let mut at = beginning(file);
@@ -202,8 +203,8 @@ impl Head {
     }
 }
 
-/// Where the message that begins here ends, and what its header says. Counts the lines that could have
-/// been its end and are text.
+/// Where the message that begins here ends, and what its header says. Counts the lines that could
+/// have been its end and are text.
 fn message_end(file: &[u8], begin: usize, as_text: &mut u64) -> (usize, Head) {
     let mut head = Head::default();
     let (mut at, mut is_in_header, mut is_after_blank) = (begin, true, false);
@@ -224,7 +225,8 @@ fn message_end(file: &[u8], begin: usize, as_text: &mut u64) -> (usize, Head) {
                 let froms = lines(&file[end..body_end]).filter(|line| is_from(line));
                 let froms = froms.count() as u64;
                 *as_text += froms;
-                // Who does not quote such lines has quoted none, and what looks quoted is so itself.
+                // Who does not quote such lines has quoted none, and what looks quoted is so
+                // itself.
                 let body = &file[end..body_end];
                 head.is_quoted |= froms == 0 && lines(body).any(is_quoted);
                 return (body_end, head);
@@ -276,7 +278,8 @@ fn begins_with_header(message: &[u8]) -> bool {
     false
 }
 
-/// Whether this line is a header that mails begin with. In text, a word with a colon behind it is common.
+/// Whether this line is a header that mails begin with. In text, a word with a colon behind it is
+/// common.
 fn is_known_header(line: &[u8]) -> bool {
     const KNOWN: [&str; 22] = [
         "from",

@@ -1,7 +1,8 @@
-//! What names say: the id of a mail, the unique name of a Maildir's file, what a file's ending promises.
+//! What names say: the id of a mail, the unique name of a Maildir's file, what a file's ending
+//! promises.
 //!
-//! Holds: an id has no control character and at most [`ID_BYTES_MAX`] bytes; paths that differ only in
-//! bytes that are no text have different ids.
+//! Holds: an id has no control character and at most [`ID_BYTES_MAX`] bytes; paths that differ only
+//! in bytes that are no text have different ids.
 //! Start at [`id_of`] and [`Named::of`].
 
 use mailstorm_shared::{StateHasher, harmless};
@@ -9,7 +10,8 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::Path;
 
-/// Ids stand in znodes, a hundred in one, and in lines that people read: a longer path is cut in the middle.
+/// Ids stand in znodes, a hundred in one, and in lines that people read: a longer path is cut in
+/// the middle.
 pub(super) const ID_BYTES_MAX: usize = 300;
 
 /// The id of what lies there below the inbox, with `/` on every system.
@@ -24,7 +26,8 @@ pub(super) fn id_of(below: &Path) -> String {
     shortened(id)
 }
 
-/// A name as text: what is no text is written byte by byte, and what a terminal would obey is written out.
+/// A name as text: what is no text is written byte by byte, and what a terminal would obey is
+/// written out.
 pub(super) fn text_of(name: &[u8]) -> String {
     let mut text = String::new();
     for chunk in name.utf8_chunks() {
@@ -57,8 +60,8 @@ pub(super) fn is_hidden(name: &OsStr) -> bool {
     name.as_encoded_bytes().first() == Some(&b'.')
 }
 
-/// The unique name of a Maildir's file: what stands before its flags. Where a colon cannot be part of
-/// a name, programs write `;` or `!` instead.
+/// The unique name of a Maildir's file: what stands before its flags. Where a colon cannot be part
+/// of a name, programs write `;` or `!` instead.
 pub(super) fn unique(name: &OsStr) -> &[u8] {
     const MARKS: [&[u8]; 4] = [b":2,", b":1,", b";2,", b"!2,"];
     let name = name.as_encoded_bytes();

@@ -2,8 +2,8 @@
 //!
 //! Owns: single files and streams, reading what `folder` has found, the errors. Leaves: where mails
 //! begin in a file to `mbox`.
-//! Holds: what is said of a file that is refused is true of it. No more than [`INBOX_BYTES_MAX`] bytes are
-//! held, unpacked. Start at [`Inbox::open`].
+//! Holds: what is said of a file that is refused is true of it. No more than [`INBOX_BYTES_MAX`]
+//! bytes are held, unpacked. Start at [`Inbox::open`].
 
 use super::account::{Account, Form, Reason};
 use super::compression::{Compression, UnpackError, unpack};
@@ -54,7 +54,8 @@ pub enum InboxError {
         /// The file.
         path: PathBuf,
     },
-    /// A file that begins with a header, and has lines like those before the mails of an mbox further down.
+    /// A file that begins with a header, and has lines like those before the mails of an mbox
+    /// further down.
     #[error(
         "{} is no mbox, since it does not begin with 'From ', and line {line} begins like a mail of an mbox: \
          take out what stands before it, or name the file .eml if all of it is one mail",
@@ -127,7 +128,8 @@ fn why_none(account: &Account) -> String {
     if lines.len() < 2 { "nothing is in it".to_owned() } else { lines[1..].join("; ") }
 }
 
-/// Whether a path stands for something that can be read once only: standard input, as `-`, or a pipe.
+/// Whether a path stands for something that can be read once only: standard input, as `-`, or a
+/// pipe.
 pub fn is_stream(path: &Path) -> bool {
     path == Path::new("-") || fs::metadata(path).is_ok_and(|meta| is_pipe(&meta))
 }
@@ -314,7 +316,8 @@ impl<'a> Reader<'a> {
         Ok(unpacked.into())
     }
 
-    /// A mail, unpacked if it can be: what cannot stays as it is, and is a dead letter that says so.
+    /// A mail, unpacked if it can be: what cannot stays as it is, and is a dead letter that says
+    /// so.
     fn unpacked(&mut self, raw: Bytes) -> Bytes {
         if Compression::of(&raw) != Some(Compression::Gzip) {
             return raw;

@@ -1,7 +1,7 @@
 //! The supervisor: sees workers die, and has others started.
 //!
-//! Any number may run; an election decides who acts. Whoever leads watches the workers' ephemerals. One
-//! that acts without leading any more can only start a worker too many, which does no harm.
+//! Any number may run; an election decides who acts. Whoever leads watches the workers' ephemerals.
+//! One that acts without leading any more can only start a worker too many, which does no harm.
 
 use super::{SUPERVISORS, WORKERS, prepare};
 use mailstorm_client::recipes::election::{Election, Reign};
@@ -57,8 +57,8 @@ impl<P: Platform, L: Launcher> Supervisor<P, L> {
                     continue;
                 }
                 self.platform.sleep(PATIENCE).await;
-                // A broken connection that came back leaves the reign as it was; what is connected and
-                // does not lead has lost its place and must stand again.
+                // A broken connection that came back leaves the reign as it was; what is connected
+                // and does not lead has lost its place and must stand again.
                 if !reign.leads() && client.state() == SessionState::Connected {
                     break;
                 }

@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// The pause after a session that failed, before the next one.
 const BACKOFF: Millis = Millis(250);
 
-/// What judges a mail. The one that ships is [`crate::processing::process`]; a laboratory wraps it, to
-/// take time and to die.
+/// What judges a mail. The one that ships is [`crate::processing::process`]; a laboratory wraps it,
+/// to take time and to die.
 pub trait Processor: 'static {
     /// Judges and indexes a mail.
     fn process(&self, mail: &Mail) -> impl Future<Output = Result<Processed, ProcessorDied>>;
@@ -223,8 +223,8 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         let resource: Arc<str> = format!("claim-{}", claim.number()).into();
         let token = claim.token().0;
         let Some(mut note) = BatchNote::decode(claim.note()) else {
-            // Not written by this pipeline. Left alone: it is held as long as we live, and its mails
-            // show as missing at the sink.
+            // Not written by this pipeline. Left alone: it is held as long as we live, and its
+            // mails show as missing at the sink.
             tracing::error!(claim = claim.number(), "the claim's note cannot be read");
             return Err(ClaimStop::Lost);
         };
@@ -266,7 +266,8 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         Ok(claim.finish(note.encode(), vec![results]).await?)
     }
 
-    /// Notes that processing begins, and processes; or sets the mail aside if it was begun too often.
+    /// Notes that processing begins, and processes; or sets the mail aside if it was begun too
+    /// often.
     async fn attempt(
         &self,
         claim: &mut Claim<P>,
@@ -287,7 +288,8 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         let attempt = noted.attempts;
         note.noted_at = self.platform.now().wall;
         note.writer = self.name.clone();
-        // Told before it is noted: an onlooker knows of every attempt that counts, perhaps of one more.
+        // Told before it is noted: an onlooker knows of every attempt that counts, perhaps of one
+        // more.
         self.platform.observe(MailFact::MailAttempted {
             worker: self.name.clone(),
             mail: id,
@@ -314,8 +316,9 @@ impl<P: Platform, J: Processor> Worker<P, J> {
     }
 }
 
-/// How many mails the progress says are noted; none before the first batch. Whatever else lies there was
-/// not written by this pipeline, and to begin anew over it would process every mail again.
+/// How many mails the progress says are noted; none before the first batch. Whatever else lies
+/// there was not written by this pipeline, and to begin anew over it would process every mail
+/// again.
 fn noted(progress: &[u8]) -> Result<usize, Stop> {
     if progress.is_empty() {
         return Ok(0);

@@ -12,7 +12,8 @@ use std::sync::Arc;
 const PATIENCE: Millis = Millis(1_000);
 /// The pause before the next try.
 const BACKOFF: Millis = Millis(200);
-/// Tries before the sink counts as out of reach: the worker then looks whether it still holds its claim.
+/// Tries before the sink counts as out of reach: the worker then looks whether it still holds its
+/// claim.
 const TRIES_MAX: u32 = 10;
 
 /// Why the sink did not take a request.
@@ -44,8 +45,8 @@ impl<P: Platform> SinkClient<P> {
         Self { endpoint: platform.endpoint(), platform, address, open: None, number: 0 }
     }
 
-    /// Raises the claim's token at the sink, so that earlier holders can add nothing more, and returns
-    /// the ids of the mails that have a result.
+    /// Raises the claim's token at the sink, so that earlier holders can add nothing more, and
+    /// returns the ids of the mails that have a result.
     ///
     /// # Errors
     /// [`SinkError`].

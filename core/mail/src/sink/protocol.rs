@@ -1,4 +1,5 @@
-//! What travels between a worker and the sink: length-prefixed frames of JSON, one answer per request.
+//! What travels between a worker and the sink: length-prefixed frames of JSON, one answer per
+//! request.
 
 use crate::processing::Processed;
 use bytes::Bytes;
@@ -6,8 +7,8 @@ use mailstorm_wire::frame::framed;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The largest frame either side accepts: a result has at most a few kilobytes, a list of done mails
-/// at most one claim's.
+/// The largest frame either side accepts: a result has at most a few kilobytes, a list of done
+/// mails at most one claim's.
 pub(super) const SINK_FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// A worker's request.

@@ -1,8 +1,8 @@
 //! A data folder of a real file system.
 //!
-//! Holds: names are plain, so nothing outside the folder is touched; operations are done on threads where
-//! waiting for the disk holds up nobody, and not even other operations: whoever wants an order waits for
-//! one before asking for the next; one process has the folder.
+//! Holds: names are plain, so nothing outside the folder is touched; operations are done on threads
+//! where waiting for the disk holds up nobody, and not even other operations: whoever wants an
+//! order waits for one before asking for the next; one process has the folder.
 
 use crate::Disk;
 use bytes::Bytes;
@@ -13,8 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The file whose lock says that a process has the folder. It stays when the process ends; the lock does
-/// not.
+/// The file whose lock says that a process has the folder. It stays when the process ends; the lock
+/// does not.
 const LOCK: &str = "lock";
 
 /// How many files are kept open between operations.

@@ -1,8 +1,8 @@
 //! An [`Endpoint`] of TCP sockets: two tasks for each connection, and one mailbox for all.
 //!
-//! Holds: what was read and not taken yet is bounded for each connection, so a reader that is faster
-//! than the server waits; after [`Endpoint::close`] no event of the connection comes out, even if it was
-//! in the mailbox already.
+//! Holds: what was read and not taken yet is bounded for each connection, so a reader that is
+//! faster than the server waits; after [`Endpoint::close`] no event of the connection comes out,
+//! even if it was in the mailbox already.
 
 use super::platform::Clock;
 use crate::{Address, CloseReason, ConnectionId, Endpoint, NetworkEvent};
@@ -33,12 +33,12 @@ const READ_BYTES: usize = 16 << 10;
 const WRITE_BYTES: usize = 64 << 10;
 /// How long a closed connection may take to send what is queued.
 const LINGER: Duration = Duration::from_secs(5);
-/// Connections that the system completes before they are accepted. Where more come at once, the system
-/// drops them, and each tries again after one second, then two, then four.
+/// Connections that the system completes before they are accepted. Where more come at once, the
+/// system drops them, and each tries again after one second, then two, then four.
 const LISTEN_BACKLOG: u32 = 4_096;
-/// How long a machine at the other end may take nothing of what was sent, or answer no probe. The default is a
-/// quarter of an hour, and two hours where nothing is sent. As long as leader and follower wait for
-/// each other by default; no session ends with its connection.
+/// How long a machine at the other end may take nothing of what was sent, or answer no probe. The
+/// default is a quarter of an hour, and two hours where nothing is sent. As long as leader and
+/// follower wait for each other by default; no session ends with its connection.
 const UNANSWERED_MAX: Duration = Duration::from_secs(10);
 /// After how long without a byte the other machine is probed.
 const IDLE_MAX: Duration = Duration::from_secs(4);
@@ -290,8 +290,8 @@ fn bind(address: &str) -> io::Result<TcpListener> {
     let mut failure = io::ErrorKind::AddrNotAvailable.into();
     for address in address.to_socket_addrs()? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A server that is started again must not wait for the connections of its former life. Elsewhere
-        // the option means that two processes may share an address.
+        // A server that is started again must not wait for the connections of its former life.
+        // Elsewhere the option means that two processes may share an address.
         if cfg!(unix) {
             socket.set_reuseaddr(true)?;
         }

@@ -17,8 +17,8 @@ pub struct RealPlatform {
 
 impl RealPlatform {
     /// A machine with this data folder, which is made if it does not exist, and locked: no other
-    /// process can have it until the last clone is dropped. `is_ours` says by a file's name whether a
-    /// server of this kind wrote it.
+    /// process can have it until the last clone is dropped. `is_ours` says by a file's name whether
+    /// a server of this kind wrote it.
     ///
     /// # Errors
     /// When the folder cannot be used, is in use, or has files and none of them is ours.

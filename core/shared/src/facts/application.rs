@@ -1,7 +1,8 @@
-//! What applications tell: who believes to be master, what goals count and bounds measure, and facts of
-//! programs that this project does not know.
+//! What applications tell: who believes to be master, what goals count and bounds measure, and
+//! facts of programs that this project does not know.
 //!
-//! Holds: a fact of such a program ([`Told`]) describes itself, and is bounded wherever it comes from.
+//! Holds: a fact of such a program ([`Told`]) describes itself, and is bounded wherever it comes
+//! from.
 
 use super::{Account, Fact, Subject};
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,8 @@ pub enum ApplicationFact {
         /// The token it held.
         token: u64,
     },
-    /// Something that a scenario's goals count, and nothing else: `claim_taken_over`, `worker_replaced`.
+    /// Something that a scenario's goals count, and nothing else: `claim_taken_over`,
+    /// `worker_replaced`.
     Milestone {
         /// Its name, in `snake_case`.
         name: Arc<str>,
@@ -96,8 +98,9 @@ impl Told {
     /// How many values a fact may have.
     pub const VALUES_MAX: usize = 8;
 
-    /// A fact with its name in `snake_case`, what it says in numbers and names, and the sentence that
-    /// stands behind the node in a trace: `backup_promoted`, `token` 7, `is the primary from now on`.
+    /// A fact with its name in `snake_case`, what it says in numbers and names, and the sentence
+    /// that stands behind the node in a trace: `backup_promoted`, `token` 7, `is the primary from
+    /// now on`.
     ///
     /// # Errors
     /// When one of them is longer than a fact may be.

@@ -1,4 +1,5 @@
-//! What clients of the coordination service tell: their operations, connections, sessions and watch events.
+//! What clients of the coordination service tell: their operations, connections, sessions and watch
+//! events.
 //!
 //! Several clients may live on one node, so each fact says which of them tells it.
 
@@ -67,9 +68,9 @@ pub enum ClientFact {
         /// The change's zxid, or [`Zxid::ZERO`] for the catch-up after a reconnect.
         zxid: Zxid,
     },
-    /// An application gave a watch up: its events are delivered to nobody from here on. It is the last of
-    /// its kind that the client had on this path. The server is not told at once, so an event may still
-    /// come on the same connection; a later one does not arm the watch any more.
+    /// An application gave a watch up: its events are delivered to nobody from here on. It is the
+    /// last of its kind that the client had on this path. The server is not told at once, so an
+    /// event may still come on the same connection; a later one does not arm the watch any more.
     WatchGivenUp {
         /// Which client.
         client: u32,
@@ -80,8 +81,8 @@ pub enum ClientFact {
         /// Which kind of watch.
         watch: WatchKind,
     },
-    /// A server's bytes made no sense to a client, which hung up: a reply to nothing, out of its order,
-    /// or no reply at all.
+    /// A server's bytes made no sense to a client, which hung up: a reply to nothing, out of its
+    /// order, or no reply at all.
     ProtocolBroken {
         /// Which client.
         client: u32,

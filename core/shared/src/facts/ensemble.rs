@@ -73,7 +73,8 @@ pub enum EnsembleFact {
         /// The last durable transaction.
         zxid: Zxid,
     },
-    /// An onlooker read the server's disk, as it would be if the power went now. Told by the laboratory.
+    /// An onlooker read the server's disk, as it would be if the power went now. Told by the
+    /// laboratory.
     DiskHolds {
         /// The last transaction of the log.
         last_logged: Zxid,

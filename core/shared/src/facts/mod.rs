@@ -1,12 +1,14 @@
-//! What can be observed in a run: the facts that servers, clients and applications tell an onlooker.
+//! What can be observed in a run: the facts that servers, clients and applications tell an
+//! onlooker.
 //!
-//! The cores emit facts among their outputs, the laboratory stamps them with time and node and judges
-//! them; real servers can write the same lines, so that a checker can judge their history too. A fact
-//! never influences the one who tells it.
+//! The cores emit facts among their outputs, the laboratory stamps them with time and node and
+//! judges them; real servers can write the same lines, so that a checker can judge their history
+//! too. A fact never influences the one who tells it.
 //!
-//! Each system has its facts in a file of its own, and whatever there is to say of a fact stands there in
-//! one place ([`Fact::told`]): its name, its sentence, what it is about, how loud a real server logs it,
-//! what it makes of its node's lane. Who tells it is the node of the event, not a field.
+//! Each system has its facts in a file of its own, and whatever there is to say of a fact stands
+//! there in one place ([`Fact::told`]): its name, its sentence, what it is about, how loud a real
+//! server logs it, what it makes of its node's lane. Who tells it is the node of the event, not a
+//! field.
 //! Start at [`Observation`]; a new fact is one variant and one arm in the file of its system.
 
 mod application;
@@ -41,8 +43,8 @@ pub trait Fact: Into<Observation> {
     /// The system, as records spell it.
     const TOPIC: &'static str;
 
-    /// Hands over all that there is to say of the fact, and its sentence: the time and the node stand
-    /// before it.
+    /// Hands over all that there is to say of the fact, and its sentence: the time and the node
+    /// stand before it.
     fn told<'a, T>(&'a self, to: impl FnOnce(Account<'a>, fmt::Arguments<'_>) -> T) -> T;
 }
 

@@ -7,15 +7,15 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::net::SocketAddr;
 
-/// One machine's part of a system, as a value that is stepped. It reads no clock, does no I/O, draws no
-/// random number, and iterates only over containers with an order.
+/// One machine's part of a system, as a value that is stepped. It reads no clock, does no I/O,
+/// draws no random number, and iterates only over containers with an order.
 pub trait Core: 'static {
-    /// Takes inputs from the front until none is left, or until it has asked for random numbers. What
-    /// is to be done about them goes to `outputs`, in the order in which it must happen.
+    /// Takes inputs from the front until none is left, or until it has asked for random numbers.
+    /// What is to be done about them goes to `outputs`, in the order in which it must happen.
     fn step(&mut self, now: Now, inputs: &mut VecDeque<Input>, outputs: &mut Vec<Output>);
 
-    /// Gives what waits for the disk, once the lane has nothing under way: all of it together, so that
-    /// one sync serves all that waits. [`Input::DiskDone`] follows when it is durable.
+    /// Gives what waits for the disk, once the lane has nothing under way: all of it together, so
+    /// that one sync serves all that waits. [`Input::DiskDone`] follows when it is durable.
     fn take_writes(&mut self, lane: Lane, ops: &mut Vec<FileOp>) -> Writes;
 
     /// A hash of what is worth knowing at a glance: role, epoch, how far it is.
@@ -49,15 +49,15 @@ pub trait Start: 'static {
     /// Why it cannot start from them, with what to do next.
     fn listed(&mut self, names: Vec<String>) -> Result<Recovery, CoreError>;
 
-    /// The content of the file that was asked for; `None` when the disk does not give it, which is not what an
-    /// empty file is.
+    /// The content of the file that was asked for; `None` when the disk does not give it, which is
+    /// not what an empty file is.
     ///
     /// # Errors
     /// As [`Self::listed`].
     fn read(&mut self, name: &str, content: Option<Bytes>) -> Result<Recovery, CoreError>;
 
-    /// Starts: the repairs are durable, and the ports are bound to these addresses. What is to be done
-    /// first goes to `outputs`.
+    /// Starts: the repairs are durable, and the ports are bound to these addresses. What is to be
+    /// done first goes to `outputs`.
     ///
     /// # Errors
     /// As [`Self::listed`].
@@ -117,8 +117,8 @@ pub enum Input {
         /// Its body.
         frame: Bytes,
     },
-    /// What arrived cannot be cut into frames: nothing more can be made of this connection. The core
-    /// closes it, perhaps after last words.
+    /// What arrived cannot be cut into frames: nothing more can be made of this connection. The
+    /// core closes it, perhaps after last words.
     Malformed {
         /// Where.
         connection: ConnectionId,
@@ -153,8 +153,8 @@ pub enum Input {
     },
 }
 
-/// All that a core asks of its host, to be carried out in the order given. What concerns a connection
-/// that is gone is left out.
+/// All that a core asks of its host, to be carried out in the order given. What concerns a
+/// connection that is gone is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Queue bytes on a connection: whole frames.

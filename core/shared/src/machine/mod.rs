@@ -1,7 +1,8 @@
 //! What a core and the machine that hosts it say to each other.
 //!
-//! Owns: the [`Core`] that a host drives, and the vocabulary between the two: ports, connections, frames,
-//! disk operations. Leaves: sockets, files and timers to the host, every decision to the core.
+//! Owns: the [`Core`] that a host drives, and the vocabulary between the two: ports, connections,
+//! frames, disk operations. Leaves: sockets, files and timers to the host, every decision to the
+//! core.
 //! Holds: nothing here knows what a core is for, so one host drives every core.
 //!
 //! ```text

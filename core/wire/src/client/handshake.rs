@@ -4,8 +4,8 @@
 //! request:  int 0 | long last zxid seen | int timeout | long session | buffer password | [bool read-only]
 //! response: int 0 | int timeout         | long session               | buffer password | [bool read-only]
 //! ```
-//! With a password of 16 bytes that is 44 (45 with the bool) and 36 (37) bytes. The bool was added in
-//! 3.4; a server echoes it only to those who sent it, since old clients choke on it.
+//! With a password of 16 bytes that is 44 (45 with the bool) and 36 (37) bytes. The bool was added
+//! in 3.4; a server echoes it only to those who sent it, since old clients choke on it.
 
 use super::record::{read_zxid, write_zxid};
 use super::types::{ConnectRequest, ConnectResponse, FourLetterWord};

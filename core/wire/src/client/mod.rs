@@ -1,8 +1,8 @@
 //! ZooKeeper's client protocol, version 0, as 3.9 speaks it: requests, replies, events, handshake.
 //!
 //! `types` has the vocabulary, `record` the parts that several frames share; `handshake`, `request`
-//! and `reply` turn frames into bytes and back, for both sides. Every function here deals in bodies:
-//! the length before them belongs to [`crate::frame`].
+//! and `reply` turn frames into bytes and back, for both sides. Every function here deals in
+//! bodies: the length before them belongs to [`crate::frame`].
 //!
 //! A frame may be longer than what is read of it, as with ZooKeeper: later versions of the protocol
 //! append fields.

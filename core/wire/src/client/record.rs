@@ -82,9 +82,9 @@ pub mod xid {
 /// What travels where a zxid belongs and there is none.
 pub(super) const NO_ZXID: i64 = -1;
 
-/// Reads a zxid, which ZooKeeper compares as a signed number. -1, which servers send where they have
-/// none and careless clients send back, is [`Zxid::ZERO`] here, and so is all below: as an unsigned
-/// number it would sort after all of history.
+/// Reads a zxid, which ZooKeeper compares as a signed number. -1, which servers send where they
+/// have none and careless clients send back, is [`Zxid::ZERO`] here, and so is all below: as an
+/// unsigned number it would sort after all of history.
 pub(super) fn read_zxid(reader: &mut Reader<'_>) -> Result<Zxid, Malformed> {
     Ok(Zxid(u64::try_from(reader.long()?).unwrap_or(0)))
 }

@@ -1,8 +1,8 @@
-//! Replies: `int xid | long zxid | int error | record`, the record only without an error; and events,
-//! which look like replies that nobody asked for.
+//! Replies: `int xid | long zxid | int error | record`, the record only without an error; and
+//! events, which look like replies that nobody asked for.
 //!
-//! A reply does not say what it answers: a client remembers the [`ReplyShape`] of each request under
-//! way, and replies come in the order of the requests (events and pings in between).
+//! A reply does not say what it answers: a client remembers the [`ReplyShape`] of each request
+//! under way, and replies come in the order of the requests (events and pings in between).
 //!
 //! The answer to a multi has one entry per step. A multi that failed has no error in its header:
 //!
@@ -10,8 +10,8 @@
 //! { int opcode | bool false | int 0 | record }*           int -1 | bool true | int -1    done
 //! { int -1     | bool false | int e | int e  }*           int -1 | bool true | int -1    failed
 //! ```
-//! with e = 0 before the step that failed, its error there, and -2 after it. In a multiRead entries of
-//! both kinds mix.
+//! with e = 0 before the step that failed, its error there, and -2 after it. In a multiRead entries
+//! of both kinds mix.
 
 use super::record::{
     NO_ZXID, StepHeader, opcode, read_acl, read_stat, read_zxid, write_acl, write_stat, write_zxid,
@@ -83,15 +83,15 @@ impl ReplyShape {
     }
 }
 
-/// The body of a reply's frame. With an error in the header the reply is the header alone; `None` is
-/// the same as [`Reply::Empty`].
+/// The body of a reply's frame. With an error in the header the reply is the header alone; `None`
+/// is the same as [`Reply::Empty`].
 pub fn encode_reply(header: &ReplyHeader, reply: Option<&Reply>) -> Bytes {
     let reply = reply.filter(|_| header.error.is_none());
     to_bytes(&Headed { header, reply })
 }
 
-/// As [`encode_reply`], or `None` when the body would have more than `bytes_max` bytes: what a znode
-/// holds adds up to more than a frame can carry, and the server has to say so instead.
+/// As [`encode_reply`], or `None` when the body would have more than `bytes_max` bytes: what a
+/// znode holds adds up to more than a frame can carry, and the server has to say so instead.
 pub fn encode_reply_within(
     header: &ReplyHeader,
     reply: Option<&Reply>,
@@ -101,8 +101,8 @@ pub fn encode_reply_within(
     to_bytes_within(&Headed { header, reply }, bytes_max)
 }
 
-/// The answer to an operation that does not exist, after which the connection ends. It has -1 in place
-/// of a zxid, as ZooKeeper 3.9's.
+/// The answer to an operation that does not exist, after which the connection ends. It has -1 in
+/// place of a zxid, as ZooKeeper 3.9's.
 pub fn encode_unimplemented(xid: i32) -> Bytes {
     let mut out = Vec::with_capacity(16);
     out.int(xid);
@@ -313,8 +313,8 @@ impl Encode for WatchEvent {
     }
 }
 
-/// Reads an event: a frame whose header has [`xid::EVENT`]. The state is not looked at: a server that
-/// can send an event is connected.
+/// Reads an event: a frame whose header has [`xid::EVENT`]. The state is not looked at: a server
+/// that can send an event is connected.
 ///
 /// # Errors
 /// [`Malformed`] when it is none, or one of an unknown type.

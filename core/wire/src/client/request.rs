@@ -368,9 +368,9 @@ fn read_write(reader: &mut Reader<'_>, opcode: i32) -> Result<Option<Write>, Ref
 }
 
 /// Reads a create of any kind. As in ZooKeeper (`EphemeralType.validateTTL`), a time-to-live and a
-/// mode that has one belong together; below 0 there is none. The mode alone decides what is made, so an
-/// opcode that contradicts it is refused, where ZooKeeper makes a container of whatever comes with
-/// createContainer.
+/// mode that has one belong together; below 0 there is none. The mode alone decides what is made,
+/// so an opcode that contradicts it is refused, where ZooKeeper makes a container of whatever comes
+/// with createContainer.
 fn read_create(reader: &mut Reader<'_>, opcode: i32) -> Result<Write, Refusal> {
     let path = reader.string()?;
     let data = reader.buffer()?;

@@ -283,7 +283,8 @@ pub enum Request {
 /// The body of a reply without error; what it may be follows from the request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Reply {
-    /// Nothing but the header: delete, ping, auth, setWatches, checkWatches, removeWatches, closeSession.
+    /// Nothing but the header: delete, ping, auth, setWatches, checkWatches, removeWatches,
+    /// closeSession.
     Empty,
     /// create: the path made; with `stat` for create2, createContainer and createTTL.
     Created {

@@ -50,7 +50,8 @@ impl PeerDecoder {
         Self::default()
     }
 
-    /// Takes the next chunk. Ask for all messages in it before the next: what is left over is copied.
+    /// Takes the next chunk. Ask for all messages in it before the next: what is left over is
+    /// copied.
     pub fn push(&mut self, chunk: Bytes) {
         self.frames.push(chunk);
     }
@@ -63,8 +64,8 @@ impl PeerDecoder {
         self.next(decode_hello)
     }
 
-    /// The next message after the [`Hello`], or `None` when more bytes are needed. Entries and chunks
-    /// share the memory they arrived in, or have a copy where they are a small part of it.
+    /// The next message after the [`Hello`], or `None` when more bytes are needed. Entries and
+    /// chunks share the memory they arrived in, or have a copy where they are a small part of it.
     ///
     /// # Errors
     /// As [`Self::next_hello`].

@@ -130,7 +130,8 @@ pub enum LeaderRequest {
     /// The end of the session.
     CloseSession,
     /// May this session, which came from another server, be served here? Answered by
-    /// [`Answer::Session`] or [`Answer::NoSession`]; the leader tells the server that had it before.
+    /// [`Answer::Session`] or [`Answer::NoSession`]; the leader tells the server that had it
+    /// before.
     ResumeSession {
         /// What the client brought.
         password: [u8; 16],
@@ -158,8 +159,8 @@ impl LeaderRequest {
 /// A leader's answer to a request that leaves no transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
-    /// After applying everything up to here, a read sees every write that was acknowledged before the
-    /// sync was asked for.
+    /// After applying everything up to here, a read sees every write that was acknowledged before
+    /// the sync was asked for.
     Synced {
         /// Up to here.
         zxid: Zxid,
@@ -168,8 +169,8 @@ pub enum Answer {
     Session {
         /// The timeout negotiated when it began.
         timeout: Millis,
-        /// Everything that the session's earlier connections may still have under way is applied when
-        /// this is: before, the client must not be served, or it could miss its own writes.
+        /// Everything that the session's earlier connections may still have under way is applied
+        /// when this is: before, the client must not be served, or it could miss its own writes.
         zxid: Zxid,
     },
     /// The session is over, or another's.
@@ -233,8 +234,8 @@ pub enum PeerMessage {
         /// What it contains; the proposals that follow begin after it.
         zxid: Zxid,
     },
-    /// Leader that is not established: the voter's history goes on where ours, which ends here, does
-    /// not; send what follows.
+    /// Leader that is not established: the voter's history goes on where ours, which ends here,
+    /// does not; send what follows.
     HistoryWanted {
         /// The last transaction of the leader's history.
         last_logged: Zxid,
@@ -259,7 +260,8 @@ pub enum PeerMessage {
         /// The proposal.
         entry: Entry,
     },
-    /// Leader: the history up to here is what the epoch begins with; acknowledge when it is on disk.
+    /// Leader: the history up to here is what the epoch begins with; acknowledge when it is on
+    /// disk.
     NewLeader {
         /// The epoch.
         epoch: Epoch,
@@ -276,8 +278,8 @@ pub enum PeerMessage {
         /// Up to here.
         zxid: Zxid,
     },
-    /// Leader: a majority of others has confirmed the leader since the joiner's link came up; it may
-    /// vote from now on (after writing so to disk).
+    /// Leader: a majority of others has confirmed the leader since the joiner's link came up; it
+    /// may vote from now on (after writing so to disk).
     Admit,
     /// Leader: are you there?
     Ping {

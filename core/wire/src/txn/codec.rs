@@ -20,10 +20,11 @@ use mailstorm_shared::ServerId;
 /// The format that [`Txn::encode`] writes.
 pub const TXN_FORMAT_VERSION: u8 = 1;
 
-/// The longest transaction that a leader may propose, in bytes: [`Txn::encoded_len`] must be checked
-/// before. A transaction can be longer than the request it comes from, since `auth` entries of access
-/// lists are resolved to every identity of the client. One that no follower takes would stop the
-/// ensemble and its restart (ZOOKEEPER-4306), so [`crate::checked::CHECKED_FRAME_BYTES_MAX`] is larger.
+/// The longest transaction that a leader may propose, in bytes: [`Txn::encoded_len`] must be
+/// checked before. A transaction can be longer than the request it comes from, since `auth` entries
+/// of access lists are resolved to every identity of the client. One that no follower takes would
+/// stop the ensemble and its restart (ZOOKEEPER-4306), so
+/// [`crate::checked::CHECKED_FRAME_BYTES_MAX`] is larger.
 pub const TXN_BYTES_MAX: usize = 4 << 20;
 
 /// Why bytes are no transaction.

@@ -26,8 +26,8 @@ impl Entry {
 pub struct Origin {
     /// The server whose client asked.
     pub server: ServerId,
-    /// That server's own number for the request: the high half is the server's incarnation, so that a
-    /// restarted server never takes an old transaction for an answer.
+    /// That server's own number for the request: the high half is the server's incarnation, so that
+    /// a restarted server never takes an old transaction for an answer.
     pub ticket: u64,
 }
 

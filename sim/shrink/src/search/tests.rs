@@ -163,8 +163,8 @@ proptest! {
     }
 }
 
-/// The search in pieces of so many runs, each of which goes on where the one before it ended: the smallest
-/// case, and every case that was run.
+/// The search in pieces of so many runs, each of which goes on where the one before it ended: the
+/// smallest case, and every case that was run.
 fn in_pieces(start: &Case, fails: &dyn Fn(&Case) -> bool, runs: usize) -> (Case, Vec<Case>) {
     let field = Field { settings: settings(), names: &names_of };
     let (mut case, mut refuted, mut run) = (start.clone(), Refuted::default(), Vec::new());

@@ -1,15 +1,17 @@
-//! What is on a disk, what is only in the page cache, and what a crash of the machine makes of the difference.
+//! What is on a disk, what is only in the page cache, and what a crash of the machine makes of the
+//! difference.
 //!
-//! Owns: contents, the folder, what a sync has made durable, crashes, damage. Leaves: time and faults to
-//! the module above.
-//! Holds: what a sync has covered survives every crash, unless it is damaged on purpose; what it has not
-//! covered stays in the page cache, where the next process reads it, until the machine crashes or loses
-//! power: then it is kept, lost or torn, sector by sector, and a rename or removal that was not synced
-//! happened or did not.
+//! Owns: contents, the folder, what a sync has made durable, crashes, damage. Leaves: time and
+//! faults to the module above.
+//! Holds: what a sync has covered survives every crash, unless it is damaged on purpose; what it
+//! has not covered stays in the page cache, where the next process reads it, until the machine
+//! crashes or loses power: then it is kept, lost or torn, sector by sector, and a rename or removal
+//! that was not synced happened or did not.
 //!
-//! A file keeps its newest content whole. What it would be without the writes that no sync has covered
-//! stands in its *layers*: for every sector touched since, what it held before. A sync freezes the newest
-//! layer when it begins and drops it when it is done; writes in between open another one.
+//! A file keeps its newest content whole. What it would be without the writes that no sync has
+//! covered stands in its *layers*: for every sector touched since, what it held before. A sync
+//! freezes the newest layer when it begins and drops it when it is done; writes in between open
+//! another one.
 
 use crate::stream::{Stream, scale};
 use bytes::Bytes;
@@ -22,7 +24,8 @@ use std::sync::Arc;
 /// What a disk writes whole or tears.
 pub(crate) const SECTOR_BYTES: usize = 512;
 
-/// How many sectors before the end of what was written are spared from damage, besides the newest batch.
+/// How many sectors before the end of what was written are spared from damage, besides the newest
+/// batch.
 const TAIL_SECTORS: usize = 8;
 
 /// The longest file: a bound on what damaged numbers can ask for.
@@ -271,8 +274,9 @@ impl Body {
         }
     }
 
-    /// The first sector that damage may not reach if the file can end torn: the newest batch is spared,
-    /// and what stands at the very end (after a log was cut, that is no part of the newest batch).
+    /// The first sector that damage may not reach if the file can end torn: the newest batch is
+    /// spared, and what stands at the very end (after a log was cut, that is no part of the newest
+    /// batch).
     fn tail(&self) -> usize {
         let written = length_without_trailing_zeros(&self.content).saturating_sub(1) / SECTOR_BYTES;
         let newest = self.newest.first().copied().unwrap_or(0);
@@ -280,8 +284,8 @@ impl Body {
     }
 }
 
-/// A sector that was half written: new up to somewhere among the bytes that change, and old from there.
-/// None if there is no such place: fewer than two bytes change.
+/// A sector that was half written: new up to somewhere among the bytes that change, and old from
+/// there. None if there is no such place: fewer than two bytes change.
 fn torn(old: &[u8], new: &[u8], stream: &mut Stream) -> Option<Vec<u8>> {
     let mut old = old.to_vec();
     old.resize(old.len().max(new.len()), 0);
@@ -298,8 +302,8 @@ fn torn(old: &[u8], new: &[u8], stream: &mut Stream) -> Option<Vec<u8>> {
     Some(old)
 }
 
-/// What a disk holds without its page cache: what would be left if the power went now and took all that no
-/// sync has covered.
+/// What a disk holds without its page cache: what would be left if the power went now and took all
+/// that no sync has covered.
 pub struct Platters<'a>(&'a Files);
 
 impl Platters<'_> {
@@ -397,7 +401,8 @@ impl Files {
         }
         let id = self.body(name);
         let body = self.bodies.get_mut(&id).expect("every name has its body");
-        // A longer file is all zeros there, whether its length survives or not: nothing to remember.
+        // A longer file is all zeros there, whether its length survives or not: nothing to
+        // remember.
         let old = body.content.len();
         body.remember((bytes as usize).min(old), old, &mut self.numbered);
         body.content.change().resize(bytes as usize, 0);
@@ -417,8 +422,8 @@ impl Files {
         }
     }
 
-    /// What is on the disk itself; `None` if a sync has lied about it, which is nobody's fault but the
-    /// disk's.
+    /// What is on the disk itself; `None` if a sync has lied about it, which is nobody's fault but
+    /// the disk's.
     pub(crate) fn platters(&self) -> Option<Platters<'_>> {
         (!self.lied).then_some(Platters(self))
     }
@@ -428,7 +433,8 @@ impl Files {
         self.lied = true;
     }
 
-    /// Whether the loss of power would change nothing at all: what the cache holds is what the disk holds.
+    /// Whether the loss of power would change nothing at all: what the cache holds is what the disk
+    /// holds.
     pub(crate) fn is_settled(&self) -> bool {
         let clean = |body: &Body| body.layers.is_empty() && body.doomed.is_empty();
         self.journal.is_empty() && self.bodies.values().all(clean)
@@ -513,8 +519,9 @@ impl Files {
         self.durable_names.insert(name, id);
     }
 
-    /// Says that the sync is over, though what it covers is as endangered as before (and a later sync
-    /// will not see it: the cache holds it to be clean). Returns whether anything was to be synced.
+    /// Says that the sync is over, though what it covers is as endangered as before (and a later
+    /// sync will not see it: the cache holds it to be clean). Returns whether anything was to be
+    /// synced.
     pub(crate) fn sync_failed(&mut self, mark: &SyncMark) -> bool {
         let (id, layer) = match mark {
             SyncMark::File { body, layer } => (body, layer),
@@ -579,8 +586,8 @@ impl Files {
         any
     }
 
-    /// Changes one bit in a sector that has been durable for some time. To be used between a crash and
-    /// the next start. Returns whether there was such a sector.
+    /// Changes one bit in a sector that has been durable for some time. To be used between a crash
+    /// and the next start. Returns whether there was such a sector.
     pub(crate) fn rot(&mut self, ends_torn: &dyn Fn(&str) -> bool) -> bool {
         let Some((id, sector)) = self.old_sector(ends_torn) else { return false };
         let body = self.bodies.get_mut(&id).expect("every name has its body");
@@ -591,8 +598,8 @@ impl Files {
         true
     }
 
-    /// Replaces a sector that has been durable for some time by another one's content. To be used between
-    /// a crash and the next start. Returns whether that changed anything.
+    /// Replaces a sector that has been durable for some time by another one's content. To be used
+    /// between a crash and the next start. Returns whether that changed anything.
     pub(crate) fn misdirect(&mut self, ends_torn: &dyn Fn(&str) -> bool) -> bool {
         let Some((id, sector)) = self.old_sector(ends_torn) else { return false };
         let Some((from, stray)) = self.old_sector(ends_torn) else { return false };
@@ -608,8 +615,8 @@ impl Files {
         true
     }
 
-    /// Lets a sector that has been durable for some time fail to be read. To be used between a crash and the
-    /// next start. Returns whether there was one that could be read so far.
+    /// Lets a sector that has been durable for some time fail to be read. To be used between a
+    /// crash and the next start. Returns whether there was one that could be read so far.
     pub(crate) fn make_unreadable(&mut self) -> bool {
         // An error is no torn write, wherever it is.
         let Some((id, sector)) = self.old_sector(&|_| false) else { return false };
@@ -619,8 +626,9 @@ impl Files {
 
     /// Some sector with a content, outside the newest batch of its file.
     ///
-    /// Where a file can end torn, its tail is spared as well. A record there that is damaged looks like one
-    /// that a crash cut off, so that a correct server would drop it, though it may have been acknowledged.
+    /// Where a file can end torn, its tail is spared as well. A record there that is damaged looks
+    /// like one that a crash cut off, so that a correct server would drop it, though it may have
+    /// been acknowledged.
     fn old_sector(&mut self, ends_torn: &dyn Fn(&str) -> bool) -> Option<(u32, usize)> {
         let mut candidates = Vec::new();
         for (name, id) in &self.durable_names {
@@ -652,7 +660,8 @@ impl Files {
         self.journal.push((self.numbered, change));
     }
 
-    /// Carries out a change on what is durable. A name that leads to another file by now is left alone.
+    /// Carries out a change on what is durable. A name that leads to another file by now is left
+    /// alone.
     fn apply(&mut self, change: Change) {
         let names = &mut self.durable_names;
         match change {

@@ -2,8 +2,8 @@
 //!
 //! Owns: how long things take, faults that come and go, operations under way. Leaves: contents and
 //! crashes to [`files`].
-//! Holds: one device does one thing at a time, in the order of asking; an operation that a dead process
-//! asked for is never told as done.
+//! Holds: one device does one thing at a time, in the order of asking; an operation that a dead
+//! process asked for is never told as done.
 
 pub(crate) mod files;
 
@@ -110,7 +110,8 @@ impl Device {
 }
 
 impl World {
-    /// Whether a command to this disk takes effect at once, as a write to the cache of a healthy disk.
+    /// Whether a command to this disk takes effect at once, as a write to the cache of a healthy
+    /// disk.
     pub(crate) fn disk_is_prompt(&mut self, node: usize) -> bool {
         let Self { nodes, faults, .. } = self;
         let device = &nodes[node].disk;

@@ -1,8 +1,10 @@
-//! Varying a plan: a fault comes earlier, lasts longer, strikes somebody else, comes twice or not at all,
-//! two plans become one, or something goes wrong in the very moment in which a run came to something new.
+//! Varying a plan: a fault comes earlier, lasts longer, strikes somebody else, comes twice or not
+//! at all, two plans become one, or something goes wrong in the very moment in which a run came to
+//! something new.
 //!
-//! Holds: a varied plan asks for no more than a swarm may draw: the same kinds with the numbers that a swarm
-//! drew for them, on nodes that they may strike, none longer than the longest, and no more of them.
+//! Holds: a varied plan asks for no more than a swarm may draw: the same kinds with the numbers
+//! that a swarm drew for them, on nodes that they may strike, none longer than the longest, and no
+//! more of them.
 //! Start at [`Field::vary`].
 
 use super::Kept;

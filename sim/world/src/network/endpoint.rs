@@ -102,8 +102,8 @@ impl World {
         }
     }
 
-    /// Turns an item into what the process sees of it; `Pending` if it has closed the connection, or takes
-    /// nothing of it at the moment.
+    /// Turns an item into what the process sees of it; `Pending` if it has closed the connection,
+    /// or takes nothing of it at the moment.
     fn take(&mut self, item: Item) -> Poll<NetworkEvent> {
         match item {
             Item::Data { half: id, bytes } => {

@@ -1,7 +1,7 @@
 //! Connections: what each of the two machines knows, and what is on its way between them.
 //!
-//! Holds: of one half's outgoing segments at most the first is due; the rest wait behind it, so that
-//! nothing overtakes.
+//! Holds: of one half's outgoing segments at most the first is due; the rest wait behind it, so
+//! that nothing overtakes.
 
 use super::endpoint::Item;
 use super::{CONNECT_NS_MAX, RETRANSMIT_NS_MAX, WINDOW_BYTES};
@@ -519,8 +519,8 @@ impl World {
         self.network.halves.ids(|h| h.node == node && h.state == State::Open)
     }
 
-    /// The owner of a half is dead. Its machine, if it is there, tells the peer, after whatever of the
-    /// data it had taken still leaves.
+    /// The owner of a half is dead. Its machine, if it is there, tells the peer, after whatever of
+    /// the data it had taken still leaves.
     pub(crate) fn orphan(&mut self, id: Id, told: bool) {
         let Some(half) = self.network.halves.get_mut(id) else { return };
         half.parked.clear();

@@ -18,7 +18,8 @@ pub(crate) struct Link {
     free_at: u64,
     /// The faults that cut it.
     pub(crate) cut_by: Vec<usize>,
-    /// The faults that slow it, each with the delay it adds at the most, and the bandwidth it leaves.
+    /// The faults that slow it, each with the delay it adds at the most, and the bandwidth it
+    /// leaves.
     pub(crate) slowed_by: Vec<(usize, u64, u64)>,
     /// The faults that change bytes on it, each with how many of a million messages.
     pub(crate) corrupted_by: Vec<(usize, u32)>,
@@ -83,8 +84,8 @@ impl Link {
         Passage { at: self.free_at + self.base_ns + jitter + late, split }
     }
 
-    /// A time at which something that waited for the link to heal is sent again, after so long: the longer
-    /// it waited, the longer its machine takes to try again.
+    /// A time at which something that waited for the link to heal is sent again, after so long: the
+    /// longer it waited, the longer its machine takes to try again.
     pub(crate) fn retry_at(&mut self, now: u64, waited_ns: u64) -> u64 {
         const RETRY_NS_MAX: u64 = 1_000_000_000;
         let pause = self.stream.below((waited_ns / 2).min(RETRY_NS_MAX) + 1);

@@ -1,8 +1,8 @@
 //! The network: byte streams over links that can be slow, silent, or wrong.
 //!
 //! Owns: links, connections, endpoints. Leaves: when links fail to `nemesis`.
-//! Holds: bytes of one direction of a connection arrive in order or not at all; what was delivered was
-//! sent; a machine that cannot be heard is silent, it never answers with an error.
+//! Holds: bytes of one direction of a connection arrive in order or not at all; what was delivered
+//! was sent; a machine that cannot be heard is silent, it never answers with an error.
 //!
 //! ```text
 //!  endpoint of s1                                            endpoint of s2
@@ -10,9 +10,8 @@
 //!   │ inbox ◀── link s2>s1 ── half B: outgoing [SynAck, Data]    │
 //! ```
 //! A connection is two [`half::Half`]s, one on each machine. Each knows the other, until one of the
-//! machines forgets it (loses power, gives up): the other is then half-open and learns of it when it next
-//! sends, as with TCP.
-//! Read [`link`], then [`half`], then [`endpoint`].
+//! machines forgets it (loses power, gives up): the other is then half-open and learns of it when
+//! it next sends, as with TCP. Read [`link`], then [`half`], then [`endpoint`].
 
 pub(crate) mod endpoint;
 pub(crate) mod half;

@@ -326,7 +326,8 @@ fn a_lost_disk_is_empty() {
     });
 }
 
-/// Three voters write a log each; after a death each tells whether it is damaged before its last record.
+/// Three voters write a log each; after a death each tells whether it is damaged before its last
+/// record.
 async fn voter(process: Process) {
     let platform: SimPlatform = process.platform.clone();
     let disk = platform.disk();

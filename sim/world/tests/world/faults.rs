@@ -4,8 +4,8 @@ use crate::stage::{Stage, asker, logger, nodes, told};
 use mailstorm_record::FaultKind;
 use mailstorm_world::{Process, Scenario};
 
-/// Three servers with a leader, two clients that ask them all the time, and a link between servers that is
-/// used as well.
+/// Three servers with a leader, two clients that ask them all the time, and a link between servers
+/// that is used as well.
 fn busy() -> Stage {
     async fn both(process: Process, other: &'static [&'static str]) {
         let ask =

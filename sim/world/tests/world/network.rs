@@ -159,7 +159,8 @@ fn a_cut_holds_what_is_sent_and_loses_nothing() {
 fn a_cut_that_outlasts_a_machines_patience_ends_its_connection() {
     let cut = FaultKind::Partition { sides: vec![nodes(&["c1"]), nodes(&["c2"])] };
     talk().fault(3_000, 30_000, cut).check(|run| {
-        // The talker's own machine gives up 15 seconds after the first byte that was not acknowledged.
+        // The talker's own machine gives up 15 seconds after the first byte that was not
+        // acknowledged.
         assert!((18_000..18_200).contains(&when(run, "TimedOut")), "{:?}", told(run));
     });
 }

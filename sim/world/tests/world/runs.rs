@@ -154,8 +154,8 @@ async fn pinger(process: Process, server: &'static str) {
     }
 }
 
-/// Tasks that are ready at the same time run in an order that madsim draws, from the one stream of its
-/// own. So no two tasks of the nodes that are compared here are ever ready at the same time.
+/// Tasks that are ready at the same time run in an order that madsim draws, from the one stream of
+/// its own. So no two tasks of the nodes that are compared here are ever ready at the same time.
 #[test]
 fn a_fault_taken_out_moves_no_draw_of_any_other_source() {
     // c1 talks to s1, c2 to s2: two worlds that share nothing but the seed.

@@ -294,8 +294,8 @@ pub(crate) async fn idle(_: Process) {
     std::future::pending().await
 }
 
-/// A server that leads, writes whatever comes to its log, and answers when it is on the disk. Sometimes it
-/// reads its log first.
+/// A server that leads, writes whatever comes to its log, and answers when it is on the disk.
+/// Sometimes it reads its log first.
 pub(crate) async fn logger(process: Process) {
     let platform = process.platform;
     let number = process.node.0[1..].parse().ok().and_then(ServerId::new).expect("s and a number");

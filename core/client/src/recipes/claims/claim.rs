@@ -1,7 +1,7 @@
 //! An item in the hands of a worker: taking, renewing, giving back, finishing.
 //!
-//! Holds: as long as an item's header names our taking, nobody else has changed it. So after a lost reply
-//! header and version say together what happened.
+//! Holds: as long as an item's header names our taking, nobody else has changed it. So after a lost
+//! reply header and version say together what happened.
 
 use super::item::{Header, Item, Status};
 use super::{ATTEMPTS_MAX, ClaimError, create, delete, demanded, set};
@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 /// An item that this worker holds.
 ///
-/// Dropping it changes nothing: as long as the session lives nobody else can take it. A worker who is
-/// done for goes with his session; one who changes his mind calls [`Claim::give_back`].
+/// Dropping it changes nothing: as long as the session lives nobody else can take it. A worker who
+/// is done for goes with his session; one who changes his mind calls [`Claim::give_back`].
 pub struct Claim<P: Platform> {
     client: Client<P>,
     number: u64,
@@ -140,8 +140,8 @@ impl<P: Platform> Claim<P> {
         }
     }
 
-    /// Finishes the item with a last note, together with the application's own writes: all or nothing.
-    /// Nobody will ever take it again.
+    /// Finishes the item with a last note, together with the application's own writes: all or
+    /// nothing. Nobody will ever take it again.
     ///
     /// # Errors
     /// [`ClaimError::Lost`] when somebody has taken over, [`ClaimError::Step`] when a write of the

@@ -469,7 +469,8 @@ const NAMES: [&str; 20] = [
 ];
 
 proptest! {
-    /// Every file is a mail, a mailbox whose messages are counted, or left out; a hidden folder is one thing.
+    /// Every file is a mail, a mailbox whose messages are counted, or left out; a hidden folder is
+    /// one thing.
     #[test]
     fn whatever_lies_in_a_folder_is_a_mail_or_is_counted_under_a_reason(
         files in proptest::collection::btree_set((0..FOLDERS.len(), 0..NAMES.len(), 0..5usize), 1..40),
