@@ -2,7 +2,7 @@
 //!
 //! Owns: one method per operation. Leaves: everything that can go wrong to [`mailstorm_session`].
 //! Holds: a method sends its request when it is *called*, not when its future is first polled; so
-//! requests leave in the order of the calls, and many can be under way at once.
+//! requests leave in the order of the calls, and many can be in flight at once.
 
 use crate::config::ClientConfig;
 use crate::driver::{CallSlot, Errand, Shared, StateListener};
@@ -30,7 +30,7 @@ pub fn open_acl() -> Vec<Acl> {
 
 /// A client of the coordination service, with one session. Clones are handles to the same; when the
 /// last is dropped, the session is left to expire, as if the process had died. Calls that are still
-/// under way then end.
+/// outstanding then end.
 ///
 /// ```no_run
 /// use mailstorm_client::{CallError, Client, ClientConfig, open_acl};
@@ -42,7 +42,7 @@ pub fn open_acl() -> Vec<Acl> {
 ///     let servers = ["server-1:2181", "server-2:2181", "server-3:2181"].map(Address::from);
 ///     let client = Client::connect(platform, ClientConfig::new(servers));
 ///
-///     // Both requests are on their way before the first answer is there.
+///     // Both requests are in flight before the first reply is there.
 ///     let data = Bytes::from_static(b"hello");
 ///     let create = client.create("/greeting", data, CreateMode::Ephemeral, open_acl());
 ///     let read = client.get_data_and_watch("/greeting");
@@ -158,7 +158,7 @@ impl<P: Platform> Client<P> {
     /// there is none.
     ///
     /// # Errors
-    /// As for a create; that a znode exists already is none.
+    /// As for a create; an existing znode is not an error.
     pub async fn ensure_path(&self, path: &str) -> Result<(), CallError> {
         let ends = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
         // All at once: each create needs the one before, and they are carried out in order.
@@ -172,7 +172,7 @@ impl<P: Platform> Client<P> {
                     ttl: 0,
                     stat: true,
                 };
-                // It does not matter which of two sendings made the znode.
+                // It does not matter which of two attempts made the znode.
                 self.call_surely(Request::Write(write), reply!(Reply::Created { .. } => ()))
             })
             .collect();
@@ -191,8 +191,8 @@ impl<P: Platform> Client<P> {
         self.call(Request::Write(write), reply!(Reply::Empty => ()))
     }
 
-    /// Deletes a znode whose name will never be used again, such as a sequential one, and sees to
-    /// it across lost connections. That it is gone already is no error.
+    /// Deletes a znode whose name will never be used again, such as a sequential one, and keeps
+    /// trying across lost connections. A znode that is gone already is not an error.
     ///
     /// # Errors
     /// As for [`Client::delete`].
@@ -235,18 +235,21 @@ impl<P: Platform> Client<P> {
     /// Ends the doubt after [`CallError::ConnectionLoss`]: once this returns, each earlier write of
     /// this session has either taken effect, and reads of this client show it, or never will.
     ///
-    /// It is a write that changes nothing. 1. The leader takes a session's requests from one
-    /// connection at a time: what an earlier one still had on the way is refused once this one is
-    /// known (`SessionMoved`). 2. What had been taken by then stands in the order of writes before
-    /// this one.
-    /// 3. The answer comes when the server has applied everything up to here. A `sync` would not
-    ///    do: it
-    /// waits for what was acknowledged to somebody, not for what may yet be.
+    /// It is a write that changes nothing.
+    ///
+    /// 1. The leader takes a session's requests from one connection at a time: what an earlier
+    ///    connection still had in flight is refused once this one is known (`SessionMoved`).
+    /// 2. What the leader had taken by then comes before this write in the total order.
+    /// 3. The reply comes when the server has applied everything up to here.
+    ///
+    /// A `sync` would not do: it waits for what was acknowledged to somebody, not for what may yet
+    /// be.
     ///
     /// # Errors
     /// [`CallError::SessionExpired`] and [`CallError::Closed`]: then the doubt remains, but nothing
     /// that was not done by the session's end will be. [`CallError::ConnectionLoss`] when
-    /// connection after connection broke, or too much is under way: the doubt remains, too.
+    /// connection after connection broke, or too many operations are outstanding: the doubt
+    /// remains, too.
     pub async fn settle(&self) -> Result<(), CallError> {
         let check = Write::Check { path: "/".into(), version: -1 };
         let settled: Call<()> =
@@ -347,7 +350,7 @@ impl<P: Platform> Client<P> {
 
     // ---- watches and identity
 
-    /// Leaves a lasting watch. It stays across reconnects.
+    /// Sets a persistent watch. It stays across reconnects.
     pub fn add_watch(&self, path: impl Into<Arc<str>>, mode: AddWatchMode) -> Call<WatchStream> {
         let request = Request::AddWatch { path: path.into(), mode };
         self.call_with_watch(request, reply!(Reply::WatchAdded, watch => watch.into_stream()))
@@ -384,8 +387,8 @@ impl<P: Platform> Client<P> {
 
     // ---- the session
 
-    /// Ends the session, after everything that was called before. Without a server to tell, it
-    /// returns after the session timeout, when the session has ended by itself.
+    /// Ends the session, after everything that was called before. Without a server to notify, it
+    /// returns after the session timeout, when the session has expired by itself.
     pub async fn close(&self) {
         self.shared().step(SessionInput::Close);
         while !self.state().is_over() {
@@ -423,7 +426,8 @@ impl<P: Platform> Client<P> {
         self.shared().core.borrow().session()
     }
 
-    /// The session timeout: negotiated, or wished for as long as there is no session.
+    /// The session timeout: the one negotiated, or the one requested as long as there is no
+    /// session.
     pub fn session_timeout(&self) -> Millis {
         self.shared().core.borrow().timeout()
     }
@@ -473,7 +477,7 @@ impl<P: Platform> Client<P> {
         self.begin(request, None, Retry::Reads, finish)
     }
 
-    /// As [`Client::call`], for writes of which two are the same as one.
+    /// As [`Client::call`], for writes that are idempotent.
     fn call_surely<T, E>(&self, request: Request, finish: Finish<T, E>) -> Call<T, E> {
         self.begin(request, None, Retry::Always, finish)
     }
@@ -509,7 +513,7 @@ fn existing(result: Result<Answer, CallError>) -> Result<Option<Stat>, CallError
     }
 }
 
-/// Where destructors leave what they want done.
+/// Where destructors leave work for the driver.
 pub(crate) struct Errands(Weak<dyn TakeErrand>);
 
 impl Errands {
@@ -532,7 +536,7 @@ impl<P: Platform> TakeErrand for Shared<P> {
 
 type Finish<T, E> = fn(Result<Answer, CallError>, Option<Watch>) -> Result<T, E>;
 
-/// An operation under way: a future of its result.
+/// An outstanding operation: a future of its result.
 ///
 /// The request has left (or waits for a connection) already; dropping this changes nothing about
 /// that, only the result is lost.

@@ -10,11 +10,10 @@ mailstorm_shared::defects! {
     /// The design that most begin with: read, see that nobody alive holds the claim, write oneself
     /// in. Between reading and writing somebody else does the same. Here no change of a claim, nor
     /// of how far the inbox has been noted, demands a version, and the holder's ephemeral is named
-    /// after its session, so that it stands in nobody's way. Two workers then hold one claim, each
-    /// sure of it, and when the one that works on it dies, the other's ephemeral keeps everybody
-    /// from taking over; a batch whose noting was not answered is noted again. A user would see the
-    /// same mails handed out in two batches, and two results for each, although every lock was
-    /// taken in order.
+    /// after its session, so that it stands in nobody's way. Two workers then hold one claim, and
+    /// when the one that works on it dies, the other's ephemeral keeps everybody from taking over;
+    /// a batch whose noting was not answered is noted again. A user would see the same mails handed
+    /// out in two batches, and two results for each, although every lock was taken in order.
     ClaimWithoutVersion = "claim-without-version" {
         line: "A worker writes a claim without the version it read.",
         report: "the recipe `claims`; ZooKeeper's guide on conditional updates",

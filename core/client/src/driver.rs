@@ -1,9 +1,9 @@
-//! The session core on a Platform: one task that feeds it what the network says, and the places
-//! where calls and watches wait for what it decides.
+//! The session core on a Platform: one task that feeds it the network's events, and the places
+//! where calls and watches wait for its decisions.
 //!
 //! Holds: outputs are carried out in the order in which the core gave them. Destructors touch no
-//! Platform: what they want done is left for the task, since they also run when the machine is
-//! already gone.
+//! Platform: they leave their work to the task, since they also run when the machine is already
+//! gone.
 //! Start at [`Shared::step`].
 
 use crate::config::ClientConfig;
@@ -22,19 +22,19 @@ use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
-/// What a destructor leaves to be done by the driver, at most. Each is a lock given up or the like;
+/// The most errands that destructors may leave to the driver. Each is a lock released or the like;
 /// what does not fit is left to the session's end.
 const ERRANDS_MAX: usize = 1_024;
 
-/// Something that a destructor wants done.
+/// Work that a destructor leaves to the driver.
 pub(crate) enum Errand {
     /// Send this request, again after each lost connection.
     Request(Request),
-    /// Tell onlookers.
+    /// Report a fact to onlookers.
     Observe(Observation),
 }
 
-/// Who is told of each change of the session's state, at the moment it changes.
+/// Whoever is notified of each change of the session's state, at the moment it changes.
 pub(crate) trait StateListener {
     fn changed(&self, state: SessionState);
 }
@@ -128,7 +128,7 @@ impl<P: Platform> Shared<P> {
         self.end_watches();
     }
 
-    /// What the network says next, or `None` when a destructor has left something to do.
+    /// The network's next event, or `None` when a destructor has left something to do.
     async fn next_event(&self) -> Option<NetworkEvent> {
         let mut next = pin!(self.endpoint.next());
         poll_fn(|context| {
@@ -153,7 +153,7 @@ impl<P: Platform> Shared<P> {
                 SessionInput::Closed
             }
             NetworkEvent::Woken => SessionInput::Woken,
-            // The last words of a connection that was given up.
+            // Events of a connection that was given up.
             NetworkEvent::Connected { .. }
             | NetworkEvent::Received { .. }
             | NetworkEvent::Closed { .. }
@@ -218,7 +218,7 @@ impl<P: Platform> Shared<P> {
         if state.is_over() {
             self.end_watches();
         }
-        // Listeners may come and go while they are told.
+        // Listeners may come and go while they are notified.
         let listeners = self.listeners.borrow().clone();
         for listener in listeners.iter().filter_map(Weak::upgrade) {
             listener.changed(state);
@@ -232,7 +232,8 @@ impl<P: Platform> Shared<P> {
     }
 
     /// Whether a destructor has left something that can be done now: while the application has as
-    /// much under way as it may, what is left waits, or a lock given up would stay held by nobody.
+    /// many operations outstanding as it may, the errand waits, or a lock released would stay held
+    /// by nobody.
     fn has_errand(&self) -> bool {
         !self.errands.borrow().is_empty() && self.core.borrow().has_room()
     }
@@ -362,7 +363,7 @@ impl StateBoard {
     }
 }
 
-/// Takes a waiter off the board when its future is dropped.
+/// Removes a waiter from the board when its future is dropped.
 struct Waiting<P: Platform> {
     shared: Rc<Shared<P>>,
     waiter: u64,

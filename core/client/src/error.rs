@@ -14,7 +14,7 @@ pub enum MultiError {
         /// Why it was refused.
         code: ErrorCode,
     },
-    /// The whole was not answered, or refused as a whole.
+    /// The multi was not answered, or refused as a whole.
     #[error(transparent)]
     Call(#[from] CallError),
 }

@@ -1,9 +1,9 @@
 //! What a watch resolves to.
 //!
 //! Holds: the driver puts an event here before it completes any later reply, so whoever has seen
-//! the reply finds the event. A one-shot watch holds one event; a lasting one holds
+//! the reply finds the event. A one-shot watch holds one event; a persistent one holds
 //! [`EVENTS_WAITING_MAX`] and, when its reader falls behind further, forgets them for one
-//! [`WatchItem::Overrun`], which says "anything may have changed: look again".
+//! [`WatchItem::Overrun`], which says "anything may have changed: read again".
 
 use mailstorm_session::WatchId;
 use mailstorm_wire::client::WatchEvent;
@@ -15,11 +15,11 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
-/// Events that wait for the reader of a lasting watch at most. Lower: a busy reader must look again
-/// at everything more often. Higher: it works through more that is no longer so.
+/// Events that wait for the reader of a persistent watch at most. Lower: a busy reader must read
+/// everything again more often. Higher: it works through more events that are outdated.
 pub const EVENTS_WAITING_MAX: usize = 1_024;
 
-/// Why a watch will not fire any more.
+/// Why a watch will never fire again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
 pub enum WatchEnd {
     /// The session is over, or the client was dropped.
@@ -30,7 +30,7 @@ pub enum WatchEnd {
     Removed,
 }
 
-/// What a lasting watch tells.
+/// What a persistent watch reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchItem {
     /// Something changed.
@@ -39,12 +39,12 @@ pub enum WatchItem {
     Overrun,
 }
 
-/// Where the session learns that a watch is no longer of interest.
+/// How the session learns that a watch was dropped.
 pub(crate) trait Forget {
     fn forget(&self, watch: WatchId);
 }
 
-/// What has come for one watch and was not taken yet.
+/// The events of one watch that were not taken yet.
 #[derive(Default)]
 pub(crate) struct Inbox {
     waiting: VecDeque<WatchItem>,
@@ -111,11 +111,11 @@ impl Drop for Reader {
     }
 }
 
-/// A one-shot watch: a future that resolves with the event. Dropping it loses interest.
+/// A one-shot watch: a future that resolves with the event. Dropping it cancels it.
 #[must_use = "a watch that is dropped never fires"]
 pub struct Watch(Reader);
 
-/// A lasting watch. Dropping it loses interest here; the server goes on telling until
+/// A persistent watch. Dropping it cancels it here; the server continues to send events until
 /// [`crate::Client::remove_watches`] or the next connection.
 pub struct WatchStream(Reader);
 
@@ -168,17 +168,17 @@ impl WatchStream {
     /// The next thing that happened.
     ///
     /// # Errors
-    /// [`WatchEnd`] when nothing will happen any more; what happened before it was given out.
+    /// [`WatchEnd`] when no event will follow; all earlier ones were returned before.
     pub async fn next(&mut self) -> Result<WatchItem, WatchEnd> {
         poll_fn(|context| self.0.poll_next(context)).await
     }
 
-    /// What has already happened, without waiting.
+    /// An event that has come already, without waiting.
     pub fn try_next(&mut self) -> Option<WatchItem> {
         self.0.inbox.borrow_mut().waiting.pop_front()
     }
 
-    /// Forgets what has happened so far: the reader is about to look at everything anyway.
+    /// Forgets what has happened so far: the reader is about to read everything anyway.
     pub fn clear(&mut self) {
         self.0.inbox.borrow_mut().waiting.clear();
     }

@@ -3,7 +3,7 @@
 //!
 //! A mail counts as processed when its result is in the [`sink`]. Leaves: sessions and recipes to
 //! `client`, failures to whoever causes them. Holds: the inbox is never written; what is no mail is
-//! a dead letter, never an error; a worker that lost its claim changes nothing any more.
+//! a dead letter, never an error; a worker that lost its claim no longer changes anything.
 //! Start at [`pipeline`].
 
 pub mod defect;

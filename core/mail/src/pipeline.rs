@@ -2,24 +2,25 @@
 //! supervisor that replaces the dead.
 //!
 //! ```text
-//!   /mail/lock/...               queue of those who want to note the next batch
-//!   /mail/work/progress          how many mails of the inbox have been noted
-//!   /mail/work/open/claim-N      a batch: ids, attempts, verdicts so far; its holder is an ephemeral child
-//!   /mail/work/done/claim-N      a batch that is finished
-//!   /mail/results/claim-N        what came out of it, written in the `multi` that finishes it
-//!   /mail/workers/NAME-SESSION   ephemeral: a worker that lives
-//!   /mail/supervisors/...        election among the supervisors
+//!   /mail/lock/...                    queue of those who want to note the next batch
+//!   /mail/work/progress               how many mails of the inbox have been noted
+//!   /mail/work/open/claim-N           a batch: ids, attempts, verdicts so far
+//!   /mail/work/open/claim-N/holder    ephemeral: lives with the holder's session
+//!   /mail/work/done/claim-N           a batch that is finished
+//!   /mail/results/claim-N             what came out of it, written in the `multi` that finishes it
+//!   /mail/workers/NAME-SESSION        ephemeral: a worker that lives
+//!   /mail/supervisors/...             election among the supervisors
 //! ```
 //!
 //! One mail's way, and what each step is there for:
 //!
 //! 1. Under the lock a worker notes the next batch, together with the progress: one `multi`, so no
-//!    mail is noted twice or skipped. The lock only keeps workers from trying in vain.
+//!    mail is noted twice or skipped. The lock only saves workers from failed attempts.
 //! 2. A worker takes a batch: a versioned write that also makes its ephemeral. The write's zxid is
 //!    the fencing token.
 //! 3. It raises the token at the sink, and learns which mails its predecessors got done.
-//! 4. Before each mail it notes the attempt. Whoever was taken over from fails here; and a mail
-//!    that kills its workers is known by its attempts.
+//! 4. Before each mail it notes the attempt. A worker whose claim was taken over fails here, and a
+//!    mail that kills its workers is recognised by its attempts.
 //! 5. The result goes to the sink under the token. That is the moment at which the mail is
 //!    processed.
 //! 6. The batch is finished together with its results, or not at all.

@@ -1,7 +1,7 @@
 //! What processing makes of a mail: a verdict and index terms.
 //!
-//! A pure function of the mail's bytes, so that every worker, on every try, comes to the same
-//! result. The parser is a library's; what it cannot make a mail of is a dead letter with a reason.
+//! A pure function of the mail's bytes, so that every worker, in every attempt, comes to the same
+//! result. The parser is a library's; what it cannot parse is a dead letter with a reason.
 
 use crate::inbox::compression::Compression;
 use crate::inbox::{MAIL_UNPACKED_BYTES_MAX, Mail};
@@ -41,7 +41,7 @@ pub enum Judgement {
 }
 
 impl Judgement {
-    /// The verdict in one word, as observations tell it.
+    /// The verdict in one word, as observations report it.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Ham => "ham",
@@ -52,7 +52,7 @@ impl Judgement {
     }
 }
 
-/// A mail's result: what the sink is given.
+/// A mail's result: what the sink receives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Processed {
     /// The verdict.

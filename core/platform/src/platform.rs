@@ -30,7 +30,7 @@ pub trait Platform: Clone + 'static {
     fn endpoint(&self) -> Self::Endpoint;
     /// The process's data folder.
     fn disk(&self) -> Self::Disk;
-    /// Tells onlookers; must have no effect on the one who tells.
+    /// Reports a fact to onlookers; must have no effect on the process that reports it.
     fn observe(&self, fact: impl Into<Observation>);
 }
 
@@ -43,8 +43,8 @@ pub trait Endpoint: 'static {
     /// When the address is in use or not ours.
     fn listen(&self, address: &Address) -> io::Result<()>;
 
-    /// The address that a call to [`Endpoint::listen`] has really taken: where that named port 0,
-    /// the port that was given. Events go on to name the address that was asked for.
+    /// The address on which [`Endpoint::listen`] really listens: for port 0, with the port that the
+    /// system chose. Events still name the address requested.
     fn bound_address(&self, asked: &Address) -> Address {
         asked.clone()
     }
@@ -57,7 +57,7 @@ pub trait Endpoint: 'static {
     /// dropped: its `Closed` is on the way.
     fn send(&self, connection: ConnectionId, bytes: Bytes);
 
-    /// Bytes queued that the other side's machine has not taken yet.
+    /// Bytes queued that the peer's machine has not taken yet.
     fn backlog(&self, connection: ConnectionId) -> usize;
 
     /// Stops (or resumes) taking bytes from a connection, so that the sender is held back.
@@ -66,8 +66,8 @@ pub trait Endpoint: 'static {
     /// Closes after what was queued has been sent. No event for this connection follows.
     fn close(&self, connection: ConnectionId);
 
-    /// Asks for one [`NetworkEvent::Woken`] at this time on the monotonic clock; replaces the
-    /// earlier wish, `None` withdraws it.
+    /// Requests one [`NetworkEvent::Woken`] at this time on the monotonic clock; replaces an
+    /// earlier request, and `None` cancels it.
     fn wake_at(&self, at: Option<Instant>);
 
     /// The next thing that happened. May be called again after being dropped half-way; never loses
@@ -82,12 +82,12 @@ pub enum NetworkEvent {
     Accepted {
         /// The new connection, open.
         connection: ConnectionId,
-        /// Our address that was called.
+        /// The address it connected to.
         listener: Address,
-        /// The caller's machine, and its port there.
+        /// The peer's address.
         from: SocketAddr,
     },
-    /// A connection that we asked for is open.
+    /// A connection begun with [`Endpoint::connect`] is open.
     Connected {
         /// Which.
         connection: ConnectionId,

@@ -1,4 +1,4 @@
-//! What onlookers are told of an operation: the request as a [`Call`], its end as an [`Outcome`].
+//! How an operation is reported to onlookers: the request as a [`Call`], its end as an [`Outcome`].
 
 use crate::error::CallError;
 use crate::io::Answer;

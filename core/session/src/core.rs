@@ -5,14 +5,13 @@
 //!            v                                            |
 //!   Opening --connected--> Greeting --accepted--> Up    Idle
 //!      |                      |    \               |      ^
-//!      +------ closed, too slow, or nonsense ------+------+
+//!      +------ closed, too slow, or invalid -------+------+
 //!                                   \
 //!                                    +--session refused--> Over
 //! ```
 //!
 //! A broken connection leads straight to the next server; only a whole round of servers without a
-//! single answered request leads to a pause, so that an ensemble in trouble is not knocked at in a
-//! loop.
+//! single answered request leads to a pause, so that clients do not hammer an ensemble in trouble.
 
 use crate::account;
 use crate::error::CallError;
@@ -31,7 +30,7 @@ use mailstorm_wire::frame::{self, FrameDecoder};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The first pause after a round of servers that was in vain. Doubles with each further round.
+/// The first pause after a round of servers without success. Doubles with each further round.
 pub const PAUSE_MS_MIN: u64 = 50;
 /// The longest pause between rounds, as in ZooKeeper's own client.
 pub const PAUSE_MS_MAX: u64 = 1_000;
@@ -44,18 +43,18 @@ pub const READ_ONLY_STAY: Millis = Millis(10_000);
 /// Credentials that one session may hold.
 pub const CREDENTIALS_MAX: usize = 16;
 
-/// What a session is told at its beginning.
+/// What a session is configured with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionConfig {
     /// How many servers there are to choose from.
     pub servers: usize,
-    /// The session timeout wished for.
+    /// The session timeout requested.
     pub timeout: Millis,
-    /// Whether a server without a quorum will do.
+    /// Whether a read-only server, one without a quorum, is accepted.
     pub read_only: bool,
     /// The client's number in observations.
     pub client: u32,
-    /// Whether calls are told to onlookers.
+    /// Whether calls are reported to onlookers.
     pub observe_calls: bool,
     /// The defect that is planted, if any.
     pub defects: Defects,
@@ -77,21 +76,21 @@ pub struct SessionCore {
     pub(crate) password: Bytes,
     /// Negotiated once there is a session.
     pub(crate) timeout: Millis,
-    /// The newest zxid told by a reply or an event: a server that is behind it must not serve us.
+    /// The newest zxid seen in a reply or an event: a server that is behind it must not serve us.
     pub(crate) last_zxid_seen: Zxid,
-    /// The newest zxid told by a reply. Events do not count: a transaction may fire several, and if
-    /// the connection breaks between two of them, the second must still be told by the catch-up.
-    /// All events up to a reply's zxid, however, came before the reply.
+    /// The newest zxid seen in a reply. Events do not count: a transaction may fire several, and if
+    /// the connection breaks between two of them, the catch-up must still deliver the second. All
+    /// events up to a reply's zxid, however, came before the reply.
     pub(crate) last_zxid_complete: Zxid,
     pub(crate) outstanding: Outstanding,
     pub(crate) registry: Registry,
-    /// Watches that were dropped since the last step: no more than were registered then. The
-    /// next step tells onlookers before anything else.
+    /// Watches that were dropped since the last step: no more than were registered then. The next
+    /// step reports them before anything else.
     given_up: Vec<(WatchTable, Arc<str>)>,
     pub(crate) credentials: Vec<Credentials>,
     next_credentials: u32,
     next_xid: i32,
-    /// Since when the application wants to leave.
+    /// When the application closed the session.
     closing: Option<Instant>,
     /// The wake-up that the driver knows of. It may come early, never late.
     scheduled: Option<Instant>,
@@ -111,15 +110,15 @@ pub(crate) struct Credentials {
 /// Where the connection stands.
 #[derive(Clone, Debug)]
 pub(crate) enum Link {
-    /// There is none, until then.
+    /// Not connected until then.
     Idle { until: Instant },
-    /// Asked for.
+    /// Being opened.
     Opening { deadline: Instant },
-    /// Open; the server has our handshake.
+    /// Open; the handshake is sent.
     Greeting { deadline: Instant, reader: FrameDecoder },
     /// The server has accepted us.
     Up(Up),
-    /// Never again.
+    /// The session is over.
     Over,
 }
 
@@ -127,7 +126,7 @@ pub(crate) enum Link {
 #[derive(Clone, Debug)]
 pub(crate) struct Up {
     pub(crate) reader: FrameDecoder,
-    /// When something last came, and when something last went.
+    /// When something was last received, and when something was last sent.
     pub(crate) heard_at: Instant,
     pub(crate) sent_at: Instant,
     /// The credentials sent and not answered, oldest first.
@@ -180,7 +179,8 @@ impl SessionCore {
         self.session
     }
 
-    /// The session timeout: negotiated, or wished for as long as there is no session.
+    /// The session timeout: the one negotiated, or the one requested as long as there is no
+    /// session.
     pub fn timeout(&self) -> Millis {
         self.timeout
     }
@@ -195,12 +195,12 @@ impl SessionCore {
         self.last_zxid_seen
     }
 
-    /// Whether one more operation would be taken.
+    /// Whether there is room for one more operation.
     pub fn has_room(&self) -> bool {
         self.outstanding.count() < OPERATIONS_OUTSTANDING_MAX
     }
 
-    /// Takes one input; what must be done about it is appended to `out`, in order.
+    /// Takes one input; appends to `out` what is to be done, in order.
     pub fn step(&mut self, now: Instant, input: SessionInput, out: &mut Vec<SessionOutput>) {
         for (table, path) in std::mem::take(&mut self.given_up) {
             self.observe_given_up(table, path, out);
@@ -243,7 +243,7 @@ impl SessionCore {
 
     fn woken(&mut self, now: Instant, out: &mut Vec<SessionOutput>) {
         if self.closing.is_some_and(|since| now >= since + self.timeout) {
-            // No server could be told. The session ends by itself, if it has not yet.
+            // No server could be notified. The session expires by itself, if it has not yet.
             return self.end(SessionState::Closed, out);
         }
         match &self.link {
@@ -264,8 +264,8 @@ impl SessionCore {
         }
     }
 
-    /// A server that says nothing for two thirds of the timeout is given up, so that a third is
-    /// left to find another one before the session expires.
+    /// A server that is silent for two thirds of the timeout is given up, so that a third is left
+    /// to find another one before the session expires.
     fn patience(&self) -> Millis {
         Millis(self.timeout.0 * 2 / 3)
     }
@@ -327,7 +327,7 @@ impl SessionCore {
         self.send(now, encode_connect_request(&greeting), out);
     }
 
-    /// Hangs up, and goes on as if the other side had.
+    /// Closes the connection, and continues as if the server had.
     pub(crate) fn drop_connection(&mut self, now: Instant, out: &mut Vec<SessionOutput>) {
         out.push(SessionOutput::Disconnect);
         self.lose_connection(now, out);
@@ -387,8 +387,8 @@ impl SessionCore {
             resumed,
         }));
         self.enter(SessionState::Connected, out);
-        // First who we are, since watches need it; then what we watch, since the catch-up must come
-        // before any reply that shows the change; then what was asked before the connection broke.
+        // Credentials first, since watches need them; then the watches, since the catch-up must
+        // come before any reply that shows the change; then the pending requests.
         for index in 0..self.credentials.len() {
             self.prove(now, index, out);
         }
@@ -471,7 +471,7 @@ impl SessionCore {
             if encode_request(xid::AUTH, &operation.request).len() > frame::REQUEST_BYTES_MAX {
                 return self.complete(&operation, Err(CallError::RequestTooLarge), Zxid::ZERO, out);
             }
-            // Not in line with the others: it concerns every connection from now on.
+            // Not queued with the others: it concerns every connection from now on.
             let number = self.next_credentials;
             self.next_credentials += 1;
             let (scheme, secret) = (scheme.clone(), secret.clone());
@@ -489,8 +489,8 @@ impl SessionCore {
             return;
         }
         if self.session == SessionId::NONE {
-            // There is nothing to say goodbye to. (A session that a server has just begun for us,
-            // its reply still on the way, ends by itself.)
+            // There is no session to close. (One that a server has just opened for us, its reply
+            // still on the way, expires by itself.)
             return self.end(SessionState::Closed, out);
         }
         self.closing = Some(now);
@@ -511,13 +511,13 @@ impl SessionCore {
 
     /// The service says that the session is over.
     pub(crate) fn expired(&mut self, out: &mut Vec<SessionOutput>) {
-        // A farewell that was sent and not answered: most likely it is what ended the session.
+        // A closeSession is in flight: most likely it is what ended the session.
         let by_us = self.closing.is_some();
         self.observe_session_end(!by_us, out);
         self.end(if by_us { SessionState::Closed } else { SessionState::Expired }, out);
     }
 
-    /// The farewell was answered.
+    /// The closeSession was answered.
     pub(crate) fn farewell(&mut self, out: &mut Vec<SessionOutput>) {
         self.observe_session_end(false, out);
         self.end(SessionState::Closed, out);
@@ -531,7 +531,7 @@ impl SessionCore {
         }));
     }
 
-    /// Nothing goes on from here: every operation ends, and the driver with them.
+    /// The session is over: every operation ends, and so does the driver.
     fn end(&mut self, state: SessionState, out: &mut Vec<SessionOutput>) {
         if self.state.is_over() {
             return;
@@ -555,7 +555,7 @@ impl SessionCore {
                 self.complete_auth(id, Err(error), Zxid::ZERO, out);
             }
         }
-        // Last, so that whoever hears of the end finds every operation ended.
+        // Last, so that whoever is notified of the end finds every operation completed.
         self.enter(state, out);
     }
 
@@ -574,7 +574,7 @@ impl SessionCore {
         out: &mut Vec<SessionOutput>,
     ) {
         let Some(id) = operation.id else { return };
-        // Refused on a later sending: it may be the first one's effect that is in the way.
+        // Refused when sent again: the effect of the first sending may be the reason.
         let doubtful = result.is_err() && operation.sends > 1 && operation.may_have_happened();
         let outcome = if doubtful { Outcome::Unknown } else { account::outcome(&result, zxid) };
         self.finish(id, result, outcome, out);

@@ -19,7 +19,7 @@ pub enum CallError {
     /// Definite: the client was closed before the request was sent.
     #[error("the client is closed")]
     Closed,
-    /// Definite: too much is under way already; nothing was sent.
+    /// Definite: too many operations are outstanding; nothing was sent.
     #[error("too many operations are outstanding")]
     TooManyOutstanding,
     /// Definite: the request does not fit into a frame; nothing was sent.

@@ -19,13 +19,13 @@ pub struct WatchId(pub u64);
 pub enum SessionState {
     /// There is no session yet.
     Connecting,
-    /// The session lives and a server is at hand.
+    /// The session is alive, and connected to a server.
     Connected,
     /// The connection is lost; whether the session still lives only a server knows.
     Suspended,
     /// The service ended the session. The application makes a new client.
     Expired,
-    /// The application ended the session, or gave the client up.
+    /// The application closed the session, or dropped the client.
     Closed,
 }
 
@@ -45,12 +45,12 @@ pub enum Retry {
     Always,
 }
 
-/// An operation that the application wants.
+/// An operation that the application submits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
     /// Its number.
     pub operation: OperationId,
-    /// What is asked.
+    /// The request.
     pub request: Request,
     /// The watch that is registered if the reply says so.
     pub watch: Option<WatchId>,
@@ -63,13 +63,13 @@ pub struct Submission {
 pub enum SessionInput {
     /// Time has passed; also the first input of all.
     Woken,
-    /// The connection asked for is open.
+    /// The connection requested is open.
     Connected,
     /// Bytes arrived on it.
     Received(Bytes),
     /// It is gone, or could not be opened.
     Closed,
-    /// The application wants something.
+    /// The application submits an operation.
     Submit(Submission),
     /// The application ends the session, after what it submitted before.
     Close,
@@ -98,7 +98,7 @@ pub enum SessionOutput {
     Disconnect,
     /// Send these bytes, a whole frame.
     Send(Bytes),
-    /// Step again at this time; replaces the earlier wish.
+    /// Step again at this time; replaces an earlier one.
     WakeAt(Instant),
     /// The session's state changed.
     State(SessionState),
@@ -109,7 +109,7 @@ pub enum SessionOutput {
         /// With what.
         event: WatchEvent,
     },
-    /// A watch was removed at the application's wish.
+    /// A watch was removed by the application.
     Unwatched {
         /// Which.
         watch: WatchId,
@@ -121,6 +121,6 @@ pub enum SessionOutput {
         /// How.
         result: Result<Answer, CallError>,
     },
-    /// Tell onlookers.
+    /// Report a fact to onlookers.
     Observe(ClientFact),
 }

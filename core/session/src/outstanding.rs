@@ -1,7 +1,7 @@
-//! What is under way: operations sent and not answered, and operations not sent yet.
+//! Outstanding operations: those in flight, sent and not answered, and those pending, not sent yet.
 //!
 //! Holds: the application's order. Whatever is sent again after a lost connection goes before what
-//! was never sent. So what takes effect does so in the order in which it was asked for, with one
+//! was never sent. So what takes effect does so in the order in which it was submitted, with one
 //! exception: a read that is sent again may already see a later write whose outcome is unknown.
 
 use crate::account;
@@ -10,7 +10,7 @@ use mailstorm_shared::{Defects, planted};
 use mailstorm_wire::client::Request;
 use std::collections::VecDeque;
 
-/// Operations under way at most. As ZooKeeper's `globalOutstandingLimit`. Lower: less pipelining.
+/// Outstanding operations at most. As ZooKeeper's `globalOutstandingLimit`. Lower: less pipelining.
 /// Higher: more is unknown when a connection breaks.
 pub const OPERATIONS_OUTSTANDING_MAX: usize = 1_000;
 
@@ -18,12 +18,12 @@ pub const OPERATIONS_OUTSTANDING_MAX: usize = 1_000;
 /// connection breaks this often is likely to be the reason.
 pub const SENDS_MAX: u32 = 16;
 
-/// An operation under way.
+/// An outstanding operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Its number; `None` for the session's own farewell.
+    /// Its number; `None` for the session's own closeSession.
     pub id: Option<OperationId>,
-    /// What is asked.
+    /// The request.
     pub request: Request,
     /// The watch to register when the answer comes.
     pub watch: Option<WatchId>,
@@ -48,7 +48,7 @@ impl Operation {
     }
 }
 
-/// What is under way.
+/// The outstanding operations of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Outstanding {
     /// Sent on this connection, oldest first, with their xids.
@@ -58,7 +58,7 @@ pub struct Outstanding {
 }
 
 impl Outstanding {
-    /// How many operations are under way.
+    /// How many operations are outstanding.
     pub fn count(&self) -> usize {
         self.sent.len() + self.unsent.len()
     }
@@ -95,13 +95,13 @@ impl Outstanding {
         self.sent.front().map(|(xid, _)| *xid)
     }
 
-    /// The answer could not be read: as before it came.
+    /// The reply was of no use: the operation is in flight, as before it came.
     pub fn unanswered(&mut self, xid: i32, operation: Operation) {
         self.sent.push_front((xid, operation));
     }
 
-    /// The connection is gone: what may be sent again goes back into the line, in its old order and
-    /// before anything that is added later; the rest is returned, in its old order.
+    /// The connection is gone: what may be sent again is pending again, in its old order and before
+    /// anything that is added later; the rest is returned, in its old order.
     pub fn connection_lost(&mut self, defects: Defects) -> Vec<Operation> {
         assert!(
             self.sent.is_empty() || self.unsent.is_empty(),
@@ -123,7 +123,7 @@ impl Outstanding {
         self.sent.drain(..).map(|(_, operation)| operation).chain(self.unsent.drain(..))
     }
 
-    /// The application is no longer interested in this watch: the answer shall not register it.
+    /// The application has dropped this watch: the reply must not register it.
     pub fn forget_watch(&mut self, watch: WatchId) {
         let sent = self.sent.iter_mut().map(|(_, operation)| operation);
         for operation in sent.chain(&mut self.unsent) {

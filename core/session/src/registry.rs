@@ -1,8 +1,8 @@
 //! What a session watches: which of the application's watches an event fires, and which watches a
-//! new connection must be told of.
+//! new connection must arm.
 //!
 //! The server knows one watch per connection, path and kind; the application may hold many on the
-//! same. A one-shot watch leaves the registry when it fires, a lasting one when it is removed.
+//! same. A one-shot watch leaves the registry when it fires, a persistent one when it is removed.
 
 use crate::io::WatchId;
 use mailstorm_shared::Zxid;
@@ -18,15 +18,15 @@ pub const SET_WATCHES_BYTES_MAX: usize = 128 * 1024;
 /// The kinds of watches, as re-arming tells them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WatchTable {
-    /// One-shot, on data of a znode that existed when the watch was left.
+    /// One-shot, on data of a znode that existed when the watch was set.
     Data,
     /// One-shot, on a znode that did not exist then.
     Exist,
     /// One-shot, on a list of children.
     Child,
-    /// Lasting, on a znode and its list of children.
+    /// Persistent, on a znode and its list of children.
     Persistent,
-    /// Lasting, on a znode and all below it.
+    /// Persistent, on a znode and all below it.
     Recursive,
 }
 
@@ -34,7 +34,7 @@ impl WatchTable {
     const ALL: [Self; 5] =
         [Self::Data, Self::Exist, Self::Child, Self::Persistent, Self::Recursive];
 
-    /// The table that a lasting watch of this mode belongs to.
+    /// The table that a persistent watch of this mode belongs to.
     pub fn lasting(mode: AddWatchMode) -> Self {
         match mode {
             AddWatchMode::Persistent => Self::Persistent,
@@ -42,7 +42,7 @@ impl WatchTable {
         }
     }
 
-    /// As onlookers are told.
+    /// As it is reported to onlookers.
     pub fn told_as(self) -> WatchKind {
         match self {
             Self::Data => WatchKind::Data,
@@ -64,10 +64,10 @@ impl WatchTable {
     }
 }
 
-/// What the loss of interest in one watch comes to.
+/// What it means to drop one watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Forgotten {
-    /// It is not registered: not yet, or not any more.
+    /// It is not registered: not yet, or no longer.
     Unknown,
     /// The application has other watches of the same kind on the same path.
     NotAlone,
@@ -80,7 +80,8 @@ pub enum Forgotten {
 pub struct Registry {
     watches: BTreeMap<(WatchTable, Arc<str>), Vec<WatchId>>,
     places: BTreeMap<WatchId, (WatchTable, Arc<str>)>,
-    /// How many paths are in the recursive table: without any, an event's ancestors need no look.
+    /// How many paths are in the recursive table: without any, an event's ancestors need not be
+    /// looked up.
     recursive: usize,
 }
 
@@ -94,7 +95,7 @@ impl Registry {
         watches.push(watch);
     }
 
-    /// Drops a watch in which the application has lost interest.
+    /// Drops a watch that the application no longer holds.
     pub fn forget(&mut self, watch: WatchId) -> Forgotten {
         let Some(place) = self.places.remove(&watch) else { return Forgotten::Unknown };
         let watches = self.watches.get_mut(&place).expect("a place points to a table's entry");
@@ -112,7 +113,7 @@ impl Registry {
         self.watches.contains_key(&(table, path.clone()))
     }
 
-    /// The watches that this event fires, in the order in which they were left. One-shot ones are
+    /// The watches that this event fires, in the order in which they were set. One-shot ones are
     /// gone from the registry afterwards.
     pub fn fire(&mut self, event: &WatchEvent) -> Vec<WatchId> {
         let mut fired = Vec::new();
@@ -128,8 +129,9 @@ impl Registry {
         if let Some(lasting) = self.watches.get(&(WatchTable::Persistent, event.path.clone())) {
             fired.extend(lasting);
         }
-        // Recursive watches are told of each znode, never of a list. But the catch-up after a
-        // reconnect (it carries no zxid) knows what was deleted below by the list alone.
+        // A recursive watch fires for each znode, never for a list of children. But the catch-up
+        // after a reconnect, which carries no zxid, reports what was deleted below only by the
+        // list.
         let tells_each = kind != EventKind::ChildrenChanged || event.zxid == Zxid::ZERO;
         if tells_each && self.recursive > 0 {
             for ancestor in ancestors(&event.path) {
@@ -168,7 +170,7 @@ impl Registry {
     }
 
     /// The requests that arm a new connection with every watch, each below
-    /// [`SET_WATCHES_BYTES_MAX`]. What changed after `relative_zxid` is told at once.
+    /// [`SET_WATCHES_BYTES_MAX`]. What changed after `relative_zxid` is reported at once.
     pub fn rearm(&self, relative_zxid: Zxid) -> Vec<SetWatches> {
         /// What a path costs beside its bytes: its length.
         const PATH_OVERHEAD: usize = 4;

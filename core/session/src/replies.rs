@@ -1,7 +1,7 @@
 //! What a server says: the answer to the handshake, replies, events.
 //!
 //! Anything that cannot be understood, or comes out of order, ends the connection: a server whose
-//! answers cannot be matched to our questions is of no use, and another one may do better.
+//! replies cannot be matched to our requests is of no use, and another may do better.
 
 use crate::account;
 use crate::core::{Link, SessionCore};
@@ -19,11 +19,11 @@ use mailstorm_wire::client::{
 use mailstorm_wire::frame::FrameDecoder;
 use std::sync::Arc;
 
-/// Why a connection is of no use any more.
+/// Why a connection must be closed.
 enum HangUp {
     /// The server broke the protocol: what was wrong.
     Nonsense(Arc<str>),
-    /// The server spoke well, but cannot serve us; another one may.
+    /// The server keeps to the protocol, but cannot serve us; another one may.
     OfNoUse,
 }
 
@@ -41,7 +41,7 @@ impl SessionCore {
                 up.heard_at = now;
                 up.reader.push(bytes.clone());
             }
-            // What a connection says after we gave it up.
+            // Received on a connection that we have given up.
             Link::Idle { .. } | Link::Opening { .. } | Link::Over => return,
         }
         // Frames one by one: each may end the connection, and with it the rest.
@@ -137,7 +137,7 @@ impl SessionCore {
                     || HangUp::nonsense("an answer to setWatches, which was not asked for");
                 let Link::Up(up) = &mut self.link else { return Err(unasked()) };
                 up.rearming = up.rearming.checked_sub(1).ok_or_else(unasked)?;
-                // A refusal would leave us deaf: better to try another server.
+                // Without its watches the session would miss events: better to try another server.
                 if header.error.is_some() { Err(HangUp::OfNoUse) } else { Ok(()) }
             }
             xid => match self.outstanding.answered(xid) {
@@ -199,7 +199,8 @@ impl SessionCore {
             }
             return Ok(());
         };
-        // Refused credentials are not tried again: the server hangs up over them each time.
+        // Refused credentials are not tried again: the server closes the connection over them each
+        // time.
         let refused = self.credentials.remove(index);
         if let Some(id) = refused.waiting {
             self.complete_auth(id, Err(CallError::Refused(code)), header.zxid, out);
@@ -217,7 +218,7 @@ impl SessionCore {
     ) -> Result<(), HangUp> {
         let result = match header.error {
             Some(ErrorCode::SessionMoved) if operation.may_be_sent_again(self.config.defects) => {
-                // Not carried out, and no harm in asking over the next connection.
+                // Not carried out, so it is safe to send it again on the next connection.
                 self.outstanding.unanswered(header.xid, operation);
                 return Err(HangUp::OfNoUse);
             }
@@ -246,14 +247,14 @@ impl SessionCore {
             self.observe_given_up(table, path, out);
         }
         match header.error {
-            // The server will hang up; whoever takes us next says whether the session is over.
+            // The server will close the connection; the next one says whether the session is over.
             Some(ErrorCode::SessionExpired | ErrorCode::SessionMoved) => Err(HangUp::OfNoUse),
             _ => Ok(()),
         }
     }
 
-    /// Registers the watch that the operation has left, or drops those it has removed. Returns
-    /// those that nobody waits for any more, to be told after the operation's end.
+    /// Registers the watch that the operation has set, or drops those it has removed. Returns those
+    /// that the application no longer holds, to be reported after the operation's end.
     fn settle_watches(
         &mut self,
         operation: &Operation,
@@ -282,7 +283,7 @@ impl SessionCore {
             self.registry.add(watch, table, path.clone());
             return Vec::new();
         }
-        // The application has lost interest since it asked.
+        // The application has dropped the watch since then.
         if self.registry.watches(table, path) { Vec::new() } else { vec![(table, path.clone())] }
     }
 }

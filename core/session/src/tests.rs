@@ -399,7 +399,7 @@ fn nonsense_ends_the_connection_and_nothing_worse() {
         table.step(SessionInput::Woken);
         table.step(SessionInput::Connected);
         let told = table.step(SessionInput::Received(Bytes::copy_from_slice(bytes)));
-        // A frame that is not whole yet is no nonsense so far.
+        // A frame that is not complete yet is not invalid so far.
         let hung_up = told.len() == 3 && told[1..] == ["disconnect", "connect"];
         assert!(told.is_empty() || hung_up && told[0].starts_with("broken: "), "{told:?}");
     }
@@ -481,7 +481,7 @@ fn a_moved_session_asks_again_elsewhere_what_may_be_asked_twice() {
     );
     table.step(SessionInput::Connected);
     assert_eq!(table.greet(7), ["state Connected", "send 3"], "the read");
-    // A write is told to whoever made it: surely not done.
+    // A write is reported to whoever made it: surely not done.
     table.submit(write("/a"));
     table.reply(3, 2, data());
     assert_eq!(table.reply(4, 2, Err(ErrorCode::SessionMoved))[0], "3 Refused(SessionMoved)");

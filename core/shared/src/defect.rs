@@ -4,9 +4,9 @@
 //! Owns: the value that says which one is planted, and the form of a package's table of its bugs
 //! ([`defects!`](crate::defects)). Leaves: the tables to the packages, each mistake to the place
 //! where it was made, one branch that asks [`planted!`](crate::planted).
-//! Holds: nothing here knows one of them; without the feature `defects` no package has a table,
-//! [`Defects`] has no size, and every branch is the constant `false`; no configuration file reaches
-//! it in either build.
+//! Holds: this package knows none of the defects; without the feature `defects` no package has a
+//! table, [`Defects`] has no size, and every branch is the constant `false`; no configuration file
+//! reaches it in either build.
 //! Start at [`Defects`].
 
 /// Which defect something is made with: none, or one.

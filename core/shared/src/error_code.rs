@@ -21,7 +21,7 @@ pub enum ErrorCode {
     /// The operation does not exist here.
     #[error("operation not implemented")]
     Unimplemented = -6,
-    /// No reply within the client's patience.
+    /// No reply within the client's timeout.
     #[error("operation timed out")]
     OperationTimeout = -7,
     /// An argument is invalid, for example a path.
@@ -136,9 +136,9 @@ impl ErrorCode {
 
     /// What an error number in a reply says: `None` for 0, which is success.
     ///
-    /// A server of another make may send codes that this service does not use. Those with a near
-    /// relative here become that; of the rest nothing can be said but that the server failed, so
-    /// that a client must not conclude that nothing happened.
+    /// A server of another make may send codes that this service does not use. A code close to one
+    /// of these becomes that one. Any other says only that the server failed: a client must not
+    /// conclude that nothing happened.
     pub fn received(code: i32) -> Option<Self> {
         const UNKNOWN_SESSION: i32 = -12;
         const REQUEST_TIMEOUT: i32 = -122;

@@ -1,8 +1,8 @@
 //! Words that every package of Mailstorm shares.
 //!
-//! Owns: the newtypes of the field ([`ServerId`], [`Epoch`], [`Zxid`], [`SessionId`], [`Millis`]),
-//! quorum arithmetic, checksums, state hashes, the changes of znodes, the facts that can be
-//! observed in a run, what a core and its host say to each other, time in words, text made
+//! Owns: the newtypes of the field ([`ServerId`], [`Epoch`], [`Zxid`], [`SessionId`], [`Instant`],
+//! [`Millis`]), quorum arithmetic, checksums, state hashes, the changes of znodes, the facts that
+//! can be observed in a run, what a core and its host say to each other, time in words, text made
 //! harmless, and the museum of defects.
 //! Leaves: bytes on the wire to `wire`, behaviour to the cores.
 //! Holds: everything here is plain data; nothing reads a clock, does I/O or draws a random number.

@@ -1,6 +1,6 @@
 //! Time in words: one form for moments, one for spans, everywhere where people read them.
 //!
-//! Holds: what took time is never shown as none; a span that is not rounded is told to a millionth
+//! Holds: what took time is never shown as none; a span that is not rounded is given to a millionth
 //! or better below a second, to the millisecond up to a minute, and a longer one in the two units
 //! that say most.
 //! Start at [`moment`] and [`span`].

@@ -1,7 +1,7 @@
 //! What happens to znodes and sessions, and who is notified of it.
 //!
 //! Owns: the changes of the tree, and the kinds of watches and of their events, as servers, clients
-//! and those who look on tell them apart. Leaves: how they travel to `wire`.
+//! and onlookers tell them apart. Leaves: how they travel to `wire`.
 
 use crate::time_in_words::span_of_ms;
 use crate::{Millis, SessionId};
@@ -48,7 +48,7 @@ pub enum Change {
         /// The timeout negotiated.
         timeout: Millis,
     },
-    /// A session ended, with all its ephemerals (each also told as [`Change::Deleted`]).
+    /// A session ended, with all its ephemerals (each also reported as [`Change::Deleted`]).
     SessionClosed {
         /// Which.
         session: SessionId,
@@ -78,15 +78,15 @@ impl fmt::Display for Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WatchKind {
-    /// Once, for the data of a znode that existed when the watch was left.
+    /// Once, for the data of a znode that existed when the watch was set.
     Data,
     /// Once, for a znode that did not exist then.
     Creation,
     /// Once, for a list of children.
     Children,
-    /// Lasting, for a znode and its list of children.
+    /// Persistent, for a znode and its list of children.
     Persistent,
-    /// Lasting, for a znode and all below it.
+    /// Persistent, for a znode and all below it.
     Recursive,
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for WatchKind {
     }
 }
 
-/// What a watch event tells (the protocol's event types 1 to 4).
+/// What a watch event reports (the protocol's event types 1 to 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {

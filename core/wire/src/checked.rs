@@ -23,7 +23,7 @@ const HEADER_BYTES: usize = 8;
 /// Why a stream cannot be cut any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckedFrameError {
-    /// The bits of the length do not fit together.
+    /// The length does not match its check.
     #[error("the length of a frame is damaged")]
     Length,
     /// Longer than allowed.
@@ -32,7 +32,7 @@ pub enum CheckedFrameError {
         /// The length it claims.
         length: usize,
     },
-    /// The body is not what was sent.
+    /// The body does not match its checksum.
     #[error("a frame with checksum {found:#010x}, where {expected:#010x} was sent")]
     Checksum {
         /// What the frame says.
@@ -65,7 +65,7 @@ fn checked_length(length: u32) -> u32 {
     length | u32::from(low ^ middle ^ high ^ 0x5a) << 24
 }
 
-/// Cuts what arrives into the bodies of frames.
+/// Cuts a stream into the bodies of frames.
 #[derive(Clone, Debug, Default)]
 pub struct CheckedDecoder {
     gathered: Gathered,

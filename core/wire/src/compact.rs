@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
     /// Ends the reading.
     ///
     /// # Errors
-    /// [`Malformed`] when bytes are left over; below: when the bytes at hand cannot be that.
+    /// [`Malformed`] when bytes are left over; below: when the bytes left are not a valid value.
     pub(crate) fn finish(self) -> Result<(), Malformed> {
         self.0.finish()
     }

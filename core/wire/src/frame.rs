@@ -4,9 +4,9 @@
 //! [`crate::client`]; links between servers have frames of their own ([`crate::checked`]).
 //! Holds: a body that is a good part of the chunk in which it lies shares its memory; a smaller one
 //! is copied, since whoever keeps it would keep the whole chunk with it; one that comes in several
-//! chunks is gathered as its bytes arrive, so that a length alone makes nobody allocate. After an
-//! error nothing more comes out: where the next frame begins is unknown, and the connection has to
-//! end.
+//! chunks is gathered as its bytes arrive, so that a length alone allocates nothing. After an error
+//! no more frames come out: where the next one begins is unknown, and the connection has to be
+//! closed.
 //! Start at [`FrameDecoder`].
 
 use bytes::{Buf, Bytes};
@@ -70,8 +70,8 @@ impl FrameDecoder {
     /// The next body, or `None` when more bytes are needed.
     ///
     /// # Errors
-    /// [`FrameError`] when a length cannot be; it stays, since the stream makes no sense from
-    /// there.
+    /// [`FrameError`] when a length is invalid. Every later call repeats it, since the stream
+    /// cannot be read from there on.
     pub fn next_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some(prefix) = self.prefix() else { return Ok(None) };
         let limit = self.limit;

@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
     /// Reads a bool; like Java, takes every byte but zero for true.
     ///
     /// # Errors
-    /// [`Malformed`], here as everywhere below, when the bytes at hand cannot be that.
+    /// [`Malformed`], here as everywhere below, when the bytes left are not a valid value.
     pub(crate) fn bool(&mut self) -> Result<bool, Malformed> {
         let [byte] = self.0.array()?;
         Ok(byte != 0)

@@ -21,12 +21,12 @@ pub enum Malformed {
         /// How many were left.
         left: usize,
     },
-    /// A count or length promises more than the bytes at hand can hold, or is negative.
+    /// A count or length exceeds the bytes left, or is negative.
     #[error("a count of {count} at byte {at}, with {left} bytes left")]
     Count {
         /// Where.
         at: usize,
-        /// The promise.
+        /// The count.
         count: i64,
         /// How many bytes were left.
         left: usize,
@@ -37,7 +37,7 @@ pub enum Malformed {
         /// Where.
         at: usize,
     },
-    /// A field has a value that it cannot have.
+    /// A field has an invalid value.
     #[error("{value} before byte {at} is no {field}")]
     Value {
         /// Where the field ends.

@@ -352,7 +352,7 @@ fn notification() -> impl Strategy<Value = Notification> {
     )
 }
 
-/// What a learner says.
+/// The messages of a learner.
 fn learner_message() -> impl Strategy<Value = PeerMessage> {
     let standing = select(&[Standing::Voter, Standing::Joiner, Standing::Observer][..]);
     prop_oneof![
@@ -380,7 +380,7 @@ fn learner_message() -> impl Strategy<Value = PeerMessage> {
     ]
 }
 
-/// What a leader says.
+/// The messages of a leader.
 fn leader_message() -> impl Strategy<Value = PeerMessage> {
     let answer = prop_oneof![
         zxid().prop_map(|zxid| Answer::Synced { zxid }),

@@ -34,7 +34,7 @@ use std::fmt::Write;
 /// same.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A run, without what came of it.
+/// A run, without its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Case {
     /// The version that wrote it.
@@ -47,11 +47,11 @@ pub struct Case {
     /// The defect that is planted, if any.
     #[serde(default)]
     pub defect: Option<DefectId>,
-    /// What the violation is known by that the case is kept for.
+    /// The fingerprint of the violation that the case is kept for.
     #[serde(default)]
     pub fingerprint: Option<String>,
-    /// The hash of the trace of this run, as the version that wrote it made it. Whoever changes the
-    /// case by hand takes it out: it is another run then.
+    /// The hash of the trace of this run, as the version that wrote it made it. A case changed by
+    /// hand must drop it: it is another run then.
     #[serde(default)]
     pub trace: Option<TraceHash>,
     /// The inbox it was made with, if the scenario has one.

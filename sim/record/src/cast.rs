@@ -1,9 +1,10 @@
-//! Whom the words of a plan mean: the moving targets of a scenario, as `leader`, and `others`.
+//! Which nodes the words of a plan mean: the moving targets of a scenario, as `leader`, and
+//! `others`.
 //!
 //! Owns: what a plan may name, and putting nodes in the place of words. Leaves: which words there
-//! are and whom each means now to the systems of a scenario; the world asks them when a fault
+//! are and what each means now to the systems of a scenario; the world asks them when a fault
 //! begins, and the record keeps the answer, so that whoever reads it needs no system.
-//! Holds: a word means whom it means at the moment at which its fault begins.
+//! Holds: a word stands for the nodes that it means when its fault begins.
 //! Start at [`Names`], then [`Meanings::lists`].
 
 use crate::{FaultKind, NodeName};
@@ -19,10 +20,10 @@ pub const OTHERS: &str = "others";
 pub struct Target {
     /// The word: `leader`, `leader of orders-0`.
     pub word: Arc<str>,
-    /// Whom it means, in a line.
+    /// What it means, in a line.
     pub about: Arc<str>,
     /// Whether it means one node: storms aim at those, and a member of the system stands in while
-    /// it means nobody.
+    /// it means no node.
     pub is_one: bool,
 }
 
@@ -37,7 +38,7 @@ impl Target {
         Self { word: word.into(), about: about.into(), is_one: false }
     }
 
-    /// That it means these nodes, or that they stand in.
+    /// The meaning: these nodes, or nodes that stand in.
     pub fn meaning(&self, nodes: Vec<NodeName>, stands_in: bool) -> Meant {
         Meant { word: self.word.clone(), nodes, is_one: self.is_one, stands_in }
     }
@@ -91,13 +92,13 @@ impl Names {
         }
     }
 
-    /// Every word while nobody is known whom it means: for a plan that was not run.
+    /// Every word, not yet meaning any node: for a plan that was not run.
     pub fn unmet(&self) -> Vec<Meant> {
         self.targets.iter().map(|target| target.meaning(Vec::new(), false)).collect()
     }
 }
 
-/// Whom a word meant when a fault began.
+/// Which nodes a word meant when a fault began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meant {
     /// The word.
@@ -107,13 +108,13 @@ pub struct Meant {
     /// Whether it means one node.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_one: bool,
-    /// Whether it meant nobody, so that the fault picked this node.
+    /// Whether it meant no node, so that the fault picked this one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stands_in: bool,
 }
 
-/// Whom the words of a fault meant when it began, and which of the nodes that it strikes a word
-/// meant. It says what the events before it said already, so a trace's hash leaves it out.
+/// Which nodes the words of a fault meant when it began, and which of the nodes that it strikes a
+/// word meant. All of it follows from earlier events, so the trace's hash leaves it out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Meanings(pub Vec<Meant>);

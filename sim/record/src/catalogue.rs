@@ -51,7 +51,7 @@ pub enum Values {
         min: i64,
         /// The most it may be.
         max: i64,
-        /// What it is if nothing is said; `None` if it must be said.
+        /// The value if none is given; `None` if one must be given.
         default: Option<i64>,
     },
 }
@@ -333,7 +333,7 @@ pub const KINDS: &[Kind] = &[
     ),
 ];
 
-/// What is to be said of the length of a fault for which none is given; nothing where it must be
+/// What to say about the length of a fault for which none is given; nothing where one must be
 /// given.
 pub fn unless_said(lasts_ms: Option<u64>) -> Option<&'static str> {
     match lasts_ms? {

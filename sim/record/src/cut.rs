@@ -1,6 +1,6 @@
 //! Records that end too early: a disk was full, a copy was interrupted.
 //!
-//! Holds: what is read is what was written; an event that is not whole is not there.
+//! Holds: what is read is what was written; an incomplete event is left out.
 //! Start at [`Run::parse_beginning`].
 
 use crate::run::RunError;
@@ -10,7 +10,7 @@ use crate::{Event, Run};
 const EVENTS: &str = "\"events\": [";
 
 impl Run {
-    /// Reads as much of a record as is there. The flag says whether it is cut short.
+    /// Reads as much of a record as there is. The flag says whether it is cut short.
     ///
     /// # Errors
     /// As of [`Run::parse`]; also when it ends before its events begin.
@@ -29,7 +29,7 @@ impl Run {
     }
 }
 
-/// The events of a list, up to the first that is not whole.
+/// The events of a list, up to the first that is incomplete.
 fn whole_events(mut list: &str) -> Vec<Event> {
     let mut events = Vec::new();
     loop {

@@ -1,6 +1,6 @@
 //! What differs between two records.
 //!
-//! Holds: everything that is written is compared, whatever a record comes to hold.
+//! Holds: everything that a record holds is compared, whatever is added to it.
 //! Start at [`Run::differences`].
 
 use crate::Run;
@@ -31,9 +31,9 @@ impl Run {
         (same < ours.len().max(theirs.len())).then_some(same)
     }
 
-    /// What was run, and what came of it.
+    /// What was run, and its outcome.
     fn parts(&self) -> [Map<String, Value>; 2] {
-        // What a node is called says nothing of the run, and old records do not say it.
+        // The roles of nodes are no part of the run, and old records do not have them.
         let head = Self {
             events: None,
             outcome: Default::default(),

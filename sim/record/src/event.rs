@@ -54,7 +54,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// What a server of an ensemble told of itself, and on which node it runs.
+    /// What a server of an ensemble reported about itself, and on which node it runs.
     pub fn of_server(&self) -> Option<(&NodeName, &EnsembleFact)> {
         match (&self.happening, &self.node) {
             (Happening::Observed { observation: Observation::Ensemble(fact) }, Some(node)) => {
@@ -65,13 +65,13 @@ impl Event {
     }
 }
 
-/// What an event tells.
+/// What happened in an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Happening {
-    /// A process told of itself.
+    /// A process reported a fact.
     Observed {
-        /// What it told.
+        /// The fact.
         observation: Observation,
     },
     /// A process started (again).
@@ -93,7 +93,7 @@ pub enum Happening {
     },
     /// A process was stopped with its memory intact.
     Paused,
-    /// A paused process goes on.
+    /// A paused process continues.
     Resumed,
     /// A fault of the plan began.
     FaultBegan {
@@ -102,9 +102,9 @@ pub enum Happening {
         /// Its kind as plans spell it, with what it is aimed at before it if that moves:
         /// `leader_crash`.
         kind: Arc<str>,
-        /// Whom it strikes, each once, with nodes in the place of words.
+        /// The nodes that it strikes, each once, with nodes in the place of words.
         nodes: Vec<NodeName>,
-        /// Whom its words mean, and which of these nodes were somebody that a word means.
+        /// What its words mean, and which of these nodes a word means.
         #[serde(default, skip_serializing_if = "Meanings::is_empty")]
         meant: Meanings,
     },
@@ -118,15 +118,15 @@ pub enum Happening {
         /// Which.
         name: Arc<str>,
     },
-    /// A disk lost durable data (a lost disk, rot): from here on the node's word on what it had on
-    /// disk no longer holds.
+    /// A disk lost durable data (a lost disk, rot): from here on what the node said to have on disk
+    /// no longer holds.
     DiskDamaged,
-    /// All that a server knows, once every virtual second, told in a full recording only.
+    /// All that a server knows, once every virtual second, in a full recording only.
     State {
         /// A hash of it.
         hash: TraceHash,
     },
-    /// A message left, told in a full recording only.
+    /// A message left, in a full recording only.
     Sent {
         /// Numbered through the run.
         message: u64,
@@ -137,7 +137,7 @@ pub enum Happening {
         /// What it is, in a few words; `undecoded, to s1:2181` where the world cannot tell.
         label: Arc<str>,
     },
-    /// A message arrived, told in a full recording only.
+    /// A message was delivered, in a full recording only.
     Delivered {
         /// The number it was sent under.
         message: u64,

@@ -1,7 +1,7 @@
 //! Faults: what can go wrong, as data, and which numbers and nodes make sense in it.
 //!
-//! Owns: the vocabulary of faults. Leaves: lists of them, and their files, to `plan`; whom the
-//! words of a plan mean to `cast`; what each kind is called and which numbers it takes to
+//! Owns: the vocabulary of faults. Leaves: lists of them, and their files, to `plan`; which nodes
+//! the words of a plan mean to `cast`; what each kind is called and which numbers it takes to
 //! `catalogue`; carrying them out to `world`.
 //! Holds: a fault that was checked names only nodes that exist and numbers that are bounded.
 //! Start at [`FaultKind`].
@@ -174,8 +174,7 @@ pub enum FaultKind {
         #[serde(default)]
         every_ms: u64,
     },
-    /// Strangers open connections to every address these nodes listen on, say something senseless
-    /// and stay.
+    /// Strangers open connections to every address these nodes listen on, send garbage and stay.
     Flood {
         /// Which.
         nodes: Vec<NodeName>,
@@ -403,9 +402,9 @@ impl FaultKind {
         Self::NAMES.iter().filter(is_in).max_by_key(|name| name.len()).copied()
     }
 
-    /// How long it lasts if nothing is said of it; `None` for a kind of which it must be said. What
-    /// happens at a moment needs no length: connections break once, a process that lost something
-    /// of its disk is started again at once, a clock that has jumped stays where it is.
+    /// How long it lasts if no length is given; `None` for a kind that needs one. What happens at a
+    /// moment needs no length: connections break once, a process that lost something of its disk is
+    /// started again at once, a clock that has jumped stays where it is.
     pub fn lasts_unless_said(&self) -> Option<u64> {
         match self {
             Self::Reset { every_ms: 0, .. }

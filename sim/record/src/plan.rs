@@ -28,7 +28,7 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lifts_atlas: bool,
     /// How long the storm lasts; without it, until the last fault has ended, which one that lasts
-    /// for ever never does: then it must be said. A plan drawn from a seed says it, so that the
+    /// for ever never does: then it must be given. A plan drawn from a seed has it, so that the
     /// plan alone makes the same storm again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts_ms: Option<u64>,
@@ -121,8 +121,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Reads a plan for other nodes than it was written for: whoever is not among these is left out
-    /// of the faults, and what makes no sense then is no fault.
+    /// Reads a plan for other nodes than it was written for: nodes that are not among these are
+    /// left out of the faults, and a fault that then makes no sense is dropped.
     ///
     /// # Errors
     /// What is wrong with it as TOML.
@@ -213,8 +213,8 @@ impl Plan {
         self.lasts_ms.unwrap_or(0).max(self.ends_ms())
     }
 
-    /// Whether it must say how long its storm lasts: a fault that somebody has said to last for
-    /// ever has no end by which the storm could end.
+    /// Whether it must say how long its storm lasts: a fault that lasts for ever has no end by
+    /// which the storm could end.
     pub fn needs_length(&self) -> bool {
         let is_said = |fault: &Fault| fault.kind.lasts_unless_said() != Some(FOREVER_MS);
         self.faults.iter().any(|fault| fault.is_forever() && is_said(fault))

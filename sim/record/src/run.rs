@@ -1,6 +1,6 @@
 //! The record of a run: what was run, what it gave, and, on replay, everything that happened.
 //!
-//! Holds: the same run gives the same bytes; nothing here tells of the machine or the hour it ran
+//! Holds: the same run gives the same bytes; nothing here depends on the machine or the hour it ran
 //! on.
 //! Start at [`Run`].
 
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// The version of the record's file format. Grows when an old reader would misread a new record.
 pub const RUN_FORMAT: u32 = 2;
 
-/// A run: `(scenario, seed, plan)` and what came of it.
+/// A run: `(scenario, seed, plan)` and its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// [`RUN_FORMAT`] of the writer.
@@ -39,14 +39,14 @@ pub struct Run {
     pub roles: BTreeMap<NodeName, String>,
     /// What went wrong, and when.
     pub plan: Plan,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// Everything that happened, in order, if it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<Vec<Event>>,
 }
 
-/// By what an inbox is known again. Where it lies is the affair of one machine.
+/// What identifies an inbox. Its path matters to one machine only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InboxMark {
     /// How many mails it has.
@@ -55,7 +55,7 @@ pub struct InboxMark {
     pub digest: TraceHash,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Every checker's verdict by name; the world's own (`panic`, `bound`, `dead-end`,
@@ -75,7 +75,7 @@ pub struct Outcome {
     /// The states of the protocol that the run came through.
     #[serde(default)]
     pub coverage: Coverage,
-    /// How often each of the scenario's goals was reached.
+    /// How many times each of the scenario's goals was reached.
     pub reached: BTreeMap<String, u64>,
     /// The faults, by kind.
     pub faults: BTreeMap<String, FaultCount>,
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for Coverage {
 }
 
 impl FaultCount {
-    /// From how many faults on it is no accident that none of them changed anything.
+    /// From this many faults on it is no accident that none of them changed anything.
     pub const INJECTED_MIN: u64 = 20;
 
     /// Whether faults of this kind were injected in vain, over and over: a goal that a sweep has
@@ -176,7 +176,7 @@ impl Outcome {
     }
 
     /// Puts the violations that are called so, each by its fingerprint or as `checker/kind`, before
-    /// all others, in this order. Whoever tells of the run then leads with the same one.
+    /// all others, in this order. Every report on the run then leads with the same one.
     pub fn lead_with(&mut self, names: &[impl AsRef<str>]) {
         let place = |violation: &Violation| {
             let (fingerprint, kind) = (violation.fingerprint(), violation.name());
@@ -196,8 +196,7 @@ impl Outcome {
         }
     }
 
-    /// The verdict on the whole: the first violation, else the first that could not be told, else a
-    /// pass.
+    /// The verdict on the whole: the first violation, else the first unknown, else a pass.
     pub fn verdict(&self) -> Verdict {
         if let Some(violation) = self.violations().next() {
             return Verdict::Violation(violation.clone());
@@ -207,10 +206,10 @@ impl Outcome {
     }
 }
 
-/// Why a file is no record that can be used.
+/// Why a file cannot be used as a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// It is no record at all.
+    /// It is not a record.
     #[error("not a record of a run: {0}")]
     Unreadable(#[from] serde_json::Error),
     /// It was written by a later version.
@@ -238,7 +237,7 @@ impl Run {
     /// Reads a record.
     ///
     /// # Errors
-    /// [`RunError`] when it is none, too new, or too old.
+    /// [`RunError`] when it is not a record, too new, or too old.
     pub fn parse(text: &str) -> Result<Self, RunError> {
         #[derive(Deserialize)]
         struct Head {

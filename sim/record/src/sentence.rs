@@ -1,7 +1,7 @@
-//! A fault in a sentence: whom it strikes, what it does, how much, for how long.
+//! A fault in a sentence: which nodes it strikes, what it does, how much, for how long.
 //!
 //! Owns: the sentences, and the names of kinds as people read them. Leaves: when a fault begins to
-//! whoever tells it.
+//! the caller.
 //! Holds: every node and every number of a fault is in its sentence.
 //! Start at [`Scene::sentence`].
 
@@ -10,8 +10,7 @@ use crate::fault::FOREVER_MS;
 use crate::{Fault, FaultKind, NodeName};
 use mailstorm_shared::time_in_words::span_of_ms;
 
-/// Who is who when a fault begins: whom words mean. Of a plan that was not run they mean nobody
-/// yet.
+/// What the words mean when a fault begins. In a plan that was not run they mean no node yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scene<'a>(pub &'a [Meant]);
 
@@ -317,7 +316,7 @@ mod tests {
         assert_eq!(sentence(&["b2"], &both), told);
     }
 
-    /// One fault of every kind and form, with nodes and numbers that are told apart in a sentence.
+    /// One fault of every kind and form, with nodes and numbers that a sentence keeps apart.
     fn every_kind() -> Vec<FaultKind> {
         let nodes = || named(&["s71", "s72"]);
         let others = || named(&["w81"]);

@@ -92,20 +92,20 @@ pub enum SettingError {
     /// It has none of this name.
     #[error("unknown setting `{name}`; expected {}", one_of(known))]
     Unknown {
-        /// The name that was asked for.
+        /// The name requested.
         name: String,
         /// The names there are.
         known: Vec<&'static str>,
     },
-    /// Each value makes sense, and they do not together.
+    /// Each value is valid, but not all of them together.
     #[error("{0}")]
     Together(String),
-    /// The value makes no sense.
+    /// The value is out of range.
     #[error("setting `{name}` cannot be {value}; expected {min} to {max}")]
     OutOfRange {
         /// The setting.
         name: &'static str,
-        /// The value that was asked for.
+        /// The value requested.
         value: u64,
         /// The least it may be.
         min: u64,

@@ -21,7 +21,7 @@ pub struct Field<'a> {
     pub names: &'a dyn Fn(&Settings) -> Names,
 }
 
-/// What came of trying candidates.
+/// The outcome of trying candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried {
     /// None of them keeps the violation.
@@ -42,7 +42,7 @@ pub enum Tried {
 pub enum Stopped {
     /// The time, or the number of runs, is spent.
     BudgetSpent,
-    /// Somebody asked it to end.
+    /// It was interrupted.
     Interrupted,
 }
 
@@ -220,8 +220,8 @@ impl Search<'_> {
         }
     }
 
-    /// The case with this setting; nodes that are no longer there are struck from its plan, and
-    /// faults that strike nobody any more with them.
+    /// The case with this setting; nodes that are no longer there are struck from its plan, and so
+    /// are faults that no longer strike anybody.
     fn with_setting(&self, setting: &Setting, value: u64) -> Case {
         let mut case = self.case.clone();
         if value == setting.default {

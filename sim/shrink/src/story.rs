@@ -1,4 +1,4 @@
-//! What a run tells, in one line per fault.
+//! The story of a run, one line per fault.
 //!
 //! Start at [`story`].
 

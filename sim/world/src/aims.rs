@@ -1,7 +1,7 @@
-//! The moving targets of a run: whom the words of its plan mean at this moment.
+//! The moving targets of a run: which nodes the words of its plan mean at this moment.
 //!
-//! Owns: putting the systems' words together, and who stands in while a word means nobody. Leaves:
-//! whom a word means to each system.
+//! Owns: putting the systems' words together, and which node stands in while a word means none.
+//! Leaves: what a word means to each system.
 //! Start at [`Aims::meant`].
 
 use crate::scenario::Topology;
@@ -17,7 +17,7 @@ pub(crate) struct Aims(Vec<Aim>);
 struct Aim {
     words: Vec<Target>,
     targets: Box<dyn Targets>,
-    /// Its members, any of whom may stand in.
+    /// Its members, any of which may stand in.
     members: Vec<NodeName>,
 }
 
@@ -39,7 +39,7 @@ impl Aims {
         self.0.iter_mut().for_each(|aim| aim.targets.observe(event));
     }
 
-    /// Whether every target that is one node is somebody.
+    /// Whether every target that is one node means a node.
     pub(crate) fn all_mean_somebody(&self) -> bool {
         self.0.iter().all(|aim| {
             let mut places = 0..aim.words.len();
@@ -47,8 +47,8 @@ impl Aims {
         })
     }
 
-    /// Whom the words of a fault mean that begins now. `pick` chooses who stands in for a word that
-    /// means nobody, once for each.
+    /// What the words of a fault mean that begins now. `pick` chooses the node that stands in for a
+    /// word that means none, once for each.
     pub(crate) fn meant(
         &self,
         kind: &FaultKind,
@@ -86,8 +86,8 @@ impl Aims {
 }
 
 /// Before a run, what nodes on no side of a cut will hear, in a sentence; nothing if every node has
-/// a side. Whom a word means is known only when the cut begins: where that makes a difference the
-/// sentence names nobody.
+/// a side. What a word means is known only when the cut begins: where that makes a difference the
+/// sentence names no node.
 pub fn rest_told(topology: &Topology, kind: &FaultKind) -> Option<String> {
     let (aims, all) = (Aims::of(topology), topology.names().nodes);
     let stand_ins = aims.0.iter().map(|aim| aim.members.len()).max().unwrap_or(0).max(1);
@@ -106,7 +106,7 @@ pub fn rest_told(topology: &Topology, kind: &FaultKind) -> Option<String> {
 }
 
 impl Aim {
-    /// Whom the word at this place means, or who was picked for it.
+    /// The node that the word at this place means, or that was picked for it.
     fn one(
         &self,
         place: usize,

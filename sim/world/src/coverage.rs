@@ -21,7 +21,7 @@ const _: () = assert!(FaultKind::NAMES.len() < KINDS as usize, "no fault is a nu
 /// How the numbers of states are dealt to the systems.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
-    /// Of each system its first number, and how many states it tells.
+    /// Of each system its first number, and how many states it has.
     systems: Vec<(u32, u32)>,
     /// Numbers from here on stand for goals.
     total: u32,

@@ -1,13 +1,13 @@
 //! How the world runs on madsim: madsim runs the tasks, and when none is left to run, the world
 //! makes the next thing happen.
 //!
-//! Owns: the one timer by which madsim tells us that nobody has anything to do, the tasks of
+//! Owns: the one timer by which madsim shows that no task has anything to do, the tasks of
 //! processes, the run's own task.
 //! Holds: the world is never touched by two at once; time moves when every task waits, or when
 //! those that do not have taken so long on madsim's clock (50 to 100 ns for each turn) that the
 //! next thing is due.
 //!
-//! 1. Tasks run, in an order drawn by madsim, and ask the world for things: each lands in its
+//! 1. Tasks run, in an order drawn by madsim, and request things of the world: each lands in its
 //!    queue.
 //! 2. Whoever runs last has armed a madsim timer for the queue's head ([`arm`]).
 //! 3. No task is left: madsim moves its clock to that timer, whose waker is ours. It lets the head
@@ -28,8 +28,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-/// How often the run's own task looks, on madsim's clock, whether the timer is armed: it always is,
-/// unless a task that was woken vanished before it ran.
+/// How often the run's own task checks, on madsim's clock, whether the timer is armed: it always
+/// is, unless a task that was woken vanished before it ran.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 thread_local! {
@@ -160,7 +160,7 @@ impl<F: Future<Output = ()>> Future for Task<F> {
                 Poll::Ready(())
             }
             Err(_) => {
-                // What panicked cannot be trusted with being dropped, either.
+                // A future that panicked may panic again when it is dropped.
                 let dropped = std::panic::catch_unwind(AssertUnwindSafe(|| self.future = None));
                 let message = crate::panics::take();
                 drop(dropped);

@@ -45,7 +45,7 @@ pub struct Guided<S> {
     drawn: u64,
     /// How many runs have been learnt from.
     learnt: u64,
-    /// Runs that were told and not learnt from.
+    /// Runs that were reported and not learnt from.
     told: VecDeque<Told>,
     /// What was learnt, by the name of the scenario.
     corpora: BTreeMap<String, Corpus>,

@@ -10,7 +10,7 @@
 //! share one clock, and its cuts refuse where a network is silent.
 //! Start at [`run`](fn@run), then [`scenario::Scenario`]; the clockwork is in `executor`.
 
-// Without it nothing below is compiled, so that this sentence stands alone.
+// Without it nothing below is compiled, so that this message stands alone.
 #[cfg(not(madsim))]
 compile_error!(
     "the laboratory needs madsim's simulated executor: build from the project's root, where \

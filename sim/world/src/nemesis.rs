@@ -1,8 +1,8 @@
 //! The nemesis: carries out the faults of a plan, and the life and death of processes.
 //!
-//! Owns: who is aimed at, which links and disks and clocks a fault touches, when processes start
-//! and die, the atlas. Leaves: what a cut, a crash or a slow disk does to what is under way to the
-//! modules that own it.
+//! Owns: which nodes a fault strikes, which links and disks and clocks it touches, when processes
+//! start and die, the atlas. Leaves: what a cut, a crash or a slow disk does to operations in
+//! progress to the modules that own them.
 //! Holds: faults may overlap; each takes away only what it has brought; a process is up again when
 //! the last fault that keeps it down has ended. Each fault draws from a stream of its own.
 //!
@@ -261,7 +261,7 @@ impl Nemesis {
                 let mut world = self.world.borrow_mut();
                 for node in nodes {
                     world.nodes[*node].clock.jump(if begins { by_ms } else { -by_ms });
-                    // A clock that nobody reads may show what it likes.
+                    // A clock without a process that reads it has no effect.
                     if by_ms != 0 && world.nodes[*node].is_up() {
                         world.faults.effective(index);
                     }
@@ -356,7 +356,7 @@ impl Nemesis {
             let addresses: Vec<_> =
                 world.nodes[*node].listeners.iter().map(|listener| listener.2.clone()).collect();
             for address in addresses {
-                // Where the way is cut, nobody hears them.
+                // Where the link is cut, nothing of them arrives.
                 let ways = [(strangers, *node), (*node, strangers)];
                 if ways.iter().all(|(a, b)| world.network.link(*a, *b).cut_by.is_empty()) {
                     world.faults.effective(index);
@@ -516,7 +516,7 @@ impl Nemesis {
 
     /// Changes the speed of a node's clocks, or sets it back.
     fn drift(&self, index: usize, node: usize, ppm: Option<i32>) {
-        // Where drifts overlap, the last of the plan has its way.
+        // Where drifts overlap, the last of the plan wins.
         let others = self.active.iter().rev().filter(|(other, _)| **other != index);
         let other = others.into_iter().find_map(|(_, active)| match active.kind {
             FaultKind::Drift { ppm, .. } if active.lists[0].contains(&node) => Some(ppm),
@@ -526,7 +526,7 @@ impl Nemesis {
         let now = world.now;
         let Active { kind, since, .. } = &self.active[&index];
         if let (FaultKind::Drift { ppm: fast, .. }, None) = (kind, ppm) {
-            // In vain if it moved no hand that somebody reads.
+            // In vain if it moved no clock that somebody reads.
             let off = u64::from(fast.abs_diff(self.natural_ppm[node]));
             let moved_ns = u128::from(now - since) * u128::from(off) / 1_000_000;
             if moved_ns >= u128::from(NS_PER_MS) && world.nodes[node].is_up() {
@@ -538,7 +538,7 @@ impl Nemesis {
         world.clock_changed(node);
     }
 
-    /// Starts a node's process, if it is wanted and nothing keeps it down.
+    /// Starts a node's process, if it was requested and nothing keeps it down.
     pub(crate) fn start(&self, node: usize) {
         let (id, is_paused) = {
             let mut world = self.world.borrow_mut();

@@ -20,9 +20,9 @@ pub(crate) struct Node {
     pub(crate) life: Life,
     /// How many times a process was started here.
     pub(crate) starts: u32,
-    /// Whether this node was ever asked to run something; a spare one is not until then.
+    /// Whether this node was ever requested to run something; a spare one is not until then.
     pub(crate) wanted: bool,
-    /// Whether a process has asked for one here, and it has not started yet.
+    /// Whether a process was requested here, and has not started yet.
     pub(crate) is_asked: bool,
     /// The faults that keep its process down.
     pub(crate) down_by: Vec<usize>,
@@ -34,7 +34,7 @@ pub(crate) struct Node {
     pub(crate) listeners: Vec<(u16, Id, Address)>,
     /// madsim's name for it, once it ran.
     pub(crate) madsim: Option<madsim::task::NodeId>,
-    /// How many facts its processes told that rest on its disk.
+    /// How many facts its processes reported that rest on its disk.
     pub(crate) said: u64,
     /// What its process said before it ended by itself.
     pub(crate) last_words: Option<String>,
@@ -42,10 +42,11 @@ pub(crate) struct Node {
     pub(crate) window: Option<Box<dyn Window>>,
 }
 
-/// What a process shows of its state, so that two runs can be compared by more than what they tell.
+/// What a process shows of its state, so that two runs can be compared by more than what they
+/// report.
 pub trait Window {
-    /// A number that changes with what matters most, cheap enough to be asked for every virtual
-    /// second; `None` while there is nothing to see.
+    /// A number that changes with what matters most, cheap enough to be read every virtual second;
+    /// `None` while there is nothing to see.
     fn glance(&self) -> Option<u64>;
     /// A hash of all there is, whatever it costs.
     fn look(&self) -> Option<u64>;

@@ -1,4 +1,4 @@
-//! Panics inside a run: caught, told as violations, and kept off the terminal.
+//! Panics inside a run: caught, reported as violations, and kept off the terminal.
 
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;

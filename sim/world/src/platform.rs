@@ -41,7 +41,7 @@ impl SimPlatform {
         self.world.borrow().nodes[self.node].spec.name.clone()
     }
 
-    /// Asks for a process to be started on another machine: one that was spare, or whose program
+    /// Requests that a process be started on another machine: one that was spare, or whose program
     /// has ended. Returns whether one will be: there is such a machine, and nothing runs on it.
     pub fn start_node(&self, name: &str) -> bool {
         self.with(|world, _| {
@@ -60,7 +60,7 @@ impl SimPlatform {
         .unwrap_or(false)
     }
 
-    /// Whether all faults of the plan are over, for programs that look at the end whether
+    /// Whether all faults of the plan are over, for programs that check at the end whether
     /// everything is as they left it.
     pub fn storm_is_over(&self) -> bool {
         self.world.borrow().healed
@@ -71,7 +71,7 @@ impl SimPlatform {
         self.with(|world, node| world.nodes[node].window = Some(Box::new(window)));
     }
 
-    /// Says why this process is about to end by itself; told with its end.
+    /// Says why this process is about to end by itself; reported with its end.
     pub fn last_words(&self, why: &str) {
         self.with(|world, node| world.nodes[node].last_words = Some(why.to_owned()));
     }
@@ -145,7 +145,7 @@ impl Drop for Sleep {
 pub struct SimEndpoint {
     world: WorldRef,
     node: usize,
-    /// None if the process was dead when it asked.
+    /// None if the process was dead already.
     id: Option<Id>,
 }
 

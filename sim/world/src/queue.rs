@@ -1,4 +1,5 @@
-//! The world's clockwork: everything that is to happen, by time and then by the order of asking.
+//! The world's clockwork: everything that is to happen, by time and then by the order of the
+//! requests.
 
 use crate::slab::Id;
 use std::cmp::Ordering;
@@ -9,13 +10,13 @@ use std::collections::BinaryHeap;
 pub(crate) enum Due {
     /// The next segment that this half of a connection sent arrives.
     Arrival(Id),
-    /// The other machine says that it knows nothing of this half's connection.
+    /// The other machine says that it does not know this half's connection.
     Unknown(Id),
     /// The other machine says that nobody listens where this half wants to connect to.
     Refused(Id),
     /// This half has waited long enough for an answer.
     GiveUp(Id),
-    /// This endpoint asked to be woken.
+    /// This endpoint requested to be woken.
     Timer(Id),
     /// This sleep is over.
     Sleep(Id),
@@ -43,11 +44,11 @@ pub(crate) enum Control {
         /// Which of the node's processes.
         incarnation: u32,
     },
-    /// The run looks whether its phase is over.
+    /// The run checks whether its phase is over.
     Look,
 }
 
-/// An entry's rank is its time and then its number in the order of asking: no two are equal.
+/// An entry's rank is its time and then its number in the order of the requests: no two are equal.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     rank: u128,

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// How often a run looks whether its phase is over.
+/// How often a run checks whether its phase is over.
 const LOOK_NS: u64 = 50_000_000;
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -188,7 +188,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
         executor::enter(shared.clone());
         let mut driver = Driver::new(shared, &*played);
         let is_complete = driver.phases(Millis(storm_ms)).await;
-        // To be asked while there are any.
+        // Read while there are any.
         let states = TraceHash(driver.world.borrow().states());
         driver.end().await;
         executor::leave();
@@ -244,7 +244,7 @@ fn on_this_thread(spec: &RunSpec) -> Run {
 /// How a phase ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
-    /// What it waited for is so.
+    /// What it waited for has come.
     Met,
     /// Its time is over.
     Late,
@@ -293,14 +293,15 @@ impl Driver {
             return false;
         }
         self.begin("heal");
-        // Whatever is judged by whether all works again cannot have what never ends.
+        // A run that is judged by whether everything works again cannot have a fault that never
+        // ends.
         self.nemesis.heal(self.goes_on);
         self.begin("converge");
         let done = |world: &World| world.judge.progress.done();
         match self.wait(self.limits.converge, done).await {
             Ended::Fired => return false,
             Ended::Met => {}
-            // What is missing is told by the checkers, at the end.
+            // The checkers report what is missing, at the end.
             Ended::Late if self.goes_on => {}
             Ended::Late => return self.stuck("not-done", self.limits.converge),
         }
@@ -316,7 +317,7 @@ impl Driver {
         self.world.borrow_mut().tell(None, Happening::Phase { name: phase.into() });
     }
 
-    /// What was waited for did not come.
+    /// What it waited for did not come.
     fn stuck(&self, kind: &str, within: Millis) -> bool {
         let mut world = self.world.borrow_mut();
         let missing = world.judge.progress.waits_for();
@@ -363,7 +364,7 @@ impl Driver {
                 }
                 self.carry_out(control);
             }
-            // Nothing happened but this look, nobody ran, and nothing is to come.
+            // Nothing happened but this check, no task ran, and nothing is to come.
             let world = self.world.borrow();
             is_dead = (world.events, world.polls) == before && world.queue.head().is_none();
         }

@@ -1,4 +1,4 @@
-//! What a scenario tells the world: which machines there are, what runs on them, what is checked,
+//! What a scenario gives the world: which machines there are, what runs on them, what is checked,
 //! what must be reached, and when it is done.
 //!
 //! Start at [`Scenario`].
@@ -50,8 +50,8 @@ pub trait Scenario: Send + Sync {
     fn settings(&self) -> Vec<Setting> {
         Vec::new()
     }
-    /// The same scenario with these numbers, and its own for all others. Asked only for settings
-    /// that [`Settings::apply`] accepts: whoever has settings has this, too.
+    /// The same scenario with these numbers, and its own for all others. Called only with settings
+    /// that [`Settings::apply`] accepts: a scenario with settings has this, too.
     fn with(&self, settings: &Settings) -> Option<Arc<dyn Scenario>> {
         let _ = settings;
         None
@@ -83,7 +83,7 @@ pub trait Scenario: Send + Sync {
     fn limits(&self) -> Limits {
         Limits::default()
     }
-    /// Who puts into words what is said on a connection to this address, for a full recording.
+    /// The interpreter of what is sent on a connection to this address, for a full recording.
     fn interpreter(&self, listener: &str) -> Option<Box<dyn Interpreter>> {
         let _ = listener;
         None
@@ -92,7 +92,7 @@ pub trait Scenario: Send + Sync {
 
 /// Listens to one connection, from its beginning and in both directions.
 pub trait Interpreter {
-    /// What was sent, in a few words; `caller` is whether it comes from the one who called.
+    /// What was sent, in a few words; `caller` is whether it comes from the side that connected.
     fn words(&mut self, caller: bool, bytes: &[u8]) -> Option<String>;
 }
 
@@ -149,13 +149,13 @@ pub struct Process {
 pub trait Progress {
     /// Looks at the next event.
     fn observe(&mut self, event: &Event);
-    /// Whether the storm may begin. Asked from the start of the run; `is_led` says whether every
-    /// moving target of every system means somebody.
+    /// Whether the storm may begin. Called from the start of the run; `is_led` says whether every
+    /// moving target of every system means a node.
     fn ready(&self, is_led: bool) -> bool {
         is_led
     }
-    /// Whether everything that was to be done is done. Asked often once all faults have ended: must
-    /// be cheap.
+    /// Whether everything that was to be done is done. Called often once all faults have ended:
+    /// must be cheap.
     fn done(&self) -> bool;
     /// What is still missing, in a few words, for the violation that says so.
     fn waits_for(&self) -> String;
@@ -248,10 +248,10 @@ pub struct NodeSpec {
     pub called: Arc<str>,
     /// What may go wrong with it when a swarm draws the faults. A plan may name any node.
     pub subject: Subject,
-    /// True if nothing runs on it until a process asks for it.
+    /// True if nothing runs on it until a process requests it.
     pub spare: bool,
-    /// True if its program may end by itself. Otherwise an end is a death: told as a crash, and the
-    /// process is started again after [`RESTART_DELAY`].
+    /// True if its program may end by itself. Otherwise an end is a death: reported as a crash, and
+    /// the process is started again after [`RESTART_DELAY`].
     pub returns: bool,
 }
 
@@ -295,7 +295,7 @@ impl NodeSpec {
         Self::new(name, name.trim_end_matches(|c: char| c.is_ascii_digit()), Subject::NOTHING)
     }
 
-    /// The same node, on which nothing runs until a process asks for it.
+    /// The same node, on which nothing runs until a process requests it.
     #[must_use]
     pub fn spare(self) -> Self {
         Self { spare: true, ..self }

@@ -1,7 +1,7 @@
-//! Sweeps: many runs, on several threads, told in order.
+//! Sweeps: many runs, on several threads, reported in order.
 //!
-//! Holds: what is told does not depend on the number of threads; memory does not grow with the
-//! number of runs, since no run is begun that is too far ahead of the one to be told next.
+//! Holds: what is reported does not depend on the number of threads; memory does not grow with the
+//! number of runs, since no run is begun that is too far ahead of the one to be reported next.
 
 use crate::run::{RunSpec, run};
 use mailstorm_record::Run;
@@ -9,19 +9,19 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many runs per thread may be ahead of the one to be told next.
+/// How many runs per thread may be ahead of the one to be reported next.
 const AHEAD_PER_JOB: u64 = 16;
 
 /// Where the runs of a sweep come from. Every iterator of runs is such a source.
 pub trait Source: Send {
     /// The next run, if there is another.
     fn draw(&mut self) -> Option<RunSpec>;
-    /// How many runs must have been told before the run of this number, from 0, can be drawn.
+    /// How many runs must have been reported before the run of this number, from 0, can be drawn.
     fn needs_told(&self, number: u64) -> u64 {
         let _ = number;
         0
     }
-    /// The next run is told.
+    /// The next run is reported.
     fn told(&mut self, run: &Run) {
         let _ = run;
     }
@@ -38,26 +38,26 @@ struct Sweep<S> {
     source: S,
     /// The number of the next run to be begun.
     next: u64,
-    /// How many have been told.
+    /// How many have been reported.
     told: u64,
     done: BTreeMap<u64, Run>,
     /// No further run is begun.
     is_closed: bool,
-    /// How many runs are under way.
+    /// How many runs are in progress.
     running: usize,
 }
 
 impl<S: Source> Sweep<S> {
-    /// Whether the next run cannot be begun before another is told.
+    /// Whether the next run cannot be begun before another is reported.
     fn must_wait(&self, ahead: u64) -> bool {
         self.next >= self.told + ahead || self.told < self.source.needs_told(self.next)
     }
 }
 
-/// Runs these on `jobs` threads and tells each, in order; stops when `tell` breaks off. It is asked
-/// after every run, so whoever has a deadline looks at the clock there.
+/// Runs these on `jobs` threads and reports each to `tell`, in order; stops when `tell` breaks off.
+/// It is called after every run, so a caller with a deadline checks the clock there.
 ///
-/// Returns how many runs were told.
+/// Returns how many runs were reported.
 pub fn storm(
     source: impl Source,
     jobs: usize,

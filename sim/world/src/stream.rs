@@ -2,8 +2,8 @@
 //!
 //! Holds: a stream depends on the run's seed and on its own name, and on nothing else; so a source
 //! that draws once more, or is taken away, moves no draw of any other. Every stream remembers, in
-//! one number, all that it ever gave: two runs that drew the same are told from two that merely
-//! came to the same.
+//! one number, all that it ever gave: so two runs that drew the same can be told from two that
+//! merely came to the same.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};

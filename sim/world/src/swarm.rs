@@ -109,8 +109,8 @@ fn draw_for(
     }
 }
 
-/// Draws one trouble or sequence of any kind, as a storm may have it. None if this kind finds
-/// nobody to strike.
+/// Draws one trouble or sequence of any kind, as a storm may have it. None if this kind finds no
+/// node to strike.
 pub(crate) fn draw_one(stream: &mut Stream, cast: &Cast) -> Option<Vec<Blow>> {
     let place = stream.below((TROUBLES.len() + SEQUENCES.len()) as u64) as usize;
     match TROUBLES.get(place) {
@@ -122,7 +122,7 @@ pub(crate) fn draw_one(stream: &mut Stream, cast: &Cast) -> Option<Vec<Blow>> {
     }
 }
 
-/// Whom a kind of trouble comes to.
+/// Which nodes a kind of trouble strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Befalls {
     /// Anybody, whatever runs there.
@@ -189,7 +189,7 @@ impl Cast {
     }
 }
 
-/// Draws one fault: how long it lasts, and what it is. None if there is nobody to strike.
+/// Draws one fault: how long it lasts, and what it is. None if there is no node to strike.
 type Trouble = fn(&mut Stream, &Cast) -> Option<(u64, FaultKind)>;
 
 fn short(stream: &mut Stream) -> u64 {
@@ -414,7 +414,7 @@ pub(crate) struct Blow {
     pub(crate) kind: FaultKind,
 }
 
-/// Draws several faults that belong together. None if there is nobody to strike.
+/// Draws several faults that belong together. None if there is no node to strike.
 type Sequence = fn(&mut Stream, &Cast) -> Option<Vec<Blow>>;
 
 /// The leader cut off from the other servers alone: its clients still talk to it.
@@ -448,7 +448,8 @@ const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
         let kind = leader_without_servers(leader(s, c)?, c)?;
         Some(vec![Blow { after_ms: 0, lasts_ms, kind }])
     }),
-    // It does not notice for long that it leads nobody, and its clients ask it all the while.
+    // For a long time it does not notice that it has no followers, and its clients continue to send
+    // it requests.
     ("stale leader", Befalls::System, |s, c| {
         let (lasts_ms, ppm) = (long(s), -(s.between(300_000, SLOW_PPM) as i32));
         let nodes = leader(s, c)?;

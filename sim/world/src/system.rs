@@ -1,5 +1,5 @@
-//! What a system in a topology tells the world of itself: who its members are, whom storms aim at,
-//! what damage it must survive, which of its messages carry a checksum, and what its disks say.
+//! What a system in a topology tells the world about itself: its members, the nodes that storms aim
+//! at, what damage it must survive, which of its messages carry a checksum, and what its disks say.
 //!
 //! Owns: the questions. Leaves: the answers to each system, which the world knows by nothing else:
 //! it names no system, and no node by its role.
@@ -33,8 +33,9 @@ pub trait System: Send + Sync {
     fn checksummed_ports(&self) -> &[u16] {
         &[]
     }
-    /// Whether a fact rests on the disk of the member that tells it, so that the disk is to be read
-    /// then: once in so many times, since that takes longer than most of what happens in a run.
+    /// Whether a fact rests on the disk of the member that reports it, so that the disk is to be
+    /// read then: once in so many times, since that takes longer than most of what happens in a
+    /// run.
     fn rests_on_disk(&self, observation: &Observation) -> Option<NonZeroU32> {
         let _ = observation;
         None
@@ -54,7 +55,7 @@ pub trait System: Send + Sync {
 }
 
 impl dyn System {
-    /// Whom swarms aim at: its words for one node.
+    /// The targets of swarms: its words for one node.
     pub(crate) fn aimed_at(&self) -> Vec<NodeName> {
         let words = self.targets().words().into_iter().filter(|target| target.is_one);
         words.map(|target| NodeName(target.word)).collect()
@@ -114,7 +115,7 @@ impl System for Servers {
     }
 }
 
-/// Targets that mean nobody, and states of nobody.
+/// Targets that mean no node, and no states.
 #[cfg(test)]
 struct Nobody;
 

@@ -2,14 +2,14 @@
 //! matter.
 //!
 //! Owns: the conversation of the two, line by line, and what differs between their answers. Leaves:
-//! which program the second process is, and where it finds its scenarios, to the one who starts it.
-//! Holds: the first process never waits to ask, and the second answers in any order, so neither
-//! waits for the other in a circle.
+//! which program the second process is, and where it finds its scenarios, to the caller.
+//! Holds: the first process never waits to send an order, and the second answers in any order, so
+//! the two cannot deadlock.
 //!
 //! ```text
-//!   Twin::start ---- environment, folder, addresses, hash seeds, threads: all others ----> answer_orders
-//!   Orders::send     {"scenario":...,"seed":7,"is_full":false,...}   ---- stdin ----->   run
-//!   Twin::answer     twin {"seed":7,"is_full":false,"answer":{...}}  <--- stdout -----   record and report
+//!   Twin::start    -- other environment, folder, addresses, hash seeds, threads --> answer_orders
+//!   Orders::send   {"scenario":...,"seed":7,"is_full":false,...}   --- stdin ---->  run
+//!   Twin::answer   twin {"seed":7,"is_full":false,"answer":{...}}  <-- stdout ----  record, report
 //! ```
 //! Start at [`Twin`], then [`answer_orders`].
 
@@ -25,8 +25,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// What a line begins with that is an answer: whatever else the second process prints is no concern
-/// of ours.
+/// What a line begins with that is an answer: whatever else the second process prints is ignored.
 const ANSWER: &str = "twin ";
 
 /// So many orders at a time are carried out in the opposite order: what one run leaves behind in
@@ -36,7 +35,7 @@ const REVERSED: usize = 8;
 /// Variables that the second process keeps: without them a program may not start at all.
 const KEPT: [&str; 4] = ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SystemRoot"];
 
-/// A run that is asked for.
+/// The order of a run.
 #[derive(Serialize, Deserialize)]
 struct Order {
     scenario: String,
@@ -52,12 +51,12 @@ struct Order {
 pub struct Answer {
     /// The record.
     pub run: Run,
-    /// A hash of the bytes of everything that is told of it.
+    /// A hash of the bytes of the whole report on it.
     pub report: TraceHash,
 }
 
 impl Answer {
-    /// The answer for this run, with what is told of it.
+    /// The answer for this run, with the report on it.
     pub fn new(run: Run, report: &[u8]) -> Self {
         Self { run, report: TraceHash(xxhash_rust::xxh3::xxh3_64(report)) }
     }
@@ -65,7 +64,7 @@ impl Answer {
     /// What differs between two answers: the parts of the record by their names in it, and
     /// `report`.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        // Most are the same, which is told faster than where they are not.
+        // Most are the same, and to see that is faster than to see where they differ.
         if self == other {
             return Vec::new();
         }
@@ -84,7 +83,7 @@ struct Answered {
     answer: Answer,
 }
 
-/// Why the second process cannot be asked.
+/// Why the second process cannot answer.
 #[derive(Debug, thiserror::Error)]
 pub enum TwinError {
     /// It cannot be started.
@@ -93,7 +92,7 @@ pub enum TwinError {
     /// It has ended; what it said last.
     #[error("it ended without an answer: {0}")]
     Ended(String),
-    /// Its answer is none.
+    /// Its answer is invalid.
     #[error("its answer is no record: {0}")]
     Garbled(#[from] serde_json::Error),
 }
@@ -115,7 +114,7 @@ pub fn elsewhere(command: &mut Command) -> &mut Command {
         .current_dir(there)
 }
 
-/// A second process that runs what it is asked to. It ends when this is dropped.
+/// A second process that runs what is ordered. It ends when this is dropped.
 pub struct Twin {
     process: Child,
     orders: Orders,
@@ -126,12 +125,12 @@ pub struct Twin {
     early: BTreeMap<(u64, bool), Answer>,
 }
 
-/// Asks a second process; clones ask the same.
+/// Sends orders to a second process; clones send to the same.
 #[derive(Clone)]
 pub struct Orders(Sender<String>);
 
 impl Orders {
-    /// Asks for a run: one scenario, and every seed once for each [`Recording`]. Never waits.
+    /// Orders a run: one scenario, and every seed once for each [`Recording`]. Never waits.
     pub fn send(&self, spec: &RunSpec) {
         let order = Order {
             scenario: spec.scenario.name().to_owned(),
@@ -173,22 +172,22 @@ impl Twin {
         });
         thread::spawn(move || {
             let mut bytes = Vec::new();
-            // What can be read of it will do.
+            // As much as can be read of it is enough.
             let _ = stderr.read_to_end(&mut bytes);
             let _ = complaining.send(String::from_utf8_lossy(&bytes).trim().to_owned());
         });
         Ok(Self { process, orders: Orders(orders), answers, complaint, early: BTreeMap::new() })
     }
 
-    /// A handle by which to ask.
+    /// A handle to send orders by.
     pub fn orders(&self) -> Orders {
         self.orders.clone()
     }
 
-    /// Waits for what came of the order for this seed and recording.
+    /// Waits for the answer to the order for this seed and recording.
     ///
     /// # Errors
-    /// When the process has ended, or answers nonsense.
+    /// When the process has ended, or its answer is invalid.
     pub fn answer(&mut self, seed: u64, recording: Recording) -> Result<Answer, TwinError> {
         let wanted = (seed, recording == Recording::Full);
         loop {
@@ -220,12 +219,12 @@ fn pass_on(orders: &Receiver<String>, mut to: ChildStdin) {
     }
 }
 
-/// Answers every order that comes, on `jobs` threads, until no more can come: what the second
-/// process does. `find` finds a scenario by its name with these numbers, or says why not; `report`
-/// gives the bytes of everything that is told of a run.
+/// Answers every order received, on `jobs` threads, until no more can come: what the second process
+/// does. `find` finds a scenario by its name with these numbers, or says why not; `report` gives
+/// the bytes of the whole report on a run.
 ///
 /// # Errors
-/// When an order is none, its scenario is not found, or an answer cannot be written.
+/// When an order is invalid, its scenario is not found, or an answer cannot be written.
 pub fn answer_orders(
     find: impl Fn(&str, &Settings) -> Result<Arc<dyn Scenario>, String> + Send,
     report: impl Fn(&Run) -> Vec<u8> + Sync,
@@ -262,7 +261,7 @@ pub fn answer_orders(
     })
 }
 
-/// Reads orders until no more can come, or one is none: then nothing after it counts.
+/// Reads orders until no more can come, or one is invalid: then nothing after it counts.
 fn read_orders(
     find: impl Fn(&str, &Settings) -> Result<Arc<dyn Scenario>, String>,
     orders: impl BufRead,

@@ -26,9 +26,9 @@ use std::task::{Poll, Waker};
 /// A handle to the world; every process of a run holds some.
 pub(crate) type WorldRef = Rc<RefCell<World>>;
 
-/// How often tasks may run without anything happening before the run is a livelock: once and again,
-/// and so often more for each thing that happened.
+/// How many times tasks may run, however little happens, before the run is a livelock.
 const POLLS_MAX: u64 = 1_000_000;
+/// And how many times more for each thing that happened.
 const POLLS_PER_EVENT_MAX: u64 = 100;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -55,13 +55,13 @@ pub(crate) struct World {
     /// How many things have happened.
     pub(crate) events: u64,
     events_max: u64,
-    /// How often a task ran.
+    /// How many times a task ran.
     pub(crate) polls: u64,
     /// How many tasks there are.
     pub(crate) tasks: usize,
     /// All faults are over.
     pub(crate) healed: bool,
-    /// The run is over: nothing happens any more, and nobody may ask for anything.
+    /// The run is over: nothing happens any more, and nobody may request anything.
     pub(crate) over: bool,
     /// Everything drawn by sources that are gone.
     drawn: StateHasher,
@@ -175,7 +175,8 @@ impl World {
         waker.wake();
     }
 
-    /// A task runs. Says whether it may: tasks that run and run while nothing happens are stopped.
+    /// A task runs. Returns whether it may: tasks that run on and on while nothing happens are
+    /// stopped.
     pub(crate) fn polled(&mut self) -> bool {
         self.polls += 1;
         let bound = POLLS_MAX + POLLS_PER_EVENT_MAX * self.events;
@@ -201,7 +202,7 @@ impl World {
         self.control(Control::Look);
     }
 
-    /// Tells the onlookers.
+    /// Reports to the onlookers.
     pub(crate) fn tell(&mut self, node: Option<usize>, happening: Happening) {
         let node = node.map(|n| self.nodes[n].spec.name.clone());
         let fired = self.judge.fired;
@@ -211,7 +212,7 @@ impl World {
         }
     }
 
-    /// A process tells of itself.
+    /// A process reports a fact.
     pub(crate) fn observe(&mut self, node: usize, observation: Observation) {
         let system = self.nodes[node].system().map(|place| &self.systems[place]);
         let rests = system.and_then(|system| system.rests_on_disk(&observation));
@@ -221,7 +222,7 @@ impl World {
         }
     }
 
-    /// Holds what a process said against its disk.
+    /// Compares what a process reported with its disk.
     fn read_disk(&mut self, node: usize, one_in: NonZeroU32) {
         let machine = &mut self.nodes[node];
         machine.said += 1;
@@ -277,8 +278,8 @@ impl World {
         }
     }
 
-    /// A node's clock changed its speed: every wish is due at another time. Wishes that are now due
-    /// later notice it themselves.
+    /// A node's clock changed its speed: every timer is due at another time. Timers that are now
+    /// due later notice it themselves.
     pub(crate) fn clock_changed(&mut self, node: usize) {
         for id in self.sleeps.ids(|sleeper| sleeper.node == node && !sleeper.done) {
             let until = self.sleeps.get(id).expect("its id was just found").until;
@@ -288,8 +289,8 @@ impl World {
         self.rearm_timers(node);
     }
 
-    /// The process on a node is gone: nothing it asked for is left. `told` says whether its machine
-    /// is there to tell its peers.
+    /// The process on a node is gone: nothing it requested is left. `told` says whether its machine
+    /// is there to notify its peers.
     pub(crate) fn forget_process(&mut self, node: usize, told: bool) {
         self.network_abandon(node, told);
         self.disk_abandon(node);
@@ -314,9 +315,9 @@ impl World {
         hasher.finish()
     }
 
-    /// Notes what every node is, if a virtual second has passed since the last time. A glance must
-    /// do: a hash over all that a server knows takes longer than the second it is about. Full
-    /// recordings tell that as well.
+    /// Notes what every node is, if a virtual second has passed since the last time. A glance has
+    /// to be enough: a hash over all that a server knows takes longer than the second it is about.
+    /// Full recordings have that as well.
     pub(crate) fn note_states(&mut self) {
         if self.now / NS_PER_SECOND == self.second {
             return;

@@ -10,7 +10,7 @@ use mailstorm_shared::Zxid;
 use mailstorm_wire::client::{CreateMode, ErrorCode};
 use std::sync::Arc;
 
-/// How often an ephemeral's create is tried whose connection breaks.
+/// How many times an ephemeral's create is tried when the connection breaks.
 const CREATE_ATTEMPTS_MAX: u32 = 16;
 
 /// A barrier: down while its znode exists.
@@ -25,7 +25,7 @@ impl<P: Platform> Barrier<P> {
         Self { client: client.clone(), path: path.into() }
     }
 
-    /// Holds everybody who comes from now on. Doing it twice is the same as once.
+    /// Holds everybody who comes from now on. Idempotent.
     ///
     /// # Errors
     /// As for a create.
@@ -33,7 +33,7 @@ impl<P: Platform> Barrier<P> {
         self.client.ensure_path(&self.path).await
     }
 
-    /// Lets everybody pass. Doing it twice is the same as once.
+    /// Lets everybody pass. Idempotent.
     ///
     /// # Errors
     /// As for a delete.
@@ -143,7 +143,7 @@ impl<P: Platform> DoubleBarrier<P> {
         }
     }
 
-    /// What tells this round from others: the transaction that created its `ready`.
+    /// What distinguishes this round from others: the transaction that created its `ready`.
     async fn round(&self) -> Result<Option<Zxid>, CallError> {
         Ok(self.client.exists(self.ready.clone()).await?.map(|stat| stat.czxid))
     }
@@ -163,7 +163,8 @@ impl<P: Platform> DoubleBarrier<P> {
             match self.client.create(path, Bytes::new(), mode, open_acl()).await {
                 Ok(_) => return Ok(()),
                 Err(CallError::ConnectionLoss) => self.client.settle().await?,
-                // Ours, from a create that was not answered, or that of a namesake.
+                // Ours, from a create that was not answered, or that of another session with our
+                // name.
                 Err(CallError::Refused(ErrorCode::NodeExists)) => {
                     match self.client.exists(self.member.clone()).await? {
                         Some(stat) if stat.ephemeral_owner == self.client.session() => {

@@ -2,29 +2,29 @@
 //! finished exactly once.
 //!
 //! ```text
-//!   /path/progress              how far work has been noted: the application's bytes, versioned
-//!   /path/open/claim-N          an item not finished, persistent: header and the application's note
-//!   /path/open/claim-N/holder   ephemeral: lives with the holder's session
-//!   /path/done/claim-N          an item finished: the same header, and the application's last note
+//!   /path/progress             how far work has been noted: the application's bytes, versioned
+//!   /path/open/claim-N         an open item, persistent: header and the application's note
+//!   /path/open/claim-N/holder  ephemeral: lives with the holder's session
+//!   /path/done/claim-N         a finished item: the same header, and the application's last note
 //! ```
 //! An item's *note* is the application's own (which mails, since when, how far). Its header says
-//! whether it is taken, by which session, in which attempt, and for the how-manyeth time.
+//! whether it is taken, by which session, in which attempt, and how many times it was taken.
 //!
 //! Every change of an item is one `multi` with the version the worker knows:
 //!
 //! 1. *note* `[set progress @v, create open/claim-]`: no two workers note the same work.
 //! 2. *take* `[set claim @v, create holder]`: of two workers who both see an item without a living
-//!    holder the first one wins; the other meets a version, or a holder, that he did not expect.
+//!    holder the first one wins; the other finds a version, or a holder, that it did not expect.
 //!    The *fencing token* is the `mzxid` of this set: higher for each holder than for all before
-//!    him.
-//! 3. *renew* `[set claim @v]`: the holder changes the note. Whoever has been taken over from
-//!    learns it here, since the version is no longer his.
+//!    it.
+//! 3. *renew* `[set claim @v]`: the holder changes the note. A worker whose item was taken over
+//!    learns it here, since the version has changed.
 //! 4. *finish* `[delete holder, delete claim @v, create done/claim-N, ...]`: together with the
 //!    application's own writes, or not at all.
 //!
-//! A lost reply leaves the question what happened. After [`Client::settle`] the answer lies in the
-//! tree: each change leaves the session and a number used once in the header, so a worker
-//! recognises his own.
+//! A lost reply leaves it open what happened. After [`Client::settle`] the tree has the answer:
+//! each change writes the session and a number used once into the header, so a worker recognises
+//! its own.
 
 mod claim;
 mod item;
@@ -42,9 +42,10 @@ use mailstorm_shared::planted;
 use mailstorm_wire::client::{AddWatchMode, CreateMode, ErrorCode, MultiReply, Read, Write};
 use std::sync::Arc;
 
-/// How often a change is tried whose connection breaks, before the doubt is handed to the caller.
+/// How many times a change is tried when the connection breaks, before the caller is told that the
+/// outcome is unknown.
 pub const ATTEMPTS_MAX: u32 = 16;
-/// A write that demands this version is done whatever the version is.
+/// A write that demands this version is done at any version.
 const ANY_VERSION: i32 = -1;
 /// Items read with one request.
 pub const ITEMS_READ_AT_ONCE: usize = 32;
@@ -68,7 +69,7 @@ pub struct Progress {
 /// Why a claim could not be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
-    /// Definite: somebody else was first, and nothing was changed.
+    /// Definite: another worker was first, and nothing was changed.
     #[error("somebody else changed it first")]
     Lost,
     /// Definite: one of the application's own writes was refused, so nothing was done.
@@ -79,7 +80,7 @@ pub enum ClaimError {
         /// Why.
         code: ErrorCode,
     },
-    /// The service did not do it, or its answer is lost for good.
+    /// The service refused, or its reply is lost for good.
     #[error(transparent)]
     Call(#[from] CallError),
 }
@@ -94,7 +95,7 @@ impl ClaimError {
     }
 
     /// The error of a multi that begins with `own` steps of this recipe. One of those was refused:
-    /// the item, or its holder, is not what we believed.
+    /// the item, or its holder, is not as we last read it.
     fn of_multi(error: MultiError, own: usize) -> Self {
         match error {
             MultiError::Step { index, .. } if index < own => Self::Lost,
@@ -161,8 +162,8 @@ impl<P: Platform> Claims<P> {
             ];
             match self.client.multi(writes).await {
                 Ok(_) => return Ok(()),
-                // Not done if it was the progress that made the difference, so doing it again is
-                // safe as long as the version is the same: it says that the first time failed.
+                // Safe to send again as long as the version of the progress is the same: then the
+                // first attempt had no effect.
                 Err(MultiError::Call(CallError::ConnectionLoss)) => self.client.settle().await?,
                 Err(error) => return Err(ClaimError::of_multi(error, 2)),
             }
@@ -199,7 +200,7 @@ impl<P: Platform> Claims<P> {
     /// As for [`Claims::take`].
     pub async fn take_next(&self, changes: &mut WatchStream) -> Result<Claim<P>, ClaimError> {
         loop {
-            // What happened up to here shows in what is read next; what comes later wakes us.
+            // What happened up to here shows in the next read; what happens later wakes us.
             changes.clear();
             if let Some(claim) = self.take().await? {
                 return Ok(claim);

@@ -1,10 +1,10 @@
 //! Leader election: the lock, seen as a reign.
 //!
-//! A candidate stands in line; the first one leads. It stops leading, in its own eyes, as soon as
-//! it cannot be certain: when the connection is lost, not only when the session is over. So two
-//! leaders at one time need a candidate who does not know how late it is (a pause, a slow clock),
-//! and for that case there is the fencing token. When the connection comes back and the session
-//! still lives, the candidate leads on under the same token, since nobody else can have had a turn.
+//! Candidates queue; the first one leads. It considers itself leader no longer as soon as it cannot
+//! be certain: when the connection is lost, not only when the session is over. So two leaders at
+//! one time need a candidate who does not know how late it is (a pause, a slow clock), and for that
+//! case there is the fencing token. When the connection comes back and the session is still alive,
+//! the candidate continues to lead under the same token, since nobody else can have led meanwhile.
 
 use crate::client::{Client, Errands};
 use crate::driver::{Errand, StateListener};
@@ -32,7 +32,7 @@ pub struct Reign<P: Platform> {
     errands: Errands,
 }
 
-/// What the candidate believes, told to onlookers at every change.
+/// What the candidate believes, reported to onlookers at every change.
 struct Belief<P: Platform> {
     platform: P,
     candidate: Arc<str>,
@@ -51,7 +51,7 @@ impl<P: Platform> Election<P> {
         Self { client: client.clone(), lock: Lock::new(client, path), candidate: candidate.into() }
     }
 
-    /// Waits to become leader. Dropping the future withdraws.
+    /// Waits to become leader. Dropping the future withdraws the candidate.
     ///
     /// # Errors
     /// As for [`Lock::acquire`].
@@ -96,7 +96,7 @@ impl<P: Platform> Reign<P> {
     /// # Errors
     /// [`CallError::SessionExpired`] when the reign was over already.
     pub async fn resign(mut self) -> Result<(), CallError> {
-        // First believe it, then do it: the next one may lead before our answer comes.
+        // The belief ends first: the next candidate may lead before our reply comes.
         self.belief.end();
         match self.held.take() {
             Some(held) => held.release().await,
@@ -111,7 +111,7 @@ impl<P: Platform> Drop for Reign<P> {
             self.belief.over.set(true);
             self.errands.leave(Errand::Observe(self.belief.resigns()));
         }
-        // The lock's own destructor comes after this, so the order is right for onlookers, too.
+        // The lock's own destructor runs after this, so the order is right for onlookers, too.
     }
 }
 

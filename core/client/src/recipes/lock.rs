@@ -1,13 +1,13 @@
-//! The lock: held by whoever stands first in a line of sequential ephemerals.
+//! The lock: held by the first in a queue of sequential ephemerals.
 //!
-//! 1. A contender gets in line ([`super::queue`]) and, if somebody is before him, waits for that
-//!    one alone: when a lock is given up, one contender wakes, not all (no herd).
-//! 2. When nobody is before him he holds the lock. Its *fencing token* is the `czxid` of his znode:
-//!    every later holder has a higher one.
+//! 1. A contender joins the queue ([`super::queue`]) and, if another is ahead of it, waits for that
+//!    one alone: when a lock is released, one contender wakes, not all (no herd).
+//! 2. When nobody is ahead of it, it holds the lock. The *fencing token* is the `czxid` of its
+//!    znode: every later holder has a higher one.
 //! 3. The znode lives with the session. When the session ends, the next contender holds the lock,
-//!    whether or not the earlier holder knows. A holder who slept through the end of his session
-//!    still believes; what he guards must refuse his token once it has seen a higher one. Nothing
-//!    on this side of the wire could stop him.
+//!    whether or not the earlier holder knows. A holder that slept through the end of its session
+//!    still believes that it holds the lock; the resource must refuse its token once it has seen a
+//!    higher one. Nothing on this side of the network could stop it.
 //! 4. [`Held::is_held`] is cautious: false already while the connection is lost, since from then on
 //!    only a server knows. [`Held::lost`] resolves when it is certain.
 
@@ -28,11 +28,11 @@ pub struct Lock<P: Platform> {
     line: Line<P>,
 }
 
-/// A lock held. Dropping it gives it up.
+/// A lock held. Dropping it releases the lock.
 pub struct Held<P: Platform> {
     client: Client<P>,
     place: Place,
-    /// Fires when the znode is taken away. Left anew by [`Held::lost`] when it fires for anything
+    /// Fires when the znode is deleted. [`Held::lost`] sets it again when it fires for anything
     /// else.
     watch: RefCell<Watch>,
     gone: Cell<bool>,
@@ -45,7 +45,7 @@ impl<P: Platform> Lock<P> {
     }
 
     /// Waits for the lock. `note` is left in the znode for people who look. Dropping the future
-    /// leaves the line.
+    /// leaves the queue.
     ///
     /// # Errors
     /// [`CallError::SessionExpired`] when the session ends while waiting, or somebody else deleted
@@ -98,9 +98,9 @@ impl<P: Platform> Held<P> {
         self.place.path()
     }
 
-    /// Whether the lock is surely held as far as this client knows: connected, and the znode in
-    /// place. A process that was paused can still be wrong; see the token. And if somebody wrote to
-    /// the znode, its deletion is only noticed while somebody awaits [`Held::lost`].
+    /// Whether the lock is held, as far as this client can know: connected, and the znode in place.
+    /// A process that was paused can still be wrong; see the token. And if somebody wrote to the
+    /// znode, its deletion is only noticed while somebody awaits [`Held::lost`].
     pub fn is_held(&self) -> bool {
         self.client.state() == SessionState::Connected && !self.is_taken_away()
     }
@@ -115,13 +115,14 @@ impl<P: Platform> Held<P> {
             if self.client.state().is_over() || self.is_taken_away() {
                 return;
             }
-            // Somebody wrote to our znode: it is still there, and must be watched anew.
+            // Somebody wrote to our znode: it is still there, and must be watched again.
             if self.watch.borrow().is_ready() {
                 match self.client.exists_and_watch(self.path().clone()).await {
                     Ok((Some(_), watch)) => drop(self.watch.replace(watch)),
                     Ok((None, _)) => self.gone.set(true),
                     Err(error) if error.is_final() => return,
-                    // Too much under way, or connection after connection lost over this: again.
+                    // Too many operations outstanding, or connection after connection lost: try
+                    // again.
                     Err(_) => {}
                 }
                 continue;
@@ -130,7 +131,7 @@ impl<P: Platform> Held<P> {
         }
     }
 
-    /// Gives the lock up, and waits until it is done.
+    /// Releases the lock, and waits until it is done.
     ///
     /// # Errors
     /// [`CallError::SessionExpired`] when it was lost already.

@@ -1,8 +1,8 @@
-//! The line of contenders: sequential ephemerals below one znode, served in the order of their
+//! The queue of contenders: sequential ephemerals below one znode, served in the order of their
 //! numbers.
 //!
-//! Owns: getting in line, finding out whose turn it is, getting out. Leaves: what it is good for to
-//! [`super::lock`] and [`super::election`].
+//! Owns: joining the queue, finding out whose turn it is, leaving it. Leaves: what it is used for
+//! to [`super::lock`] and [`super::election`].
 //! Holds: one call to [`Line::join`] leaves at most one znode, and none if it fails or is dropped.
 //!
 //! The znode's name is `<prefix>-<session>-<attempt>-<number>`. Session and attempt say whose it
@@ -10,11 +10,12 @@
 //! decides.
 //!
 //! 1. A client creates its znode; the connection breaks before the reply comes.
-//! 2. The client, in the same session, cannot know whether it is in line. If it simply tried again
-//!    and the first create was done, its first znode would stay as long as the session does, and
-//!    with it, everybody behind would wait for a contender that does not know of its turn.
-//! 3. So it first lets the doubt end ([`Client::settle`]: listing alone could come too early), then
-//!    looks for a name with its own session and attempt, and creates again only if there is none.
+//! 2. The client, in the same session, cannot know whether it is in the queue. If it simply tried
+//!    again and the first create was done, its first znode would stay as long as the session, and
+//!    everybody behind it would wait for a contender that does not know of its turn.
+//! 3. So it first waits until the outcome is known ([`Client::settle`]: listing alone could come
+//!    too early), then looks for a name with its own session and attempt, and creates again only if
+//!    there is none.
 
 use crate::client::{Client, Errands};
 use crate::driver::Errand;
@@ -31,20 +32,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// How often a create is tried whose connection breaks, before the doubt is handed to the caller.
+/// How many times a create is tried when the connection breaks, before the caller is told that the
+/// outcome is unknown.
 pub const CREATE_ATTEMPTS_MAX: u32 = 16;
 
-/// The pause before looking again for a znode that could not be looked for.
+/// The pause before another search for our znode, after one that failed.
 const DOUBT_PAUSE: Millis = Millis(100);
 
-/// A line of contenders.
+/// A queue of contenders.
 pub struct Line<P: Platform> {
     client: Client<P>,
     path: Arc<str>,
     prefix: Arc<str>,
 }
 
-/// A place in a line. Dropping it leaves the line.
+/// A place in a queue. Dropping it leaves the queue.
 pub struct Place {
     path: Arc<str>,
     token: Zxid,
@@ -52,25 +54,25 @@ pub struct Place {
     left: bool,
 }
 
-/// What stands before a place.
+/// What is ahead of a place.
 pub enum Turn {
-    /// Nothing. The watch fires when the place itself is taken away.
+    /// Nothing. The watch fires when the place itself is deleted.
     Ours(Watch),
-    /// Somebody. The watch fires when that one is gone.
+    /// Another place. The watch fires when that one is gone.
     Behind(Watch),
-    /// The place does not exist any more: the session ended, or somebody deleted it.
+    /// The place no longer exists: the session ended, or somebody deleted it.
     Gone,
 }
 
 impl<P: Platform> Line<P> {
-    /// The line below `path`, whose znodes begin with `prefix`.
+    /// The queue below `path`, whose znodes begin with `prefix`.
     pub fn new(client: &Client<P>, path: impl Into<Arc<str>>, prefix: impl Into<Arc<str>>) -> Self {
         Self { client: client.clone(), path: path.into(), prefix: prefix.into() }
     }
 
-    /// Gets in line, with `note` as the znode's data.
+    /// Joins the queue, with `note` as the znode's data.
     ///
-    /// The create runs in a task of its own, so that a caller who gives up while it is under way
+    /// The create runs in a task of its own, so that a caller that gives up while it is in flight
     /// leaves no znode behind.
     ///
     /// # Errors
@@ -83,7 +85,7 @@ impl<P: Platform> Line<P> {
         let task = hatch.clone();
         self.client.platform().spawn(async move {
             let result = entry.create(&prefix).await;
-            // With nobody left to take it, the place is dropped here, which leaves the line.
+            // With nobody left to take it, the place is dropped here, which leaves the queue.
             if Rc::strong_count(&task) > 1 {
                 let mut hatch = task.borrow_mut();
                 hatch.result = Some(result);
@@ -103,14 +105,14 @@ impl<P: Platform> Line<P> {
         .await
     }
 
-    /// Who is before `place`? At most one other znode is watched, so that a place that is given up
-    /// wakes one contender and not the herd.
+    /// Who is ahead of `place`. At most one other znode is watched, so that a place that is given
+    /// up wakes one contender and not the herd.
     ///
     /// # Errors
     /// As for reads.
     pub async fn turn(&self, place: &Place) -> Result<Turn, CallError> {
         loop {
-            // Under way together: the line, and our own place in it.
+            // Both in flight together: the list, and our own place in it.
             let ours = self.client.exists_and_watch(place.path.clone());
             let line = self.client.children(self.path.clone());
             let (stat, ours) = ours.await?;
@@ -152,7 +154,7 @@ impl Place {
         self.token
     }
 
-    /// Leaves the line, and waits until it is done.
+    /// Leaves the queue, and waits until it is done.
     ///
     /// # Errors
     /// As for [`Client::delete_surely`].
@@ -178,7 +180,7 @@ struct Hatch {
     taker: Option<Waker>,
 }
 
-/// An attempt to get in line.
+/// An attempt to join the queue.
 struct Entry<P: Platform> {
     client: Client<P>,
     line: Arc<str>,
@@ -187,7 +189,7 @@ struct Entry<P: Platform> {
 
 impl<P: Platform> Entry<P> {
     async fn create(&self, prefix: &str) -> Result<Place, CallError> {
-        // Without its session in it the name would not tell us from somebody else.
+        // Without its session the name would not distinguish us from others.
         self.client.session_begun().await;
         let (session, attempt) = (self.client.session().0, self.client.unique_number());
         let stem = format!("{prefix}-{session:016x}-{attempt}-");
@@ -209,8 +211,8 @@ impl<P: Platform> Entry<P> {
         Err(CallError::ConnectionLoss)
     }
 
-    /// As [`Entry::find`], for as long as it takes: giving up in doubt could leave a znode behind
-    /// that nobody knows of.
+    /// As [`Entry::find`], for as long as it takes: giving up early could leave a znode behind that
+    /// nobody knows of.
     async fn surely_find(&self, stem: &str) -> Result<Option<Place>, CallError> {
         loop {
             match self.find(stem).await {
@@ -222,7 +224,7 @@ impl<P: Platform> Entry<P> {
         }
     }
 
-    /// The znode that an unanswered create has left, if it has.
+    /// The znode that an unanswered create has left, if any.
     async fn find(&self, stem: &str) -> Result<Option<Place>, CallError> {
         self.client.settle().await?;
         let (names, _) = self.client.children(self.line.clone()).await?;

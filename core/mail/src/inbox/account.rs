@@ -1,4 +1,4 @@
-//! What was read of an inbox, and what was left out: nothing is passed over without a word.
+//! What was read of an inbox, and what was left out: nothing is skipped silently.
 //!
 //! Holds: the mails and everything that was left out are together all that lay there, each once.
 //! Start at [`Account`].
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// So many names are kept of what was left out for the same reason.
 const NAMED_MAX: usize = 1_000;
-/// So many of them are told beside other things.
+/// So many of them are named in a short account.
 const NAMED_SHORT: usize = 3;
 
 /// What mails lay in.

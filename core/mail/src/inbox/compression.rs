@@ -1,4 +1,4 @@
-//! Compressed mail: told by its first bytes, since a Maildir's names do not tell.
+//! Compressed mail: recognised by its first bytes, since a Maildir's names do not show it.
 //!
 //! Holds: unpacking never gives more bytes than it was allowed, whatever the file says. Only gzip
 //! is unpacked, which is what mail servers write; the others are named.

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `cur` or `new` of a Maildir | a mail, unless its name begins with a dot |
 //! | `tmp` of a Maildir | still being delivered |
-//! | any other folder | what its name says, or else its first bytes: those of an mbox, or the header of a mail |
+//! | any other folder | what its name says, or else its first bytes: of an mbox, or of a header |
 
 use super::account::{Account, Form, Reason};
 use super::compression::{Compression, unpack_head};
@@ -38,8 +38,8 @@ pub(super) struct Found {
     pub(super) is_by_content: bool,
 }
 
-/// All files of a folder that are to be read, in the order of their ids; what is left out is told
-/// to the account.
+/// All files of a folder that are to be read, in the order of their ids; what is left out is noted
+/// in the account.
 pub(super) fn walk(root: &Path, account: &mut Account) -> Result<Vec<Found>, InboxError> {
     let mut walk = Walk {
         root,

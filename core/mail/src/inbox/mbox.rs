@@ -3,8 +3,7 @@
 //! Owns: where a mail ends, and which messages are no mails. Leaves: what such a line says to
 //! `envelope`, files and ids to `open`.
 //! Holds: the file is read once from its beginning to its end; mails without quoting are slices of
-//! it. Each line with `From ` begins a message or is counted as text, so nothing vanishes without a
-//! word.
+//! it. Each line with `From ` begins a message or is counted as text, so nothing vanishes silently.
 //!
 //! Such a line may be text as well, where whoever wrote the file did not quote it. It begins a mail
 //!
@@ -60,7 +59,7 @@ const FROM: &[u8] = b"From ";
 /// UTF-8's byte-order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// So many bytes of a message are looked at to see whether it begins with a header.
+/// So many bytes of a message are read to check whether it begins with a header.
 const HEADER_BYTES_MAX: usize = 8 << 10;
 
 /// Whether this is the beginning of an mbox.

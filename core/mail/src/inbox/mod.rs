@@ -6,7 +6,7 @@
 //! Holds: an inbox is never written and read once. The order and the ids follow from the names
 //! alone, so the same inbox is the same on every machine. Everything that lies in a folder is a
 //! mail or is counted under the [`Reason`] why it is none. Whatever is read is bounded.
-//! Start at [`Inbox::open`]; [`Account`] is what is told of it.
+//! Start at [`Inbox::open`]; [`Account`] says what was found.
 
 mod account;
 pub mod compression;

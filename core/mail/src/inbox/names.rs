@@ -39,7 +39,7 @@ pub(super) fn text_of(name: &[u8]) -> String {
     text
 }
 
-/// Cut in the middle if it is too long; a hash of the whole keeps it apart from its likes.
+/// Cut in the middle if it is too long; a hash of the whole keeps it apart from similar ones.
 fn shortened(id: String) -> String {
     if id.len() <= ID_BYTES_MAX {
         return id;
@@ -86,7 +86,7 @@ pub(super) enum Named {
     ProgramFile,
     /// A mailbox of a format that is not read.
     NotRead,
-    /// Nothing: its content must tell.
+    /// Nothing: its content decides.
     Unknown,
 }
 

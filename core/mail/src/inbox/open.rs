@@ -2,8 +2,8 @@
 //!
 //! Owns: single files and streams, reading what `folder` has found, the errors. Leaves: where mails
 //! begin in a file to `mbox`.
-//! Holds: what is said of a file that is refused is true of it. No more than [`INBOX_BYTES_MAX`]
-//! bytes are held, unpacked. Start at [`Inbox::open`].
+//! Holds: what an error says about a file that is refused is true of it. No more than
+//! [`INBOX_BYTES_MAX`] bytes are held, unpacked. Start at [`Inbox::open`].
 
 use super::account::{Account, Form, Reason};
 use super::compression::{Compression, UnpackError, unpack};

@@ -1,7 +1,7 @@
-//! The supervisor: sees workers die, and has others started.
+//! The supervisor: notices that workers died, and has others started.
 //!
 //! Any number may run; an election decides who acts. Whoever leads watches the workers' ephemerals.
-//! One that acts without leading any more can only start a worker too many, which does no harm.
+//! One that acts though it no longer leads can only start one worker too many, which does no harm.
 
 use super::{SUPERVISORS, WORKERS, prepare};
 use mailstorm_client::recipes::election::{Election, Reign};
@@ -11,7 +11,7 @@ use mailstorm_shared::Millis;
 use mailstorm_shared::facts::ApplicationFact;
 use std::sync::Arc;
 
-/// The pause between two looks at workers that are missing: a new one needs time to register.
+/// The pause between two checks for missing workers: a new one needs time to register.
 const PATIENCE: Millis = Millis(2_000);
 
 /// What can start a worker: an orchestrator, or the laboratory.
@@ -39,7 +39,7 @@ impl<P: Platform, L: Launcher> Supervisor<P, L> {
     pub async fn run(self) {
         loop {
             let client = Client::connect(self.platform.clone(), self.config.clone());
-            // The call that failed says no more than that this session is over or of no use.
+            // The call that failed says only that this session is over or of no use.
             let _ = self.supervise(&client).await;
             client.close().await;
             self.platform.sleep(PATIENCE).await;
@@ -57,8 +57,8 @@ impl<P: Platform, L: Launcher> Supervisor<P, L> {
                     continue;
                 }
                 self.platform.sleep(PATIENCE).await;
-                // A broken connection that came back leaves the reign as it was; what is connected
-                // and does not lead has lost its place and must stand again.
+                // A connection that came back leaves the reign as it was. A supervisor that is
+                // connected and does not lead has lost its place and must stand again.
                 if !reign.leads() && client.state() == SessionState::Connected {
                     break;
                 }
@@ -69,11 +69,11 @@ impl<P: Platform, L: Launcher> Supervisor<P, L> {
         }
     }
 
-    /// Looks once; waits for a change if nobody is missing.
+    /// Checks once; waits for a change if no worker is missing.
     async fn look(&self, client: &Client<P>, reign: &Reign<P>) -> Result<(), CallError> {
         let (alive, _, changed) = client.children_and_watch(WORKERS).await?;
         if alive.len() >= self.workers {
-            // A worker came or went, or the session is over: the next read tells.
+            // A worker came or went, or the session is over: the next read shows which.
             let _ = changed.await;
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! One worker: notes batches, takes them, processes their mails, hands the results in.
+//! One worker: notes batches, takes them, processes their mails, delivers the results.
 
 use super::note::{BatchNote, NotedMail};
 use super::{ATTEMPTS_MAX, BATCH_MAX, LOCK, RESULTS, WORK, WORKERS, prepare};
@@ -26,7 +26,7 @@ pub trait Processor: 'static {
     fn process(&self, mail: &Mail) -> impl Future<Output = Result<Processed, ProcessorDied>>;
 }
 
-/// Processing took the worker's process with it.
+/// Processing a mail killed the worker's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessorDied;
 
@@ -76,7 +76,7 @@ impl From<ClaimError> for ClaimStop {
         match error {
             ClaimError::Lost => Self::Lost,
             // The application's own write is the result's znode: it exists if somebody finished the
-            // batch, so the claim is not ours any more.
+            // batch, so the claim is no longer ours.
             ClaimError::Step { .. } => Self::Lost,
             ClaimError::Call(_) => Self::Session,
         }
@@ -111,7 +111,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
             match self.work(&client, &mut sink).await {
                 Stop::End(end) => return end,
                 Stop::Session => {
-                    // Whatever is left of the session would only keep others waiting.
+                    // A session left open would only keep others waiting.
                     client.close().await;
                     self.platform.sleep(BACKOFF).await;
                 }
@@ -139,7 +139,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         let lock = Lock::new(client, LOCK);
         let mut changes = claims.watch().await?;
         loop {
-            // What happened up to here shows in what is read next; what comes later wakes us.
+            // What happened up to here shows in the next read; what happens later wakes us.
             changes.clear();
             match claims.take().await {
                 Ok(Some(claim)) => self.process_claim(claim, sink).await?,
@@ -149,11 +149,11 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         }
     }
 
-    /// Tells the supervisor that this worker lives.
+    /// Shows the supervisor that this worker is alive.
     async fn register(&self, client: &Client<P>) -> Result<(), CallError> {
         loop {
             // With the session in its name it can only be ours, so finding it there is no error.
-            // The session is known once the first call has come back.
+            // The session is known once the first call has returned.
             let path = format!("{WORKERS}/{}-{:016x}", self.name, client.session().0);
             match client.create(path, Bytes::new(), CreateMode::Ephemeral, open_acl()).await {
                 Ok(_) | Err(CallError::Refused(ErrorCode::NodeExists)) => return Ok(()),
@@ -189,7 +189,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
                     .collect(),
             };
             match claims.note(&note.encode(), &seen, last.to_string().into()).await {
-                // Lost: somebody noted it, perhaps we ourselves in a try whose reply was lost.
+                // Lost: somebody noted it, perhaps we ourselves in an attempt whose reply was lost.
                 Ok(()) | Err(ClaimError::Lost) => {}
                 Err(_) => return Err(Stop::Session),
             }
@@ -228,7 +228,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
             tracing::error!(claim = claim.number(), "the claim's note cannot be read");
             return Err(ClaimStop::Lost);
         };
-        // Fence first: from here on nobody before us can add anything, and what they did is known.
+        // Fence first: from here on no earlier holder can add anything, and what they did is known.
         let done = loop {
             match sink.fence(&resource, token).await {
                 Ok(done) => break done,
@@ -288,7 +288,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         let attempt = noted.attempts;
         note.noted_at = self.platform.now().wall;
         note.writer = self.name.clone();
-        // Told before it is noted: an onlooker knows of every attempt that counts, perhaps of one
+        // Reported before it is noted: an onlooker knows every attempt that counts, perhaps one
         // more.
         self.platform.observe(MailFact::MailAttempted {
             worker: self.name.clone(),
@@ -306,7 +306,7 @@ impl<P: Platform, J: Processor> Worker<P, J> {
         self.processor.process(mail).await.map_err(died)
     }
 
-    /// After a failed request to the sink: may it be repeated?
+    /// Whether a failed request to the sink may be repeated.
     fn sink_failed(claim: &Claim<P>, error: SinkError) -> Result<(), ClaimStop> {
         match error {
             SinkError::Refused { .. } => Err(ClaimStop::Lost),
@@ -316,9 +316,8 @@ impl<P: Platform, J: Processor> Worker<P, J> {
     }
 }
 
-/// How many mails the progress says are noted; none before the first batch. Whatever else lies
-/// there was not written by this pipeline, and to begin anew over it would process every mail
-/// again.
+/// How many mails the progress says are noted; none before the first batch. Anything else was not
+/// written by this pipeline, and to start from zero over it would process every mail again.
 fn noted(progress: &[u8]) -> Result<usize, Stop> {
     if progress.is_empty() {
         return Ok(0);

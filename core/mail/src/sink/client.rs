@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 /// How long a connect or a request may take before the connection is given up.
 const PATIENCE: Millis = Millis(1_000);
-/// The pause before the next try.
+/// The pause before the next attempt.
 const BACKOFF: Millis = Millis(200);
-/// Tries before the sink counts as out of reach: the worker then looks whether it still holds its
-/// claim.
+/// Attempts before the sink counts as unreachable: the worker then checks whether it still holds
+/// its claim.
 const TRIES_MAX: u32 = 10;
 
 /// Why the sink did not take a request.
@@ -58,12 +58,12 @@ impl<P: Platform> SinkClient<P> {
         match self.ask(resource, token, None).await? {
             SinkOutcome::Fenced { done } => Ok(done),
             SinkOutcome::Refused { highest_token } => Err(SinkError::Refused { highest_token }),
-            // An answer to another question: not a sink that we know.
+            // An answer to another request: not a sink that we know.
             SinkOutcome::Taken => Err(SinkError::Unreachable),
         }
     }
 
-    /// Hands in a mail's result.
+    /// Delivers a mail's result.
     ///
     /// # Errors
     /// [`SinkError`].

@@ -20,7 +20,7 @@ pub(super) struct SinkRequest {
     pub resource: Arc<str>,
     /// The fencing token under which the worker holds it.
     pub token: u64,
-    /// The result to take; `None` only raises the token and asks what is done.
+    /// The result to take; `None` only raises the token and returns what is done.
     pub result: Option<SinkResult>,
 }
 

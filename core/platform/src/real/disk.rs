@@ -96,7 +96,7 @@ impl RealDisk {
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
         if !is_the_file(&lock, &path.join(LOCK)) {
-            // Somebody ended meanwhile and took the file along whose lock this is.
+            // The process that held this lock ended meanwhile and removed the file.
             return Err(FolderError::InUse { folder: path.to_owned() });
         }
         let entries = Mutex::default();

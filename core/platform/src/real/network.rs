@@ -387,7 +387,7 @@ async fn write(
     loop {
         let Some(bytes) = connection.next_piece() else {
             if connection.closing.get() {
-                // The other side may be gone; nobody is left to be told.
+                // The peer may be gone already: then there is nobody left to notify.
                 let _ = stream.shutdown().await;
                 connection.abort();
                 return;

@@ -1,4 +1,4 @@
-//! How a package tells of its defects, and the name that everybody else knows one by.
+//! How a package describes its defects, and the id by which all others refer to one.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -61,10 +61,10 @@ impl<'de> Deserialize<'de> for DefectId {
     }
 }
 
-/// What a package tells of one of its defects.
+/// How a package describes one of its defects.
 #[derive(Debug)]
 pub struct Description {
-    /// What it is known by.
+    /// Its id.
     pub id: DefectId,
     /// Its name, as commands and records spell it.
     pub name: &'static str,
@@ -74,7 +74,7 @@ pub struct Description {
     pub report: &'static str,
 }
 
-/// Declares a package's table of defects: `enum Defect` with everything that is told of them.
+/// Declares a package's table of defects: `enum Defect` with the description of each.
 ///
 /// Above each stands its story, how it came about and what a user sees, without which there is none: it is
 /// read here and in the documentation. The table lies in the package's module
@@ -107,7 +107,7 @@ macro_rules! defects {
             /// All of them, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$defect),+];
 
-            /// Everything that is told of it.
+            /// Its description.
             pub const fn description(self) -> &'static $crate::defect::Description {
                 match self {
                     $(Self::$defect => {
@@ -124,7 +124,7 @@ macro_rules! defects {
                 }
             }
 
-            /// What it is known by elsewhere.
+            /// Its id, by which other packages refer to it.
             #[inline]
             pub const fn id(self) -> $crate::defect::DefectId {
                 self.description().id

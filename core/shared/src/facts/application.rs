@@ -1,4 +1,4 @@
-//! What applications tell: who believes to be master, what goals count and bounds measure, and
+//! What applications report: who believes to be master, what goals count and bounds measure, and
 //! facts of programs that this project does not know.
 //!
 //! Holds: a fact of such a program ([`Told`]) describes itself, and is bounded wherever it comes

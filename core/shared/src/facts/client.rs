@@ -1,7 +1,7 @@
-//! What clients of the coordination service tell: their operations, connections, sessions and watch
-//! events.
+//! What clients of the coordination service report: their operations, connections, sessions and
+//! watch events.
 //!
-//! Several clients may live on one node, so each fact says which of them tells it.
+//! Several clients may live on one node, so each fact says which of them reports it.
 
 use super::{Account, Fact, Subject};
 use crate::znodes::{EventKind, WatchKind};
@@ -20,7 +20,7 @@ pub enum ClientFact {
         client: u32,
         /// The client's own running number.
         operation: u64,
-        /// What it asked for.
+        /// The request.
         call: Call,
     },
     /// A client's operation ended.
@@ -68,9 +68,9 @@ pub enum ClientFact {
         /// The change's zxid, or [`Zxid::ZERO`] for the catch-up after a reconnect.
         zxid: Zxid,
     },
-    /// An application gave a watch up: its events are delivered to nobody from here on. It is the
-    /// last of its kind that the client had on this path. The server is not told at once, so an
-    /// event may still come on the same connection; a later one does not arm the watch any more.
+    /// An application dropped a watch, the last of its kind that the client had on this path: its
+    /// events are no longer delivered. The server is not notified at once, so an event may still
+    /// arrive on the same connection; the next connection no longer arms the watch.
     WatchGivenUp {
         /// Which client.
         client: u32,
@@ -81,8 +81,8 @@ pub enum ClientFact {
         /// Which kind of watch.
         watch: WatchKind,
     },
-    /// A server's bytes made no sense to a client, which hung up: a reply to nothing, out of its
-    /// order, or no reply at all.
+    /// A client received an invalid message from its server and closed the connection: a reply to
+    /// no request, out of order, or not a reply at all.
     ProtocolBroken {
         /// Which client.
         client: u32,
@@ -152,7 +152,7 @@ pub struct Call {
     pub value: u64,
     /// The version demanded, -1 for any.
     pub version: i32,
-    /// Whether the operation leaves a watch.
+    /// Whether the operation sets a watch.
     pub watch: bool,
 }
 
@@ -172,7 +172,7 @@ pub enum CallKind {
     SetData,
     /// Read a znode's data.
     GetData,
-    /// Ask for a znode's existence.
+    /// Check whether a znode exists.
     Exists,
     /// List a znode's children.
     Children,
@@ -182,9 +182,9 @@ pub enum CallKind {
     Multi,
     /// Anything else: access lists, session upkeep, several reads at once.
     Other,
-    /// Leave a lasting watch on a znode and its list of children.
+    /// Set a persistent watch on a znode and its list of children.
     AddWatch,
-    /// Leave a lasting watch on a znode and all below it.
+    /// Set a persistent watch on a znode and all below it.
     AddWatchRecursive,
     /// Remove watches of a znode, of one kind or all.
     RemoveWatches,

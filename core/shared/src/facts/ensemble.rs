@@ -1,4 +1,4 @@
-//! What servers of an ensemble tell of themselves. Who tells is the node of the event.
+//! What the servers of an ensemble report about themselves. The event's node says which server.
 
 use super::{Account, Fact, Subject};
 use crate::time_in_words::span_of_ms;
@@ -32,7 +32,7 @@ pub enum EnsembleFact {
     },
     /// A follower or observer has been synchronised and serves clients under a leader.
     Follows {
-        /// Whom.
+        /// The leader.
         leader: ServerId,
         /// In which epoch.
         epoch: Epoch,
@@ -68,13 +68,13 @@ pub enum EnsembleFact {
         /// The last transaction contained.
         zxid: Zxid,
     },
-    /// The disk reported that everything up to here is on it. Told by the host, not by the core.
+    /// The disk reported that everything up to here is on it. Reported by the host, not by the
+    /// core.
     Durable {
         /// The last durable transaction.
         zxid: Zxid,
     },
-    /// An onlooker read the server's disk, as it would be if the power went now. Told by the
-    /// laboratory.
+    /// The laboratory read the server's disk as it would be if the power failed now.
     DiskHolds {
         /// The last transaction of the log.
         last_logged: Zxid,
@@ -108,16 +108,16 @@ pub enum EnsembleFact {
     },
     /// A server received something from a session's client.
     SessionHeard {
-        /// Who was heard.
+        /// The session.
         session: SessionId,
     },
-    /// A leader decided that a session is over because nothing was heard of it.
+    /// A leader expired a session because its client had been silent for too long.
     SessionExpired {
         /// Whose session.
         session: SessionId,
         /// The timeout negotiated.
         timeout: Millis,
-        /// For how long nothing was heard, on the leader's own clock.
+        /// For how long it was silent, on the leader's own clock.
         silent_for: Millis,
     },
 }

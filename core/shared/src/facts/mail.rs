@@ -1,4 +1,4 @@
-//! What the mail pipeline tells: its workers and the sink.
+//! What the mail pipeline reports: its workers and the sink.
 
 use super::{Account, Fact, Subject};
 use serde::{Deserialize, Serialize};

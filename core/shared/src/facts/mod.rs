@@ -1,13 +1,13 @@
-//! What can be observed in a run: the facts that servers, clients and applications tell an
+//! What can be observed in a run: the facts that servers, clients and applications report to an
 //! onlooker.
 //!
 //! The cores emit facts among their outputs, the laboratory stamps them with time and node and
 //! judges them; real servers can write the same lines, so that a checker can judge their history
-//! too. A fact never influences the one who tells it.
+//! too. Reporting a fact never influences whoever reports it.
 //!
 //! Each system has its facts in a file of its own, and whatever there is to say of a fact stands
-//! there in one place ([`Fact::told`]): its name, its sentence, what it is about, how loud a real
-//! server logs it, what it makes of its node's lane. Who tells it is the node of the event, not a
+//! there in one place ([`Fact::told`]): its name, its sentence, what it is about, at which level a
+//! real server logs it, how it changes its node's lane. Who reports it is the event's node, not a
 //! field.
 //! Start at [`Observation`]; a new fact is one variant and one arm in the file of its system.
 
@@ -24,7 +24,7 @@ pub use mail::MailFact;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One fact, told by the party it concerns, at the moment it became true there.
+/// One fact, reported by the party it concerns, at the moment it became true there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "topic", rename_all = "snake_case")]
 pub enum Observation {
@@ -43,25 +43,25 @@ pub trait Fact: Into<Observation> {
     /// The system, as records spell it.
     const TOPIC: &'static str;
 
-    /// Hands over all that there is to say of the fact, and its sentence: the time and the node
-    /// stand before it.
+    /// Passes the fact's account and its sentence on; the time and the node stand before the
+    /// sentence.
     fn told<'a, T>(&'a self, to: impl FnOnce(Account<'a>, fmt::Arguments<'_>) -> T) -> T;
 }
 
-/// What there is to say of a fact beside its sentence.
+/// What describes a fact besides its sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account<'a> {
     /// Its name, in `snake_case`, as records spell it.
     pub name: &'a str,
     /// What it is about.
     pub subject: Subject,
-    /// How loud a real server logs it.
+    /// The level at which a real server logs it.
     pub level: Level,
-    /// What it makes of its node's lane on the page.
+    /// How it changes its node's lane on the page.
     pub band: RoleBand,
-    /// Whether a diagram that leaves nearly everything out shows it.
+    /// Whether a diagram of nothing but turning points shows it.
     pub is_turn: bool,
-    /// What whoever tells it shows itself to be, where a record does not say it.
+    /// The kind of node that reports it, where a record does not say.
     pub teller: Option<&'static str>,
 }
 
@@ -76,7 +76,7 @@ pub enum Subject {
     Applied,
     /// Writes acknowledged by servers.
     Acknowledged,
-    /// Sessions heard of and expired, as servers see them.
+    /// Sessions seen and expired, as servers report them.
     Sessions,
     /// Operations of clients: invoked and returned.
     Operations,
@@ -84,20 +84,20 @@ pub enum Subject {
     Connections,
     /// Watch events delivered.
     Watches,
-    /// What applications do: mails, masters, measures, milestones, and what only they know.
+    /// What applications do: mails, masters, measures, milestones, and facts of their own.
     Application,
 }
 
-/// How loud a real server logs a fact.
+/// The level at which a real server logs a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// What an operator wants to read without asking; there are few of them.
+    /// What an operator sees by default; few facts are.
     Info,
     /// Everything else.
     Debug,
 }
 
-/// What a fact makes of its node's lane on the page.
+/// How a fact changes its node's lane on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleBand {
     /// Nothing: the node's role stays what it was.
@@ -109,13 +109,13 @@ pub enum RoleBand {
 }
 
 impl<'a> Account<'a> {
-    /// Of a fact with this name: logged for those who ask for it, and no more.
+    /// The account of a fact with this name, logged at debug level.
     fn of(name: &'a str, subject: Subject) -> Self {
         let (level, band) = (Level::Debug, RoleBand::Stays);
         Self { name, subject, level, band, is_turn: false, teller: None }
     }
 
-    /// An operator reads it without asking.
+    /// Logged at info level.
     fn info(self) -> Self {
         Self { level: Level::Info, ..self }
     }
@@ -130,12 +130,12 @@ impl<'a> Account<'a> {
         Self { band: RoleBand::Ends, ..self }
     }
 
-    /// A diagram that leaves nearly everything out shows it.
+    /// It is a turning point.
     fn turn(self) -> Self {
         Self { is_turn: true, ..self }
     }
 
-    /// Whoever tells it is one of these.
+    /// Reported by a node of this kind.
     fn by(self, teller: &'static str) -> Self {
         Self { teller: Some(teller), ..self }
     }
@@ -169,7 +169,7 @@ macro_rules! systems {
 systems!(Ensemble(EnsembleFact), Client(ClientFact), Mail(MailFact), Application(ApplicationFact),);
 
 impl Observation {
-    /// All that there is to say of it beside its sentence.
+    /// What describes it besides its sentence.
     #[inline]
     pub fn account(&self) -> Account<'_> {
         self.told(|account, _| account)

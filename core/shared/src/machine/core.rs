@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 /// One machine's part of a system, as a value that is stepped. It reads no clock, does no I/O,
 /// draws no random number, and iterates only over containers with an order.
 pub trait Core: 'static {
-    /// Takes inputs from the front until none is left, or until it has asked for random numbers.
+    /// Takes inputs from the front until none is left, or until it has requested random numbers.
     /// What is to be done about them goes to `outputs`, in the order in which it must happen.
     fn step(&mut self, now: Now, inputs: &mut VecDeque<Input>, outputs: &mut Vec<Output>);
 
@@ -49,8 +49,8 @@ pub trait Start: 'static {
     /// Why it cannot start from them, with what to do next.
     fn listed(&mut self, names: Vec<String>) -> Result<Recovery, CoreError>;
 
-    /// The content of the file that was asked for; `None` when the disk does not give it, which is
-    /// not what an empty file is.
+    /// The content of the file requested; `None` when the disk cannot read it, which is not the
+    /// same as an empty file.
     ///
     /// # Errors
     /// As [`Self::listed`].
@@ -85,25 +85,25 @@ pub type CoreError = Box<dyn Error + Send + Sync>;
 /// All that can reach a core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// The time that was asked for with [`Output::Wake`] has come.
+    /// The time set with [`Output::Wake`] has come.
     Tick,
     /// Somebody connected.
     Opened {
         /// The new connection.
         connection: ConnectionId,
-        /// What was called.
+        /// The port it connected to.
         port: PortId,
-        /// The caller's machine, and its port there.
+        /// The peer's address.
         from: SocketAddr,
     },
-    /// A connection that was asked for is open.
+    /// A connection requested with [`Output::Dial`] is open.
     Dialled {
         /// The attempt, which is over.
         dial: DialId,
         /// The connection.
         connection: ConnectionId,
     },
-    /// A connection that was asked for could not be opened.
+    /// A connection requested with [`Output::Dial`] could not be opened.
     DialFailed {
         /// The attempt, which is over.
         dial: DialId,
@@ -117,8 +117,8 @@ pub enum Input {
         /// Its body.
         frame: Bytes,
     },
-    /// What arrived cannot be cut into frames: nothing more can be made of this connection. The
-    /// core closes it, perhaps after last words.
+    /// The bytes received are not a valid frame, so nothing more can be read from this connection.
+    /// The core closes it, perhaps after a last message.
     Malformed {
         /// Where.
         connection: ConnectionId,
@@ -134,16 +134,16 @@ pub enum Input {
         /// Why.
         reason: CloseReason,
     },
-    /// A connection was closed because its other side took nothing of what was sent.
+    /// A connection was closed because its peer did not read what was sent.
     Overrun {
         /// Which.
         connection: ConnectionId,
-        /// How much waited.
+        /// How many bytes were queued.
         backlog: usize,
     },
     /// The answer to [`Output::Draw`].
     Drawn {
-        /// As many as were asked for, and zeros after them.
+        /// As many as were requested, then zeros.
         numbers: [u64; 2],
     },
     /// All that [`Core::take_writes`] gave last for this lane is durable.
@@ -207,7 +207,7 @@ pub enum Output {
     },
     /// Report a fact to onlookers.
     Observe(Observation),
-    /// Tell the operator, in a line of the process's log.
+    /// Write a line to the process's log.
     Note {
         /// How much it matters.
         severity: Severity,
@@ -224,7 +224,7 @@ pub enum Output {
 /// How much a line of the log matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// To whoever looks for something.
+    /// Only to someone who searches for a cause.
     Debug,
     /// To every operator.
     Warning,

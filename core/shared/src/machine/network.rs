@@ -51,7 +51,7 @@ pub struct Port {
     pub listen: Option<Address>,
     /// How their bytes are cut.
     pub framing: Framing,
-    /// What a peer may cost that does not take what is sent to it.
+    /// What a peer may cost that does not read what is sent to it.
     pub bounds: Bounds,
 }
 
@@ -67,7 +67,7 @@ pub enum Framing {
     Checked,
 }
 
-/// Bounds on what is sent on a connection and not taken by the other side's machine.
+/// Bounds on what is sent on a connection and not yet taken by the peer's machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// From here on no more frames are taken from the connection, until half of it has left.

@@ -1,11 +1,13 @@
 //! The first frame in each direction, and the four-letter words that may come in its stead.
 //!
 //! ```text
-//! request:  int 0 | long last zxid seen | int timeout | long session | buffer password | [bool read-only]
-//! response: int 0 | int timeout         | long session               | buffer password | [bool read-only]
+//! request:  int 0 | long last zxid seen
+//!           | int timeout | long session | buffer password | [bool read-only]
+//! response: int 0
+//!           | int timeout | long session | buffer password | [bool read-only]
 //! ```
 //! With a password of 16 bytes that is 44 (45 with the bool) and 36 (37) bytes. The bool was added
-//! in 3.4; a server echoes it only to those who sent it, since old clients choke on it.
+//! in 3.4; a server echoes it only to those who sent it, since old clients cannot read it.
 
 use super::record::{read_zxid, write_zxid};
 use super::types::{ConnectRequest, ConnectResponse, FourLetterWord};
@@ -33,10 +35,10 @@ impl Encode for ConnectRequest {
     }
 }
 
-/// Reads a client's first frame. The version is not looked at, as in ZooKeeper.
+/// Reads a client's first frame. The version is ignored, as in ZooKeeper.
 ///
 /// # Errors
-/// [`Malformed`] when it is not a handshake: hang up.
+/// [`Malformed`] when it is not a handshake: close the connection.
 pub fn decode_connect_request(frame: Bytes) -> Result<ConnectRequest, Malformed> {
     let mut reader = Reader::new(&frame);
     let _version = reader.int()?;

@@ -15,7 +15,7 @@ mod request;
 mod tests;
 mod types;
 
-// A refusal is a word of this protocol, too: who speaks it finds all of its words here.
+// Error codes belong to the protocol's vocabulary, so they are found here, too.
 pub use mailstorm_shared::ErrorCode;
 
 pub use handshake::{

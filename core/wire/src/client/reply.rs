@@ -1,8 +1,8 @@
 //! Replies: `int xid | long zxid | int error | record`, the record only without an error; and
-//! events, which look like replies that nobody asked for.
+//! events, which look like replies without a request.
 //!
-//! A reply does not say what it answers: a client remembers the [`ReplyShape`] of each request
-//! under way, and replies come in the order of the requests (events and pings in between).
+//! A reply does not say what it answers: a client remembers the [`ReplyShape`] of each request in
+//! flight, and replies come in the order of the requests (events and pings in between).
 //!
 //! The answer to a multi has one entry per step. A multi that failed has no error in its header:
 //!
@@ -202,7 +202,7 @@ fn write_result(out: &mut impl Sink, result: &MultiReply) {
     }
 }
 
-/// Reads the header of a reply or event: by its xid a client finds the request under way.
+/// Reads the header of a reply or event: by its xid a client finds the request in flight.
 ///
 /// # Errors
 /// [`Malformed`] when the frame is too short.
@@ -313,8 +313,8 @@ impl Encode for WatchEvent {
     }
 }
 
-/// Reads an event: a frame whose header has [`xid::EVENT`]. The state is not looked at: a server
-/// that can send an event is connected.
+/// Reads an event: a frame whose header has [`xid::EVENT`]. The state is ignored: a server that can
+/// send an event is connected.
 ///
 /// # Errors
 /// [`Malformed`] when it is none, or one of an unknown type.

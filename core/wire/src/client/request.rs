@@ -14,18 +14,19 @@ use bytes::Bytes;
 use mailstorm_shared::ErrorCode;
 use std::sync::Arc;
 
-/// Why a frame is no request that could be carried out.
+/// Why a frame cannot be carried out as a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Not even xid and opcode are there. Nothing to answer to: hang up.
+    /// Not even xid and opcode are there. Nothing to reply to: close the connection.
     #[error("a request without a header: {0}")]
     NoHeader(Malformed),
-    /// There is no such operation here, or only inside a multi. Answered by -6, then hang up.
+    /// There is no such operation here, or only inside a multi. Answered by -6, then the connection
+    /// is closed.
     #[error("operation {opcode} is not implemented")]
     Unimplemented {
         /// The request's number.
         xid: i32,
-        /// What was asked for.
+        /// Its operation.
         opcode: i32,
     },
     /// The record is not what its opcode says. Answered by -5.
@@ -33,19 +34,19 @@ pub enum RequestError {
     Malformed {
         /// The request's number.
         xid: i32,
-        /// What was asked for.
+        /// Its operation.
         opcode: i32,
         /// What is wrong.
         cause: Malformed,
     },
     /// A well-formed record that demands something that does not exist, such as an eighth kind of
-    /// znode. Answered by this error, in its turn; the connection goes on. Where ZooKeeper fails a
-    /// single step of a multi for it, the whole multi is refused here.
+    /// znode. Answered by this error, in its turn; the connection stays open. Where ZooKeeper fails
+    /// a single step of a multi for it, the whole multi is refused here.
     #[error("operation {opcode}: {error}")]
     Refused {
         /// The request's number.
         xid: i32,
-        /// What was asked for.
+        /// Its operation.
         opcode: i32,
         /// The answer.
         error: ErrorCode,
@@ -108,7 +109,7 @@ impl Request {
 }
 
 impl SetWatches {
-    /// Whether there are persistent watches among them, which only setWatches2 knows.
+    /// Whether there are persistent watches among them, which only setWatches2 can carry.
     fn has_lasting(&self) -> bool {
         !self.persistent.is_empty() || !self.persistent_recursive.is_empty()
     }
@@ -201,7 +202,7 @@ fn write_request(out: &mut impl Sink, request: &Request) {
     }
 }
 
-/// `AuthPacket.type`, which nobody reads.
+/// `AuthPacket.type`, which no server reads.
 const AUTH_TYPE: i32 = 0;
 
 fn write_write(out: &mut impl Sink, write: &Write) {
@@ -251,7 +252,7 @@ fn write_steps<T, S: Sink>(
     StepHeader::LAST.write(out);
 }
 
-/// Reads a request's frame: its xid, and what is asked for.
+/// Reads a request's frame: its xid, and the request.
 ///
 /// # Errors
 /// [`RequestError`], which knows its own answer.
@@ -395,8 +396,7 @@ fn read_step(reader: &mut Reader<'_>, opcode: i32) -> Result<Write, Refusal> {
     Ok(reader.value(step, "step of a multi", opcode)?)
 }
 
-/// Reads a step of a multiRead. The wish for a watch, which the record has room for, is ignored, as
-/// in ZooKeeper.
+/// Reads a step of a multiRead. The watch flag in the record is ignored, as in ZooKeeper.
 fn read_read(reader: &mut Reader<'_>, opcode: i32) -> Result<Read, Refusal> {
     let step = match opcode {
         opcode::GET_DATA => Some(Read::GetData { path: reader.string()? }),

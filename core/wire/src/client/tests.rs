@@ -273,7 +273,8 @@ fn a_request_without_a_header_has_no_answer() {
 
 #[test]
 fn a_record_that_is_not_what_its_opcode_says_is_answered_by_minus_five() {
-    // As a step, both would be whole: a path, an empty access list, a version; a path, a version.
+    // As a step, both would be complete: a path, an empty access list, a version; a path, a
+    // version.
     let set_acl = format!("00000007 00 ffffffff 00000002 2f61 00000000 ffffffff {LAST_STEP}");
     let delete = format!("00000002 00 ffffffff 00000002 2f61 ffffffff {LAST_STEP}");
     for frame in [

@@ -5,7 +5,7 @@ use mailstorm_shared::znodes::EventKind;
 use mailstorm_shared::{ErrorCode, SessionId, Zxid};
 use std::sync::Arc;
 
-/// What the service tells about a znode (68 bytes on the wire).
+/// What the service reports about a znode (68 bytes on the wire).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stat {
     /// The transaction that created it.
@@ -147,13 +147,13 @@ pub enum Read {
     },
 }
 
-/// The mode of a lasting watch (addWatch).
+/// The mode of a persistent watch (addWatch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(i32)]
 pub enum AddWatchMode {
     /// The znode itself and its list of children.
     Persistent = 0,
-    /// The znode and all below it; never tells of changed lists of children.
+    /// The znode and all below it; never fires for a changed list of children.
     PersistentRecursive = 1,
 }
 
@@ -176,7 +176,7 @@ pub enum WatcherType {
 /// The watches a client re-arms after a reconnect (setWatches 101, setWatches2 105).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SetWatches {
-    /// The last zxid the client has seen: what changed since must be told at once.
+    /// The last zxid the client has seen: what changed since must be reported at once.
     pub relative_zxid: Zxid,
     /// One-shot, on data of znodes that existed.
     pub data: Vec<Arc<str>>,
@@ -203,14 +203,14 @@ pub enum Request {
     Exists {
         /// Where.
         path: Arc<str>,
-        /// Leave a one-shot watch.
+        /// Set a one-shot watch.
         watch: bool,
     },
     /// getData (4).
     GetData {
         /// Where.
         path: Arc<str>,
-        /// Leave a one-shot watch.
+        /// Set a one-shot watch.
         watch: bool,
     },
     /// getACL (6).
@@ -222,7 +222,7 @@ pub enum Request {
     Children {
         /// Where.
         path: Arc<str>,
-        /// Leave a one-shot watch.
+        /// Set a one-shot watch.
         watch: bool,
         /// Whether the reply carries a `Stat` (getChildren2).
         stat: bool,
@@ -382,7 +382,7 @@ pub struct WatchEvent {
     pub zxid: Zxid,
 }
 
-/// What a notification tells.
+/// What a notification reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WatchEventKind {
     /// Types 1 to 4.
@@ -398,15 +398,16 @@ pub enum WatchEventKind {
 /// The first frame a client sends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectRequest {
-    /// The newest zxid the client has seen: a server that is behind hangs up.
+    /// The newest zxid the client has seen: a server that is behind closes the connection.
     pub last_zxid_seen: Zxid,
-    /// The session timeout wished for, in milliseconds.
+    /// The session timeout requested, in milliseconds.
     pub timeout: i32,
     /// The session to resume, or [`SessionId::NONE`].
     pub session: SessionId,
     /// 16 bytes that prove it.
     pub password: Bytes,
-    /// Whether a server without a quorum will do; `None` when the client did not send the byte.
+    /// Whether a read-only server, one without a quorum, is accepted; `None` when the client did
+    /// not send the byte.
     pub read_only: Option<bool>,
 }
 
@@ -430,7 +431,7 @@ pub enum FourLetterWord {
     Ruok,
     /// `srvr`: version, counters, role.
     Srvr,
-    /// `isro`: `rw`, `ro`, or `null` while nobody is served.
+    /// `isro`: `rw`, `ro`, or `null` while no clients are served.
     Isro,
     /// `mntr`: key and value, one a line.
     Mntr,
@@ -438,12 +439,12 @@ pub enum FourLetterWord {
     Stat,
     /// `conf`: how the server is configured.
     Conf,
-    /// `cons`: everything that is known of each connection.
+    /// `cons`: details of each connection.
     Cons,
     /// `envi`: version and environment; where clients look for the version.
     Envi,
     /// `dump`: sessions with their deadlines and their ephemeral znodes.
     Dump,
-    /// `wchs`: how much is watched.
+    /// `wchs`: how many watches there are.
     Wchs,
 }

@@ -1,19 +1,19 @@
 //! Why a link between servers is closed by the side that reads it.
 //!
 //! Owns: the reasons, those of the frame and those of the message in it.
-//! Holds: each of them is what a peer or a wire can do to us; none is what we can do.
+//! Holds: each of them can be caused by a peer or by the network, none by us.
 
 use super::types::PEER_PROTOCOL_VERSION;
 use crate::checked::CheckedFrameError;
 use crate::raw::Malformed;
 
-/// Why a link cannot be read any further.
+/// Why nothing more can be read from a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerFrameError {
     /// It cannot be cut into frames.
     #[error(transparent)]
     Frame(#[from] CheckedFrameError),
-    /// The body is whole, and is no message.
+    /// The body is intact, but not a valid message.
     #[error("not a message: {0}")]
     Malformed(#[from] Malformed),
     /// The first frame of the link is not a [`Hello`](super::Hello): something else connected.

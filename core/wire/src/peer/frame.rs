@@ -24,7 +24,7 @@ pub fn encode_hello(hello: &Hello) -> Bytes {
 /// The first frame of a link.
 ///
 /// # Errors
-/// When it is none, or of another version.
+/// When it is not a hello, or of another version.
 pub fn decode_hello(body: &Bytes) -> Result<Hello, PeerFrameError> {
     codec::decode_hello(body)
 }
@@ -32,12 +32,12 @@ pub fn decode_hello(body: &Bytes) -> Result<Hello, PeerFrameError> {
 /// A frame after the first. Entries and chunks share its memory.
 ///
 /// # Errors
-/// When it is no message.
+/// When it is not a valid message.
 pub fn decode_message(body: &Bytes) -> Result<PeerMessage, PeerFrameError> {
     Ok(codec::decode_message(body)?)
 }
 
-/// Cuts what arrives on a link into messages.
+/// Cuts the bytes received on a link into messages.
 #[derive(Clone, Debug, Default)]
 pub struct PeerDecoder {
     frames: CheckedDecoder,

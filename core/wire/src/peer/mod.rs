@@ -3,10 +3,11 @@
 //! Two kinds of links, each a byte stream that begins with a [`Hello`]: *election* links carry
 //! [`Notification`]s in both directions between every pair of servers; a *learner* link leads from
 //! a follower, observer or joiner to its leader and carries the rest. A learner link lives as long
-//! as the relation: whoever leaves a role closes it, so a message of an earlier relation can never
-//! be taken for one of a later. Within a link messages arrive in order or the link breaks.
+//! as both sides keep their roles: whoever leaves a role closes it, so a message of an earlier
+//! reign can never be taken for one of a later. Within a link messages arrive in order or the link
+//! breaks.
 //!
-//! `types` has the vocabulary, `error` why a link is given up, `codec` the bytes of a message,
+//! `types` has the vocabulary, `error` why a link is closed, `codec` the bytes of a message,
 //! `frame` puts it into a frame with a checksum ([`crate::checked`]).
 
 mod codec;

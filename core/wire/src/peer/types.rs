@@ -19,9 +19,9 @@ pub struct Hello {
     pub ensemble: u64,
     /// Who opens the link.
     pub from: ServerId,
-    /// Whom it means to reach.
+    /// The server it means to reach.
     pub to: ServerId,
-    /// What for.
+    /// What the link is for.
     pub purpose: LinkPurpose,
 }
 
@@ -30,16 +30,16 @@ pub struct Hello {
 pub enum LinkPurpose {
     /// Notifications, both ways.
     Election,
-    /// A learner's relation to its leader.
+    /// A learner's traffic with its leader.
     Learner,
 }
 
-/// What a server is to its leader.
+/// A server's standing with its leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
     /// Votes and acknowledges.
     Voter,
-    /// A voter that lost data (or never had any): its word does not count until a leader that has
+    /// A voter that lost data (or never had any): its vote does not count until a leader that has
     /// since been confirmed by a majority of *others* admits it.
     Joiner,
     /// Follows only.
@@ -61,7 +61,7 @@ pub enum PeerState {
     Observing,
 }
 
-/// For whom a server would vote, ordered by (epoch, zxid, leader).
+/// The candidate a server would vote for, ordered by (epoch, zxid, leader).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vote {
     /// The candidate's current epoch.
@@ -86,7 +86,7 @@ pub struct Notification {
     /// The sender's current epoch and last logged transaction, while it may lead: a voter that
     /// hears a majority of the voters, and is heard by them. Nobody else is voted for.
     pub stands_with: Option<(Epoch, Zxid)>,
-    /// Whom the sender has heard of late.
+    /// The servers that the sender has heard from lately.
     pub hears: BTreeSet<ServerId>,
 }
 
@@ -97,7 +97,7 @@ pub struct Forwarded {
     pub ticket: u64,
     /// The client's session.
     pub session: SessionId,
-    /// What the leader is asked for.
+    /// The request to the leader.
     pub request: LeaderRequest,
 }
 
@@ -106,14 +106,14 @@ pub struct Forwarded {
 pub enum LeaderRequest {
     /// A write, under these identities (scheme, id).
     Write {
-        /// Whom the client has proved to be.
+        /// The identities that the client has proved.
         identities: Vec<(Arc<str>, Arc<str>)>,
         /// What it writes.
         write: Write,
     },
     /// Several writes, all or nothing.
     Multi {
-        /// Whom the client has proved to be.
+        /// The identities that the client has proved.
         identities: Vec<(Arc<str>, Arc<str>)>,
         /// The steps.
         writes: Vec<Write>,
@@ -133,7 +133,7 @@ pub enum LeaderRequest {
     /// [`Answer::Session`] or [`Answer::NoSession`]; the leader tells the server that had it
     /// before.
     ResumeSession {
-        /// What the client brought.
+        /// The password that the client sent.
         password: [u8; 16],
     },
 }
@@ -160,16 +160,16 @@ impl LeaderRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// After applying everything up to here, a read sees every write that was acknowledged before
-    /// the sync was asked for.
+    /// the sync was requested.
     Synced {
         /// Up to here.
         zxid: Zxid,
     },
-    /// The session lives, and is served where the question came from.
+    /// The session is alive, and served by the server that asked.
     Session {
         /// The timeout negotiated when it began.
         timeout: Millis,
-        /// Everything that the session's earlier connections may still have under way is applied
+        /// Everything that the session's earlier connections may still have in flight is applied
         /// when this is: before, the client must not be served, or it could miss its own writes.
         zxid: Zxid,
     },
@@ -211,10 +211,10 @@ pub enum PeerMessage {
     Pong {
         /// The ping's round.
         round: u64,
-        /// Sessions heard of since the last pong, in order.
+        /// Sessions seen since the last pong, in order.
         touched: Vec<SessionId>,
     },
-    /// Learner: one more chunk may come.
+    /// Learner: ready for one more chunk.
     SnapshotWanted,
     /// Learner: a client's request.
     Forward(Forwarded),
@@ -229,13 +229,13 @@ pub enum PeerMessage {
         /// The last transaction both have.
         after: Zxid,
     },
-    /// Leader: throw everything away and take this snapshot.
+    /// Leader: discard everything and install this snapshot.
     SnapshotBegin {
         /// What it contains; the proposals that follow begin after it.
         zxid: Zxid,
     },
-    /// Leader that is not established: the voter's history goes on where ours, which ends here,
-    /// does not; send what follows.
+    /// Leader that is not established: the voter's history is longer than ours, which ends here;
+    /// send what follows.
     HistoryWanted {
         /// The last transaction of the leader's history.
         last_logged: Zxid,

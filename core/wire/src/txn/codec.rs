@@ -27,16 +27,16 @@ pub const TXN_FORMAT_VERSION: u8 = 1;
 /// [`crate::checked::CHECKED_FRAME_BYTES_MAX`] is larger.
 pub const TXN_BYTES_MAX: usize = 4 << 20;
 
-/// Why bytes are no transaction.
+/// Why bytes are not a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TxnError {
-    /// Written by a version that is newer, or by none of ours.
+    /// Written by a newer version, or not by us.
     #[error("a transaction in format {found}, where {TXN_FORMAT_VERSION} is known")]
     Format {
         /// The format it claims.
         found: u8,
     },
-    /// The format is known, the bytes are not in it.
+    /// The format is known, but the bytes are invalid.
     #[error("not a transaction: {0}")]
     Malformed(#[from] Malformed),
 }

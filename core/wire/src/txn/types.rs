@@ -21,10 +21,10 @@ impl Entry {
     }
 }
 
-/// Who waits for a transaction's result.
+/// The origin of a transaction, which waits for its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
-    /// The server whose client asked.
+    /// The server whose client sent the request.
     pub server: ServerId,
     /// That server's own number for the request: the high half is the server's incarnation, so that
     /// a restarted server never takes an old transaction for an answer.

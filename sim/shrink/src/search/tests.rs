@@ -151,7 +151,7 @@ fn a_search_whose_budget_is_spent_says_so_and_keeps_what_it_has() {
 proptest! {
     #[test]
     fn exactly_the_faults_that_are_needed_are_left(needed in prop::collection::vec(any::<bool>(), 1..40)) {
-        // Their places are told by their drift.
+        // Their drift says which is which.
         let drift = |ppm: usize| FaultKind::Drift { nodes: named(&["s1"]), ppm: (ppm as i32 + 1) * 1_000 };
         let faults = (0..needed.len()).map(|n| fault(n as u64 * 100, drift(n))).collect();
         let start = case(faults);

@@ -507,7 +507,7 @@ impl Files {
                         self.durable_names.remove(&from);
                     }
                 }
-                // What had the name before it has no claim to it any more.
+                // What had the name before it no longer has a claim to it.
                 Change::Created { name: older, .. } | Change::Removed { name: older, .. }
                     if older == name => {}
                 Change::Renamed { from, to, body } if to == name => {
@@ -680,7 +680,7 @@ impl Files {
         }
     }
 
-    /// Forgets the bodies that no name can lead to any more.
+    /// Forgets the bodies that no name can lead to again.
     fn drop_unnamed(&mut self) {
         let mut named: BTreeSet<u32> =
             self.names.values().chain(self.durable_names.values()).copied().collect();

@@ -2,8 +2,8 @@
 //!
 //! Owns: how long things take, faults that come and go, operations under way. Leaves: contents and
 //! crashes to [`files`].
-//! Holds: one device does one thing at a time, in the order of asking; an operation that a dead
-//! process asked for is never told as done.
+//! Holds: one device does one thing at a time, in the order of the requests; an operation that a
+//! dead process requested is never reported as done.
 
 pub(crate) mod files;
 
@@ -22,13 +22,14 @@ use std::task::{Poll, Waker};
 pub(crate) struct Device {
     pub(crate) files: Files,
     pub(crate) faults: DiskFaults,
-    /// A sync was begun that a fault wants torn.
+    /// A sync was begun that a fault tears.
     pub(crate) is_torn: bool,
     stream: Stream,
     free_at: u64,
-    /// Operations under way, in the order of asking, each with what it takes on a healthy disk.
+    /// Operations in progress, in the order of the requests, each with what it takes on a healthy
+    /// disk.
     under_way: VecDeque<(Id, u64)>,
-    /// Operations that wait for a stalled disk, in the order of asking.
+    /// Operations that wait for a stalled disk, in the order of the requests.
     stalled: Vec<Id>,
 }
 
@@ -63,7 +64,7 @@ pub(crate) enum DiskTask {
     Wait,
 }
 
-/// What a disk answers that cannot do what it was asked for.
+/// What a disk returns for an operation that it cannot do.
 pub(crate) fn io_error() -> io::Error {
     io::Error::other("I/O error")
 }
@@ -94,13 +95,13 @@ impl Device {
         (us + late_us) * 1_000
     }
 
-    /// When something is done that is begun now, after all that is under way.
+    /// When something is done that is begun now, after all that is in progress.
     fn done_at(&self, now: u64, healthy_ns: u64) -> u64 {
         let factor = self.faults.slow.iter().map(|(_, by)| u64::from(*by)).max().unwrap_or(1);
         self.free_at.max(now).saturating_add(healthy_ns.saturating_mul(factor))
     }
 
-    /// Nothing is under way any more: the process died.
+    /// Nothing is in progress any longer: the process died.
     pub(crate) fn forget_work(&mut self, now: u64) {
         self.under_way.clear();
         self.stalled.clear();
@@ -232,7 +233,7 @@ impl World {
                     Ok(())
                 } else {
                     let is_endangered = device.files.sync_failed(mark);
-                    // Whoever is told that a sync failed has lost something, be it only its trust.
+                    // A process whose sync failed has lost something, be it only its trust.
                     fails.iter().for_each(|fault| faults.effective(*fault));
                     if is_endangered {
                         lies.iter().for_each(|fault| faults.effective(*fault));
@@ -268,14 +269,14 @@ impl World {
         }
     }
 
-    /// The disk answers again: what waited goes on, in the order of asking.
+    /// The disk answers again: what waited continues, in the order of the requests.
     pub(crate) fn disk_answers(&mut self, node: usize) {
         for id in std::mem::take(&mut self.nodes[node].disk.stalled) {
             self.queue.push(self.now, Due::Disk(id));
         }
     }
 
-    /// The disk has another pace: what is under way begins again at that pace.
+    /// The disk has another pace: what is in progress begins again at that pace.
     pub(crate) fn disk_pace_changed(&mut self, node: usize) {
         let Self { nodes, queue, now, .. } = self;
         let device = &mut nodes[node].disk;
@@ -288,7 +289,7 @@ impl World {
         }
     }
 
-    /// Forgets everything a dead process asked of its disk.
+    /// Forgets everything a dead process requested of its disk.
     pub(crate) fn disk_abandon(&mut self, node: usize) {
         for id in self.disk_work.ids(|work| work.node == node) {
             self.disk_work.remove(id);

@@ -50,7 +50,7 @@ impl World {
         })
     }
 
-    /// Whether the endpoint's process is there. A process that is gone can ask for nothing.
+    /// Whether the endpoint's process is there. A process that is gone can request nothing.
     pub(crate) fn has_endpoint(&self, endpoint: Id) -> bool {
         !self.over && self.network.endpoints.get(endpoint).is_some()
     }
@@ -102,8 +102,8 @@ impl World {
         }
     }
 
-    /// Turns an item into what the process sees of it; `Pending` if it has closed the connection,
-    /// or takes nothing of it at the moment.
+    /// Turns an item into the event that the process sees; `Pending` if it has closed the
+    /// connection, or takes nothing of it at the moment.
     fn take(&mut self, item: Item) -> Poll<NetworkEvent> {
         match item {
             Item::Data { half: id, bytes } => {
@@ -200,7 +200,7 @@ impl World {
     pub(crate) fn timer_due(&mut self, endpoint: Id) {
         let Some(mailbox) = self.network.endpoints.get_mut(endpoint) else { return };
         if mailbox.queued_at.is_some_and(|queued| queued > self.now) {
-            // An earlier wish, of which the queue still knew.
+            // An earlier request, of which the queue still knew.
             return;
         }
         mailbox.queued_at = None;

@@ -46,23 +46,23 @@ pub(crate) struct Half {
     queued_at: Option<u64>,
     /// Whether both sides put checksums on what they send.
     is_checksummed: bool,
-    /// The address that was called, and whether this is the caller's side.
+    /// The address connected to, and whether this is the side that connected.
     pub(crate) listener: Address,
     is_caller: bool,
-    /// In a full recording, who puts into words what both sides say.
+    /// In a full recording, the interpreter of what both sides send.
     interpreter: Option<Rc<RefCell<Box<dyn Interpreter>>>>,
 }
 
 /// How far a half is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It has called and not been answered.
+    /// It has connected and not been answered.
     Connecting,
     /// Both sides know of it.
     Open,
     /// Its owner has closed it, or died: what is outgoing is still sent.
     Shut,
-    /// It is over, and its owner is yet to take notice.
+    /// It is over, and its owner is yet to be notified.
     Over,
 }
 
@@ -117,7 +117,7 @@ impl World {
         })
     }
 
-    /// An endpoint calls an address.
+    /// An endpoint connects to an address.
     pub(crate) fn connect(&mut self, endpoint: Id, node: usize, address: &Address) -> Id {
         let target = address
             .0
@@ -262,7 +262,7 @@ impl World {
         }
     }
 
-    /// The first outgoing segment of a half is at the other machine's door.
+    /// The first outgoing segment of a half has reached the other machine.
     pub(crate) fn arrival(&mut self, id: Id) {
         let Some(half) = self.network.halves.get(id) else { return };
         if half.outgoing.is_empty() {
@@ -315,7 +315,7 @@ impl World {
         !is_data || peer.is_none_or(|peer| peer.unread < WINDOW_BYTES)
     }
 
-    /// A call comes in.
+    /// A connection request arrives.
     fn called(&mut self, caller: Id, port: u16) {
         let half = self.network.halves.get(caller).expect("the call came from it");
         let (from, node, address) = (half.node, half.to, half.listener.clone());
@@ -342,7 +342,7 @@ impl World {
         self.put(endpoint, Item::Accepted { half: id });
     }
 
-    /// A call was answered.
+    /// A connection request was answered.
     fn answered(&mut self, id: Id) {
         let peer = self.network.halves.get(id).and_then(|half| half.peer);
         match peer.and_then(|peer| self.network.halves.get_mut(peer).map(|half| (peer, half))) {
@@ -382,7 +382,7 @@ impl World {
         self.put(endpoint, Item::Data { half: peer, bytes });
     }
 
-    /// The other machine answers that it knows nothing of this connection.
+    /// The other machine answers that it does not know this connection.
     fn tell_unknown(&mut self, id: Id) {
         let half = self.network.halves.get(id).expect("whoever tells looked it up");
         let (node, to) = (half.node, half.to);
@@ -404,7 +404,7 @@ impl World {
         }
     }
 
-    /// The other side closed or died, and this came after everything it had sent.
+    /// The peer closed or died, and this came after everything it had sent.
     fn peer_ends(&mut self, id: Id, reason: CloseReason) {
         if let Some(peer) = self.network.halves.get(id).and_then(|half| half.peer) {
             self.half_ends(peer, reason);
@@ -545,7 +545,7 @@ impl World {
     }
 }
 
-/// What is said of bytes that nobody puts into words: who sent them.
+/// The words for bytes without an interpreter: who sent them.
 fn undecoded(half: &Half) -> Arc<str> {
     let direction = if half.is_caller { "to" } else { "from" };
     format!("undecoded, {direction} {}", half.listener.0).into()

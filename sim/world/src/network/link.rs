@@ -5,8 +5,8 @@ use crate::slab::Id;
 use crate::stream::{Stream, scale};
 use bytes::Bytes;
 
-/// How many of a million pieces of data arrive in two: how bytes are cut means nothing, and whoever
-/// thinks otherwise is to be found out.
+/// How many of a million pieces of data arrive in two: how bytes are cut means nothing, and a
+/// program that thinks otherwise is to be found out.
 const SPLIT_PER_MILLION: u64 = 15_000;
 
 /// A direction.
@@ -78,7 +78,7 @@ impl Link {
         }
         let on_the_wire = (bytes as u64).saturating_mul(1_000_000_000) / per_second.max(1);
         self.free_at = self.free_at.max(now).saturating_add(on_the_wire);
-        // The other end of the luck: what is late is not split as well.
+        // From the other end of the same draw: what is late is not split as well.
         let split = (bytes > 1 && luck >= 1_000_000 - SPLIT_PER_MILLION)
             .then(|| self.stream.between(1, bytes as u64 - 1) as usize);
         Passage { at: self.free_at + self.base_ns + jitter + late, split }

@@ -1,7 +1,7 @@
-//! An item in the hands of a worker: taking, renewing, giving back, finishing.
+//! An item held by a worker: taking, renewing, giving back, finishing.
 //!
-//! Holds: as long as an item's header names our taking, nobody else has changed it. So after a lost
-//! reply header and version say together what happened.
+//! Holds: as long as an item's header names our attempt, nobody else has changed it. So after a
+//! lost reply header and version together say what happened.
 
 use super::item::{Header, Item, Status};
 use super::{ATTEMPTS_MAX, ClaimError, create, delete, demanded, set};
@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 /// An item that this worker holds.
 ///
-/// Dropping it changes nothing: as long as the session lives nobody else can take it. A worker who
-/// is done for goes with his session; one who changes his mind calls [`Claim::give_back`].
+/// Dropping it changes nothing: as long as the session lives nobody else can take it. A worker that
+/// dies loses it with its session; one that no longer wants it calls [`Claim::give_back`].
 pub struct Claim<P: Platform> {
     client: Client<P>,
     number: u64,
@@ -102,7 +102,7 @@ impl<P: Platform> Claim<P> {
         self.taken_over
     }
 
-    /// Whether the item is surely held as far as this client knows. A process that was paused can
+    /// Whether the item is held, as far as this client can know. A process that was paused can
     /// still be wrong; see the token.
     pub fn is_held(&self) -> bool {
         !self.lost && self.client.state() == SessionState::Connected
@@ -134,7 +134,7 @@ impl<P: Platform> Claim<P> {
             vec![set(&claim.path, data.clone(), claim.demanded()), delete(claim.holder_path(), -1)]
         };
         match self.change(&[], writes).await {
-            // Another worker was quick, but only after us: as long as we held it he could not.
+            // Another worker took it, but only after us: as long as we held it, it could not.
             Err(ClaimError::Lost) if self.client.state() == SessionState::Connected => Ok(()),
             result => result.map(drop),
         }
@@ -184,7 +184,7 @@ impl<P: Platform> Claim<P> {
             let fate = match self.client.multi(writes).await {
                 Ok(replies) => Fate::Done(first_stat(&replies)),
                 Err(MultiError::Call(CallError::ConnectionLoss)) => {
-                    // Whatever kept us from finding out, the doubt about the change remains.
+                    // Whatever kept us from finding out, the outcome of the change remains unknown.
                     self.find_out().await.map_err(|_| CallError::ConnectionLoss)?
                 }
                 Err(error) => match ClaimError::of_multi(error, own_steps) {
@@ -209,14 +209,14 @@ impl<P: Platform> Claim<P> {
 
     /// What became of a change whose reply was lost.
     ///
-    /// | the znode is           | its header names | its version is | so the change was                   |
-    /// | ---------------------- | ---------------- | -------------- | ----------------------------------- |
-    /// | open                   | our taking       | newer          | done                                |
-    /// | open                   | anything         | as we knew     | not done                            |
-    /// | open                   | another taking   | newer          | lost: somebody was first            |
-    /// | not open, but finished | our taking       |                | done                                |
-    /// | not open, but finished | another taking   |                | lost                                |
-    /// | neither                |                  |                | lost: finished by another, and swept |
+    /// | the znode is | its header names | its version is | so the change was                    |
+    /// | ------------ | ---------------- | -------------- | ------------------------------------ |
+    /// | open         | our attempt      | newer          | done                                 |
+    /// | open         | anything         | as we knew     | not done                             |
+    /// | open         | another attempt  | newer          | lost: another worker was first       |
+    /// | finished     | our attempt      |                | done                                 |
+    /// | finished     | another attempt  |                | lost                                 |
+    /// | neither      |                  |                | lost: finished by another, and swept |
     async fn find_out(&self) -> Result<Fate, CallError> {
         self.client.settle().await?;
         match self.look(&self.path).await? {
@@ -231,7 +231,7 @@ impl<P: Platform> Claim<P> {
         })
     }
 
-    /// Whether the header there names our taking, and the `Stat`.
+    /// Whether the header there names our attempt, and the `Stat`.
     async fn look(&self, path: &Arc<str>) -> Result<Option<(bool, Stat)>, CallError> {
         match self.client.get_data(path.clone()).await {
             Ok((data, stat)) => {

@@ -18,7 +18,7 @@ const HEADER_BYTES: usize = 1 + 1 + 8 + 8 + 4;
 pub enum Status {
     /// Noted, or given back: nobody works on it.
     Open,
-    /// Taken. Whether its holder still lives, only his ephemeral says.
+    /// Taken. Whether its holder is still alive, only its ephemeral says.
     Taken,
     /// Finished.
     Done,
@@ -33,7 +33,7 @@ impl Status {
 pub(super) struct Header {
     pub(super) status: Status,
     pub(super) holder: SessionId,
-    /// With the session unique for ever: by it a holder recognises his own taking.
+    /// With the session unique for ever: by it a holder recognises its own attempt.
     pub(super) attempt: u64,
     pub(super) takes: u32,
 }
@@ -71,7 +71,7 @@ impl Header {
         Some((header, data))
     }
 
-    /// Whether both were written under the same taking.
+    /// Whether both were written in the same attempt.
     pub(super) fn same_taking(&self, other: &Self) -> bool {
         (self.holder, self.attempt) == (other.holder, other.attempt)
     }
@@ -86,9 +86,9 @@ pub struct Item {
     pub status: Status,
     /// Who took it last.
     pub holder: SessionId,
-    /// Whether that one's session is alive.
+    /// Whether the holder's session is alive.
     pub is_held: bool,
-    /// How often it was taken.
+    /// How many times it was taken.
     pub takes: u32,
     /// The application's note.
     pub note: Bytes,
@@ -123,7 +123,7 @@ impl Item {
     }
 }
 
-/// Names with their numbers, in order; what has no number is none of ours.
+/// Names with their numbers, in order; a name without a number is not ours.
 pub(super) fn numbered(names: Vec<Arc<str>>) -> Vec<(u64, Arc<str>)> {
     let mut numbered: Vec<_> =
         names.into_iter().filter_map(|name| Some((number_of(&name)?, name))).collect();

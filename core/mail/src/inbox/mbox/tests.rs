@@ -123,7 +123,7 @@ fn a_length_that_leads_to_the_next_mail_or_the_end_goes_before_the_look_of_lines
             b"Content-Length: 2\n\nx\n"
         );
     }
-    // A length that would swallow a whole mail does not do so without a word.
+    // A length that would swallow a whole mail does not do so silently.
     let two = mail("2", "x\n");
     let file = format!("{LINE}Content-Length: {}\n\nx\n\n{two}{two}", two.len() + 3);
     let mbox = parted(&file);

@@ -60,7 +60,7 @@ fn the_platters_hold_what_syncs_have_covered_and_nothing_else() {
         "the first sector is synced"
     );
     assert_eq!(content(&files, "log").expect("it is there")[1_999], 2, "the cache gives all of it");
-    // Who writes it again makes it durable.
+    // Writing it again makes it durable.
     let all = content(&files, "log").expect("it is there");
     files.write("log", 0, &all).expect("there is room");
     sync(&mut files, "log");
@@ -234,7 +234,8 @@ proptest! {
                             files.sync_failed(&mark);
                         } else {
                             files.sync_done(&mark);
-                            // What an earlier sync failed on is not told apart here: it may stay.
+                            // What an earlier sync failed on is not distinguished here: it may
+                            // stay.
                             let past = pasts.entry(body).or_insert_with(|| since.clone());
                             let failed = files.bodies.get(&body).is_some_and(|b| !b.doomed.is_empty());
                             if !failed {
