@@ -75,8 +75,8 @@ enum Change {
     Removed { name: String, body: u32 },
 }
 
-/// What a file holds, shared with whoever has read it and not let go of it yet: a restart reads whole logs,
-/// of which most is zeros, and to copy them costs more than all that is made of them.
+/// What a file holds, shared with whoever has read it and not let go of it yet: a restart reads
+/// whole logs, of which most is zeros, and to copy them costs more than all that is made of them.
 #[derive(Clone, Debug, Default)]
 struct Content(Arc<Vec<u8>>);
 
@@ -125,8 +125,8 @@ struct Layer {
     length_before: usize,
 }
 
-/// What a sector held, without the zeros that it ended with: most sectors were never written before, and so
-/// cost nothing.
+/// What a sector held, without the zeros that it ended with: most sectors were never written
+/// before, and so cost nothing.
 #[derive(Debug)]
 struct Held {
     bytes: Vec<u8>,
