@@ -26,7 +26,7 @@ use std::task::{Context, Poll, Waker};
 /// what does not fit is left to the session's end.
 const ERRANDS_MAX: usize = 1_024;
 
-/// Work that a destructor leaves to the driver.
+/// Something that a destructor wants done.
 pub(crate) enum Errand {
     /// Send this request, again after each lost connection.
     Request(Request),

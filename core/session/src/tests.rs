@@ -536,7 +536,7 @@ fn an_operation_over_which_every_connection_breaks_is_given_up() {
     for _ in 1..SENDS_MAX {
         table.step(SessionInput::Closed);
         while table.step(SessionInput::Connected).is_empty() {
-            // After each round of servers in vain there is a pause.
+            // After each round of servers without success there is a pause.
             table.at(table.now + 1_000);
         }
         table.greet(7);

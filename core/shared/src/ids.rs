@@ -100,7 +100,7 @@ impl fmt::Display for Zxid {
 }
 
 /// A client's session. It is the zxid of the transaction that created it, so it is unique for ever
-/// and needs neither a random number nor a clock. Never zero: zero asks for a new session.
+/// and needs neither a random number nor a clock. Never zero: zero requests a new session.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -108,7 +108,7 @@ impl fmt::Display for Zxid {
 pub struct SessionId(pub i64);
 
 impl SessionId {
-    /// No session: in a connect request it asks for a new one; in a `Stat` the znode is not
+    /// No session: in a connect request, a new one is to be made; in a `Stat` the znode is not
     /// ephemeral.
     pub const NONE: Self = Self(0);
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// A lesson, or a proof: one world, and what to expect of it.
 ///
 /// A scenario has no state of its own; whatever a run needs to remember is in the values that these
-/// methods make anew for every run.
+/// methods make for every run.
 pub trait Scenario: Send + Sync {
     /// Its name, in `kebab-case`.
     fn name(&self) -> &str;

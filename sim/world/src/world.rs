@@ -61,7 +61,7 @@ pub(crate) struct World {
     pub(crate) tasks: usize,
     /// All faults are over.
     pub(crate) healed: bool,
-    /// The run is over: nothing happens any more, and nobody may request anything.
+    /// The run is over: nothing happens, and nobody may request anything.
     pub(crate) over: bool,
     /// Everything drawn by sources that are gone.
     drawn: StateHasher,

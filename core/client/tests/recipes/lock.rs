@@ -98,7 +98,7 @@ fn a_create_whose_reply_is_lost_leaves_no_orphan() {
 #[test]
 fn a_contender_in_doubt_writes_before_it_looks() {
     // Looking alone would do with our own server, which resumes a session only when nothing of its
-    // old connection is under way; others answer sooner.
+    // old connection is in flight; others answer sooner.
     let world = World::new();
     let (process, client) = world.client();
     let story = world.clone();
@@ -227,7 +227,7 @@ fn whoever_gives_up_waiting_or_drops_the_lock_leaves_no_znode_behind() {
         let lock = Lock::new(&client, "/locks/mail");
         let held = lock.acquire("").await.unwrap();
         let (other_lock, one) = (Lock::new(&other, "/locks/mail"), Millis(1));
-        // Given up at every stage of waiting: create under way, reads under way, watching.
+        // Given up at every stage of waiting: create in flight, reads in flight, watching.
         for patience in [0, 1, 2, 3, 5, 50] {
             give_up_after(&story, Millis(patience), other_lock.acquire("")).await;
         }
@@ -274,7 +274,7 @@ fn a_contender_in_doubt_waits_until_it_can_find_out() {
         let (busy, full) = (client.clone(), Rc::new(Cell::new(false)));
         let seen = full.clone();
         story.spawn(process.id, async move {
-            // So much is asked for, as soon as the connection is lost, that there is no room to
+            // So much is requested, as soon as the connection is lost, that there is no room to
             // settle.
             busy.state_changed().await;
             let reads: Vec<_> = (0..OPERATIONS_OUTSTANDING_MAX).map(|_| busy.exists("/")).collect();

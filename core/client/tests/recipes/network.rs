@@ -1,9 +1,9 @@
 //! The network between the clients' processes and the server, and the server itself.
 //!
-//! Every message takes [`LATENCY`]. A process can be cut off (what is under way is held until it
-//! comes back, as TCP would, and nobody is told), its connections can be reset, and a connection
-//! can be made to break around a chosen request: just before the server sees it, or just after, so
-//! that only the reply is lost.
+//! Every message takes [`LATENCY`]. A process can be cut off (what is in flight is held until it
+//! comes back, as TCP would, and nobody is notified), its connections can be reset, and a
+//! connection can be made to break around a chosen request: just before the server sees it, or just
+//! after, so that only the reply is lost.
 
 use crate::world::{Action, ProcessId, World};
 use bytes::Bytes;
@@ -134,7 +134,7 @@ impl World {
 
     // ---- faults
 
-    /// Nothing gets from or to this process, and nobody is told.
+    /// Nothing gets from or to this process, and nobody is notified.
     pub(crate) fn isolate(&self, process: ProcessId) {
         self.0.network.isolated.borrow_mut().insert(process);
     }
@@ -164,7 +164,7 @@ impl World {
         self.0.network.isolated.borrow().contains(&process)
     }
 
-    /// Every connection of this process breaks, and both sides are told.
+    /// Every connection of this process breaks, and both sides are notified.
     pub(crate) fn cut(&self, process: ProcessId) {
         let lines: Vec<u64> = {
             let lines = self.0.network.lines.borrow();

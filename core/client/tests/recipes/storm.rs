@@ -139,7 +139,7 @@ async fn note_or_wait(
     Ok(())
 }
 
-/// Stands for election again and again; what onlookers are told is judged at the end.
+/// Stands for election again and again; what is reported to onlookers is judged at the end.
 async fn stand(process: Process, name: usize) {
     loop {
         let client = process.client();

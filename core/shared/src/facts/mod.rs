@@ -57,9 +57,9 @@ pub struct Account<'a> {
     pub subject: Subject,
     /// The level at which a real server logs it.
     pub level: Level,
-    /// How it changes its node's lane on the page.
+    /// What it makes of its node's lane on the page.
     pub band: RoleBand,
-    /// Whether a diagram of nothing but turning points shows it.
+    /// Whether a diagram that leaves nearly everything out shows it.
     pub is_turn: bool,
     /// The kind of node that reports it, where a record does not say.
     pub teller: Option<&'static str>,

@@ -147,7 +147,7 @@ impl Held {
     }
 }
 
-/// A sync under way.
+/// A sync in progress.
 #[derive(Clone, Debug)]
 pub(crate) enum SyncMark {
     File { body: u32, layer: u64 },

@@ -1,7 +1,7 @@
 //! A node's disk: its files, its pace, and what is wrong with it.
 //!
-//! Owns: how long things take, faults that come and go, operations under way. Leaves: contents and
-//! crashes to [`files`].
+//! Owns: how long things take, faults that come and go, operations in progress. Leaves: contents
+//! and crashes to [`files`].
 //! Holds: one device does one thing at a time, in the order of the requests; an operation that a
 //! dead process requested is never reported as done.
 

@@ -47,7 +47,7 @@ async fn writer(process: Process) {
     idle(process).await;
 }
 
-/// How often each of these was told, over many seeds.
+/// How many times each of these was reported, over many seeds.
 fn tally(stage: &Stage, words: &[&str]) -> Vec<usize> {
     let mut counts = vec![0; words.len()];
     for seed in 0..60 {

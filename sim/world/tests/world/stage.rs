@@ -233,7 +233,7 @@ pub(crate) fn told(run: &Run) -> Vec<(u64, String, String)> {
     events.iter().filter_map(line).collect()
 }
 
-/// When something was told, in milliseconds.
+/// When something was reported, in milliseconds.
 #[track_caller]
 pub(crate) fn when(run: &Run, what: &str) -> u64 {
     let told = told(run);
@@ -241,7 +241,7 @@ pub(crate) fn when(run: &Run, what: &str) -> u64 {
     found.unwrap_or_else(|| panic!("nobody told of `{what}`: {told:?}")).0
 }
 
-/// How often something was told.
+/// How many times something was reported.
 pub(crate) fn count(run: &Run, what: &str) -> usize {
     told(run).iter().filter(|(_, _, name)| name == what).count()
 }
