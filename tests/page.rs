@@ -14,7 +14,7 @@ use mailstorm_reports::page::{Shown, page};
 use mailstorm_world::{Recording, RunSpec};
 use serde_json::{Value, json};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// The page of the run that the README shows: the sink takes results from anybody.
@@ -189,13 +189,55 @@ fn every_violation_of_lessons_and_defects_has_a_chain_from_a_cause_and_a_stretch
             assert!(end("to") <= data["virtual_ns"].as_u64().unwrap(), "{told}");
             // Whatever is missing is named, and so is whoever it waits for.
             if violation["checker"] == "exactly-once" && violation["kind"] == "lost" {
-                let missing = moment["stuck"]["missing"].as_array().unwrap();
+                let missing = moment["stuck"]["missing"]["names"].as_array().unwrap();
                 let count = violation["detail"].as_str().unwrap().split(' ').next().unwrap();
                 assert_eq!(missing.len().to_string(), count, "{told}");
                 assert!(!moment["stuck"]["behind"].as_array().unwrap().is_empty(), "{told}");
             }
         }
     }
+}
+
+#[test]
+fn neither_the_page_nor_its_script_names_a_system() {
+    let systems = [
+        "ensemble",
+        "ensemblefact",
+        "clientfact",
+        "mailfact",
+        "applicationfact",
+        "znode",
+        "znodes",
+        "zxid",
+        "session",
+        "sessions",
+        "leader",
+        "leaders",
+        "master",
+        "mail",
+        "mails",
+        "claim",
+        "claims",
+        "sink",
+        "broker",
+        "offset",
+    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reports/src/page");
+    let assets = std::fs::read_dir(folder.join("assets")).unwrap();
+    let files = std::fs::read_dir(&folder).unwrap().chain(assets).map(|file| file.unwrap().path());
+    let is_test = |path: &PathBuf| path.ends_with("tests.rs") || path.ends_with("samples.rs");
+    let mut seen = 0;
+    for path in files.filter(|path| path.is_file() && !is_test(path)) {
+        seen += 1;
+        let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
+        let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for (line, text) in program.lines().enumerate() {
+            let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+            let named = words.find(|word| systems.contains(word));
+            assert_eq!(named, None, "{}:{}: {text}", path.display(), line + 1);
+        }
+    }
+    assert!(seen > 12, "{seen}");
 }
 
 #[test]
@@ -522,12 +564,15 @@ const CONTRAST: &str = r##"(() => {
         probe.style.color = colours[name];
         return getComputedStyle(probe).color;
     };
-    const grounds = ["paper", "stripe", "line", "follows-fill"];
+    const fills = Object.keys(colours).filter((name) => name.endsWith("-fill"));
+    if (fills.length < 4) weak.push(`fills: ${fills}`);
+    const grounds = ["paper", "stripe", "line", ...fills];
     for (const name of Object.keys(colours).filter((name) => !grounds.includes(name))) {
+        if (!colours[name]) weak.push(`no colour ${name}`);
         check(`${name} on paper`, rgb(name), rgb("paper"));
         check(`${name} on stripe`, rgb(name), rgb("stripe"));
     }
-    check("ink on follows", rgb("ink"), rgb("follows-fill"));
+    for (const fill of fills) check(`ink on ${fill}`, rgb("ink"), rgb(fill));
     return weak;
 })()"##;
 

@@ -15,6 +15,7 @@ mod junit;
 pub mod layout;
 mod markdown;
 pub mod page;
+mod projections;
 mod results;
 #[cfg(test)]
 mod samples;

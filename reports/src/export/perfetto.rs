@@ -10,6 +10,7 @@ use super::window::events;
 use crate::page::columns::{Struck, struck};
 use crate::page::lanes::{Band, Lanes};
 use crate::page::nodes::nodes_in;
+use crate::projections;
 use crate::words::{kind, words};
 use mailstorm_record::{Event, Happening, NodeName, Run};
 use mailstorm_shared::Observation;
@@ -30,7 +31,8 @@ const NS_PER_US: u64 = 1_000;
 /// The run, with the command that runs it again, and what is missing of it if it was cut short.
 pub fn perfetto(run: &Run, replay: &str, missing: Option<&str>) -> String {
     let events = events(run);
-    let nodes = nodes_in(events, run);
+    let systems = projections::all();
+    let nodes = nodes_in(events, run, &systems);
     let names: Vec<NodeName> = nodes.iter().map(|node| node.name.clone()).collect();
     let place = |name: &NodeName| names.iter().position(|known| known == name);
     let end_ns = run.outcome.virtual_ns.max(events.last().map_or(0, |event| event.at_ns));
@@ -47,7 +49,7 @@ pub fn perfetto(run: &Run, replay: &str, missing: Option<&str>) -> String {
     }
     trace.phases(events, end_ns);
     trace.faults(&struck(run, events, &nodes, end_ns), &names);
-    let lanes = Lanes::of(events, &place, end_ns);
+    let lanes = Lanes::of(events, &place, &systems, end_ns);
     trace.bands(&lanes.roles, ROLE);
     trace.bands(&lanes.lives, LIFE);
     trace.messages(events, &place);

@@ -1,21 +1,20 @@
 //! A run as columns: what the page is told, in a form that packs well and is read quickly.
 //!
 //! Holds: times are differences in nanoseconds, texts are numbers of a table of texts, and every
-//! number that could pass 2^53 (seeds, sessions, hashes) is a text.
+//! number that could pass 2^53 (seeds, hashes) is a text.
 //! Start at [`Columns::of`].
 
 use super::Shown;
 use super::causes::{Causes, Step};
-use super::lanes::Lanes;
+use super::drawing::{Changes, Operation, ToldPanel};
+use super::lanes::{Band, LIVES, Lanes};
 use super::moments::{Moment, Scene, Stretch};
 use super::nodes::{Node, nodes_in};
+use super::projection::{Seen, Systems};
 use super::sides::Split;
-use super::stuck::Work;
-use crate::words;
-use mailstorm_record::{Event, Fault, FaultKind, Happening, NodeName, Run, Verdict};
-use mailstorm_shared::facts::{ClientFact, EnsembleFact, MailFact, Outcome};
-use mailstorm_shared::znodes::Change;
-use mailstorm_shared::{Observation, SessionId, Zxid};
+use crate::{projections, words};
+use mailstorm_record::{Event, Fault, FaultKind, Happening, NodeName, Run, Verdict, Violation};
+use mailstorm_shared::facts::{Sign, Tone};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,22 +35,35 @@ pub(super) struct Columns {
     /// The verdict that it opens on, or -1.
     pub(super) opens_on: i64,
     nodes: Vec<Lane>,
-    /// The lane of each session's client.
-    owners: BTreeMap<String, usize>,
     verdicts: Vec<Judged>,
     reached: BTreeMap<String, u64>,
     faults: Vec<Struck>,
     phases: Vec<(u64, String)>,
-    lanes: Lanes,
+    /// What nodes are at times.
+    roles: Vec<Role>,
+    bands: Vec<Band>,
+    /// What processes are at times, beside up.
+    states: [&'static str; 2],
+    lives: Vec<Band>,
     texts: Vec<String>,
     kinds: Vec<String>,
+    /// The sign of each kind.
+    signs: Vec<Option<Sign>>,
     events: Events,
     messages: Messages,
     operations: Vec<Operation>,
-    changes: Vec<Changed>,
-    /// The panels that some znodes have of their own, by title.
-    panels: &'static [&'static str],
-    mails: Vec<Mail>,
+    panels: Vec<ToldPanel>,
+    changes: Changes,
+}
+
+/// A role that some node has at some time.
+#[derive(Serialize)]
+struct Role {
+    name: String,
+    tone: Tone,
+    /// Which of the colours: systems get them in the order in which they show a role first.
+    hue: usize,
+    words: &'static str,
 }
 
 #[derive(Serialize)]
@@ -134,50 +146,15 @@ struct Messages {
     delivered: Vec<i64>,
 }
 
-#[derive(Serialize)]
-struct Operation {
-    invoked: usize,
-    /// The event of its end, or -1.
-    returned: i64,
-    /// `ok`, `failed`, `unknown` or `open`.
-    outcome: &'static str,
-}
-
-/// What one transaction changed, told once: when the first server applied it.
-#[derive(Serialize)]
-struct Changed {
-    event: usize,
-    what: &'static str,
-    path: String,
-    /// The owner of an ephemeral; the session that began or ended.
-    session: String,
-    number: i64,
-    /// The panel that it is shown in beside the tree, or -1.
-    panel: i64,
-}
-
-/// The panels of znodes that are worth a look of their own, and by which part of a path they are
-/// known.
-const PANELS: [&str; 1] = ["Claims and locks"];
-const PANEL_PATHS: [(&str, usize); 2] = [("/work/", 0), ("/lock/", 0)];
-
-/// A step in the story of a mail.
-#[derive(Serialize)]
-struct Mail {
-    event: usize,
-    mail: usize,
-    what: &'static str,
-}
-
 /// Texts by number.
 #[derive(Default)]
-struct Texts {
+pub(super) struct Texts {
     places: BTreeMap<String, usize>,
     texts: Vec<String>,
 }
 
 impl Texts {
-    fn place(&mut self, text: String) -> usize {
+    pub(super) fn place(&mut self, text: String) -> usize {
         if let Some(place) = self.places.get(&text) {
             return *place;
         }
@@ -192,26 +169,30 @@ impl Columns {
         let run = shown.run;
         let none = Vec::new();
         let events = run.events.as_ref().unwrap_or(&none);
-        let nodes = nodes_in(events, run);
+        let mut systems = projections::all();
+        let nodes = nodes_in(events, run, &systems);
         let place = |name: &NodeName| nodes.iter().position(|known| known.name == *name);
         let end_ns = run.outcome.virtual_ns.max(events.last().map_or(0, |event| event.at_ns));
         let told = with_sendings(events);
         let mut writer = Writer::default();
         for event in &told {
-            writer.write(event, &place);
+            writer.write(event, &systems, &place);
         }
-        let lanes = Lanes::of(events, &place, end_ns);
+        let names: Vec<NodeName> = nodes.iter().map(|node| node.name.clone()).collect();
+        let drawing = systems.project(&Seen { events: &told, place: &place, names: &names });
+        let lanes = Lanes::of(events, &place, &systems, end_ns);
         let faults = struck(run, events, &nodes, end_ns);
         let causes = Causes::of(&told, &faults, &place);
         writer.follow(&causes);
-        let work = Work::of(&told, run.outcome.violations(), &place);
+        let violations: Vec<&Violation> = run.outcome.violations().collect();
         let scene = Scene {
             events: &told,
             nodes: &nodes,
             faults: &faults,
             lanes: &lanes,
             causes: &causes,
-            work: &work,
+            violations: &violations,
+            systems: &systems,
             end_ns,
         };
         let verdicts = judged(run, &scene);
@@ -221,6 +202,8 @@ impl Columns {
             Some(moment) => moment.opens,
             None => Stretch { from: 0, to: whole(&told, end_ns) },
         };
+        let mut texts = writer.texts;
+        let (operations, (panels, changes)) = drawing.told(&mut texts);
         Self {
             scenario: run.scenario.clone(),
             seed: run.seed.to_string(),
@@ -236,18 +219,20 @@ impl Columns {
             verdicts,
             reached: run.outcome.reached.clone(),
             phases: phases(events),
-            owners: work.owners,
             faults,
-            lanes,
+            roles: roles_of(&lanes),
+            bands: lanes.roles,
+            states: LIVES,
+            lives: lanes.lives,
             nodes: lanes_of(nodes),
-            texts: writer.texts.texts,
-            kinds: writer.kinds,
+            texts: texts.texts,
+            kinds: writer.kinds.iter().map(|(kind, _)| kind.clone()).collect(),
+            signs: writer.kinds.into_iter().map(|(_, sign)| sign).collect(),
             events: writer.events,
             messages: writer.messages,
-            operations: writer.operations,
-            changes: writer.changes,
-            panels: &PANELS,
-            mails: writer.mails,
+            operations,
+            panels,
+            changes,
         }
     }
 }
@@ -256,19 +241,12 @@ impl Columns {
 #[derive(Default)]
 struct Writer {
     texts: Texts,
-    kinds: Vec<String>,
+    kinds: Vec<(String, Option<Sign>)>,
     events: Events,
     messages: Messages,
-    operations: Vec<Operation>,
-    changes: Vec<Changed>,
-    mails: Vec<Mail>,
     last_ns: u64,
-    /// The newest transaction whose changes were told.
-    applied: Zxid,
     /// Where a message that is under way stands, by its number.
     under_way: BTreeMap<u64, usize>,
-    /// Where an operation that has not ended stands, by client and number.
-    open: BTreeMap<(u32, u64), usize>,
 }
 
 impl Writer {
@@ -286,7 +264,12 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, event: &Event, place: &dyn Fn(&NodeName) -> Option<usize>) {
+    fn write(
+        &mut self,
+        event: &Event,
+        systems: &Systems,
+        place: &dyn Fn(&NodeName) -> Option<usize>,
+    ) {
         let index = self.events.after.len();
         let text = match &event.happening {
             Happening::Sent { message, to, bytes, label } => {
@@ -308,16 +291,12 @@ impl Writer {
                 }
                 None => unreachable!("only messages whose sending is told are told"),
             },
-            happening => {
-                if let Happening::Observed { observation } = happening {
-                    self.observed(index, observation);
-                }
-                self.texts.place(words::words(happening))
-            }
+            happening => self.texts.place(words::words(happening)),
         };
-        let kind = words::kind(&event.happening);
-        let kind = self.kinds.iter().position(|known| *known == kind).unwrap_or_else(|| {
-            self.kinds.push(kind.to_owned());
+        let (kind, sign) = (words::kind(&event.happening), sign(&event.happening, systems));
+        let is_it = |(known, shown): &(String, Option<Sign>)| known == kind && *shown == sign;
+        let kind = self.kinds.iter().position(is_it).unwrap_or_else(|| {
+            self.kinds.push((kind.to_owned(), sign));
             self.kinds.len() - 1
         });
         self.events.after.push(event.at_ns.saturating_sub(self.last_ns));
@@ -327,67 +306,31 @@ impl Writer {
         self.events.kind.push(kind);
         self.events.text.push(text);
     }
+}
 
-    fn observed(&mut self, index: usize, observation: &Observation) {
-        match observation {
-            Observation::Ensemble(EnsembleFact::Applied { zxid, changes, .. })
-                if *zxid > self.applied =>
-            {
-                self.applied = *zxid;
-                self.changes.extend(changes.iter().map(|change| changed(index, change)));
-            }
-            Observation::Client(ClientFact::Invoked { client, operation, .. }) => {
-                self.open.insert((*client, *operation), self.operations.len());
-                self.operations.push(Operation { invoked: index, returned: -1, outcome: "open" });
-            }
-            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
-                if let Some(at) = self.open.remove(&(*client, *operation)) {
-                    self.operations[at].returned = index as i64;
-                    self.operations[at].outcome = match outcome {
-                        Outcome::Ok { .. } => "ok",
-                        Outcome::Failed { .. } => "failed",
-                        Outcome::Unknown => "unknown",
-                    };
-                }
-            }
-            Observation::Mail(MailFact::MailAttempted { mail, .. }) => {
-                self.mail(index, mail, "tried")
-            }
-            Observation::Mail(MailFact::SinkAccepted { mail, .. }) => {
-                self.mail(index, mail, "taken")
-            }
-            Observation::Mail(MailFact::SinkRefused { mail, .. }) => {
-                self.mail(index, mail, "refused")
-            }
-            _ => {}
-        }
-    }
-
-    fn mail(&mut self, event: usize, mail: &str, what: &'static str) {
-        let mail = self.texts.place(mail.to_owned());
-        self.mails.push(Mail { event, mail, what });
+/// The sign of an event on the time line.
+fn sign(happening: &Happening, systems: &Systems) -> Option<Sign> {
+    match happening {
+        Happening::Observed { observation } => systems.sign(observation),
+        Happening::Crashed { .. } | Happening::DiskDamaged => Some(Sign::Cross),
+        Happening::Started { .. } | Happening::Resumed => Some(Sign::Triangle),
+        Happening::Paused => Some(Sign::Bars),
+        _ => None,
     }
 }
 
-fn changed(event: usize, change: &Change) -> Changed {
-    let owner = |session: &SessionId| {
-        if *session == SessionId::NONE { String::new() } else { session.to_string() }
-    };
-    let (what, path, session, number) = match change {
-        Change::Created { path, owner: of, .. } => ("created", path.to_string(), owner(of), 0),
-        Change::Deleted { path } => ("deleted", path.to_string(), String::new(), 0),
-        Change::DataSet { path, version, .. } => {
-            ("set", path.to_string(), String::new(), i64::from(*version))
-        }
-        Change::AclSet { path } => ("acl", path.to_string(), String::new(), 0),
-        Change::SessionOpened { session, timeout } => {
-            ("opened", String::new(), session.to_string(), timeout.0 as i64)
-        }
-        Change::SessionClosed { session } => ("closed", String::new(), session.to_string(), 0),
-    };
-    let panel = PANEL_PATHS.iter().find(|(part, _)| path.contains(part));
-    let panel = panel.map_or(-1, |(_, panel)| *panel as i64);
-    Changed { event, what, path, session, number, panel }
+fn roles_of(lanes: &Lanes) -> Vec<Role> {
+    let mut topics: Vec<&str> = Vec::new();
+    let mut roles = Vec::new();
+    for known in &lanes.known {
+        let hue = topics.iter().position(|topic| *topic == known.topic).unwrap_or_else(|| {
+            topics.push(known.topic);
+            topics.len() - 1
+        });
+        let name = known.name.to_string();
+        roles.push(Role { name, tone: known.look.tone, hue, words: known.look.words });
+    }
+    roles
 }
 
 /// The events, but for deliveries of messages whose sending was not recorded: they have no line,

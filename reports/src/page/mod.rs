@@ -2,22 +2,25 @@
 //!
 //! Owns: what the page is told (`columns`), which nodes there are (`nodes`), what their lanes show
 //! (`lanes`), who hears whom (`sides`), what follows from what (`causes`), what a violation shows
-//! (`moments`, `stuck`), and putting it together with the program that draws it (`assets/`).
-//! Leaves: reading records to their owner, opening the page to the command line.
+//! (`moments`, `stuck`), what a system may draw (`drawing`, `projection`), and putting it together
+//! with the program that draws it (`assets/`).
+//! Leaves: what each system's facts become to `projections`, reading records to their owner, opening
+//! the page to the command line.
 //! Holds: the same runs give the same bytes; nothing is fetched from anywhere; whatever comes from
-//! a mail or from the network reaches the page as data inside an archive, and the document as text
-//! nodes alone.
+//! outside reaches the page as data inside an archive, and the document as text nodes alone.
 //! Start at [`page`]; in the browser at `assets/app.js`.
 
 pub(crate) mod causes;
 pub(crate) mod columns;
+pub(crate) mod drawing;
 pub(crate) mod lanes;
 mod moments;
 pub(crate) mod nodes;
+pub(crate) mod projection;
 #[cfg(test)]
 mod samples;
 mod sides;
-mod stuck;
+pub(crate) mod stuck;
 #[cfg(test)]
 mod tests;
 

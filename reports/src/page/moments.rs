@@ -9,7 +9,8 @@ use super::causes::{Causes, Step};
 use super::columns::Struck;
 use super::lanes::Lanes;
 use super::nodes::Node;
-use super::stuck::{Stuck, Work};
+use super::projection::Systems;
+use super::stuck::Stuck;
 use mailstorm_record::{Event, Happening, NodeName, Violation};
 use serde::Serialize;
 
@@ -62,7 +63,8 @@ pub(super) struct Scene<'a> {
     pub(super) faults: &'a [Struck],
     pub(super) lanes: &'a Lanes,
     pub(super) causes: &'a Causes,
-    pub(super) work: &'a Work,
+    pub(super) violations: &'a [&'a Violation],
+    pub(super) systems: &'a Systems,
     pub(super) end_ns: u64,
 }
 

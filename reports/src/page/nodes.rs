@@ -3,8 +3,10 @@
 //! Holds: the record's word on a node counts; a record without one is read for what its nodes say
 //! of themselves, never for how they are called. Start at [`nodes_in`].
 
+use super::projection::Systems;
 use mailstorm_record::{Event, Happening, NodeName, Run};
-use std::collections::BTreeMap;
+use mailstorm_shared::facts::RoleBand;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A node that did something or had something done to it.
 #[derive(Debug, PartialEq)]
@@ -14,76 +16,49 @@ pub(crate) struct Node {
     pub(crate) role: String,
 }
 
-/// Servers on top, who stands outside at the bottom, and those who do the work in between.
-const ORDER: [&str; 9] = [
-    "server",
-    "observer",
-    "supervisor",
-    "manager",
-    "tracker",
-    "candidate",
-    "worker",
-    "writer",
-    "client",
-];
-
-/// Who comes after every role that no list knows.
-const LAST: [&str; 6] = ["witness", "auditor", "database", "ledger", "sink", STRANGER];
-
 /// Who never said what it is.
 const STRANGER: &str = "stranger";
 
-/// Every node that did something or had something done to it, role by role.
-pub(crate) fn nodes_in(events: &[Event], run: &Run) -> Vec<Node> {
-    let mut told: BTreeMap<NodeName, &'static str> = BTreeMap::new();
+/// Every node that did something or had something done to it, role by role: who serves on top, who
+/// stands outside at the bottom, and those who do the work in between.
+pub(crate) fn nodes_in(events: &[Event], run: &Run, systems: &Systems) -> Vec<Node> {
+    // What each node shows itself to be, and how much that says.
+    let mut told: BTreeMap<&NodeName, (usize, &'static str)> = BTreeMap::new();
+    let mut with_bands: BTreeSet<&NodeName> = BTreeSet::new();
     for event in events {
         let Some(node) = &event.node else { continue };
-        let known = told.entry(node.clone()).or_insert(STRANGER);
-        let says = said(&event.happening);
-        if weight(says) > weight(known) {
-            *known = says;
+        let known = told.entry(node).or_insert((0, STRANGER));
+        let Happening::Observed { observation } = &event.happening else { continue };
+        let account = observation.account();
+        if let Some(teller) = account.teller {
+            *known = (*known).max((systems.weight(observation), teller));
+        }
+        if matches!(account.band, RoleBand::Shows(..)) {
+            with_bands.insert(node);
         }
     }
     for violation in run.outcome.violations() {
         for node in &violation.nodes {
-            told.entry(node.clone()).or_insert(STRANGER);
+            told.entry(node).or_insert((0, STRANGER));
         }
     }
-    let role = |(name, told): (NodeName, &str)| {
-        let role = run.roles.get(&name).cloned().unwrap_or_else(|| told.to_owned());
-        Node { name, role }
+    let role = |(name, (_, told)): (&NodeName, (usize, &str))| {
+        let role = run.roles.get(name).cloned().unwrap_or_else(|| told.to_owned());
+        Node { name: name.clone(), role }
     };
     let mut nodes: Vec<Node> = told.into_iter().map(role).collect();
+    let has_bands = |node: &&Node| with_bands.contains(&node.name);
+    let banded: BTreeSet<String> = nodes.iter().filter(has_bands).map(|n| n.role.clone()).collect();
     nodes.sort_by_key(|node| {
         let letters = node.name.0.trim_end_matches(|c: char| c.is_ascii_digit());
         let number: u64 = node.name.0[letters.len()..].parse().unwrap_or(0);
-        (rank(&node.role), node.role.clone(), letters.to_owned(), number)
+        let stand = match &*node.role {
+            STRANGER => (u8::MAX, 0),
+            role => systems.stand(role, banded.contains(role)),
+        };
+        (stand, node.role.clone(), letters.to_owned(), number)
     });
     nodes
-}
-
-fn rank(role: &str) -> usize {
-    let first = ORDER.iter().position(|known| *known == role);
-    let last = || LAST.iter().position(|known| *known == role).map(|at| ORDER.len() + 1 + at);
-    first.or_else(last).unwrap_or(ORDER.len())
-}
-
-/// What a node shows itself to be by this.
-fn said(happening: &Happening) -> &'static str {
-    match happening {
-        Happening::Observed { observation } => observation.account().teller.unwrap_or(STRANGER),
-        _ => STRANGER,
-    }
-}
-
-/// Which word says more: a worker is a client as well.
-fn weight(role: &str) -> u8 {
-    match role {
-        STRANGER => 0,
-        "client" => 1,
-        "candidate" => 2,
-        _ => 3,
-    }
 }
 
 #[cfg(test)]
@@ -108,7 +83,7 @@ mod tests {
     }
 
     fn shown(run: &Run) -> Vec<(String, String)> {
-        let nodes = nodes_in(run.events.as_ref().unwrap(), run);
+        let nodes = nodes_in(run.events.as_ref().unwrap(), run, &crate::projections::all());
         nodes.into_iter().map(|node| (node.name.to_string(), node.role)).collect()
     }
 
@@ -167,8 +142,8 @@ mod tests {
         ];
         let expected = [
             ("x1", "server"),
-            ("x4", "candidate"),
             ("x2", "worker"),
+            ("x4", "candidate"),
             ("x5", "client"),
             ("x3", "sink"),
             ("s9", "stranger"),

@@ -4,7 +4,7 @@ use super::columns::Columns;
 use super::samples::{Told, violated};
 use super::{Shown, fragment};
 use mailstorm_record::{FaultKind, Happening, NodeName, Run, Violation};
-use mailstorm_shared::facts::{ClientFact, EnsembleFact};
+use mailstorm_shared::facts::{self, ApplicationFact, ClientFact, EnsembleFact, Looks, Sign, Tone};
 use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Observation, SessionId, Zxid};
 use proptest::prelude::*;
@@ -157,7 +157,7 @@ fn stuck(run: &Run) -> Value {
 }
 
 /// A worker dies with a mail in hand, and nobody takes it up.
-fn lost(missing: &[&str]) -> Run {
+fn lost(checker: &str, missing: &[&str]) -> Run {
     let kind = FaultKind::Crash { nodes: nodes(&["w1"]) };
     let told = Told::default()
         .starts(0, &["w1", "w2", "sink"])
@@ -169,7 +169,8 @@ fn lost(missing: &[&str]) -> Run {
         .ends(5_000, 0)
         .at(5_000, "w1", Happening::Started { incarnation: 1 });
     let missing = missing.iter().map(|mail| (*mail).into()).collect();
-    let violation = violated(9_000, &[]).stuck(700 * NS_PER_MS, missing);
+    let violation = Violation { checker: checker.into(), ..violated(9_000, &[]) };
+    let violation = violation.stuck(700 * NS_PER_MS, missing);
     let mut run = told.run(Some(violation));
     run.outcome.virtual_ns = 9_000 * NS_PER_MS;
     run
@@ -178,15 +179,25 @@ fn lost(missing: &[&str]) -> Run {
 #[test]
 fn what_stands_still_is_told_with_since_when_behind_whom_and_all_that_is_missing() {
     let behind = "w1 tried m-2 last, at 0.700 s; down from 1.000 s to 5.000 s";
-    let expected = json!({ "since": 700_000_000, "behind": [behind], "missing": ["m-2", "m-3"] });
-    assert_eq!(stuck(&lost(&["m-2", "m-3"])), expected);
+    let missing = json!({ "word": "mail", "names": ["m-2", "m-3"] });
+    let expected = json!({ "since": 700_000_000, "behind": [behind], "missing": missing });
+    assert_eq!(stuck(&lost("exactly-once", &["m-2", "m-3"])), expected);
     // A checker that names none: what was tried and has no result.
-    assert_eq!(stuck(&lost(&[]))["missing"], json!(["m-2"]));
-    assert_eq!(
-        chain(&lost(&["m-2"])),
-        (["w1 mail_attempted", "w1 crashed"].map(str::to_owned).to_vec(), 0)
-    );
-    assert_eq!(opens(&lost(&["m-2"])), (680, 9_000));
+    let tried = json!({ "word": "mail", "names": ["m-2"] });
+    assert_eq!(stuck(&lost("exactly-once", &[]))["missing"], tried);
+    assert_eq!(stuck(&lost("live", &[]))["missing"], tried);
+    let run = lost("exactly-once", &["m-2"]);
+    let expected = ["w1 mail_attempted", "w1 crashed"].map(str::to_owned).to_vec();
+    assert_eq!(chain(&run), (expected, 0));
+    assert_eq!(opens(&run), (680, 9_000));
+}
+
+#[test]
+fn what_no_system_knows_is_missing_under_the_names_that_the_violation_gives() {
+    let missing = vec!["orders-0".into()];
+    let violation = violated(900, &[]).stuck(40 * NS_PER_MS, missing);
+    let run = Told::default().starts(0, &["b1"]).run(Some(violation));
+    assert_eq!(stuck(&run)["missing"], json!({ "word": "item", "names": ["orders-0"] }));
 }
 
 #[test]
@@ -215,7 +226,113 @@ fn a_queue_that_does_not_move_is_behind_whoever_stands_first_in_it() {
         .run(Some(violated(900, &[]).since(40 * NS_PER_MS)));
     let behind = "w1 holds /lock/q-0000000009 since 0.030 s, 1 waits behind it; up ever since";
     assert_eq!(stuck(&run)["behind"][0], json!(behind));
-    assert_eq!(data(&run)["owners"], json!({ "0x7": 0, "0x8": 1 }), "sessions have owners");
+    let expected = [
+        ("/lock/q-0000000009", "ephemeral", "of w1, session 0x7"),
+        ("/lock/q-0000000011", "ephemeral", "of w2, session 0x8"),
+    ];
+    assert_eq!(rows(&run, "Znodes", 900), expected.map(shown_row));
+    assert_eq!(rows(&run, "Claims and locks", 25), [shown_row(expected[1])]);
+}
+
+type ShownRow = (String, String, String);
+
+fn shown_row((name, mark, value): (&str, &str, &str)) -> ShownRow {
+    (name.into(), mark.into(), value.into())
+}
+
+/// What the rows of a panel say at an instant: name, mark and value.
+fn rows(run: &Run, title: &str, at_ms: u64) -> Vec<ShownRow> {
+    let data = data(run);
+    let numbers = |list: &Value| -> Vec<i64> {
+        list.as_array().unwrap().iter().map(|number| number.as_i64().unwrap()).collect()
+    };
+    let text = |at: i64| data["texts"][at as usize].as_str().unwrap().to_owned();
+    type Says = Option<(String, String)>;
+    let mut rows: Vec<(bool, String, Says)> = Vec::new();
+    for panel in data["panels"].as_array().unwrap() {
+        let names = numbers(&panel["names"]).into_iter();
+        rows.extend(names.map(|name| (panel["title"] == title, text(name), None)));
+    }
+    let column = |name: &str| numbers(&data["changes"][name]);
+    let (after, row) = (column("after"), column("row"));
+    let (mark, value) = (column("mark"), column("value"));
+    let mut event = 0;
+    for change in 0..after.len() {
+        event += after[change] as usize;
+        if run.events.as_ref().unwrap()[event].at_ns <= at_ms * NS_PER_MS {
+            let says = (mark[change] >= 0).then(|| (text(mark[change]), text(value[change])));
+            rows[row[change] as usize].2 = says;
+        }
+    }
+    let shown = |(is_in, name, says): (bool, String, Says)| {
+        let (mark, value) = says.filter(|_| is_in)?;
+        Some((name, mark, value))
+    };
+    rows.into_iter().filter_map(shown).collect()
+}
+
+#[test]
+fn a_panel_says_at_each_instant_what_the_events_until_then_have_made_of_it() {
+    let told = |applied: u64, changes| Happening::Observed {
+        observation: Observation::Ensemble(EnsembleFact::Applied {
+            zxid: Zxid(applied),
+            digest: 0,
+            changes,
+        }),
+    };
+    let created =
+        |path: &str| Change::Created { path: path.into(), owner: SessionId::NONE, value: 0 };
+    let set = Change::DataSet { path: "/b".into(), version: 3, value: 0 };
+    let run = Told::default()
+        .starts(0, &["s1", "s2", "w1", "sink"])
+        .at(10, "s1", told(1, vec![created("/b"), created("/a")]))
+        .tries(15, "w1", "m-1")
+        .at(20, "s1", told(2, vec![set, Change::Deleted { path: "/a".into() }]))
+        // The same again, of a server that comes later: it changes nothing any more.
+        .at(25, "s2", told(1, vec![created("/b"), created("/a")]))
+        .tries(30, "w1", "m-1")
+        .takes(40, "m-1", "w1")
+        .takes(50, "m-1", "w1")
+        .run(None);
+    let check = |title, at_ms, expected: &[(&str, &str, &str)]| {
+        let expected: Vec<ShownRow> = expected.iter().copied().map(shown_row).collect();
+        assert_eq!(rows(&run, title, at_ms), expected, "{title} at {at_ms} ms");
+    };
+    check("Znodes", 5, &[]);
+    check("Znodes", 10, &[("/a", "version 0", ""), ("/b", "version 0", "")]);
+    check("Znodes", 30, &[("/b", "version 3", "")]);
+    check("Mails", 15, &[("m-1", "… tried", "1 try")]);
+    check("Mails", 40, &[("m-1", "✓ in sink", "2 tries")]);
+    check("Mails", 50, &[("m-1", "✗ 2 effects", "2 tries")]);
+}
+
+#[test]
+fn a_fact_of_a_program_that_nobody_knows_brings_its_lane_its_row_and_its_sign() {
+    let told = |looks: Looks| Happening::Observed {
+        observation: ApplicationFact::Told(
+            facts::Told::new("turned", [], "turns").unwrap().looking(looks).unwrap(),
+        )
+        .into(),
+    };
+    let leads = Looks::default().role("juggles", 7, Tone::Strong).sign(Sign::Star);
+    let leads = leads.row("Jugglers", "j1", "up", "3 balls");
+    let rests = Looks::default().ends_role().removes("Jugglers", "j1");
+    let run = Told::default()
+        .starts(0, &["j1", "x1"])
+        .at(10, "j1", told(leads))
+        .at(30, "j1", told(rests))
+        .run(None);
+    let data = data(&run);
+    let role = json!([{ "name": "juggles", "tone": "strong", "hue": 0, "words": "" }]);
+    assert_eq!(data["roles"], role);
+    let (from, to) = (10 * NS_PER_MS, 30 * NS_PER_MS);
+    let band = json!([{ "node": 0, "from": from, "to": to, "role": 0, "epoch": 7 }]);
+    assert_eq!(data["bands"], band);
+    assert_eq!(rows(&run, "Jugglers", 10), [shown_row(("j1", "up", "3 balls"))]);
+    assert_eq!(rows(&run, "Jugglers", 30), []);
+    // The same name with another sign is a kind of its own.
+    assert_eq!(data["kinds"], json!(["started", "turned", "turned"]));
+    assert_eq!(data["signs"], json!(["triangle", "star", null]));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! Holds: a fact of such a program ([`Told`]) describes itself, and is bounded wherever it comes
 //! from.
 
-use super::{Account, Fact, Subject};
+use super::{Account, Fact, Looks, RoleBand, Row, Sign, Subject, Tone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,7 +65,10 @@ impl Fact for ApplicationFact {
             Self::Measured { name, value } => {
                 to(fact("measured"), format_args!("has {} {value}", Spaced(name)))
             }
-            Self::Told(told) => to(fact(&told.name), format_args!("{}", told.words)),
+            Self::Told(told) => to(
+                Account { band: told.band(), ..fact(&told.name) },
+                format_args!("{}", told.words),
+            ),
         }
     }
 }
@@ -88,6 +91,9 @@ pub struct Told {
     name: Arc<str>,
     values: BTreeMap<Arc<str>, Value>,
     words: Arc<str>,
+    /// What a page makes of it, if anything: most facts are words alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    looks: Option<Box<Looks>>,
 }
 
 impl Told {
@@ -110,7 +116,35 @@ impl Told {
         words: &str,
     ) -> Result<Self, TooLong> {
         let values = values.into_iter().map(|(name, value)| (name.into(), value)).collect();
-        Unchecked { name: name.into(), values, words: words.into() }.try_into()
+        Unchecked { name: name.into(), values, words: words.into(), looks: None }.try_into()
+    }
+
+    /// The same fact, with what a page makes of it.
+    ///
+    /// # Errors
+    /// When one of its texts is longer than a text of a fact may be.
+    pub fn looking(self, looks: Looks) -> Result<Self, TooLong> {
+        let Self { name, values, words, .. } = self;
+        Unchecked { name, values, words, looks: Some(Box::new(looks)) }.try_into()
+    }
+
+    /// The row of a panel that it changes.
+    pub fn row(&self) -> Option<&Row> {
+        self.looks.as_deref()?.shown_row()
+    }
+
+    /// Its sign on the time line.
+    pub fn sign(&self) -> Option<Sign> {
+        self.looks.as_deref()?.shown_sign()
+    }
+
+    /// How the role is drawn that it gives its node.
+    pub fn tone(&self) -> Option<Tone> {
+        self.looks.as_deref()?.tone()
+    }
+
+    fn band(&self) -> RoleBand<'_> {
+        self.looks.as_deref().map_or(RoleBand::Stays, Looks::band)
     }
 
     /// Its name.
@@ -181,11 +215,15 @@ struct Unchecked {
     name: Arc<str>,
     values: BTreeMap<Arc<str>, Value>,
     words: Arc<str>,
+    #[serde(default)]
+    looks: Option<Box<Looks>>,
 }
 
 impl TryFrom<Unchecked> for Told {
     type Error = TooLong;
-    fn try_from(Unchecked { name, values, words }: Unchecked) -> Result<Self, TooLong> {
+    fn try_from(unchecked: Unchecked) -> Result<Self, TooLong> {
+        let Unchecked { name, values, words, looks } = unchecked;
+        let is_long_text = |text: &Arc<str>| text.len() > Self::TEXT_BYTES_MAX;
         let is_long = |(name, value): (&Arc<str>, &Value)| {
             let text = if let Value::Text(text) = value { text.len() } else { 0 };
             name.len() > Self::NAME_BYTES_MAX || text > Self::TEXT_BYTES_MAX
@@ -196,8 +234,10 @@ impl TryFrom<Unchecked> for Told {
             "its words"
         } else if values.len() > Self::VALUES_MAX || values.iter().any(is_long) {
             "its values"
+        } else if looks.iter().any(|looks| looks.texts().any(is_long_text)) {
+            "its looks"
         } else {
-            return Ok(Self { name, values, words });
+            return Ok(Self { name, values, words, looks });
         };
         Err(TooLong { what })
     }
@@ -223,5 +263,34 @@ mod tests {
         assert_eq!(check("n", Told::VALUES_MAX, "", ""), refused("its values"));
         assert_eq!(check("n", 0, &longer(&text), ""), refused("its values"));
         assert_eq!(check("n", 0, "", &longer(&text)), refused("its words"));
+        let looks = |role: &str, panel: &str, value: &str| {
+            let looks = Looks::default().role(role, 1, Tone::Strong).row(panel, "", "", value);
+            Told::new("n", [], "").unwrap().looking(looks).map(drop)
+        };
+        assert_eq!(looks(&text, &text, &text), Ok(()));
+        for (role, panel, value) in [(&*longer(&text), "", ""), ("", &*longer(&text), "")] {
+            assert_eq!(looks(role, panel, value), refused("its looks"));
+        }
+        assert_eq!(looks("", "", &longer(&text)), refused("its looks"));
+    }
+
+    #[test]
+    fn a_fact_that_describes_itself_is_read_as_it_was_told_with_its_looks_or_without() {
+        let plain = Told::new("n", [("a", 1.into())], "w").unwrap();
+        let text = r#"{"name":"n","values":{"a":1},"words":"w"}"#;
+        assert_eq!(serde_json::to_string(&plain).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Told>(text).unwrap(), plain);
+        let looks = Looks::default().role("leads", 3, Tone::Strong).sign(Sign::Star);
+        let shown = plain.looking(looks.row("Replicas", "r1", "up", "value 5")).unwrap();
+        let text = serde_json::to_string(&shown).unwrap();
+        assert_eq!(serde_json::from_str::<Told>(&text).unwrap(), shown);
+        let fact = super::super::Observation::from(ApplicationFact::Told(shown.clone()));
+        assert_eq!(fact.account().band, RoleBand::Shows("leads", 3));
+        let long = text.replace("value 5", &"v".repeat(Told::TEXT_BYTES_MAX + 1));
+        assert!(serde_json::from_str::<Told>(&long).is_err());
+        let ended = shown.looking(Looks::default().ends_role().removes("Replicas", "r1")).unwrap();
+        assert_eq!((ended.sign(), ended.row().unwrap().value.as_deref()), (None, None));
+        let fact = super::super::Observation::from(ApplicationFact::Told(ended));
+        assert_eq!(fact.account().band, RoleBand::Ends);
     }
 }

@@ -14,11 +14,13 @@
 mod application;
 mod client;
 mod ensemble;
+mod looks;
 mod mail;
 
 pub use application::{ApplicationFact, Told, TooLong, Value};
 pub use client::{Call, CallKind, ClientFact, Outcome};
 pub use ensemble::EnsembleFact;
+pub use looks::{Looks, Row, Sign, Tone};
 pub use mail::MailFact;
 
 use serde::{Deserialize, Serialize};
@@ -58,7 +60,7 @@ pub struct Account<'a> {
     /// The level at which a real server logs it.
     pub level: Level,
     /// What it makes of its node's lane on the page.
-    pub band: RoleBand,
+    pub band: RoleBand<'a>,
     /// Whether a diagram that leaves nearly everything out shows it.
     pub is_turn: bool,
     /// The kind of node that reports it, where a record does not say.
@@ -99,13 +101,13 @@ pub enum Level {
 
 /// How a fact changes its node's lane on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoleBand {
+pub enum RoleBand<'a> {
     /// Nothing: the node's role stays what it was.
     Stays,
     /// The node has no role from here on.
     Ends,
     /// The node has this role from here on, in this epoch; 0 where roles have none.
-    Shows(&'static str, u32),
+    Shows(&'a str, u32),
 }
 
 impl<'a> Account<'a> {
@@ -121,7 +123,7 @@ impl<'a> Account<'a> {
     }
 
     /// It gives its node this role.
-    fn shows(self, role: &'static str, epoch: u32) -> Self {
+    fn shows(self, role: &'a str, epoch: u32) -> Self {
         Self { band: RoleBand::Shows(role, epoch), ..self }
     }
 

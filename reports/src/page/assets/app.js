@@ -9,6 +9,24 @@ const SPAN_MIN = 1000;
  * @typedef {{from: number, to: number, instant: number, run: Run, runs: Run[], event: number, fault: Fault | null, violation: Judged | null, past: number[]}} View
  */
 
+/** The roles of these runs, each as its sign and what it means, once: system by system, who decides first. */
+function legendOfRoles(runs) {
+  const known = new Map();
+  const tones = ["strong", "plain", "faint"];
+  const place = ({ hue, tone }) => hue * tones.length + tones.indexOf(tone);
+  for (const { name, tone, hue, words } of runs.flatMap((run) => run.roles).sort((a, b) => place(a) - place(b))) {
+    const text = words || name;
+    known.set(`${text} ${tone} ${hue}`, [`role ${tone} ${HUES[hue % HUES.length]}`, text]);
+  }
+  return [...known.values()];
+}
+
+/** A node and a role that it has, as words to look for. */
+function exampleOf(run) {
+  const band = run.bands.find(({ role }) => run.roles[role].tone === "strong") ?? run.bands[0];
+  return band ? `${run.nameOf(band.node)} ${run.roles[band.role].name}` : run.nameOf(0);
+}
+
 async function main() {
   const began = performance.now();
   const runs = (await unpack()).map((data) => new Run(data));
@@ -264,8 +282,7 @@ async function main() {
   }
 
   const legend = [
-    ["leads", "leads an epoch"], ["follows", "follows a leader"], ["looking", "looks for a leader"],
-    ["master", "believes to be master"],
+    ...legendOfRoles(runs),
     ["down", "the process is down (hatched)"], ["paused", "the process is paused (dotted)"],
     ["ok", "a client's operation: ok"], ["failed", "an operation that was refused (hollow)"],
     ["unknown", "an operation of which nobody knows whether it happened (dashed)"],
@@ -273,6 +290,7 @@ async function main() {
     ["fault", "a fault, on the nodes that it strikes"], ["side", "the side of a partition that a node is on"],
     ["violation", "a violation"], ["instant", "the instant that the state is shown of"],
   ];
+  document.getElementById("filter").placeholder = `Filter: words that all must occur, e.g. ${exampleOf(first)}`;
   document.getElementById("legend").append(...legend.map(([sign, text]) => {
     const drawn = element("span", { class: `sign ${sign}`, "aria-hidden": "true" }, { lost: "✗", side: "A" }[sign] ?? "");
     return element("li", {}, drawn, element("span", {}, text));

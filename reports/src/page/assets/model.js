@@ -1,10 +1,12 @@
 // The run as the page works with it: columns unpacked, indexes for quick questions.
 
 /**
- * @typedef {{node: number, from: number, to: number, what: string, epoch: number}} Band
+ * @typedef {{node: number, from: number, to: number, role: number, epoch: number}} Band
+ * @typedef {{name: string, tone: string, hue: number, words: string}} Role
+ * @typedef {{title: string, classes: string[], stories: boolean, first: number, count: number}} Panel
  * @typedef {{sides: {letter: string, nodes: number[]}[], told: string[]}} Split
  * @typedef {{from: number, to: number, kind: string, nodes: number[], plan: string, split: Split | null}} Fault
- * @typedef {{since: number, behind: {node: number, why: string, event: number}[], missing: string[]}} Stuck
+ * @typedef {{since: number, behind: {node: number, why: string, event: number}[], missing: {word: string, names: string[]}}} Stuck
  * @typedef {{event: number, fault: number, chain: number[], stuck: Stuck | null, opens: {from: number, to: number}}} Moment
  * @typedef {{checker: string, verdict: string, kind: string, at: number, nodes: number[], detail: string, moment: Moment | null}} Judged
  */
@@ -47,7 +49,7 @@ class Run {
     this.count = count;
     this.at = new Float64Array(count);
     this.node = Int16Array.from(node);
-    this.kind = Uint8Array.from(kind);
+    this.kind = Uint16Array.from(kind);
     this.text = Int32Array.from(text);
     this.follows = Uint8Array.from(follows);
     this.causeFault = new Map(faults.map(([event, fault]) => [event, data.faults[fault]]));
@@ -94,6 +96,42 @@ class Run {
       const lane = this.node[operation.invoked];
       if (lane >= 0) this.operationsOf[lane].push(operation);
     }
+    this.unpackPanels(data);
+  }
+
+  /** The rows of all panels are numbered through: each has a name, its changes, and a panel. */
+  unpackPanels({ panels, changes }) {
+    /** @type {{name: number, isDeep: boolean, panel: number, changes: number[]}[]} */
+    this.rows = [];
+    /** @type {Panel[]} */
+    this.panels = panels.map(({ names, deep, ...panel }, place) => {
+      const first = this.rows.length;
+      names.forEach((name, i) => this.rows.push({ name, isDeep: deep[i] > 0, panel: place, changes: [] }));
+      return { ...panel, first, count: names.length };
+    });
+    /** What each change makes of its row; -1 as a mark where the row is gone. */
+    this.changes = { ...changes, event: new Int32Array(changes.after.length) };
+    /** The rows with stories that an event changes. */
+    this.storiesAt = new Map();
+    changes.row.forEach((place, change) => {
+      const event = (change ? this.changes.event[change - 1] : 0) + changes.after[change];
+      this.changes.event[change] = event;
+      const row = this.rows[place];
+      row.changes.push(change);
+      if (!this.panels[row.panel].stories) return;
+      const known = this.storiesAt.get(event);
+      if (known) known.push(row); else this.storiesAt.set(event, [row]);
+    });
+  }
+
+  /** The sign of an event, or null. */
+  signOf(event) {
+    return this.signs[this.kind[event]];
+  }
+
+  /** What a band of a role says. */
+  bandWords({ role, epoch }) {
+    return `${this.roles[role].name}${epoch ? ` ${epoch}` : ""}`;
   }
 
   /** The message that an event is the sending or the delivery of, or -1. */
@@ -148,12 +186,6 @@ class Run {
   /** A node of a list with its name, for a sentence. */
   namesOf(lanes) {
     return lanes.map((lane) => this.nameOf(lane)).join(", ");
-  }
-
-  /** Who holds a session: the node of its client, as far as one told. */
-  ownerOf(session) {
-    const lane = this.owners[session];
-    return lane === undefined ? "a client that never heard of it" : this.nameOf(lane);
   }
 
   /**

@@ -163,9 +163,10 @@ function showViolation(box, { run, violation, past }, choose) {
       return item;
     });
     if (items.length) box.append(element("ul", { class: "plain" }, ...items));
-    if (stuck.missing.length) {
-      box.append(element("h3", {}, `Missing: ${numbered(stuck.missing.length, "mail")}`));
-      box.append(element("p", { id: "missing", tabindex: 0 }, stuck.missing.join(", ")));
+    const { word, names } = stuck.missing;
+    if (names.length) {
+      box.append(element("h3", {}, `Missing: ${numbered(names.length, word)}`));
+      box.append(element("p", { id: "missing", tabindex: 0 }, names.join(", ")));
     }
   }
   const fault = run.faults[moment.fault] ?? null;
@@ -208,14 +209,17 @@ function showPast(box, run, past, choose) {
 /** The lists of a state, each with at most so many entries, and how many more there are. */
 const ENTRIES_MAX = 40;
 
+/** So many stories are told at the most of what an event changes. */
+const STORIES_MAX = 3;
+
 function showState(view, choose) {
   const { run, instant } = view;
   document.getElementById("when").textContent = `${seconds(instant)} s${ofRun(view)}`;
   const box = document.getElementById("state");
   const state = new State(run, instant);
-  const part = (title, items) => {
+  const part = (title, items, count = items.length) => {
     const shown = items.slice(0, ENTRIES_MAX);
-    if (items.length > shown.length) shown.push(element("li", { class: "quiet" }, `and ${items.length - shown.length} more`));
+    if (count > shown.length) shown.push(element("li", { class: "quiet" }, `and ${count - shown.length} more`));
     return items.length ? [element("h3", {}, title), element("ul", {}, ...shown)] : [];
   };
   const line = (mark, text, does, depth) => {
@@ -227,34 +231,37 @@ function showState(view, choose) {
     return item;
   };
   const at = (event) => () => choose.event(run, event);
-  const mails = [...state.mails].sort(([a], [b]) => a - b).map(([mail, steps]) => {
-    const last = steps[steps.length - 1];
-    const effects = steps.filter((step) => step.what === "taken").length;
-    const tries = steps.filter((step) => step.what === "tried").length;
-    const mark = effects > 1 ? `✗ ${effects} effects` : effects ? "✓ in sink" : "… tried";
-    const item = line(mark, `${run.texts[mail]}, ${tries} ${tries === 1 ? "try" : "tries"}`, at(last.event));
-    item.dataset.mail = mail;
-    return { item, effects, mail, steps };
-  });
-  mails.sort((a, b) => (b.effects > 1) - (a.effects > 1) || (a.effects > 0) - (b.effects > 0));
-  const story = mails.find(({ steps }) => steps.some((step) => step.event === view.event));
   const faults = state.faults.flatMap((fault) => [
     line(fault.kind, run.namesOf(fault.nodes), () => choose.fault(run, fault)),
     ...(fault.split?.told ?? []).map((told) => element("li", { class: "deep" }, told)),
   ]);
-  const znode = (depth) => ([path, z]) => line(z.owner ? "ephemeral" : `version ${z.version}`,
-    `${path}${z.owner ? ` of ${run.ownerOf(z.owner)}, session ${z.owner}` : ""}`, at(z.event), depth && path.lastIndexOf("/") > 0);
-  const stories = story ? part(`The story of ${run.texts[story.mail]}${ofRun(view, "in")}`, story.steps.map((step) => line(
-    `${seconds(run.at[step.event])} s`, `${run.nameOf(run.node[step.event])} ${run.words(step.event)}`, at(step.event)))) : [];
+  const stories = (run.storiesAt.get(view.event) ?? []).slice(0, STORIES_MAX).flatMap((row) => {
+    const events = row.changes.map((change) => run.changes.event[change]).filter((event) => run.at[event] <= instant);
+    return part(`The story of ${run.texts[row.name]}${ofRun(view, "in")}`, events.map((event) => line(
+      `${seconds(run.at[event])} s`, `${run.nameOf(run.node[event])} ${run.words(event)}`, at(event))));
+  });
+  const { changes } = run;
+  const panels = run.panels.flatMap((panel) => {
+    const those = state.changesIn(panel);
+    const items = those.slice(0, ENTRIES_MAX).map((change) => {
+      const row = run.rows[changes.row[change]];
+      const [name, value] = [run.texts[row.name], run.texts[changes.value[change]]];
+      return line(run.texts[changes.mark[change]], value ? `${name}, ${value}` : name, at(changes.event[change]), row.isDeep);
+    });
+    return part(`${panel.title}: ${countWords(panel, those.map((change) => changes.class[change]))}`, items, those.length);
+  });
   box.replaceChildren(
     ...stories,
     ...part("Faults", faults),
     ...run.groups.flatMap((group) => part(heading(plural(group.role, group.lanes.length)), groupLines(run, state, group, line))),
-    ...part(`Mails: ${mails.filter((m) => m.effects).length} in the sink, ${mails.filter((m) => !m.effects).length} being tried`, mails.map((m) => m.item)),
-    ...run.panels.flatMap((title, panel) => part(title, state.znodesIn(panel).map(znode(false)))),
-    ...part(`Sessions: ${state.sessions.size}`, [...state.sessions].map(([id, s]) => line(run.ownerOf(id), `session ${id}, timeout ${s.timeout} ms`, at(s.event)))),
-    ...part(`Znodes: ${state.znodes.size}`, state.znodesIn().map(znode(true))),
+    ...panels,
   );
+}
+
+/** How many rows of each class there are, of those classes that have any. */
+function countWords({ classes }, those) {
+  const counts = classes.map((words, nth) => [those.filter((one) => one === nth).length, words]);
+  return counts.filter(([count]) => count).map(([count, words]) => (words ? `${count} ${words}` : `${count}`)).join(", ");
 }
 
 /**
@@ -264,14 +271,14 @@ function showState(view, choose) {
 function groupLines(run, state, group, line) {
   const does = (lane) => {
     const life = state.lives.find((band) => band.node === lane);
-    if (life) return life.what;
-    const role = state.roles.find((band) => band.node === lane);
-    if (role) return `${role.what}${role.epoch ? ` epoch ${role.epoch}` : ""}`;
+    if (life) return run.states[life.role];
+    const band = state.roles.find((band) => band.node === lane);
+    if (band) return `${run.roles[band.role].name}${band.epoch ? ` epoch ${band.epoch}` : ""}`;
     const first = run.eventsOf[lane][0];
     return first === undefined || run.at[first] > state.at ? "not started" : "up";
   };
   const isAlone = group.lanes.length === 1;
-  if (isAlone || (run.lanes.roles.some((band) => group.lanes.includes(band.node)) && group.lanes.length <= ENTRIES_MAX)) {
+  if (isAlone || (run.bands.some((band) => group.lanes.includes(band.node)) && group.lanes.length <= ENTRIES_MAX)) {
     return group.lanes.map((lane) => line(run.nameOf(lane), does(lane)));
   }
   const together = new Map();

@@ -12,23 +12,18 @@ const GROUP_ROW = 15;
 /** How far apart the letter of a side is repeated. */
 const LETTER_EVERY = 260;
 
-/** Which events get a sign of their own, and which. */
-const SIGNS = {
-  crashed: "x", disk_damaged: "x", started: "triangle", paused: "bars", resumed: "triangle",
-  leads: "star", session_expired: "ring", client_session_ended: "ring", truncated: "wedge",
-  snapshot_installed: "square", sink_accepted: "dot", sink_refused: "x", mail_attempted: "circle",
-  master_believes: "star", master_resigns: "ring", protocol_broken: "x", milestone: "dot",
-};
-
 /** The colours of the sides of a partition; those of the first come again after the last. */
 const SIDES = ["side-a", "side-b", "side-c", "side-d", "side-e", "side-f"];
+
+/** The colours of the systems that show roles, each with one for what is lightly filled. */
+const HUES = ["hue-a", "hue-b", "hue-c", "hue-d"];
 
 /** The colours of the page, read once per drawing so that light and dark both work. */
 function palette() {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-  const names = ["paper", "ink", "quiet", "line", "leads", "follows", "follows-fill", "looking", "master", "down",
-    "paused", "fault", "violation", "good", "message", "lost", "select", "stripe", ...SIDES];
+  const names = ["paper", "ink", "quiet", "line", "faint", "down", "paused", "fault", "violation", "good", "message",
+    "lost", "select", "stripe", ...HUES, ...HUES.map((hue) => `${hue}-line`), ...HUES.map((hue) => `${hue}-fill`), ...SIDES];
   return Object.fromEntries(names.map((name) => [name, colour(name)]));
 }
 
@@ -308,20 +303,26 @@ class Plot {
     c.font = FONT;
   }
 
-  /** A band of a role: filled for who leads, hollow for who follows, dashed for who looks. */
+  /** How a band of a role is drawn: the colour that fills it, if any does, and that of its border. */
+  inkOf({ role }) {
+    const { tone, hue } = this.run.roles[role];
+    const name = HUES[hue % HUES.length];
+    if (tone === "strong") return { fill: this.colours[name], border: null, text: this.colours.paper };
+    if (tone === "plain") return { fill: this.colours[`${name}-fill`], border: this.colours[`${name}-line`], text: this.colours.ink };
+    return { fill: null, border: this.colours.faint, text: this.colours.ink };
+  }
+
+  /** A band of a role: filled for who decides, lightly for who takes part, dashed for who waits. */
   drawBand(c, band, left, right, top, height) {
     const width = Math.max(1, right - left);
-    if (band.what === "leads" || band.what === "master") {
-      c.fillStyle = this.colours[band.what];
-      c.fillRect(left, top, width, height);
-      return;
-    }
-    if (band.what === "follows") {
-      c.fillStyle = this.colours["follows-fill"];
+    const { fill, border } = this.inkOf(band);
+    if (fill) {
+      c.fillStyle = fill;
       c.fillRect(left, top, width, height);
     }
-    c.strokeStyle = this.colours[band.what];
-    c.setLineDash(band.what === "looking" ? [4, 3] : []);
+    if (!border) return;
+    c.strokeStyle = border;
+    c.setLineDash(fill ? [] : [4, 3]);
     if (width < 2) {
       c.beginPath();
       c.moveTo(left + 0.5, top);
@@ -339,19 +340,20 @@ class Plot {
   drawBands(c) {
     const { from, to } = this.view;
     const height = Math.min(13, this.laneHeight * 0.4);
-    for (const band of this.run.lanes.roles) {
+    for (const band of this.run.bands) {
       if (band.to < from || band.from > to) continue;
       const left = Math.max(this.gutter - 1, this.x(band.from));
       const right = Math.min(this.rightOf(band), this.x(band.to));
       this.drawBand(c, band, left, right, Math.round(this.y(band.node) - height / 2), Math.round(height));
     }
-    for (const band of this.run.lanes.lives) {
+    for (const band of this.run.lives) {
       if (band.to < from || band.from > to) continue;
       const left = Math.max(this.gutter - 1, this.x(band.from));
       const right = Math.min(this.rightOf(band), this.x(band.to));
       const width = Math.max(1, right - left);
       const [top, tall] = [this.tops[band.node] + 2, this.laneHeight - 4];
-      const isDown = band.what === "down";
+      const text = this.run.states[band.role];
+      const isDown = text === "down";
       // Hatched one way for down and dotted for paused: told apart without colour.
       c.save();
       c.beginPath();
@@ -375,7 +377,6 @@ class Plot {
         }
       }
       c.restore();
-      const text = band.what;
       const wide = c.measureText(text).width + 10;
       // Who is paused keeps its role, whose name stands at the left.
       const [room, start] = isDown ? [width, left] : [width - 80, right - wide];
@@ -393,17 +394,17 @@ class Plot {
   drawNames(c) {
     const { from, to } = this.view;
     c.textAlign = "left";
-    for (const band of this.run.lanes.roles) {
+    for (const band of this.run.bands) {
       if (band.to < from || band.from > to) continue;
       const left = Math.max(this.gutter - 1, this.x(band.from));
       const right = Math.min(this.rightOf(band), this.x(band.to));
-      const text = band.epoch ? `${band.what} ${band.epoch}` : band.what;
+      const text = this.run.bandWords(band);
       const width = c.measureText(text).width;
       if (width + 10 >= right - left) continue;
-      const isStrong = band.what === "leads" || band.what === "master";
-      c.fillStyle = isStrong ? this.colours[band.what] : band.what === "follows" ? this.colours["follows-fill"] : this.colours.paper;
+      const ink = this.inkOf(band);
+      c.fillStyle = ink.fill ?? this.colours.paper;
       c.fillRect(left + 2, this.y(band.node) - 5, width + 5, 10);
-      c.fillStyle = isStrong ? this.colours.paper : this.colours.ink;
+      c.fillStyle = ink.text;
       c.fillText(text, left + 4, this.y(band.node) + 0.5);
     }
   }
@@ -519,7 +520,7 @@ class Plot {
     for (let event = first; event < last; event++) {
       const lane = run.node[event];
       if (lane < 0) continue;
-      const sign = SIGNS[run.kindOf(event)];
+      const sign = run.signOf(event);
       if (!sign && !hasTicks) continue;
       const x = this.x(run.at[event]);
       const y = this.y(lane);
@@ -536,7 +537,7 @@ class Plot {
   }
 
   drawSign(c, sign, x, y) {
-    const isBad = sign === "x";
+    const isBad = sign === "cross";
     c.strokeStyle = c.fillStyle = isBad ? this.colours.violation : this.colours.ink;
     c.lineWidth = 1.6;
     c.beginPath();
@@ -670,7 +671,7 @@ class Plot {
       if (run.node[event] < 0) continue;
       const rise = Math.max(0, Math.abs(py - this.y(run.node[event])) - this.laneHeight / 2);
       // Signs are easier to hit than ticks: they are what one aims at.
-      const head = SIGNS[run.kindOf(event)] ? 0 : 2;
+      const head = run.signOf(event) ? 0 : 2;
       consider(event, Math.abs(this.x(run.at[event]) - px) + rise + head);
     }
     if (best || this.visible.isDense) return best;

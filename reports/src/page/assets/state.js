@@ -1,39 +1,27 @@
-// What holds at an instant: the tree, the sessions, who leads, the claims, each mail's story.
+// What holds at an instant: roles, processes, faults, and the rows of all panels.
 
 /** The state of a run, rebuilt for an instant from the changes before it. */
 class State {
   constructor(run, at) {
+    this.run = run;
     this.at = at;
-    this.znodes = new Map();
-    this.sessions = new Map();
-    for (const change of run.changes) {
-      if (run.at[change.event] > at) break;
-      const { what, path, session, number, event } = change;
-      if (what === "created") this.znodes.set(path, { owner: session, version: 0, event, panel: change.panel });
-      else if (what === "deleted") this.znodes.delete(path);
-      else if (what === "set") {
-        const znode = this.znodes.get(path);
-        if (znode) Object.assign(znode, { version: number, event });
-      } else if (what === "opened") this.sessions.set(session, { timeout: number, event });
-      else if (what === "closed") this.sessions.delete(session);
+    /** The change by which each row says what it says, or -1. */
+    this.rows = new Int32Array(run.rows.length).fill(-1);
+    const { event, row, mark } = run.changes;
+    for (let change = 0; change < event.length && run.at[event[change]] <= at; change++) {
+      this.rows[row[change]] = mark[change] < 0 ? -1 : change;
     }
     // What lasts to the run's end is still there at its last instant.
     const now = (band) => band.from <= at && (at < band.to || band.to >= run.virtual_ns);
-    this.roles = run.lanes.roles.filter(now);
-    this.lives = run.lanes.lives.filter(now);
+    this.roles = run.bands.filter(now);
+    this.lives = run.lives.filter(now);
     this.faults = run.faults.filter((fault) => fault.from <= at && at < fault.to);
-    /** @type {Map<number, {event: number, what: string}[]>} */
-    this.mails = new Map();
-    for (const step of run.mails) {
-      if (run.at[step.event] > at) break;
-      if (!this.mails.has(step.mail)) this.mails.set(step.mail, []);
-      this.mails.get(step.mail).push(step);
-    }
   }
 
-  /** The znodes that belong to a panel (all of them without one), in order. */
-  znodesIn(panel) {
-    const those = [...this.znodes].filter(([, znode]) => panel === undefined || znode.panel === panel);
-    return those.sort(([a], [b]) => (a < b ? -1 : 1));
+  /** The changes by which the rows of a panel say what they say, sorted by class. @param {Panel} panel */
+  changesIn({ first, count, classes }) {
+    const those = [...this.rows.subarray(first, first + count)].filter((change) => change >= 0);
+    const { class: classOf } = this.run.changes;
+    return classes.length > 1 ? those.sort((a, b) => classOf[a] - classOf[b]) : those;
   }
 }
