@@ -12,6 +12,7 @@ mod scale;
 mod service;
 #[cfg(test)]
 mod skew;
+pub mod talk;
 mod wording;
 
 pub use ensemble::EnsembleStorm;

@@ -7,18 +7,14 @@ use mailstorm_checkers::{
     Suite, Watches,
 };
 use mailstorm_client::ClientConfig;
-use mailstorm_coordination::node::{Node, NodeSettings, NodeStart};
+use mailstorm_coordination::node::{NodeSettings, NodeStart};
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::ServerConfig;
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_host::{Probe, Settings, serve};
 use mailstorm_platform::{Address, Platform};
-use mailstorm_shared::machine::Core;
 use mailstorm_shared::quorum::majority;
 use mailstorm_shared::{Ensemble, Millis, ServerId};
-use mailstorm_world::{Limits, NodeSpec, Process, Window};
-use std::future::Future;
-use std::pin::Pin;
+use mailstorm_world::{Limits, NodeSpec, Process, Program};
 
 /// Where servers listen for clients.
 pub(crate) const CLIENT_PORT: u16 = 2181;
@@ -56,11 +52,7 @@ pub(crate) fn servers(ensemble: &Ensemble) -> impl Iterator<Item = NodeSpec> {
 }
 
 /// The program of the server node `s1`, `s2`, ..., which as leader sweeps this often.
-pub(crate) fn boot_server(
-    process: Process,
-    ensemble: &Ensemble,
-    sweep_every: Millis,
-) -> Pin<Box<dyn Future<Output = ()>>> {
+pub(crate) fn boot_server(process: Process, ensemble: &Ensemble, sweep_every: Millis) -> Program {
     boot(process, ensemble, sweep_every, EPOCH_ENTRIES_MAX, None)
 }
 
@@ -69,15 +61,12 @@ pub(crate) fn boot_server_of_quorum(
     process: Process,
     ensemble: &Ensemble,
     quorum: Option<usize>,
-) -> Pin<Box<dyn Future<Output = ()>>> {
+) -> Program {
     boot(process, ensemble, SWEEP_EVERY, EPOCH_ENTRIES_MAX, quorum)
 }
 
 /// The same, for scenarios with thousands of writes that are not about epochs that are full.
-pub(crate) fn boot_server_in_long_epochs(
-    process: Process,
-    ensemble: &Ensemble,
-) -> Pin<Box<dyn Future<Output = ()>>> {
+pub(crate) fn boot_server_in_long_epochs(process: Process, ensemble: &Ensemble) -> Program {
     boot(process, ensemble, SWEEP_EVERY, u32::MAX, None)
 }
 
@@ -87,7 +76,7 @@ fn boot(
     sweep_every: Millis,
     epoch_entries_max: u32,
     minority_quorum: Option<usize>,
-) -> Pin<Box<dyn Future<Output = ()>>> {
+) -> Program {
     let me = server_of(&process.node.0).expect("server nodes are named by their id");
     let mut replica = ReplicaConfig::new(me, ensemble.clone());
     replica.snapshot_every_entries = SNAPSHOT_EVERY_ENTRIES;
@@ -106,27 +95,7 @@ fn boot(
     settings.storage.log_file_bytes = LOG_FILE_BYTES;
     // Only the very first start may take an empty folder for the whole truth: later, it is a lost disk.
     settings.initialise = process.incarnation == 0;
-    let platform = process.platform;
-    let (node, settings) = (NodeStart::new(settings), Settings::default());
-    platform.show(ServerWindow(settings.probe.clone()));
-    Box::pin(async move {
-        if let Err(end) = serve(platform.clone(), node, settings).await {
-            platform.last_words(&end.to_string());
-        }
-    })
-}
-
-/// What a server shows of itself.
-struct ServerWindow(Probe<Node>);
-
-impl Window for ServerWindow {
-    fn glance(&self) -> Option<u64> {
-        self.0.look(Core::glance)
-    }
-
-    fn look(&self) -> Option<u64> {
-        self.0.look(Core::state_hash)
-    }
+    process.host(NodeStart::new(settings))
 }
 
 /// The program of a node, which waits with its first start if another server than would be elected is to lead
@@ -135,8 +104,8 @@ impl Window for ServerWindow {
 pub(crate) fn in_order(
     scale: &Scale,
     process: Process,
-    boot: impl FnOnce(Process) -> Pin<Box<dyn Future<Output = ()>>> + 'static,
-) -> Pin<Box<dyn Future<Output = ()>>> {
+    boot: impl FnOnce(Process) -> Program + 'static,
+) -> Program {
     /// By then whoever began has elected a leader and follows it.
     const LATER: Millis = Millis(2_000);
     let leader = scale.find(LEADER).map_or(0, |setting| setting.value);

@@ -9,7 +9,7 @@ use mailstorm_checkers::common::states::States;
 use mailstorm_checkers::common::targets::Targets;
 use mailstorm_checkers::ensemble::servers::{Servers, node_of};
 use mailstorm_checkers::ensemble::states::ServerStates;
-use mailstorm_checkers::ensemble::targets::Leadership;
+use mailstorm_checkers::ensemble::targets::leadership;
 use mailstorm_coordination::storage::{FileName, OnDisk, inspect};
 use mailstorm_record::NodeName;
 use mailstorm_shared::facts::EnsembleFact;
@@ -32,7 +32,7 @@ impl System for Service {
     }
 
     fn targets(&self) -> Box<dyn Targets> {
-        Box::new(Leadership::new(self.0.clone()))
+        Box::new(leadership(&self.0))
     }
 
     fn states(&self) -> Box<dyn States> {

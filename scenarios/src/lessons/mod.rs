@@ -38,7 +38,6 @@ mod records;
 #[cfg(test)]
 mod sayable;
 mod stage;
-mod talk;
 #[cfg(test)]
 mod tests;
 

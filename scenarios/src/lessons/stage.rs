@@ -9,20 +9,15 @@ use crate::scale::Scale;
 use crate::wording;
 use mailstorm_checkers::{Goal, Suite};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
-use mailstorm_record::{Event, InboxMark, NodeName, Plan, Setting, Settings};
+use mailstorm_record::{InboxMark, Plan, Setting, Settings};
 use mailstorm_shared::{Defects, Millis};
 use mailstorm_world::scenario::{DiskSpeed, NetworkSpeed};
 use mailstorm_world::{Interpreter, Limits, NodeSpec, Process, Progress, Scenario, Topology};
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
+pub(super) use mailstorm_world::{Program, Work, first_of_each};
 use std::sync::Arc;
 
 /// The setting with which the faults are drawn from the seed.
 pub const DRAWN_FAULTS: &str = "drawn_faults";
-
-/// A program of a node.
-pub(super) type Program = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What a design consists of. It is asked with the scale of its run, which has all its settings.
 pub(super) trait Act: Send + Sync + 'static {
@@ -193,62 +188,5 @@ impl Scenario for Staged {
 
     fn interpreter(&self, listener: &str) -> Option<Box<dyn Interpreter>> {
         wording::interpreter(listener)
-    }
-}
-
-/// What a lesson's run waits for: so many pieces of work.
-pub(super) struct Work {
-    /// What a piece is, in the plural.
-    pieces: &'static str,
-    wanted: u64,
-    done: u64,
-    is_piece: Box<dyn FnMut(&Event) -> bool>,
-}
-
-/// The first so many pieces of each of those who work, and none that they do beyond that.
-pub(super) fn first_of_each(
-    each: u64,
-    mut whose: impl FnMut(&Event) -> Option<NodeName> + 'static,
-) -> impl FnMut(&Event) -> bool {
-    let mut done: BTreeMap<NodeName, u64> = BTreeMap::new();
-    move |event| {
-        let Some(worker) = whose(event) else { return false };
-        let done = done.entry(worker).or_default();
-        *done += 1;
-        *done <= each
-    }
-}
-
-impl Work {
-    /// So many `pieces`, each an event of which `is_piece` is true.
-    pub(super) fn new(
-        pieces: &'static str,
-        wanted: u64,
-        is_piece: impl FnMut(&Event) -> bool + 'static,
-    ) -> Self {
-        Self { pieces, wanted, done: 0, is_piece: Box::new(is_piece) }
-    }
-
-    /// No work of which a run has to see the end: it ends with its storm.
-    pub(super) fn none() -> Self {
-        Self::new("pieces", 0, |_| false)
-    }
-}
-
-impl Progress for Work {
-    fn observe(&mut self, event: &Event) {
-        self.done += u64::from((self.is_piece)(event));
-    }
-
-    fn ready(&self, _is_led: bool) -> bool {
-        true
-    }
-
-    fn done(&self) -> bool {
-        self.done >= self.wanted
-    }
-
-    fn waits_for(&self) -> String {
-        format!("{} of {} {} are done", self.done, self.wanted, self.pieces)
     }
 }

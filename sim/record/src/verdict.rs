@@ -49,6 +49,19 @@ pub struct Standstill {
 }
 
 impl Violation {
+    /// A violation of this checker's property, made known at this time, by what these nodes did.
+    pub fn new(
+        checker: &str,
+        kind: &str,
+        at_ns: u64,
+        nodes: impl IntoIterator<Item = NodeName>,
+        detail: String,
+    ) -> Self {
+        let (checker, kind) = (checker.to_owned(), kind.to_owned());
+        let nodes = nodes.into_iter().collect();
+        Self { checker, kind, at_ns, nodes, detail, standstill: None }
+    }
+
     /// The same, of work that has been stuck since this instant.
     #[must_use]
     pub fn since(self, at_ns: u64) -> Self {

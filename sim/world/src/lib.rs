@@ -30,6 +30,8 @@ mod executor;
 #[cfg(madsim)]
 pub mod guide;
 #[cfg(madsim)]
+mod hosted;
+#[cfg(madsim)]
 mod judge;
 #[cfg(madsim)]
 mod nemesis;
@@ -60,12 +62,16 @@ pub mod system;
 #[cfg(madsim)]
 pub mod twin;
 #[cfg(madsim)]
+mod work;
+#[cfg(madsim)]
 mod world;
 
 #[cfg(madsim)]
 pub use aims::rest_told;
 #[cfg(madsim)]
 pub use guide::Guided;
+#[cfg(madsim)]
+pub use hosted::Program;
 #[cfg(madsim)]
 pub use node::Window;
 #[cfg(madsim)]
@@ -81,3 +87,5 @@ pub use scenario::{
 pub use storm::storm;
 #[cfg(madsim)]
 pub use system::{Budget, Member, Platters, System};
+#[cfg(madsim)]
+pub use work::{Work, first_of_each};

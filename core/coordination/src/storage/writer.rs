@@ -349,9 +349,7 @@ impl Writer {
         let new = &self.names.state_new;
         let bytes = state::encode(self.identity, state);
         ops.push(FileOp::Write { name: new.clone(), offset: 0, bytes });
-        ops.push(FileOp::Sync { name: new.clone() });
-        ops.push(FileOp::Rename { from: new.clone(), to: self.names.state.clone() });
-        ops.push(FileOp::SyncFolder);
+        ops.extend(FileOp::replace(new, &self.names.state));
     }
 
     /// A snapshot that was begun before and not ended is forgotten.
@@ -393,9 +391,7 @@ impl Writer {
         let (new, complete) = (self.names.snapshot_new.clone(), FileName::Snapshot(open.zxid));
         let bytes = snapshot::trailer(open.zxid, open.chunks, replaces_log);
         ops.push(FileOp::Write { name: new.clone(), offset: open.offset, bytes });
-        ops.push(FileOp::Sync { name: new.clone() });
-        ops.push(FileOp::Rename { from: new, to: name(complete) });
-        ops.push(FileOp::SyncFolder);
+        ops.extend(FileOp::replace(&new, &name(complete)));
         if replaces_log {
             self.replace_log(open.zxid, ops);
         } else {

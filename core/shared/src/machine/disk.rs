@@ -43,6 +43,15 @@ pub enum FileOp {
     SyncFolder,
 }
 
+impl FileOp {
+    /// What puts a file that was written as a whole in the place of another one, durably: a crash leaves
+    /// the one or the other.
+    pub fn replace(written: &Arc<str>, other: &Arc<str>) -> [Self; 3] {
+        let rename = Self::Rename { from: written.clone(), to: other.clone() };
+        [Self::Sync { name: written.clone() }, rename, Self::SyncFolder]
+    }
+}
+
 /// One of the two queues on which a disk is written, each by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {

@@ -2,7 +2,7 @@
 
 use super::address::{AddressBook, Lookup};
 use super::master::{CANDIDATES, Question, Reply};
-use crate::lessons::talk::Caller;
+use crate::talk::Caller;
 use mailstorm_checkers::Needs;
 use mailstorm_client::ClientConfig;
 use mailstorm_platform::{Address, Platform};

@@ -15,7 +15,7 @@ mod table;
 pub(crate) use table::{Answer, Ask, Table};
 
 use crate::lessons::stage::Program;
-use crate::lessons::talk::{Caller, Desk};
+use crate::talk::{Caller, Desk};
 use log::Log;
 use mailstorm_platform::{Address, Platform};
 use mailstorm_shared::Millis;

@@ -3,7 +3,7 @@
 //! Holds: an entry is stored once, whoever brings it again; and if the ledger is fenced, nothing is stored
 //! for anybody whose token is below the highest it has seen.
 
-use crate::lessons::talk::{Caller, Desk};
+use crate::talk::{Caller, Desk};
 use mailstorm_platform::{Address, Platform};
 use mailstorm_record::{Event, Happening};
 use mailstorm_shared::facts::MailFact;

@@ -8,7 +8,7 @@
 //! line of candidates instead, and would need a second znode for the address.
 
 use super::ledger::{self, Entry, to_ledger};
-use crate::lessons::talk::Desk;
+use crate::talk::Desk;
 use bytes::Bytes;
 use mailstorm_client::{CallError, Client, ClientConfig, SessionState, open_acl};
 use mailstorm_platform::{Address, Platform};

@@ -17,7 +17,7 @@
 
 use crate::clients::followed::{FollowsClients, Wrong, tell};
 use crate::{Checker, Interests};
-use mailstorm_record::{Event, Verdict, Violation};
+use mailstorm_record::{Event, Violation};
 use mailstorm_shared::Zxid;
 use mailstorm_shared::facts::{Call, CallKind, Outcome};
 use mailstorm_shared::znodes::Change;
@@ -87,10 +87,6 @@ impl Checker for RealTime {
 
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         tell("real-time", self, event)
-    }
-
-    fn finish(&mut self, _at_ns: u64) -> Verdict {
-        Verdict::Pass
     }
 }
 

@@ -23,7 +23,7 @@
 use crate::clients::followed::{FollowsClients, NewestApplied, Wrong, tell};
 use crate::clients::znodes::{NO_NODE, parent_of};
 use crate::{Checker, Interests};
-use mailstorm_record::{Event, Verdict, Violation};
+use mailstorm_record::{Event, Violation};
 use mailstorm_shared::facts::{Call, CallKind, Outcome};
 use mailstorm_shared::znodes::{Change, EventKind};
 use mailstorm_shared::{SessionId, Zxid};
@@ -349,10 +349,6 @@ impl Checker for SessionOrder {
 
     fn observe(&mut self, event: &Event) -> Result<(), Violation> {
         tell("session-order", self, event)
-    }
-
-    fn finish(&mut self, _at_ns: u64) -> Verdict {
-        Verdict::Pass
     }
 }
 

@@ -10,7 +10,7 @@
 use crate::clients::followed::NewestApplied;
 use crate::clients::znodes::parent_of;
 use crate::{Checker, Figure, Interests};
-use mailstorm_record::{Event, Happening, Verdict, Violation};
+use mailstorm_record::{Event, Happening, Violation};
 use mailstorm_shared::facts::{CallKind, ClientFact, EnsembleFact, Outcome};
 use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Observation, Zxid};
@@ -129,10 +129,6 @@ impl Checker for Staleness {
         Ok(())
     }
 
-    fn finish(&mut self, _at_ns: u64) -> Verdict {
-        Verdict::Pass
-    }
-
     fn figures(&self) -> Vec<Figure> {
         vec![self.staleness_ms.clone()]
     }
@@ -142,6 +138,7 @@ impl Checker for Staleness {
 mod tests {
     use super::*;
     use crate::common::history::{History, data_set, get, ok_with, z};
+    use mailstorm_record::Verdict;
 
     #[test]
     fn a_read_is_as_stale_as_the_oldest_change_that_it_does_not_show() {

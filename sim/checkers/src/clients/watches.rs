@@ -35,7 +35,7 @@ use crate::clients::followed::{FollowsClients, NewestApplied, Wrong, tell};
 use crate::clients::znodes::{NO_NODE, parent_of};
 use crate::{Checker, Interests};
 use armed::{Armed, Client, Due, Lasting, LastingDue, On, Watch, What, Znode};
-use mailstorm_record::{Event, Happening, Verdict, Violation};
+use mailstorm_record::{Event, Happening, Violation};
 use mailstorm_shared::facts::{Call, CallKind, EnsembleFact, Outcome};
 use mailstorm_shared::znodes::{Change, EventKind, WatchKind};
 use mailstorm_shared::{Observation, SessionId, Zxid};
@@ -453,10 +453,6 @@ impl Checker for Watches {
             _ => {}
         }
         tell("watches", self, event)
-    }
-
-    fn finish(&mut self, _at_ns: u64) -> Verdict {
-        Verdict::Pass
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::common::checker::violation;
 use crate::{Checker, Figure, Interests};
-use mailstorm_record::{Event, Happening, Verdict, Violation};
+use mailstorm_record::{Event, Happening, Violation};
 use mailstorm_shared::Observation;
 use mailstorm_shared::facts::ApplicationFact;
 
@@ -77,10 +77,6 @@ impl Checker for Bound {
         Err(violation(self.name(), "exceeded", event.at_ns, event.node.clone(), detail))
     }
 
-    fn finish(&mut self, _at_ns: u64) -> Verdict {
-        Verdict::Pass
-    }
-
     fn figures(&self) -> Vec<Figure> {
         vec![self.samples.clone()]
     }
@@ -90,6 +86,7 @@ impl Checker for Bound {
 mod tests {
     use super::*;
     use crate::common::history::History;
+    use mailstorm_record::Verdict;
 
     fn queue() -> Bound {
         Bound::measured("queue_mails", "mails that wait", 2)

@@ -35,7 +35,10 @@ pub trait Checker {
 
     /// Judges what can only be judged at the end of the run, at `at_ns`. Called once, and only if no
     /// call of [`Checker::observe`] returned a violation.
-    fn finish(&mut self, at_ns: u64) -> Verdict;
+    fn finish(&mut self, at_ns: u64) -> Verdict {
+        let _ = at_ns;
+        Verdict::Pass
+    }
 
     /// The events it wants to see. Others may be kept from it, which saves a call per event.
     fn interests(&self) -> Interests {
@@ -57,9 +60,7 @@ pub(crate) fn violation(
     detail: String,
 ) -> Violation {
     kinds::expect_known(checker, kind);
-    let nodes = nodes.into_iter().collect();
-    let (checker, kind) = (checker.to_owned(), kind.to_owned());
-    Violation { checker, kind, at_ns, nodes, detail, ..Violation::default() }
+    Violation::new(checker, kind, at_ns, nodes, detail)
 }
 
 /// A set of kinds of events.

@@ -2,7 +2,8 @@
 //!
 //! - what a checker is, what it finds and measures, how several are fed: [`checker`], [`kinds`],
 //!   [`figure`], [`suite`];
-//! - whom storms aim at: [`targets`]; what guides them: [`states`];
+//! - whom storms aim at: [`targets`]; what guides them: [`states`]; both by the roles that nodes show:
+//!   [`roles`];
 //! - whether a sweep saw what it was made for: [`reached`];
 //! - what a lesson bounds: [`live`], [`bound`]; who hears whom meanwhile: [`reach`]; what is asked only
 //!   where the work could be done: [`possible`].
@@ -12,6 +13,7 @@ pub mod figure;
 pub mod kinds;
 pub mod suite;
 
+pub mod roles;
 pub mod states;
 pub mod targets;
 

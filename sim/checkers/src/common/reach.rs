@@ -7,9 +7,10 @@
 //! fault that comes and goes, the worse is taken.
 //! Start at [`Reach::observe`].
 
+use crate::common::roles::ByRole;
 use crate::common::targets::Targets;
 use crate::ensemble::servers::node_of;
-use crate::ensemble::targets::Leadership;
+use crate::ensemble::targets::leadership;
 use mailstorm_record::{Event, FaultKind, Happening, NodeName, Plan};
 use mailstorm_shared::Ensemble;
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ pub struct Reach {
     /// Those that others have sessions with.
     servers: Vec<NodeName>,
     /// Who leads them.
-    leadership: Leadership,
+    leadership: ByRole,
     /// Every node that ever ran.
     nodes: Vec<NodeName>,
     processes: BTreeMap<NodeName, Process>,
@@ -52,7 +53,7 @@ impl Reach {
         Self {
             plan: Plan::default(),
             servers: ensemble.servers().map(node_of).collect(),
-            leadership: Leadership::new(ensemble.clone()),
+            leadership: leadership(ensemble),
             nodes: Vec::new(),
             processes: BTreeMap::new(),
             faults: BTreeMap::new(),
@@ -92,9 +93,9 @@ impl Reach {
 
     /// Who leads matters while that server is hampered: it holds up everybody.
     fn led(&mut self, event: &Event) -> Option<Changed> {
-        let before = self.leadership.leader();
+        let before = self.leadership.one();
         self.leadership.observe(event);
-        let now = self.leadership.leader();
+        let now = self.leadership.one();
         let changed = before != now;
         let holds_up = |leader: &Option<NodeName>| {
             leader.as_ref().is_some_and(|leader| self.is_hampered(leader))
@@ -129,7 +130,7 @@ impl Reach {
 
     /// Whether this is the server that leads the newest epoch.
     pub(crate) fn leads(&self, node: &NodeName) -> bool {
-        self.leadership.leader().as_ref() == Some(node)
+        self.leadership.one().as_ref() == Some(node)
     }
 
     /// Whether the two nodes run and hear one another.

@@ -42,7 +42,7 @@ use crate::common::checker::violation;
 use crate::ensemble::server_log::{Logged, Recovery, ServerLog};
 use crate::ensemble::servers::{PerServer, Servers, node_of};
 use crate::{Checker, Interests};
-use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
+use mailstorm_record::{Event, Happening, NodeName, Violation};
 use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId, StateHasher, Zxid};
@@ -713,10 +713,6 @@ impl Checker for Quorum {
             }
             _ => Ok(()),
         }
-    }
-
-    fn finish(&mut self, _at_ns: u64) -> Verdict {
-        Verdict::Pass
     }
 }
 

@@ -13,7 +13,7 @@
 
 use crate::common::checker::violation;
 use crate::{Checker, Figure, Interests};
-use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
+use mailstorm_record::{Event, Happening, NodeName, Violation};
 use mailstorm_shared::facts::{ApplicationFact, EnsembleFact, MailFact};
 use mailstorm_shared::{Epoch, Observation, Zxid};
 use std::collections::BTreeMap;
@@ -291,10 +291,6 @@ impl Checker for SplitBrain {
         }
     }
 
-    fn finish(&mut self, _at_ns: u64) -> Verdict {
-        Verdict::Pass
-    }
-
     fn figures(&self) -> Vec<Figure> {
         vec![self.believing_leaders.overlap_ms.clone(), self.believing_masters.overlap_ms.clone()]
     }
@@ -304,6 +300,7 @@ impl Checker for SplitBrain {
 mod tests {
     use super::*;
     use crate::common::history::{History, z};
+    use mailstorm_record::Verdict;
 
     #[test]
     fn two_masters_are_measured_also_after_they_did_harm() {

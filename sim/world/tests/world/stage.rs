@@ -3,7 +3,7 @@
 use mailstorm_checkers::common::states::States;
 use mailstorm_checkers::common::targets::Targets;
 use mailstorm_checkers::ensemble::states::ServerStates;
-use mailstorm_checkers::ensemble::targets::Leadership;
+use mailstorm_checkers::ensemble::targets::leadership;
 use mailstorm_checkers::{Goal, Interests, Suite};
 use mailstorm_platform::{Address, ConnectionId, Disk, Endpoint, NetworkEvent, Platform};
 use mailstorm_record::{Event, Fault, FaultKind, Happening, NodeName, Plan, Run};
@@ -197,7 +197,7 @@ impl System for Servers {
         self.0.iter().map(|node| Member { node: node.clone(), votes: true }).collect()
     }
     fn targets(&self) -> Box<dyn Targets> {
-        Box::new(Leadership::new(self.ensemble()))
+        Box::new(leadership(&self.ensemble()))
     }
     fn states(&self) -> Box<dyn States> {
         Box::new(ServerStates::new(&self.ensemble()))

@@ -1,7 +1,8 @@
-//! How the naive designs talk: a question, an answer, as JSON in frames.
+//! How programs talk that have no protocol of their own: a question, an answer, as JSON in frames.
 //!
 //! Owns: a [`Desk`] at which questions arrive, and a [`Caller`] who asks one at a time and waits only so
-//! long. Leaves: what is asked to the lessons.
+//! long; a core that has frames already reads and writes them with [`encode`] and [`decode`]. Leaves: what
+//! is asked to whoever talks.
 //! Holds: an answer is given to the question it was asked for; whoever got none cannot know whether the
 //! question was heard.
 
@@ -24,12 +25,19 @@ struct Numbered<T> {
     body: T,
 }
 
-fn encode<T: Serialize>(number: u64, body: T) -> Bytes {
+/// A frame with a message, and the number of the question that it is or answers.
+pub fn encode<T: Serialize>(number: u64, body: T) -> Bytes {
     framed(&serde_json::to_vec(&Numbered { number, body }).expect("plain data serialises"))
 }
 
+/// The number and the message of a frame, whose length was taken off; `None` for nonsense.
+pub fn decode<T: DeserializeOwned>(frame: &[u8]) -> Option<(u64, T)> {
+    let Numbered { number, body } = serde_json::from_slice(frame).ok()?;
+    Some((number, body))
+}
+
 /// Where questions of type `Q` arrive.
-pub(super) struct Desk<P: Platform, Q> {
+pub struct Desk<P: Platform, Q> {
     endpoint: P::Endpoint,
     callers: BTreeMap<ConnectionId, FrameDecoder>,
     heard: VecDeque<(Asker, Q)>,
@@ -37,7 +45,7 @@ pub(super) struct Desk<P: Platform, Q> {
 
 /// Who asked, and which question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Asker {
+pub struct Asker {
     connection: ConnectionId,
     number: u64,
 }
@@ -47,14 +55,14 @@ impl<P: Platform, Q: DeserializeOwned> Desk<P, Q> {
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub(super) fn open(platform: &P, address: &Address) -> io::Result<Self> {
+    pub fn open(platform: &P, address: &Address) -> io::Result<Self> {
         let endpoint = platform.endpoint();
         endpoint.listen(address)?;
         Ok(Self { endpoint, callers: BTreeMap::new(), heard: VecDeque::new() })
     }
 
     /// The next question.
-    pub(super) async fn next(&mut self) -> (Asker, Q) {
+    pub async fn next(&mut self) -> (Asker, Q) {
         loop {
             if let Some(heard) = self.heard.pop_front() {
                 return heard;
@@ -77,10 +85,10 @@ impl<P: Platform, Q: DeserializeOwned> Desk<P, Q> {
             let frame = decoder.next_frame();
             let message = match &frame {
                 Ok(None) => return,
-                Ok(Some(frame)) => serde_json::from_slice::<Numbered<Q>>(frame).ok(),
+                Ok(Some(frame)) => decode(frame),
                 Err(_) => None,
             };
-            let Some(Numbered { number, body }) = message else {
+            let Some((number, body)) = message else {
                 // Nonsense: a stranger.
                 self.endpoint.close(connection);
                 self.callers.remove(&connection);
@@ -91,17 +99,17 @@ impl<P: Platform, Q: DeserializeOwned> Desk<P, Q> {
     }
 
     /// Answers a question; nobody is there to hear it if the connection is gone.
-    pub(super) fn answer(&self, asker: Asker, answer: impl Serialize) {
+    pub fn answer(&self, asker: Asker, answer: impl Serialize) {
         self.endpoint.send(asker.connection, encode(asker.number, answer));
     }
 }
 
 /// No answer came in time. The question may have been heard, or may yet be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoAnswer;
+pub struct NoAnswer;
 
 /// Asks questions of type `Q`, and gets answers of type `A`.
-pub(super) struct Caller<P: Platform, Q, A> {
+pub struct Caller<P: Platform, Q, A> {
     platform: P,
     endpoint: P::Endpoint,
     address: Address,
@@ -113,7 +121,7 @@ pub(super) struct Caller<P: Platform, Q, A> {
 
 impl<P: Platform, Q: Serialize, A: DeserializeOwned> Caller<P, Q, A> {
     /// Will ask at this address, and wait for so long for each answer.
-    pub(super) fn new(platform: &P, address: Address, patience: Millis) -> Self {
+    pub fn new(platform: &P, address: Address, patience: Millis) -> Self {
         let endpoint = platform.endpoint();
         let platform = platform.clone();
         Self { platform, endpoint, address, patience, open: None, number: 0, talk: PhantomData }
@@ -123,7 +131,7 @@ impl<P: Platform, Q: Serialize, A: DeserializeOwned> Caller<P, Q, A> {
     ///
     /// # Errors
     /// [`NoAnswer`] when none came in time; the next question opens a new connection.
-    pub(super) async fn ask(&mut self, question: Q) -> Result<A, NoAnswer> {
+    pub async fn ask(&mut self, question: Q) -> Result<A, NoAnswer> {
         self.number += 1;
         self.endpoint.wake_at(Some(self.platform.now().monotonic + self.patience));
         let answer = self.exchange(question).await;
@@ -159,9 +167,9 @@ impl<P: Platform, Q: Serialize, A: DeserializeOwned> Caller<P, Q, A> {
                 NetworkEvent::Received { connection, bytes } if connection == *open => {
                     decoder.push(bytes);
                     while let Some(frame) = decoder.next_frame().ok()? {
-                        let answer: Numbered<A> = serde_json::from_slice(&frame).ok()?;
-                        if answer.number == self.number {
-                            return Some(answer.body);
+                        let (number, answer) = decode(&frame)?;
+                        if number == self.number {
+                            return Some(answer);
                         }
                     }
                 }
