@@ -4,14 +4,17 @@
 mod replica;
 mod world;
 
+use crate::browser::Browser;
 use crate::page::told_to;
 use crate::support::expect_pass;
 use mailstorm_checkers::Checker;
 use mailstorm_record::{Case, Event, Fault, FaultKind, Happening, Plan, Run};
 use mailstorm_reports::page::{Shown, page};
-use mailstorm_shared::facts::{ApplicationFact, Told};
+use mailstorm_shared::facts::Looks;
 use mailstorm_shrink::{Field, Refuted, Tried, shrink, story};
 use mailstorm_world::{Recording, RunSpec, Scenario, run};
+use replica::{State, fact};
+use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;
 use world::{Acknowledged, PrimaryBackup};
@@ -90,39 +93,61 @@ fn a_plan_may_name_the_primary_and_the_story_says_who_that_was() {
 }
 
 #[test]
-fn the_page_of_a_toy_run_has_its_nodes_and_the_words_of_its_facts() {
-    let seed = found().seed;
-    let run = run(&RunSpec { recording: Recording::Full, ..spec(true, seed) });
-    let shown = Shown { run: &run, about: None, replay: "", missing: None };
-    let text = told_to(&page(&[shown]))[0].to_string();
-    for words in [
-        "r1",
-        "r2",
-        "c1",
-        "replica",
-        "acknowledges value",
-        "is the primary, with a backup",
-        "is lost: number",
+fn the_page_of_a_toy_run_has_its_lanes_with_roles_its_panels_and_its_signs() {
+    let full =
+        |is_eager, seed| run(&RunSpec { recording: Recording::Full, ..spec(is_eager, seed) });
+    let takes_over = |seed: &u64| run(&spec(false, *seed)).outcome.reached["taken_over"] > 0;
+    let sound = full(false, SEEDS.into_iter().find(takes_over).expect("a backup takes over"));
+    let lost = full(true, found().seed);
+    let shown = [&lost, &sound].map(|run| Shown { run, about: None, replay: "", missing: None });
+    let html = page(&shown);
+    let data = &told_to(&html)[1];
+    let lane = |name: &str, role: &str| json!({ "name": name, "role": role });
+    let servers = [lane("r1", "replica"), lane("r2", "replica")];
+    assert_eq!(data["nodes"].as_array().unwrap()[..2], servers, "who serves is on top");
+    let band = |band: &Value| {
+        let role = &data["roles"][band["role"].as_u64().unwrap() as usize];
+        json!([band["node"], role["name"], role["tone"], band["epoch"]])
+    };
+    let bands: Vec<Value> = data["bands"].as_array().unwrap().iter().map(band).collect();
+    for shown in [
+        json!([0, "leads", "strong", 0]),
+        json!([1, "follows", "plain", 0]),
+        json!([1, "leads", "strong", 1]),
     ] {
-        assert!(text.contains(words), "no '{words}'");
+        assert!(bands.contains(&shown), "no {shown}: {bands:?}");
     }
+    let kinds = data["kinds"].as_array().unwrap().iter().zip(data["signs"].as_array().unwrap());
+    assert!(kinds.clone().any(|kind| kind == (&json!("leads"), &json!("star"))));
+    let Some(mut browser) = Browser::start(1280, 1200) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("page.html");
+    std::fs::write(&path, html).unwrap();
+    browser.open(&path, "");
+    let state = browser.after_drawing("document.getElementById('state').textContent");
+    for words in ["Replicas: 2", "r1, number 0 from value 0 on", "r2, number 1 from", "Counter: 1"]
+    {
+        assert!(state.as_str().unwrap().contains(words), "no '{words}': {state}");
+    }
+    let head = browser.evaluate("document.getElementById('what').textContent");
+    assert!(head.as_str().unwrap().contains("is lost: number 1 began"), "{head}");
+    assert_eq!(browser.complaints, Vec::<String>::new());
 }
 
 #[test]
-fn the_checker_of_the_toy_sees_two_primaries_and_what_is_lost() {
-    let check = |facts: &[(&str, &str, u64, u64)]| {
+fn the_checker_of_the_toy_sees_what_is_lost() {
+    let check = |facts: &[(&str, &str, u32, u64)]| {
         let mut checker = Acknowledged::default();
         let found = facts.iter().find_map(|(node, name, number, value)| {
-            let values = [("number", (*number).into()), ("value", (*value).into())];
-            let told = ApplicationFact::Told(Told::new(name, values, "").unwrap());
-            let happening = Happening::Observed { observation: told.into() };
+            let state = State { number: *number, value: *value };
+            let observation = fact(name, state, "", Looks::default()).into();
+            let happening = Happening::Observed { observation };
             checker.observe(&Event { at_ns: 1, node: Some((*node).into()), happening }).err()
         });
         found.map(|violation| violation.kind)
     };
-    let first = ("r1", "acknowledged", 1, 5);
-    assert_eq!(check(&[first, ("r2", "acknowledged", 1, 6)]), Some("two_primaries".to_owned()));
-    assert_eq!(check(&[first, ("r2", "leads_alone", 2, 4)]), Some("lost".to_owned()));
-    assert_eq!(check(&[("r2", "leads_alone", 2, 4), first]), Some("lost".to_owned()));
-    assert_eq!(check(&[first, ("r2", "leads_alone", 2, 5), ("r2", "acknowledged", 2, 6)]), None);
+    let first = ("r1", "acknowledged", 0, 5);
+    assert_eq!(check(&[first, ("r2", "leads", 1, 4)]), Some("lost".to_owned()));
+    assert_eq!(check(&[("r2", "leads", 1, 4), first]), Some("lost".to_owned()));
+    assert_eq!(check(&[first, ("r2", "leads", 1, 5), ("r2", "acknowledged", 1, 6)]), None);
 }

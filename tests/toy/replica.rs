@@ -1,95 +1,66 @@
 //! A primary with one backup, as a core that the host's own loop drives.
 //!
-//! Holds: a primary acknowledges a value alone only while no backup may take its place; the backup
-//! may do so once the primary has it on disk that it acknowledges nothing alone any more. Whoever
-//! takes over raises the number, and who hears of a higher number than its own gives up.
-//! Start at [`Replica::heard`].
+//! Holds: the primary acknowledges a value once the backup has it on disk. A backup that hears nothing
+//! takes over in number 1, and acknowledges alone from then on: what it has is all that was
+//! acknowledged, and it takes nothing of number 0 any more. Start at [`Replica::heard`].
 
 use bytes::Bytes;
-use mailstorm_shared::facts::{ApplicationFact, Told};
+use mailstorm_scenarios::talk::{decode, encode};
+use mailstorm_shared::facts::{ApplicationFact, Looks, Sign, Told, Tone};
 use mailstorm_shared::machine::{
     Address, Bounds, ConnectionId, Core, CoreError, DialId, FileOp, Framing, Input, Lane, Output,
     Port, PortId, Recovery, Start, Writes,
 };
 use mailstorm_shared::{Instant, Millis, Now, StateHasher};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+pub(crate) const REPLICAS: [&str; 2] = ["r1", "r2"];
 const BEAT_EVERY: Millis = Millis(100);
 /// For how long a backup hears nothing before it takes over.
 const SILENCE_MAX: Millis = Millis(1_000);
 const WAITING_MAX: usize = 64;
 const FILE: &str = "state";
-/// The first byte of what a client asks and is answered; below it are the roles.
-pub(crate) const ADD: u8 = 9;
 
-/// What a replica is, as it says to the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Role {
-    /// A backup that may miss acknowledged values.
-    Follows,
-    /// A backup that has them all, and may take over.
-    InStep,
-    /// A primary that may acknowledge alone.
-    LeadsAlone,
-    /// A primary that acknowledges what the backup has.
-    Leads,
+/// What a replica has on disk and tells the other. The first replica is the primary of number 0.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) number: u32,
+    pub(crate) value: u64,
 }
 
-/// The roles, with the names of the facts that tell of them and their words.
-pub(crate) const ROLES: [(Role, &str, &str); 4] = [
-    (Role::Follows, "follows", "is a backup that may miss values"),
-    (Role::InStep, "in_step", "is a backup that may take over"),
-    (Role::LeadsAlone, "leads_alone", "is the primary, without a backup"),
-    (Role::Leads, "leads", "is the primary, with a backup"),
-];
-
-/// What a replica has on disk and tells the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct State {
-    role: Role,
-    /// The fencing number of the primary.
-    number: u64,
-    value: u64,
+/// A client asks for the next value, which is kept; the other replica has something on disk.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Message {
+    Add,
+    Kept(State),
+    Has(State),
 }
 
-impl State {
-    fn parse(frame: &[u8]) -> Option<Self> {
-        let (first, number, value) = parse(frame)?;
-        Some(Self { role: ROLES.get(usize::from(first))?.0, number, value })
-    }
-
-    fn frame(self) -> Bytes {
-        frame(self.role as u8, self.number, self.value)
-    }
+/// One of the two, before its start and after it.
+#[derive(Default)]
+pub(crate) struct Replica {
+    /// Its place among the two.
+    place: usize,
+    /// The planted mistake: the primary acknowledges before the backup has the value.
+    is_eager: bool,
+    state: State,
+    writing: Option<State>,
+    durable: State,
+    is_dirty: bool,
+    /// Up to which value the backup has them on disk.
+    held: u64,
+    heard: Instant,
+    link: Option<ConnectionId>,
+    dials: u64,
+    is_dialling: bool,
+    /// Who waits for which value, with the number of the question.
+    waiting: VecDeque<(ConnectionId, u64, u64)>,
 }
 
-/// A message with its length before it.
-pub(crate) fn frame(first: u8, number: u64, value: u64) -> Bytes {
-    let length = 17_u32.to_be_bytes();
-    [&length[..], &[first], &number.to_be_bytes(), &value.to_be_bytes()].concat().into()
-}
-
-/// The parts of a message's body.
-pub(crate) fn parse(body: &[u8]) -> Option<(u8, u64, u64)> {
-    let (first, numbers) = body.split_first()?;
-    let (number, value) = numbers.split_at_checked(8)?;
-    let integer = |bytes: &[u8]| Some(u64::from_be_bytes(bytes.try_into().ok()?));
-    Some((*first, integer(number)?, integer(value)?))
-}
-
-/// A replica before its start.
-pub(crate) struct Starting {
-    pub(crate) here: Address,
-    pub(crate) other: Address,
-    /// Whether it is the primary of the first number.
-    pub(crate) is_first: bool,
-    /// The planted mistake: a primary acknowledges before the backup has the value.
-    pub(crate) is_eager: bool,
-    pub(crate) found: Option<Bytes>,
-}
-
-impl Start for Starting {
-    type Core = Replica;
+impl Start for Replica {
+    type Core = Self;
 
     fn is_ours(name: &str) -> bool {
         name.starts_with(FILE)
@@ -97,11 +68,8 @@ impl Start for Starting {
 
     fn ports(&self) -> Vec<Port> {
         let bounds = Bounds { backlog_bytes_held: 4_096, backlog_bytes_max: 65_536 };
-        vec![Port {
-            listen: Some(self.here.clone()),
-            framing: Framing::Length { bytes_max: 64 },
-            bounds,
-        }]
+        let framing = Framing::Length { bytes_max: 128 };
+        vec![Port { listen: Some(address(self.place)), framing, bounds }]
     }
 
     fn listed(&mut self, names: Vec<String>) -> Result<Recovery, CoreError> {
@@ -110,7 +78,8 @@ impl Start for Starting {
     }
 
     fn read(&mut self, _: &str, content: Option<Bytes>) -> Result<Recovery, CoreError> {
-        self.found = Some(content.ok_or("state cannot be read: replace the disk")?);
+        let content = content.ok_or("state cannot be read: replace the disk")?;
+        self.durable = serde_json::from_slice(&content)?;
         // A process that was killed may have left it in the page cache alone.
         Ok(Recovery::Repair(vec![FileOp::Sync { name: FILE.into() }, FileOp::SyncFolder]))
     }
@@ -121,141 +90,91 @@ impl Start for Starting {
         _: u64,
         _: &[Option<Address>],
         outputs: &mut Vec<Output>,
-    ) -> Result<Replica, CoreError> {
-        let first = if self.is_first { (Role::LeadsAlone, 1) } else { (Role::Follows, 0) };
-        let state = match &self.found {
-            Some(content) => State::parse(content).ok_or("state is damaged: restore it")?,
-            None => State { role: first.0, number: first.1, value: 0 },
-        };
-        let Self { other, is_eager, .. } = self;
-        let (heard, waiting, after) = (now.monotonic, VecDeque::new(), Vec::new());
-        let replica = Replica {
-            other,
-            is_eager,
-            state,
-            writing: None,
-            is_dirty: false,
-            durable: state,
-            held: 0,
-            heard,
-            link: None,
-            dials: 0,
-            is_dialling: false,
-            waiting,
-            after,
-        };
-        outputs.push(replica.told());
+    ) -> Result<Self, CoreError> {
+        outputs.push(self.told());
         outputs.push(Output::Wake { at: Some(now.monotonic + BEAT_EVERY) });
-        Ok(replica)
+        Ok(Self { state: self.durable, heard: now.monotonic, ..self })
     }
-}
-
-/// One of the two.
-pub(crate) struct Replica {
-    other: Address,
-    is_eager: bool,
-    state: State,
-    /// What the disk is given, with what is told when it has it.
-    writing: Option<(State, Vec<Output>)>,
-    is_dirty: bool,
-    durable: State,
-    /// Up to which value the backup has them, of this number.
-    held: u64,
-    heard: Instant,
-    link: Option<ConnectionId>,
-    dials: u64,
-    is_dialling: bool,
-    /// Who waits for which value.
-    waiting: VecDeque<(ConnectionId, u64)>,
-    /// What is told as soon as the disk has what it rests on.
-    after: Vec<Output>,
 }
 
 impl Replica {
+    pub(crate) fn new(place: usize, is_eager: bool) -> Self {
+        Self { place, is_eager, ..Self::default() }
+    }
+
+    fn leads(&self, state: State) -> bool {
+        state.number as usize % 2 == self.place
+    }
+
+    /// What it is for good.
     fn told(&self) -> Output {
-        let State { role, number, value } = self.state;
-        let (_, name, words) = ROLES[role as usize];
-        fact(name, number, value, &format!("{words}, number {number}, value {value}"))
+        let State { number, value } = self.durable;
+        let (role, tone) = if self.leads(self.durable) {
+            ("leads", Tone::Strong)
+        } else {
+            ("follows", Tone::Plain)
+        };
+        let value = format!("number {number} from value {value} on");
+        let looks = Looks::default().role(role, number, tone).sign(Sign::Star);
+        let looks = looks.row("Replicas", REPLICAS[self.place], role, &value);
+        Output::Observe(fact(role, self.durable, &format!("{role} in {value}"), looks).into())
     }
 
     fn change(&mut self, state: State, outputs: &mut Vec<Output>) {
-        let before = std::mem::replace(&mut self.state, state);
-        if (before.role, before.number) != (state.role, state.number) {
-            self.after.push(self.told());
-        }
-        if before.number != state.number {
-            self.held = 0;
-            outputs
-                .extend(self.waiting.drain(..).map(|(connection, _)| Output::Close { connection }));
-        }
-        if before != state {
+        if std::mem::replace(&mut self.state, state) != state {
             self.is_dirty = true;
             outputs.push(Output::Disk { lane: Lane::Log });
         }
     }
 
-    fn leads(&self) -> bool {
-        matches!(self.state.role, Role::LeadsAlone | Role::Leads)
-    }
-
     /// The other says what it has on disk.
     fn heard(&mut self, other: State, now: Instant, outputs: &mut Vec<Output>) {
-        let State { role, number, value } = self.state;
+        let State { number, value } = self.state;
         if other.number < number {
             return;
         }
         self.heard = now;
-        if other.number == number && self.leads() {
+        if other.number > number {
+            // What only it had nobody was told to be kept.
+            let waiting = self.waiting.drain(..);
+            outputs.extend(waiting.map(|(connection, ..)| Output::Close { connection }));
+            self.change(other, outputs);
+        } else if self.leads(self.state) {
             self.held = self.held.max(other.value);
-            return self.change(State { role: Role::Leads, ..self.state }, outputs);
-        }
-        let is_paired = other.role == Role::Leads;
-        let role = if role == Role::InStep || is_paired { Role::InStep } else { Role::Follows };
-        let next = if other.number > number {
-            State { role: if is_paired { Role::InStep } else { Role::Follows }, ..other }
         } else {
-            State { role, number, value: value.max(other.value) }
-        };
-        self.change(next, outputs);
-    }
-
-    fn asked(&mut self, connection: ConnectionId, outputs: &mut Vec<Output>) {
-        if !self.leads() || self.waiting.len() >= WAITING_MAX {
-            return outputs.push(Output::Close { connection });
+            self.change(State { value: value.max(other.value), number }, outputs);
         }
-        let value = self.state.value + 1;
-        self.waiting.push_back((connection, value));
-        self.change(State { value, ..self.state }, outputs);
     }
 
     fn acknowledge(&mut self, outputs: &mut Vec<Output>) {
-        let State { role, number, value } = self.durable;
-        if number != self.state.number {
-            return;
-        }
-        let is_alone = (role, self.state.role) == (Role::LeadsAlone, Role::LeadsAlone);
-        let up_to = if is_alone || self.is_eager { value } else { value.min(self.held) };
-        while let Some(&(connection, value)) = self.waiting.front().filter(|(_, v)| *v <= up_to) {
+        let State { number, value } = self.durable;
+        let is_alone = number > 0 || self.is_eager;
+        let up_to = if is_alone { value } else { value.min(self.held) };
+        while let Some(&(connection, ask, value)) = self.waiting.front()
+            && value <= up_to
+        {
             self.waiting.pop_front();
-            let words = format!("acknowledges value {value}, number {number}");
-            outputs.push(fact("acknowledged", number, value, &words));
-            outputs.push(Output::Send { connection, bytes: frame(ADD, number, value) });
+            let kept = State { number, value };
+            let (words, count) = (format!("acknowledges value {value}"), value.to_string());
+            let looks = Looks::default().sign(Sign::Dot).row("Counter", "kept", &count, "");
+            outputs.push(Output::Observe(fact("acknowledged", kept, &words, looks).into()));
+            outputs.push(Output::Send { connection, bytes: encode(ask, Message::Kept(kept)) });
         }
     }
 
     fn beat(&self, outputs: &mut Vec<Output>) {
-        let bytes = self.durable.frame();
+        let bytes = encode(0, Message::Has(self.durable));
         outputs.extend(self.link.map(|connection| Output::Send { connection, bytes }));
     }
 
     fn tick(&mut self, now: Instant, outputs: &mut Vec<Output>) {
-        if self.state.role == Role::InStep && now.since(self.heard) > SILENCE_MAX {
-            let number = self.state.number + 1;
-            self.change(State { role: Role::LeadsAlone, number, ..self.state }, outputs);
+        let State { number, value } = self.state;
+        if (self.place, number) == (1, 0) && now.since(self.heard) > SILENCE_MAX {
+            self.change(State { number: 1, value }, outputs);
         }
         if self.link.is_none() && !self.is_dialling {
             (self.dials, self.is_dialling) = (self.dials + 1, true);
-            let (dial, address) = (DialId(self.dials), self.other.clone());
+            let (dial, address) = (DialId(self.dials), address(1 - self.place));
             outputs.push(Output::Dial { dial, port: PortId(0), address });
         }
         self.beat(outputs);
@@ -272,9 +191,15 @@ impl Core for Replica {
                     (self.link, self.is_dialling) = (Some(connection), false)
                 }
                 Input::DialFailed { .. } => self.is_dialling = false,
-                Input::Frame { connection, frame } => match (parse(&frame), State::parse(&frame)) {
-                    (_, Some(state)) => self.heard(state, now.monotonic, outputs),
-                    (Some((ADD, ..)), _) => self.asked(connection, outputs),
+                Input::Frame { connection, frame } => match decode(&frame) {
+                    Some((_, Message::Has(other))) => self.heard(other, now.monotonic, outputs),
+                    Some((ask, Message::Add))
+                        if self.leads(self.state) && self.waiting.len() < WAITING_MAX =>
+                    {
+                        let State { number, value } = self.state;
+                        self.waiting.push_back((connection, ask, value + 1));
+                        self.change(State { number, value: value + 1 }, outputs);
+                    }
                     _ => outputs.push(Output::Close { connection }),
                 },
                 Input::Malformed { connection, .. } => outputs.push(Output::Close { connection }),
@@ -282,9 +207,9 @@ impl Core for Replica {
                     self.link = self.link.filter(|link| *link != connection);
                 }
                 Input::DiskDone { .. } => {
-                    let (durable, told) = self.writing.take().expect("only what was given is done");
-                    self.durable = durable;
-                    outputs.extend(told);
+                    let written = self.writing.take().expect("only what was given is done");
+                    let before = std::mem::replace(&mut self.durable, written);
+                    outputs.extend((before.number != written.number).then(|| self.told()));
                     self.beat(outputs);
                 }
                 Input::Opened { .. } | Input::Drawn { .. } => {}
@@ -297,12 +222,12 @@ impl Core for Replica {
         if lane != Lane::Log || !std::mem::take(&mut self.is_dirty) {
             return Writes::None;
         }
-        self.writing = Some((self.state, std::mem::take(&mut self.after)));
-        let (name, to): (std::sync::Arc<str>, _) = ("state.new".into(), FILE.into());
-        let bytes = self.state.frame().slice(4..);
-        ops.push(FileOp::Write { name: name.clone(), offset: 0, bytes });
-        ops.push(FileOp::Sync { name: name.clone() });
-        ops.extend([FileOp::Rename { from: name, to }, FileOp::SyncFolder]);
+        self.writing = Some(self.state);
+        // Always as long, so that nothing is left of what a crash has left.
+        let state = serde_json::to_string(&self.state).expect("plain data serialises");
+        let (new, bytes): (Arc<str>, _) = ("state.new".into(), format!("{state:>64}").into());
+        ops.push(FileOp::Write { name: new.clone(), offset: 0, bytes });
+        ops.extend(FileOp::replace(&new, &FILE.into()));
         Writes::Some
     }
 
@@ -316,12 +241,17 @@ impl Core for Replica {
 
     fn invariants(&self) {
         assert!(self.durable.number <= self.state.number, "the disk is never ahead of the memory");
-        assert!(self.leads() || self.waiting.is_empty(), "only a primary lets clients wait");
+        assert!(self.leads(self.state) || self.waiting.is_empty(), "only a primary lets wait");
     }
 }
 
-fn fact(name: &str, number: u64, value: u64, words: &str) -> Output {
-    let values = [("number", number.into()), ("value", value.into())];
-    let told = Told::new(name, values, words).expect("its facts are short");
-    Output::Observe(ApplicationFact::Told(told).into())
+pub(crate) fn address(place: usize) -> Address {
+    Address::from(&*format!("{}:1", REPLICAS[place]))
+}
+
+/// A fact with the number and the value that it is about.
+pub(crate) fn fact(name: &str, of: State, words: &str, looks: Looks) -> ApplicationFact {
+    let values = [("number", u64::from(of.number).into()), ("value", of.value.into())];
+    let told = Told::new(name, values, words).and_then(|told| told.looking(looks));
+    ApplicationFact::Told(told.expect("its facts are short"))
 }
