@@ -10,9 +10,9 @@
 
 use mailstorm_checkers::Interests;
 use mailstorm_record::{Event, Happening, NodeName, Verdict};
-use mailstorm_shared::facts::{CallKind, ClientFact, EnsembleFact, MailFact, Outcome};
+use mailstorm_shared::facts::{CallKind, ClientFact, EnsembleFact, MailFact, Outcome, Shown};
 use mailstorm_shared::znodes::Change;
-use mailstorm_shared::{Millis, Observation, Zxid};
+use mailstorm_shared::{ErrorCode, Millis, Observation, SessionId, Zxid};
 use mailstorm_world::{Recording, RunSpec, Scenario, run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -143,6 +143,79 @@ const TAMPERINGS: &[Tampering] = &[
             )
         },
         found: "convergence/unknown",
+    },
+    Tampering {
+        name: "a read that an access list forbids",
+        scenario: "ensemble-3",
+        tamper: |events| {
+            change_last(events, |observation| match observation {
+                Observation::Client(ClientFact::Returned { outcome, .. }) => match outcome {
+                    Outcome::Failed { code, zxid } if *code == ErrorCode::NoAuth.code() => {
+                        let (zxid, modified) = (*zxid, Zxid::ZERO);
+                        *outcome = Outcome::Ok { zxid, value: 0, version: -1, modified };
+                        true
+                    }
+                    _ => false,
+                },
+                _ => false,
+            })
+        },
+        found: "answers/granted",
+    },
+    Tampering {
+        name: "a step of a multi that fails for another reason",
+        scenario: "ensemble-3",
+        tamper: |events| {
+            change_last(events, |observation| match observation {
+                Observation::Client(ClientFact::Returned {
+                    outcome: Outcome::Failed { .. },
+                    shown: Some(shown),
+                    ..
+                }) => match &mut **shown {
+                    Shown::Steps(steps) => steps.pop().is_some(),
+                    _ => false,
+                },
+                _ => false,
+            })
+        },
+        found: "answers/steps_differ",
+    },
+    Tampering {
+        name: "a leader that deletes what a client created to stay",
+        scenario: "ensemble-3",
+        tamper: |events| {
+            change_last(events, |observation| match observation {
+                Observation::Ensemble(EnsembleFact::Applied { session, changes, .. }) => {
+                    let stays = |change: &Change| matches!(change, Change::Deleted { path } if path.starts_with("/r/"));
+                    let is_place = changes.iter().any(stays);
+                    if is_place {
+                        *session = SessionId::NONE;
+                    }
+                    is_place
+                }
+                _ => false,
+            })
+        },
+        found: "sweeps/swept_what_stays",
+    },
+    Tampering {
+        name: "a result from below the fence",
+        scenario: "mail-claims",
+        tamper: |events| {
+            let Some(place) = events.iter().rposition(is_result) else { return false };
+            let Some(Observation::Mail(MailFact::SinkAccepted { resource, token, .. })) =
+                observed(&events[place])
+            else {
+                return false;
+            };
+            let raised = MailFact::FenceRaised { resource: resource.clone(), token: token + 1 };
+            let observation = Observation::Mail(raised);
+            let event =
+                Event { happening: Happening::Observed { observation }, ..events[place].clone() };
+            events.insert(place, event);
+            true
+        },
+        found: "fencing/below_the_fence",
     },
     Tampering {
         name: "a result accepted twice",
@@ -473,6 +546,7 @@ fn older_read(events: &mut [Event]) -> bool {
             client,
             operation,
             outcome: Outcome::Ok { version, .. },
+            ..
         }) if *version > 0 && reads.contains(&(*client, *operation)) => {
             *version -= 1;
             true
@@ -567,7 +641,9 @@ fn sync_behind(events: &mut [Event]) -> bool {
                 let own = told_to.get(client).copied().unwrap_or_default();
                 syncs.insert((*client, *operation), (own, told));
             }
-            Some(Observation::Client(ClientFact::Returned { client, operation, outcome })) => {
+            Some(Observation::Client(ClientFact::Returned {
+                client, operation, outcome, ..
+            })) => {
                 let (Outcome::Ok { zxid, .. } | Outcome::Failed { zxid, .. }) = outcome else {
                     continue;
                 };
@@ -664,6 +740,7 @@ fn read_of_nothing(events: &mut [Event]) -> bool {
                 client,
                 operation,
                 outcome: Outcome::Ok { version, .. },
+                ..
             })) if *version >= 0 && synced.contains(&(*client, *operation)) => {
                 last = Some(place);
             }

@@ -12,10 +12,12 @@
 //!
 //! When the storm is over, all clients meet at a barrier, every candidate reigns once more, and an auditor,
 //! `a1`, reads every znode through every server: what was lost, or is stuck, shows at the latest then.
-//! Start at [`EnsembleStorm`]; what clients do is in `tourist` and `seldom`, the end in `auditor`
-//! and `served_again`.
+//! Start at [`EnsembleStorm`]; what clients do is in `tourist`, `seldom` and `guards`, the end in
+//! `auditor` and `served_again`.
 
 mod auditor;
+mod goals;
+mod guards;
 mod habits;
 mod seldom;
 mod served_again;
@@ -30,7 +32,7 @@ use self::tourist::Tourist;
 use crate::nodes::{self, CLIENT_PORT, boot_server, client_config, ensemble_of, in_order};
 use crate::scale::Scale;
 use crate::wording;
-use mailstorm_checkers::{Goal, Suite, ensemble};
+use mailstorm_checkers::{Goal, Suite, Sweeps, ensemble};
 use mailstorm_platform::Address;
 use mailstorm_record::sentence::quantity;
 use mailstorm_record::{Setting, Settings};
@@ -147,16 +149,20 @@ impl Scenario for EnsembleStorm {
             clients: self.scale.get("clients") as usize,
             registers: self.scale.get("registers"),
             habits: Habits::of(process.seed),
+            seed: process.seed,
         };
         Box::pin(tourist.run())
     }
 
     fn checkers(&self, _seed: u64) -> Suite {
         nodes::ensemble_checkers(&self.ensemble, self.limits())
+            .with(Sweeps::new(&self.ensemble, SWEEP_EVERY))
     }
 
     fn goals(&self) -> Vec<Goal> {
-        ensemble::goals::all(&self.ensemble)
+        let mut goals = ensemble::goals::all(&self.ensemble);
+        goals.extend(goals::all());
+        goals
     }
 
     fn cast(&self, seed: u64) -> Option<String> {

@@ -16,7 +16,7 @@
 use crate::nodes::{self, boot_server, client_config, ensemble_of, in_order};
 use crate::scale::Scale;
 use crate::wording;
-use mailstorm_checkers::{ExactlyOnce, Goal, Service, Suite, ensemble, mail};
+use mailstorm_checkers::{ExactlyOnce, Fencing, Goal, Service, Suite, ensemble, mail};
 use mailstorm_client::recipes::claims::Claims;
 use mailstorm_client::{CallError, Client, ClientConfig};
 use mailstorm_coordination::server::config::SWEEP_EVERY;
@@ -221,7 +221,9 @@ impl Scenario for MailClaims {
                 if poison.as_ref() == Some(id) { "poison" } else { processed.judgement.word() };
             (id.clone(), word.into())
         });
-        nodes::ensemble_checkers(&self.ensemble, self.limits()).with(ExactlyOnce::new(expected))
+        nodes::ensemble_checkers(&self.ensemble, self.limits())
+            .with(ExactlyOnce::new(expected))
+            .with(Fencing::new())
     }
 
     fn limits(&self) -> Limits {

@@ -27,6 +27,6 @@ pub mod watch;
 pub use client::{Client, open_acl};
 pub use config::ClientConfig;
 pub use error::MultiError;
-pub use mailstorm_session::{CallError, SessionState};
+pub use mailstorm_session::{CallError, SessionState, digest_id};
 pub use recipes::{barrier, claims, election, lock};
 pub use watch::{Watch, WatchEnd, WatchItem, WatchStream};

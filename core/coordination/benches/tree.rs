@@ -106,7 +106,9 @@ fn tree(criterion: &mut Criterion) {
         group.bench_function("get", |bencher| {
             bencher.iter_batched(
                 || Request::GetData { path: path(any()), watch: false },
-                |request| black_box(leader.database.read(&request, SESSION, &[])),
+                |request| {
+                    black_box(leader.database.read(&request, SESSION, &[], &DataOptions::default()))
+                },
                 BatchSize::SmallInput,
             );
         });

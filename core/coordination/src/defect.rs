@@ -351,6 +351,63 @@ mailstorm_shared::defects! {
         report: "Protocol-Aware Recovery, FAST 2018",
     }
 
+    /// Whether somebody may create a znode is for the parent's access list to say, and the create
+    /// asked the new znode's own, which says what its creator wants it to say. Wrong because a
+    /// guarded folder is then open for everybody to fill. A user finds strangers' locks in a queue
+    /// that was only for his own workers.
+    ParentNotAsked = "parent-not-asked" {
+        line: "A create does not ask the access list of its parent.",
+        report: "ZooKeeper's guarantees on access lists",
+    }
+
+    /// A leader looks ahead: it decides about a write by what the writes before it will have made of
+    /// the tree. The check of a version, which writes nothing, looked at the tree as it is applied.
+    /// Wrong because each step of a `multi` builds on those before it, and another client's write
+    /// may be on its way. A user's guarded update is refused for what it wrote itself, or is done
+    /// although somebody was quicker.
+    CheckOfTheApplied = "check-of-the-applied" {
+        line: "The check of a `multi` sees the tree without what is under way, its own steps included.",
+        report: "ZooKeeper's guarantees on multi",
+    }
+
+    /// The index of ephemerals is in the order of sessions, and the range that was read had no upper
+    /// end. Whoever asks for his ephemerals gets one of the session after his own. A user who tidies
+    /// up what he owns deletes another's lock.
+    EphemeralsOfTheNext = "ephemerals-of-the-next" {
+        line: "The list of a session's ephemerals has one of the next session's, too.",
+        report: "ZooKeeper's getEphemerals",
+    }
+
+    /// All znodes below one are a range of the sorted paths, and the range began with the znode
+    /// itself. A user who deletes a folder once it is empty never does.
+    CountWithItself = "count-with-itself" {
+        line: "The number of znodes below one counts that one, too.",
+        report: "ZooKeeper's getAllChildrenNumber",
+    }
+
+    /// Several reads at once were built from the single ones, and for lists of children the one that
+    /// was called stands behind the question whether the reader may. A user's names of customers
+    /// are read by whoever asks for them in a batch.
+    ListOfAnybody = "list-of-anybody" {
+        line: "A list of children is shown to everybody who asks for it together with other reads.",
+        report: "ZooKeeper's guarantees on access lists",
+    }
+
+    /// A time-to-live is how long a znode may lie untouched. Measured from its creation it takes
+    /// away what is written all the time. A user's session data vanish while he works with them.
+    TimeToLiveFromBirth = "time-to-live-from-birth" {
+        line: "A time-to-live counts from the znode's creation, not from its last change.",
+        report: "ZooKeeper's guarantees on TTL znodes",
+    }
+
+    /// A container without children goes, and a new one has none yet. ZooKeeper spares it until it
+    /// had its first. A user makes a container and then what is to be in it, and now and then the
+    /// second fails since the first has gone.
+    NewContainerSwept = "new-container-swept" {
+        line: "A container is swept before it ever had a child.",
+        report: "ZOOKEEPER-2163",
+    }
+
     /// A server whose disk was replaced comes back with the same name and remembers no promise.
     /// With it and another that was behind there is a majority that does not hold what the former
     /// majority acknowledged. Here it votes at once, instead of waiting until a leader that others

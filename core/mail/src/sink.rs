@@ -21,6 +21,6 @@ mod protocol;
 mod server;
 
 pub use client::{SinkClient, SinkError};
-pub use ledger::{Ledger, Put, Refusal};
+pub use ledger::{Fenced, Ledger, Put, Refusal};
 pub use protocol::SinkResult;
 pub use server::serve_sink;

@@ -603,6 +603,7 @@ impl SessionCore {
                 client: self.config.client,
                 operation: operation.0,
                 outcome,
+                shown: account::shown(&result),
             }));
         }
         out.push(SessionOutput::Complete { operation, result });

@@ -17,6 +17,7 @@ pub mod account;
 pub mod core;
 pub mod defect;
 pub mod error;
+mod identity;
 pub mod io;
 pub mod outstanding;
 pub mod registry;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use self::core::{SessionConfig, SessionCore};
 pub use error::CallError;
+pub use identity::digest_id;
 pub use io::{
     Answer, OperationId, Retry, SessionInput, SessionOutput, SessionState, Submission, WatchId,
 };

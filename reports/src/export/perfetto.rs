@@ -251,7 +251,9 @@ impl Trace {
                     self.operation("b", node, event.at_ns, (*client, *operation), &name, None);
                     open.insert((*client, *operation), (node, name));
                 }
-                Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
+                Observation::Client(ClientFact::Returned {
+                    client, operation, outcome, ..
+                }) => {
                     // A number comes again when another process counts from the beginning.
                     if let Some((node, name)) = open.remove(&(*client, *operation)) {
                         let outcome = match outcome {

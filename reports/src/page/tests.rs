@@ -5,8 +5,8 @@ use super::samples::{Told, violated};
 use super::{Shown, fragment};
 use mailstorm_record::{FaultKind, Happening, NodeName, Run, Violation};
 use mailstorm_shared::facts::{self, ApplicationFact, ClientFact, EnsembleFact, Looks, Sign, Tone};
-use mailstorm_shared::znodes::Change;
-use mailstorm_shared::{Observation, SessionId, Zxid};
+use mailstorm_shared::znodes::{Change, Owner};
+use mailstorm_shared::{Observation, SessionId, WallTime, Zxid};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -204,11 +204,19 @@ fn what_no_system_knows_is_missing_under_the_names_that_the_violation_gives() {
 fn a_queue_that_does_not_move_is_behind_whoever_stands_first_in_it() {
     let queue = |session, number| Change::Created {
         path: format!("/lock/q-{number:010}").into(),
-        owner: SessionId(session),
+        owner: Owner::Session(SessionId(session)),
         value: 0,
+        bytes: 0,
+        acl: None,
     };
     let applied = |zxid, changes| Happening::Observed {
-        observation: Observation::Ensemble(EnsembleFact::Applied { zxid, digest: 0, changes }),
+        observation: Observation::Ensemble(EnsembleFact::Applied {
+            zxid,
+            digest: 0,
+            session: SessionId::NONE,
+            wall: WallTime::UNIX_EPOCH,
+            changes,
+        }),
     };
     let connected = |session| Happening::Observed {
         observation: Observation::Client(ClientFact::ClientConnected {
@@ -277,12 +285,19 @@ fn a_panel_says_at_each_instant_what_the_events_until_then_have_made_of_it() {
         observation: Observation::Ensemble(EnsembleFact::Applied {
             zxid: Zxid(applied),
             digest: 0,
+            session: SessionId::NONE,
+            wall: WallTime::UNIX_EPOCH,
             changes,
         }),
     };
-    let created =
-        |path: &str| Change::Created { path: path.into(), owner: SessionId::NONE, value: 0 };
-    let set = Change::DataSet { path: "/b".into(), version: 3, value: 0 };
+    let created = |path: &str| Change::Created {
+        path: path.into(),
+        owner: Owner::Nobody,
+        value: 0,
+        bytes: 0,
+        acl: None,
+    };
+    let set = Change::DataSet { path: "/b".into(), version: 3, value: 0, bytes: 0 };
     let run = Told::default()
         .starts(0, &["s1", "s2", "w1", "sink"])
         .at(10, "s1", told(1, vec![created("/b"), created("/a")]))

@@ -24,7 +24,9 @@ impl Projection for Clients {
                 Observation::Client(ClientFact::Invoked { client, operation, .. }) => {
                     open.insert((*client, *operation), onto.invoked(at));
                 }
-                Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
+                Observation::Client(ClientFact::Returned {
+                    client, operation, outcome, ..
+                }) => {
                     if let Some(begun) = open.remove(&(*client, *operation)) {
                         onto.returned(begun, at, ended(outcome));
                     }

@@ -9,7 +9,7 @@ use crate::page::projection::{Cast, Look, Projection, Seen};
 use crate::page::stuck::{Behind, Missing, Standstill};
 use mailstorm_shared::facts::{EnsembleFact, Fact, Sign, Tone};
 use mailstorm_shared::time_in_words::moment;
-use mailstorm_shared::znodes::Change;
+use mailstorm_shared::znodes::{Change, Owner};
 use mailstorm_shared::{Observation, SessionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -141,7 +141,7 @@ impl Ensemble {
         let mut open: BTreeMap<&str, usize> = BTreeMap::new();
         for (at, change) in tree::changes(seen) {
             match change {
-                Change::Created { path, owner, .. } if *owner != SessionId::NONE => {
+                Change::Created { path, owner: Owner::Session(owner), .. } => {
                     open.insert(path, self.held.len());
                     let (path, from) = (Arc::clone(path), seen.events[at].at_ns);
                     self.held.push(Held { path, session: *owner, event: at, from, to: u64::MAX });

@@ -70,7 +70,10 @@ impl Projection for Mail {
             let Observation::Mail(fact) = fact else { continue };
             let (MailFact::MailAttempted { mail, .. }
             | MailFact::SinkAccepted { mail, .. }
-            | MailFact::SinkRefused { mail, .. }) = fact;
+            | MailFact::SinkRefused { mail, .. }) = fact
+            else {
+                continue;
+            };
             let story = stories.entry(mail).or_default();
             match fact {
                 MailFact::MailAttempted { worker, .. } => {
@@ -83,7 +86,7 @@ impl Projection for Mail {
                     story.effects += 1;
                     self.accepted.entry(Arc::clone(mail)).or_insert(event.at_ns);
                 }
-                MailFact::SinkRefused { .. } => {}
+                MailFact::SinkRefused { .. } | MailFact::FenceRaised { .. } => {}
             }
             onto.set(mails, at, mail, story.row());
         }

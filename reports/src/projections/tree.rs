@@ -7,7 +7,7 @@
 use crate::page::drawing::{Drawing, PanelId, Row};
 use crate::page::projection::Seen;
 use mailstorm_shared::facts::{ClientFact, EnsembleFact};
-use mailstorm_shared::znodes::Change;
+use mailstorm_shared::znodes::{Change, Owner};
 use mailstorm_shared::{Observation, SessionId, Zxid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,10 +58,10 @@ pub(super) fn draw(
         match change {
             Change::Created { path, owner: of, .. } if is_shown(path) => {
                 let mut row = Row { mark: "version 0".into(), ..Row::default() };
-                if *of != SessionId::NONE {
-                    let owner = owner(seen, &owners, *of);
+                if let Owner::Session(session) = of {
+                    let owner = owner(seen, &owners, *session);
                     row.mark = "ephemeral".into();
-                    row.value = format!("of {owner}, session {of}").into();
+                    row.value = format!("of {owner}, session {session}").into();
                     ephemerals.insert(path, Arc::clone(&row.value));
                 }
                 onto.set(panel, at, path, row);

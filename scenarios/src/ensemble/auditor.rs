@@ -2,8 +2,8 @@
 //!
 //! Owns: a session through each server, and what is told of a reading. Leaves: whether the answers are
 //! right to the checkers, and whether the ensemble was whole meanwhile to [`super::served_again`].
-//! Holds: a reading is told as done when every znode was read behind a `sync`; that one is gone by then
-//! is the only refusal it takes.
+//! Holds: a reading is told as done when every znode was read behind a `sync`; that one is gone by then,
+//! or that its access list forbids it, are the only refusals it takes.
 //!
 //! It also lays the last gate, once and before the storm: if those who are to meet there did, nobody would
 //! see that the ensemble has lost it.
@@ -132,11 +132,11 @@ async fn read_everything(client: &Client<SimPlatform>) -> Result<(), CallError> 
     Ok(())
 }
 
-/// What was read, or nothing if the znode has vanished since its parent was read.
+/// What was read, or nothing if the znode has vanished since its parent was read, or is not for everybody.
 fn unless_gone<T>(read: Result<T, CallError>) -> Result<Option<T>, CallError> {
     match read {
         Ok(read) => Ok(Some(read)),
-        Err(CallError::Refused(ErrorCode::NoNode)) => Ok(None),
+        Err(CallError::Refused(ErrorCode::NoNode | ErrorCode::NoAuth)) => Ok(None),
         Err(error) => Err(error),
     }
 }

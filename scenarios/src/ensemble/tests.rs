@@ -133,6 +133,7 @@ fn end_without(missing: &str) -> ServedAgain {
             client: 1,
             operation: number,
             outcome: outcome.clone(),
+            shown: None,
         })
     };
     all.extend((0..8).map(|number| ("done", "c1", happens(done(number)))));

@@ -4,6 +4,7 @@
 //! the answers are right to the checkers.
 //! Start at [`Tourist::run`].
 
+use super::guards::{GUARDED, Guards};
 use super::habits::Habits;
 use super::seldom::FOLDERS;
 use super::{CANDIDATES, WITNESS, nodes};
@@ -49,6 +50,8 @@ pub(super) struct Tourist {
     pub(super) registers: u64,
     /// What all clients of this storm do, or never do.
     pub(super) habits: Habits,
+    /// Of the run.
+    pub(super) seed: u64,
 }
 
 /// The watches of a session that its client still waits for.
@@ -75,6 +78,7 @@ impl Tourist {
             self.platform.spawn(candidate.stand_for_election());
         }
         let mut has_met = false;
+        let mut guards = Guards::of(self.seed, self.config.client_number);
         let (is_first, only_looks) = (*self.name == *"c1", self.name.starts_with(WITNESS));
         loop {
             self.come(is_first, only_looks).await;
@@ -83,7 +87,7 @@ impl Tourist {
             let _ = if only_looks {
                 self.witness(&client).await
             } else {
-                self.wander(&client, &mut has_met).await
+                self.wander(&client, &mut guards, &mut has_met).await
             };
             client.close().await;
         }
@@ -107,11 +111,13 @@ impl Tourist {
     async fn wander(
         &self,
         client: &Client<SimPlatform>,
+        guards: &mut Guards,
         has_met: &mut bool,
     ) -> Result<(), CallError> {
-        for path in ["/r", "/e", "/m", "/gate", "/masters"].into_iter().chain(FOLDERS) {
+        for path in ["/r", "/e", "/m", "/gate", "/masters", GUARDED].into_iter().chain(FOLDERS) {
             client.ensure_path(path).await?;
         }
+        settled(guards.prove(self, client).await)?;
         // Everybody begins together: the first writes meet each other. Who is late, or comes back while its
         // old session still stands there, is not waited for: others may be at the last gate already.
         let gate = DoubleBarrier::new(client, "/gate", &self.name, self.clients);
@@ -121,7 +127,11 @@ impl Tourist {
         let (mut kept, mut until_rest) = (Kept::default(), 0);
         for _ in 0..self.between((40, 160)) {
             self.rest(&mut until_rest).await;
-            settled(self.something(client, &mut kept).await)?;
+            settled(if guards.are_next() {
+                guards.something(self, client).await
+            } else {
+                self.something(client, &mut kept).await
+            })?;
             kept.drop_oldest();
             if self.platform.storm_is_over() && !*has_met {
                 self.meet_at_last_gate(client).await?;

@@ -184,7 +184,7 @@ fn line_at(records: &Records, design: &str, at_s: f64) -> BTreeMap<String, Sessi
         for change in changes {
             match change {
                 Change::Created { path, owner, .. } => {
-                    number(path).map(|number| line.insert(number, *owner));
+                    number(path).map(|number| line.insert(number, owner.session()));
                 }
                 Change::Deleted { path } => {
                     number(path).map(|number| line.remove(&number));

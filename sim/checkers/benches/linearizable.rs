@@ -8,7 +8,7 @@ use mailstorm_checkers::{
 use mailstorm_record::{Event, Happening, NodeName, Verdict};
 use mailstorm_shared::facts::{Call, CallKind, ClientFact, EnsembleFact, Outcome};
 use mailstorm_shared::znodes::Change;
-use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId, SessionId, Zxid};
+use mailstorm_shared::{Ensemble, Epoch, Observation, ServerId, SessionId, WallTime, Zxid};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -35,7 +35,12 @@ fn operations(keys: u64, lost_every: u64) -> Vec<Event> {
         let client = (operation % CLIENTS) as u32;
         if let Some(index) = under_way.iter().position(|(other, ..)| *other == client) {
             let (client, operation, outcome) = under_way.remove(index);
-            let returned = Observation::Client(ClientFact::Returned { client, operation, outcome });
+            let returned = Observation::Client(ClientFact::Returned {
+                client,
+                operation,
+                outcome,
+                shown: None,
+            });
             events.push(observed(operation, &node, returned));
         }
         let key = (operation.wrapping_mul(0x9e37_79b9) >> 8) as usize % paths.len();
@@ -46,7 +51,8 @@ fn operations(keys: u64, lost_every: u64) -> Vec<Event> {
             _ => CallKind::SetData,
         };
         let path = Arc::clone(&paths[key]);
-        let call = Call { kind, path, value: operation, version: -1, watch: false };
+        let call =
+            Call { kind, path, value: operation, bytes: 0, version: -1, watch: false, asked: None };
         if kind == CallKind::GetData {
             let sync = Call { kind: CallKind::Sync, ..call.clone() };
             let number = operation + OPERATIONS;
@@ -60,7 +66,12 @@ fn operations(keys: u64, lost_every: u64) -> Vec<Event> {
             events.push(observed(
                 operation,
                 &node,
-                Observation::Client(ClientFact::Returned { client, operation: number, outcome }),
+                Observation::Client(ClientFact::Returned {
+                    client,
+                    operation: number,
+                    outcome,
+                    shown: None,
+                }),
             ));
         } else {
             *version += 1;
@@ -166,8 +177,17 @@ fn ensemble_at_work(writes: u64) -> (Ensemble, Vec<Event>) {
         tell(0, EnsembleFact::QuorumCommitted { epoch: Epoch(1), zxid: at });
         for index in 0..servers.len() {
             let path: Arc<str> = format!("/mail/m-{:04}", write % 1_000).into();
-            let changes = vec![Change::DataSet { path, version: 1, value: write }];
-            tell(index, EnsembleFact::Applied { zxid: at, digest: write as u32, changes });
+            let changes = vec![Change::DataSet { path, version: 1, value: write, bytes: 0 }];
+            tell(
+                index,
+                EnsembleFact::Applied {
+                    zxid: at,
+                    digest: write as u32,
+                    session: SessionId::NONE,
+                    wall: WallTime::UNIX_EPOCH,
+                    changes,
+                },
+            );
         }
         tell(0, EnsembleFact::Acknowledged { session, zxid: at });
         for _ in 0..3 {

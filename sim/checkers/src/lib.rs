@@ -42,7 +42,9 @@ pub use ensemble::needs::Needs;
 pub use ensemble::quorum::Quorum;
 pub use ensemble::sessions::Sessions;
 pub use ensemble::split_brain::SplitBrain;
+pub use ensemble::sweeps::Sweeps;
 pub use mail::exactly_once::ExactlyOnce;
+pub use mail::fencing::Fencing;
 
 // Named in the documentation above.
 #[cfg(doc)]

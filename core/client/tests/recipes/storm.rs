@@ -312,7 +312,7 @@ fn check_account(seed: u64, observed: &[Observation]) {
                 // One process may have had several clients, one after the other.
                 under_way.insert((*client, *operation));
             }
-            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
+            Observation::Client(ClientFact::Returned { client, operation, outcome, .. }) => {
                 assert!(under_way.remove(&(*client, *operation)), "seed {seed}: {observation:?}");
                 if let Outcome::Ok { zxid, .. } | Outcome::Failed { zxid, .. } = outcome {
                     let last = replied.entry(*client).or_default();

@@ -7,6 +7,7 @@
 
 use super::applied::{Applied, TxnResult};
 use super::fuzzy::Fuzzy;
+use super::pending::DataOptions;
 use super::tree::{Guard, Tree, Znode};
 use bytes::Bytes;
 use mailstorm_shared::checksum::value_digest;
@@ -109,8 +110,8 @@ impl Database {
 
     /// Containers whose children are all gone, and znodes that nobody touched for their time-to-live,
     /// at most `limit` of them. Ask [`super::Pending::prepare_sweep`] for each.
-    pub fn sweepable(&self, wall: WallTime, limit: usize) -> Vec<Arc<str>> {
-        self.tree.due(wall).take(limit).cloned().collect()
+    pub fn sweepable(&self, wall: WallTime, limit: usize, options: &DataOptions) -> Vec<Arc<str>> {
+        self.tree.due(wall, options.defects).take(limit).cloned().collect()
     }
 
     /// How much there is.
@@ -138,7 +139,7 @@ impl Database {
         match change {
             Change::Created { path, .. }
             | Change::DataSet { path, .. }
-            | Change::AclSet { path } => self.tree.check_znode(path),
+            | Change::AclSet { path, .. } => self.tree.check_znode(path),
             Change::Deleted { path } => {
                 self.tree.check_znode(super::path::parent(path));
             }
@@ -192,9 +193,11 @@ impl Database {
                 let acl = self.tree.keep_acl(acl);
                 let znode = Znode::new(keep(data), acl, *owner, zxid, time);
                 let value = value_digest(data.as_deref());
-                let owner = znode.session();
+                let (owner, bytes) = (*owner, length(data));
+                let acl = self.tree.unusual(&znode.acl);
                 let (stat, guard) = self.tree.create(zxid, path, znode, *parent_creations);
-                told.push(Change::Created { path: path.clone(), owner, value }, guard);
+                let change = Change::Created { path: path.clone(), owner, value, bytes, acl };
+                told.push(change, guard);
                 TxnResult::Created { path: path.clone(), stat }
             }
             TxnBody::Delete { path } => {
@@ -205,13 +208,16 @@ impl Database {
             TxnBody::SetData { path, data, version } => {
                 let (stat, guard) = self.tree.set_data(zxid, time, path, keep(data), *version);
                 let value = value_digest(data.as_deref());
-                let change = Change::DataSet { path: path.clone(), version: *version, value };
+                let (version, bytes) = (*version, length(data));
+                let change = Change::DataSet { path: path.clone(), version, value, bytes };
                 told.push(change, guard);
                 TxnResult::DataSet(stat)
             }
             TxnBody::SetAcl { path, acl, version } => {
                 let stat = self.tree.set_acl(zxid, path, acl, *version);
-                told.push(Change::AclSet { path: path.clone() }, None);
+                let acl = self.tree.unusual(&self.tree.keep_acl(acl));
+                let change = Change::AclSet { path: path.clone(), version: *version, acl };
+                told.push(change, None);
                 TxnResult::AclSet(stat)
             }
             TxnBody::Check { .. } => TxnResult::Checked,
@@ -262,6 +268,11 @@ impl Told {
         }
         self.changes.push(change);
     }
+}
+
+/// Bytes of data, as onlookers are told: more than that fits no transaction.
+fn length(data: &Option<Bytes>) -> u32 {
+    data.as_ref().map_or(0, |data| data.len() as u32)
 }
 
 /// A copy to be kept: what arrives is a part of some frame, all of which would be kept with it.

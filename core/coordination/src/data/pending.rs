@@ -194,9 +194,10 @@ impl Pending {
         zxid: Zxid,
         wall: WallTime,
         path: &str,
+        options: &DataOptions,
     ) -> Option<TxnBody> {
         let (path, znode) = database.tree().get_with_path(path)?;
-        if self.records.contains_key(path) || !znode.is_due(wall) {
+        if self.records.contains_key(path) || !znode.is_due(wall, options.defects) {
             return None;
         }
         let path = path.clone();
@@ -373,7 +374,10 @@ impl Draft<'_> {
             Write::SetAcl { path, acl, version } => self.set_acl(path, acl, *version),
             Write::Check { path, version } => {
                 path::validate(path)?;
-                let (path, znode) = self.find(path)?;
+                let (path, znode) = match planted!(self.options.defects, CheckOfTheApplied) {
+                    true => Pending::new().find(self.database, path).ok_or(ErrorCode::NoNode)?,
+                    false => self.find(path)?,
+                };
                 self.allowed(&znode, permission::READ)?;
                 next_version(znode.version, *version)?;
                 self.sized(TxnBody::Check { path })
@@ -399,7 +403,9 @@ impl Draft<'_> {
         let slash = path.rfind('/').expect("it begins with one");
         let (parent_path, mut parent) =
             self.find(if slash == 0 { path::ROOT } else { &path[..slash] })?;
-        self.allowed(&parent, permission::CREATE)?;
+        if !planted!(self.options.defects, ParentNotAsked) {
+            self.allowed(&parent, permission::CREATE)?;
+        }
         let path = if is_sequential(mode) {
             // Numbers use all of 32 bits, where ZooKeeper's turn negative half way (ZOOKEEPER-4706), and
             // they end there: a number that came again would put new names before old.

@@ -4,9 +4,10 @@ use super::acl;
 use super::auth::Identity;
 use super::database::Database;
 use super::path;
+use super::pending::DataOptions;
 use super::tree::Znode;
 use bytes::Bytes;
-use mailstorm_shared::SessionId;
+use mailstorm_shared::{SessionId, planted};
 use mailstorm_wire::client::{ErrorCode, MultiReply, Read, Reply, Request, permission};
 use mailstorm_wire::frame::REPLY_BYTES_MAX;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ impl Database {
         request: &Request,
         session: SessionId,
         identities: &[Identity],
+        options: &DataOptions,
     ) -> Result<Reply, ErrorCode> {
         assert!(self.is_exact(), "nobody is served while the tree is of several moments");
         let readable = |path| self.allowed(path, permission::READ, identities);
@@ -47,16 +49,24 @@ impl Database {
             Request::Ephemerals { prefix } => {
                 let everywhere = matches!(prefix.trim(), "" | path::ROOT);
                 let is_meant = |path: &&Arc<str>| everywhere || path.starts_with(&**prefix);
-                let paths = self.tree().ephemerals_of(session).filter(is_meant).cloned();
-                Reply::Ephemerals(paths.collect())
+                let owned = self.tree().ephemerals_of(session);
+                let mut paths: Vec<Arc<str>> = owned.filter(is_meant).cloned().collect();
+                if planted!(options.defects, EphemeralsOfTheNext) {
+                    let next = SessionId(session.0.saturating_add(1));
+                    let others = self.tree().ephemerals_from(next).next();
+                    let others = others.into_iter().flat_map(|(_, paths)| paths);
+                    paths.extend(others.filter(is_meant).take(1).cloned());
+                }
+                Reply::Ephemerals(paths)
             }
             Request::AllChildrenNumber { path } => {
                 readable(path)?;
-                Reply::AllChildrenNumber(self.tree().below(path).count() as i32)
+                let itself = i32::from(planted!(options.defects, CountWithItself));
+                Reply::AllChildrenNumber(self.tree().below(path).count() as i32 + itself)
             }
             Request::MultiRead(steps) => {
                 let mut bytes_left = REPLY_BYTES_MAX;
-                let mut answer = |step| self.read_step(step, identities, &mut bytes_left);
+                let mut answer = |step| self.read_step(step, identities, options, &mut bytes_left);
                 Reply::Multi(steps.iter().map(&mut answer).collect::<Result<_, _>>()?)
             }
             _ => return Err(ErrorCode::Unimplemented),
@@ -69,10 +79,17 @@ impl Database {
         &self,
         step: &Read,
         identities: &[Identity],
+        options: &DataOptions,
         bytes_left: &mut usize,
     ) -> Result<MultiReply, ErrorCode> {
         let (Read::GetData { path } | Read::Children { path }) = step;
-        let znode = match self.allowed(path, permission::READ, identities) {
+        let found = match step {
+            Read::Children { .. } if planted!(options.defects, ListOfAnybody) => {
+                self.tree().get(path).ok_or(ErrorCode::NoNode)
+            }
+            _ => self.allowed(path, permission::READ, identities),
+        };
+        let znode = match found {
             Ok(znode) => znode,
             Err(code) => return Ok(MultiReply::Error(Some(code))),
         };

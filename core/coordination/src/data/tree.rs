@@ -10,7 +10,7 @@ use super::acl;
 use super::fuzzy::{Fuzzy, Key};
 use super::path;
 use bytes::Bytes;
-use mailstorm_shared::{SessionId, WallTime, Zxid};
+use mailstorm_shared::{Defects, SessionId, WallTime, Zxid, planted};
 use mailstorm_wire::client::{Acl, Stat, permission};
 use mailstorm_wire::txn::Owner;
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,19 +82,20 @@ impl Znode {
 
     /// The session it lives with, if it is ephemeral.
     pub(crate) fn session(&self) -> SessionId {
-        match self.owner {
-            Owner::Session(session) => session,
-            Owner::Nobody | Owner::Container | Owner::Ttl(_) => SessionId::NONE,
-        }
+        self.owner.session()
     }
 
     /// Whether nobody would miss it: a container whose children are all gone, or a znode without
     /// children that nobody touched for its time-to-live.
-    pub(crate) fn is_due(&self, wall: WallTime) -> bool {
+    pub(crate) fn is_due(&self, wall: WallTime, defects: Defects) -> bool {
+        let untouched_since = match planted!(defects, TimeToLiveFromBirth) {
+            true => self.ctime,
+            false => self.mtime,
+        };
         self.children.is_empty()
             && match self.owner {
-                Owner::Container => self.creations > 0,
-                Owner::Ttl(ttl) => wall.since(self.mtime) > ttl,
+                Owner::Container => self.creations > 0 || planted!(defects, NewContainerSwept),
+                Owner::Ttl(ttl) => wall.since(untouched_since) > ttl,
                 Owner::Nobody | Owner::Session(_) => false,
             }
     }
@@ -206,8 +207,9 @@ impl Tree {
 
     /// Containers and znodes with a time-to-live that nobody would miss, in the order of paths within
     /// each kind.
-    pub(crate) fn due(&self, wall: WallTime) -> impl Iterator<Item = &Arc<str>> {
-        let is_due = move |path: &&Arc<str>| self.get(path).is_some_and(|znode| znode.is_due(wall));
+    pub(crate) fn due(&self, wall: WallTime, defects: Defects) -> impl Iterator<Item = &Arc<str>> {
+        let is_due =
+            move |path: &&Arc<str>| self.get(path).is_some_and(|znode| znode.is_due(wall, defects));
         self.containers.iter().chain(&self.ttls).filter(is_due)
     }
 
@@ -230,6 +232,11 @@ impl Tree {
     /// The list in the form that is kept; the usual one is kept once.
     pub(crate) fn keep_acl(&self, acl: &[Acl]) -> Arc<[Acl]> {
         if *acl == *self.open { self.open.clone() } else { acl.into() }
+    }
+
+    /// The list as onlookers are told it: nothing of the usual one.
+    pub(crate) fn unusual(&self, kept: &Arc<[Acl]>) -> Option<Arc<[Acl]>> {
+        (!Arc::ptr_eq(kept, &self.open)).then(|| kept.clone())
     }
 
     /// Creates a znode. `creations` is the parent's new count.

@@ -12,7 +12,7 @@ use crate::io::ClientId;
 use crate::replica::Outbox;
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::{Defects, Now, SessionId, planted};
+use mailstorm_shared::{Defects, Now, SessionId, WallTime, planted};
 use mailstorm_wire::client::{WatchEvent, encode_event};
 use mailstorm_wire::txn::{Entry, Origin, Txn, TxnBody};
 
@@ -47,7 +47,8 @@ impl Server {
         }
         let digest = entry.digest();
         let Applied { result, changes, .. } = applied;
-        out.tell(EnsembleFact::Applied { zxid, digest, changes });
+        let wall = WallTime(txn.time);
+        out.tell(EnsembleFact::Applied { zxid, digest, session: txn.session, wall, changes });
         let is_told_late = planted!(self.config.replica.defects, EventAfterReply);
         if !is_told_late {
             self.tell(&events, out);

@@ -188,7 +188,7 @@ impl Server {
         // What clients ask for comes first. A disk can be slow for longer than the time between two
         // sweeps: without this, each would add to what is queued.
         let room = self.config.sweep_count_max.saturating_sub(leading.queue.len());
-        for path in self.database.sweepable(now.wall, room) {
+        for path in self.database.sweepable(now.wall, room, &self.config.data) {
             self.propose_in_turn(now, Queued::Sweep(path), out);
         }
     }
@@ -334,7 +334,7 @@ impl Server {
                 Some(Txn { origin: None, session, time, body })
             }
             Queued::Sweep(path) => {
-                let body = pending.prepare_sweep(database, zxid, now.wall, &path)?;
+                let body = pending.prepare_sweep(database, zxid, now.wall, &path, options)?;
                 Some(Txn { origin: None, session: SessionId::NONE, time, body })
             }
         }

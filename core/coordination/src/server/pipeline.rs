@@ -381,7 +381,7 @@ impl Server {
             Request::RemoveWatches { path, kind } => {
                 self.watches.remove(id, path, *kind).map(|()| Reply::Empty)
             }
-            request => self.database.read(request, session, identities),
+            request => self.database.read(request, session, identities, &self.config.data),
         };
         let reply = self.encoded(call.xid, &answer);
         let reply = match self.leave_watch(id, request, &reply) {

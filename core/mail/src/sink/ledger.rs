@@ -18,6 +18,15 @@ struct Resource {
     accepted: BTreeMap<Arc<str>, u64>,
 }
 
+/// What became of a fence that was not refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fenced {
+    /// False if this holder had raised it before.
+    pub is_raised: bool,
+    /// The mails that have a result, in order.
+    pub done: Vec<Arc<str>>,
+}
+
 /// What became of a result that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Put {
@@ -45,8 +54,15 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Refusal`] when a higher token was seen.
-    pub fn fence(&mut self, resource: &Arc<str>, token: u64) -> Result<Vec<Arc<str>>, Refusal> {
-        Ok(self.admit(resource, token)?.accepted.keys().cloned().collect())
+    pub fn fence(&mut self, resource: &Arc<str>, token: u64) -> Result<Fenced, Refusal> {
+        let before = self.resources.get(resource).map_or(0, |resource| resource.highest_token);
+        let is_forgotten = planted!(self.defects, FenceRaisedByResultsAlone);
+        let resource = self.admit(resource, token)?;
+        if is_forgotten {
+            resource.highest_token = before;
+        }
+        let done = resource.accepted.keys().cloned().collect();
+        Ok(Fenced { is_raised: token > before, done })
     }
 
     /// Takes a mail's result.
@@ -88,7 +104,9 @@ mod tests {
         let (claim, mail) = ("claim".into(), "m".into());
         let mut ledger = Ledger::new(Defects::NONE);
         assert_eq!(ledger.put(&claim, 3, &mail), Ok(Put::Accepted));
-        assert_eq!(ledger.fence(&claim, 5), Ok(vec![mail.clone()]));
+        let fenced = |is_raised| Ok(Fenced { is_raised, done: vec![mail.clone()] });
+        assert_eq!(ledger.fence(&claim, 5), fenced(true));
+        assert_eq!(ledger.fence(&claim, 5), fenced(false));
         let before = ledger.clone();
         assert_eq!(ledger.put(&claim, 3, &"n".into()), Err(Refusal { highest_token: 5 }));
         assert_eq!(ledger.fence(&claim, 4), Err(Refusal { highest_token: 5 }));

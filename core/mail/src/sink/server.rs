@@ -75,12 +75,17 @@ fn answer<P: Platform>(
     ledger: &mut Ledger,
     frame: &Bytes,
 ) -> Result<SinkReply, Malformed> {
-    use super::ledger::{Put, Refusal};
+    use super::ledger::{Fenced, Put, Refusal};
     let SinkRequest { number, resource, token, result } =
         serde_json::from_slice(frame).map_err(|_| Malformed)?;
     let outcome = match result {
         None => match ledger.fence(&resource, token) {
-            Ok(done) => SinkOutcome::Fenced { done },
+            Ok(Fenced { is_raised, done }) => {
+                if is_raised {
+                    platform.observe(MailFact::FenceRaised { resource, token });
+                }
+                SinkOutcome::Fenced { done }
+            }
             Err(Refusal { highest_token }) => SinkOutcome::Refused { highest_token },
         },
         Some(result) => match ledger.put(&resource, token, &result.mail) {
@@ -98,6 +103,7 @@ fn answer<P: Platform>(
             }
             Err(Refusal { highest_token }) => {
                 platform.observe(MailFact::SinkRefused {
+                    resource,
                     mail: result.mail,
                     worker: result.worker,
                     token,

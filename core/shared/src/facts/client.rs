@@ -4,7 +4,7 @@
 //! Several clients may live on one node, so each fact says which of them reports it.
 
 use super::{Account, Fact, Subject};
-use crate::znodes::{EventKind, WatchKind};
+use crate::znodes::{Acl, EventKind, Owner, Stat, WatchKind};
 use crate::{ErrorCode, SessionId, Zxid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -31,6 +31,9 @@ pub enum ClientFact {
         operation: u64,
         /// How it ended.
         outcome: Outcome,
+        /// What else the reply shows, if there was one that shows more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<Box<Shown>>,
     },
     /// A client's session is connected to a server, newly or again.
     ClientConnected {
@@ -103,7 +106,7 @@ impl Fact for ClientFact {
                 fact("invoked", Subject::Operations).by("client"),
                 format_args!("asks {client}.{operation}: {call}"),
             ),
-            Self::Returned { client, operation, outcome } => to(
+            Self::Returned { client, operation, outcome, .. } => to(
                 fact("returned", Subject::Operations),
                 format_args!("is told {client}.{operation}: {outcome}"),
             ),
@@ -146,14 +149,80 @@ impl Fact for ClientFact {
 pub struct Call {
     /// Which operation.
     pub kind: CallKind,
-    /// The znode; for `Multi` the first znode named.
+    /// The znode; for `Multi` and `MultiRead` the first znode named, for `Ephemerals` the prefix.
     pub path: Arc<str>,
     /// The digest of the data written, 0 otherwise.
     pub value: u64,
-    /// The version demanded, -1 for any.
+    /// Bytes of the data written, 0 otherwise.
+    pub bytes: u32,
+    /// The version demanded, -1 for any; of the access list for `SetAcl`.
     pub version: i32,
     /// Whether the operation sets a watch.
     pub watch: bool,
+    /// What few operations ask for beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Box<Asked>>,
+}
+
+/// What few operations ask for beside what every [`Call`] has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// A create that asks for more than a persistent or ephemeral znode that everybody may use. Of whom
+    /// lives with the session, the session is left open.
+    Create {
+        /// Whose it shall be; [`SessionId::NONE`] stands for whoever creates it.
+        owner: Owner,
+        /// Its access list; `None` for the usual one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        acl: Option<Vec<Acl>>,
+    },
+    /// The access list that a `SetAcl` sets.
+    Acl(Vec<Acl>),
+    /// The steps of a `Multi` or `MultiRead`, in order.
+    Steps(Vec<Call>),
+    /// The identity that an `Auth` claims to prove, as access lists name it.
+    Identity {
+        /// `digest`, `ip`, ...
+        scheme: Arc<str>,
+        /// In the scheme's own form: never a secret.
+        id: Arc<str>,
+    },
+}
+
+/// What a reply shows beside the outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// A znode.
+    Znode(Step),
+    /// The access list of a znode.
+    Acl {
+        /// The list.
+        acl: Vec<Acl>,
+        /// The znode.
+        stat: Stat,
+    },
+    /// What became of each step of a `Multi` or `MultiRead`, in order.
+    Steps(Vec<Step>),
+    /// Whom the server takes the client for: schemes and names.
+    Identities(Vec<(Arc<str>, Arc<str>)>),
+}
+
+/// What a reply says of one operation, alone or a step of several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Step {
+    /// ZooKeeper's error code; 0 for what was done, or would have been.
+    pub code: i32,
+    /// For a read of data its digest, for a list of children the digest of the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<u64>,
+    /// The path of what was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Arc<str>>,
+    /// The znode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stat: Option<Stat>,
 }
 
 /// The kinds of operations that checkers tell apart.
@@ -180,7 +249,7 @@ pub enum CallKind {
     Sync,
     /// Several writes, all or nothing.
     Multi,
-    /// Anything else: access lists, session upkeep, several reads at once.
+    /// Anything else: session upkeep.
     Other,
     /// Set a persistent watch on a znode and its list of children.
     AddWatch,
@@ -188,6 +257,22 @@ pub enum CallKind {
     AddWatchRecursive,
     /// Remove watches of a znode, of one kind or all.
     RemoveWatches,
+    /// Demand a version; a step of `Multi` only.
+    Check,
+    /// Replace a znode's access list.
+    SetAcl,
+    /// Read a znode's access list.
+    GetAcl,
+    /// Several reads at one instant.
+    MultiRead,
+    /// List the session's own ephemerals, those below a prefix.
+    Ephemerals,
+    /// Count all znodes below one.
+    AllChildrenNumber,
+    /// Prove an identity. It is answered out of the order of the others.
+    Auth,
+    /// Ask whom the server takes the client for.
+    WhoAmI,
 }
 
 impl CallKind {
@@ -200,6 +285,7 @@ impl CallKind {
                 | Self::CreateSequential
                 | Self::Delete
                 | Self::SetData
+                | Self::SetAcl
                 | Self::Multi
         )
     }
@@ -213,7 +299,8 @@ pub enum Outcome {
     Ok {
         /// The zxid in the reply's header: the last one the server had applied.
         zxid: Zxid,
-        /// Reads: the digest of the data; for `Children` the digest of the list.
+        /// Reads: the digest of the data; for `Children` and `Ephemerals` the digest of the list, for
+        /// `AllChildrenNumber` the number.
         value: u64,
         /// The znode's data version after it, where the reply carries a `Stat`; -1 otherwise.
         version: i32,
@@ -233,7 +320,10 @@ pub enum Outcome {
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.path)?;
+        write!(f, "{}", self.kind)?;
+        if !self.path.is_empty() {
+            write!(f, " {}", self.path)?;
+        }
         if self.version >= 0 {
             write!(f, " at version {}", self.version)?;
         }
@@ -260,6 +350,14 @@ impl fmt::Display for CallKind {
             Self::AddWatch => "watch",
             Self::AddWatchRecursive => "watch all below",
             Self::RemoveWatches => "remove watches of",
+            Self::Check => "check",
+            Self::SetAcl => "set access list of",
+            Self::GetAcl => "get access list of",
+            Self::MultiRead => "several reads, first",
+            Self::Ephemerals => "own ephemerals below",
+            Self::AllChildrenNumber => "count all below",
+            Self::Auth => "prove an identity",
+            Self::WhoAmI => "who am I",
             Self::Other => "upkeep",
         })
     }

@@ -3,7 +3,7 @@
 use super::{Account, Fact, Subject};
 use crate::time_in_words::span_of_ms;
 use crate::znodes::Change;
-use crate::{Epoch, Millis, ServerId, SessionId, Zxid};
+use crate::{Epoch, Millis, ServerId, SessionId, WallTime, Zxid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -96,6 +96,10 @@ pub enum EnsembleFact {
         zxid: Zxid,
         /// CRC-32C of its bytes: equal on every server.
         digest: u32,
+        /// On whose behalf; [`SessionId::NONE`] for what the leader does by itself, such as a sweep.
+        session: SessionId,
+        /// When its leader proposed it, on the wall clock of that leader.
+        wall: WallTime,
         /// What it changed, in order; empty for a refused write.
         changes: Vec<Change>,
     },

@@ -20,6 +20,13 @@ pub enum MailFact {
         /// Which try this is, from 1, as noted in the claim.
         attempt: u32,
     },
+    /// The sink compares with a higher token from here on: whoever comes with a lower one is refused.
+    FenceRaised {
+        /// What tokens are compared within: the claim.
+        resource: Arc<str>,
+        /// The token of whoever raised it.
+        token: u64,
+    },
     /// The sink took a mail's result: this is the effect that must happen once.
     SinkAccepted {
         /// What tokens are compared within: the claim.
@@ -35,6 +42,8 @@ pub enum MailFact {
     },
     /// The sink refused a worker whose fencing token is below one it has seen.
     SinkRefused {
+        /// What tokens are compared within: the claim.
+        resource: Arc<str>,
         /// The mail's id.
         mail: Arc<str>,
         /// Who sent it.
@@ -56,13 +65,17 @@ impl Fact for MailFact {
                 fact("mail_attempted", Subject::Application).by("worker"),
                 format_args!("tries {mail}, attempt {attempt}, token {token}"),
             ),
+            Self::FenceRaised { resource, token } => to(
+                fact("fence_raised", Subject::Application),
+                format_args!("raises the fence of {resource} to {token}"),
+            ),
             Self::SinkAccepted { mail, resource, worker, token, verdict } => to(
                 fact("sink_accepted", Subject::Application).by("sink").turn(),
                 format_args!(
                     "takes {mail} of {resource} from {worker} as {verdict}, token {token}"
                 ),
             ),
-            Self::SinkRefused { mail, worker, token, highest } => to(
+            Self::SinkRefused { mail, worker, token, highest, .. } => to(
                 fact("sink_refused", Subject::Application).by("sink").turn(),
                 format_args!("refuses {mail} from {worker}: token {token} is below {highest}"),
             ),

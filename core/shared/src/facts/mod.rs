@@ -18,7 +18,7 @@ mod looks;
 mod mail;
 
 pub use application::{ApplicationFact, Told, TooLong, Value};
-pub use client::{Call, CallKind, ClientFact, Outcome};
+pub use client::{Asked, Call, CallKind, ClientFact, Outcome, Shown, Step};
 pub use ensemble::EnsembleFact;
 pub use looks::{Looks, Row, Sign, Tone};
 pub use mail::MailFact;

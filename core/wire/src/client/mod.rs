@@ -15,8 +15,9 @@ mod request;
 mod tests;
 mod types;
 
-// Error codes belong to the protocol's vocabulary, so they are found here, too.
+// Words of this protocol, too: who speaks it finds all of its words here.
 pub use mailstorm_shared::ErrorCode;
+pub use mailstorm_shared::znodes::{Acl, Stat, permission};
 
 pub use handshake::{
     decode_connect_request, decode_connect_response, encode_connect_request,

@@ -1,8 +1,9 @@
 //! What several frames share: opcodes, xids, zxids, access lists, `Stat`.
 
-use super::types::{Acl, CreateMode, Stat};
+use super::types::CreateMode;
 use crate::jute::{Malformed, Reader, Writer};
 use crate::raw::Sink;
+use mailstorm_shared::znodes::{Acl, Stat};
 use mailstorm_shared::{SessionId, Zxid};
 
 /// The numbers of the operations (`ZooDefs.OpCode`).

@@ -17,11 +17,11 @@ use super::record::{
     NO_ZXID, StepHeader, opcode, read_acl, read_stat, read_zxid, write_acl, write_stat, write_zxid,
     xid,
 };
-use super::types::{MultiReply, Reply, ReplyHeader, Request, Stat, WatchEvent, WatchEventKind};
+use super::types::{MultiReply, Reply, ReplyHeader, Request, WatchEvent, WatchEventKind};
 use crate::jute::{Malformed, Reader, Writer};
 use crate::raw::{Encode, Sink, to_bytes, to_bytes_within};
 use bytes::Bytes;
-use mailstorm_shared::znodes::EventKind;
+use mailstorm_shared::znodes::{EventKind, Stat};
 use mailstorm_shared::{ErrorCode, Zxid};
 
 /// What the record of a reply looks like: all that a client has to remember to decode it.

@@ -1,63 +1,9 @@
 //! The vocabulary of the client protocol.
 
 use bytes::Bytes;
-use mailstorm_shared::znodes::EventKind;
+use mailstorm_shared::znodes::{Acl, EventKind, Stat};
 use mailstorm_shared::{ErrorCode, SessionId, Zxid};
 use std::sync::Arc;
-
-/// What the service reports about a znode (68 bytes on the wire).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Stat {
-    /// The transaction that created it.
-    pub czxid: Zxid,
-    /// The transaction that last replaced its data.
-    pub mzxid: Zxid,
-    /// When it was created, in milliseconds since the Unix epoch, on the leader's wall clock.
-    pub ctime: i64,
-    /// When its data was last replaced.
-    pub mtime: i64,
-    /// How often its data was replaced.
-    pub version: i32,
-    /// How often its list of children changed (creations plus deletions).
-    pub cversion: i32,
-    /// How often its access list was replaced.
-    pub aversion: i32,
-    /// The session it lives with, or [`SessionId::NONE`]; also none for container and TTL znodes.
-    pub ephemeral_owner: SessionId,
-    /// Bytes of data.
-    pub data_length: i32,
-    /// How many children.
-    pub num_children: i32,
-    /// The transaction that last added or removed a child.
-    pub pzxid: Zxid,
-}
-
-/// One entry of an access list: who may do what.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Acl {
-    /// A sum of [`permission`] bits.
-    pub permissions: i32,
-    /// `world`, `auth`, `digest` or `ip`.
-    pub scheme: Arc<str>,
-    /// The identity, in the scheme's own form.
-    pub id: Arc<str>,
-}
-
-/// The permissions of an access list.
-pub mod permission {
-    /// Read data and list children.
-    pub const READ: i32 = 1;
-    /// Replace data.
-    pub const WRITE: i32 = 2;
-    /// Create children.
-    pub const CREATE: i32 = 4;
-    /// Delete children.
-    pub const DELETE: i32 = 8;
-    /// Replace the access list.
-    pub const ADMIN: i32 = 16;
-    /// All of them.
-    pub const ALL: i32 = 31;
-}
 
 /// What kind of znode a create makes (the protocol's flags 0 to 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@
 //! The bytes are in logs and snapshots of servers that will run a later version: a change of the
 //! layout is a new format number, and the old one stays readable.
 
-use super::types::{Origin, Owner, Txn, TxnBody};
+use super::types::{Origin, Txn, TxnBody};
 use crate::compact::{Reader, Writer};
 use crate::fields::{
     read_acl, read_error, read_millis, read_session, write_acl, write_error, write_millis,
@@ -16,6 +16,7 @@ use crate::fields::{
 use crate::raw::{Encode, Malformed, Sink, encoded_len, to_bytes};
 use bytes::Bytes;
 use mailstorm_shared::ServerId;
+use mailstorm_shared::znodes::Owner;
 
 /// The format that [`Txn::encode`] writes.
 pub const TXN_FORMAT_VERSION: u8 = 1;

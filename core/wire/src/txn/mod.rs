@@ -11,5 +11,8 @@ mod codec;
 mod tests;
 mod types;
 
+// A word of transactions, too.
+pub use mailstorm_shared::znodes::Owner;
+
 pub use codec::{TXN_BYTES_MAX, TXN_FORMAT_VERSION, TxnError};
 pub use types::*;

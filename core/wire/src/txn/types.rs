@@ -1,7 +1,8 @@
 //! The vocabulary of transactions.
 
-use crate::client::{Acl, ErrorCode};
+use crate::client::ErrorCode;
 use bytes::Bytes;
+use mailstorm_shared::znodes::{Acl, Owner};
 use mailstorm_shared::{Millis, ServerId, SessionId, Zxid};
 use std::sync::Arc;
 
@@ -42,19 +43,6 @@ pub struct Txn {
     pub time: i64,
     /// What becomes of it.
     pub body: TxnBody,
-}
-
-/// To whom a new znode belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Owner {
-    /// To nobody: persistent.
-    Nobody,
-    /// To a session: ephemeral.
-    Session(SessionId),
-    /// A container.
-    Container,
-    /// Nobody, with a time-to-live.
-    Ttl(Millis),
 }
 
 /// What becomes of a request.

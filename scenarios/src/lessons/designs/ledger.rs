@@ -82,8 +82,9 @@ impl Ledger {
         let (mail, worker) = (id.as_str().into(), by.into());
         if self.is_fenced && token < self.highest {
             let highest = self.highest;
-            let refused = Observation::Mail(MailFact::SinkRefused { mail, worker, token, highest });
-            return (Answer::Refused, Some(refused));
+            let resource = RESOURCE.into();
+            let refused = MailFact::SinkRefused { resource, mail, worker, token, highest };
+            return (Answer::Refused, Some(Observation::Mail(refused)));
         }
         self.highest = self.highest.max(token);
         self.ids.insert(id);

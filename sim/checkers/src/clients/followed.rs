@@ -4,9 +4,9 @@
 
 use crate::common::checker::violation;
 use mailstorm_record::{Event, Happening, Violation};
-use mailstorm_shared::facts::{Call, ClientFact, EnsembleFact, Outcome};
+use mailstorm_shared::facts::{Call, ClientFact, EnsembleFact, Outcome, Shown};
 use mailstorm_shared::znodes::{Change, EventKind, WatchKind};
-use mailstorm_shared::{Observation, SessionId, Zxid};
+use mailstorm_shared::{Observation, SessionId, WallTime, Zxid};
 use std::sync::Arc;
 
 /// What is wrong with what a client was told.
@@ -46,12 +46,18 @@ impl NewestApplied {
 
 /// Somebody who follows clients, and the transactions that are applied.
 pub(crate) trait FollowsClients {
-    /// A transaction was applied, for the first time or once more.
-    fn applied(&mut self, zxid: Zxid, changes: &[Change]);
+    /// A transaction was applied, for the first time or once more. `wall`: as its leader's clock said.
+    fn applied(&mut self, zxid: Zxid, wall: WallTime, changes: &[Change]);
     /// A client began an operation.
     fn invoked(&mut self, client: u32, operation: u64, call: &Call);
     /// It ended.
-    fn returned(&mut self, client: u32, operation: u64, outcome: &Outcome) -> Result<(), Wrong>;
+    fn returned(
+        &mut self,
+        client: u32,
+        operation: u64,
+        outcome: &Outcome,
+        shown: Option<&Shown>,
+    ) -> Result<(), Wrong>;
     /// A client is connected, in this session.
     fn connected(&mut self, _client: u32, _session: SessionId) {}
     /// A client lost its connection.
@@ -84,16 +90,16 @@ pub(crate) fn tell(
 ) -> Result<(), Violation> {
     let Happening::Observed { observation } = &event.happening else { return Ok(()) };
     let (client, result) = match observation {
-        Observation::Ensemble(EnsembleFact::Applied { zxid, changes, .. }) => {
-            follower.applied(*zxid, changes);
+        Observation::Ensemble(EnsembleFact::Applied { zxid, wall, changes, .. }) => {
+            follower.applied(*zxid, *wall, changes);
             return Ok(());
         }
         Observation::Client(ClientFact::Invoked { client, operation, call }) => {
             follower.invoked(*client, *operation, call);
             return Ok(());
         }
-        Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
-            (*client, follower.returned(*client, *operation, outcome))
+        Observation::Client(ClientFact::Returned { client, operation, outcome, shown }) => {
+            (*client, follower.returned(*client, *operation, outcome, shown.as_deref()))
         }
         Observation::Client(ClientFact::EventDelivered { client, path, kind, zxid, .. }) => {
             (*client, follower.delivered(*client, path, *kind, *zxid))

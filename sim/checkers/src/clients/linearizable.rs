@@ -240,7 +240,7 @@ impl Linearizable {
         for change in changes {
             let (path, kind) = match change {
                 Change::Created { path, owner, .. } => {
-                    if *owner != SessionId::NONE {
+                    if owner.session() != SessionId::NONE {
                         self.excluded.insert(Arc::clone(path));
                     }
                     (path, Kind::Created)
@@ -354,7 +354,7 @@ impl Checker for Linearizable {
                 self.now += 1;
                 self.invoked(event.node.as_ref(), *client, *operation, call);
             }
-            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
+            Observation::Client(ClientFact::Returned { client, operation, outcome, .. }) => {
                 self.now += 1;
                 self.returned(event.at_ns, *client, *operation, outcome);
             }

@@ -18,9 +18,9 @@
 use crate::clients::followed::{FollowsClients, Wrong, tell};
 use crate::{Checker, Interests};
 use mailstorm_record::{Event, Violation};
-use mailstorm_shared::Zxid;
-use mailstorm_shared::facts::{Call, CallKind, Outcome};
+use mailstorm_shared::facts::{Call, CallKind, Outcome, Shown};
 use mailstorm_shared::znodes::Change;
+use mailstorm_shared::{WallTime, Zxid};
 use std::collections::BTreeMap;
 
 /// Compares what clients are told with what had been told to any of them before.
@@ -40,7 +40,7 @@ impl RealTime {
 }
 
 impl FollowsClients for RealTime {
-    fn applied(&mut self, _zxid: Zxid, _changes: &[Change]) {}
+    fn applied(&mut self, _zxid: Zxid, _wall: WallTime, _changes: &[Change]) {}
 
     fn invoked(&mut self, client: u32, operation: u64, call: &Call) {
         if call.kind.is_write() || call.kind == CallKind::Sync {
@@ -51,7 +51,13 @@ impl FollowsClients for RealTime {
         }
     }
 
-    fn returned(&mut self, client: u32, operation: u64, outcome: &Outcome) -> Result<(), Wrong> {
+    fn returned(
+        &mut self,
+        client: u32,
+        operation: u64,
+        outcome: &Outcome,
+        _shown: Option<&Shown>,
+    ) -> Result<(), Wrong> {
         let asked = self.asked.remove(&(client, operation));
         let (zxid, done) = match outcome {
             Outcome::Ok { zxid, .. } => (*zxid, true),

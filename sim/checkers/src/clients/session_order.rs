@@ -24,9 +24,9 @@ use crate::clients::followed::{FollowsClients, NewestApplied, Wrong, tell};
 use crate::clients::znodes::{NO_NODE, parent_of};
 use crate::{Checker, Interests};
 use mailstorm_record::{Event, Violation};
-use mailstorm_shared::facts::{Call, CallKind, Outcome};
+use mailstorm_shared::facts::{Call, CallKind, Outcome, Shown};
 use mailstorm_shared::znodes::{Change, EventKind};
-use mailstorm_shared::{SessionId, Zxid};
+use mailstorm_shared::{SessionId, WallTime, Zxid};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -89,9 +89,10 @@ impl Client {
     fn take(&mut self, operation: u64, answered: bool) -> Option<Outstanding> {
         let index = self.outstanding.iter().position(|one| one.operation == operation)?;
         let taken = self.outstanding.remove(index)?;
-        if answered && taken.kind != CallKind::Other {
+        let in_order = |kind| !matches!(kind, CallKind::Auth | CallKind::Other);
+        if answered && in_order(taken.kind) {
             for earlier in self.outstanding.range_mut(..index) {
-                if earlier.kind != CallKind::Other {
+                if in_order(earlier.kind) {
                     earlier.overtaken_by.get_or_insert(operation);
                 }
             }
@@ -145,6 +146,14 @@ impl Client {
             | CallKind::AddWatch
             | CallKind::AddWatchRecursive
             | CallKind::RemoveWatches
+            | CallKind::Check
+            | CallKind::SetAcl
+            | CallKind::GetAcl
+            | CallKind::MultiRead
+            | CallKind::Ephemerals
+            | CallKind::AllChildrenNumber
+            | CallKind::Auth
+            | CallKind::WhoAmI
             | CallKind::Other => Ok(()),
         }
     }
@@ -244,7 +253,7 @@ impl SessionOrder {
 }
 
 impl FollowsClients for SessionOrder {
-    fn applied(&mut self, zxid: Zxid, changes: &[Change]) {
+    fn applied(&mut self, zxid: Zxid, _wall: WallTime, changes: &[Change]) {
         if !self.applied.is_moved_by(zxid) {
             return;
         }
@@ -272,7 +281,13 @@ impl FollowsClients for SessionOrder {
         });
     }
 
-    fn returned(&mut self, client: u32, operation: u64, outcome: &Outcome) -> Result<(), Wrong> {
+    fn returned(
+        &mut self,
+        client: u32,
+        operation: u64,
+        outcome: &Outcome,
+        _shown: Option<&Shown>,
+    ) -> Result<(), Wrong> {
         let zxid = match outcome {
             Outcome::Ok { zxid, .. } | Outcome::Failed { zxid, .. } => *zxid,
             Outcome::Unknown => Zxid::ZERO,

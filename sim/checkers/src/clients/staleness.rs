@@ -113,7 +113,7 @@ impl Checker for Staleness {
                     self.reads.remove(&(*client, *operation));
                 }
             }
-            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
+            Observation::Client(ClientFact::Returned { client, operation, outcome, .. }) => {
                 let Some(shown) = self.reads.remove(&(*client, *operation)) else { return };
                 if let Outcome::Ok { zxid, .. } | Outcome::Failed { zxid, .. } = outcome
                     && *zxid != Zxid::ZERO

@@ -36,9 +36,9 @@ use crate::clients::znodes::{NO_NODE, parent_of};
 use crate::{Checker, Interests};
 use armed::{Armed, Client, Due, Lasting, LastingDue, On, Watch, What, Znode};
 use mailstorm_record::{Event, Happening, Violation};
-use mailstorm_shared::facts::{Call, CallKind, EnsembleFact, Outcome};
+use mailstorm_shared::facts::{Call, CallKind, EnsembleFact, Outcome, Shown};
 use mailstorm_shared::znodes::{Change, EventKind, WatchKind};
-use mailstorm_shared::{Observation, SessionId, Zxid};
+use mailstorm_shared::{Observation, SessionId, WallTime, Zxid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -236,7 +236,7 @@ impl Watches {
 }
 
 impl FollowsClients for Watches {
-    fn applied(&mut self, zxid: Zxid, changes: &[Change]) {
+    fn applied(&mut self, zxid: Zxid, _wall: WallTime, changes: &[Change]) {
         if !self.applied.is_moved_by(zxid) {
             return;
         }
@@ -251,7 +251,7 @@ impl FollowsClients for Watches {
                     self.child_changed(zxid, path);
                 }
                 Change::DataSet { path, .. } => self.changed(zxid, path, What::DataSet),
-                Change::AclSet { path } => {
+                Change::AclSet { path, .. } => {
                     self.znodes.entry(Arc::clone(path)).or_default().acl_changed = true;
                 }
                 Change::SessionOpened { .. } | Change::SessionClosed { .. } => {}
@@ -279,7 +279,13 @@ impl FollowsClients for Watches {
         }
     }
 
-    fn returned(&mut self, me: u32, operation: u64, outcome: &Outcome) -> Result<(), Wrong> {
+    fn returned(
+        &mut self,
+        me: u32,
+        operation: u64,
+        outcome: &Outcome,
+        _shown: Option<&Shown>,
+    ) -> Result<(), Wrong> {
         let (zxid, code) = match outcome {
             Outcome::Ok { zxid, .. } => (*zxid, 0),
             Outcome::Failed { code, zxid } => (*zxid, *code),

@@ -6,10 +6,10 @@ use crate::{Checker, ensemble::servers::node_of};
 use mailstorm_record::cast::Meant;
 use mailstorm_record::{Event, Happening, Meanings, NodeName, Verdict, Violation};
 use mailstorm_shared::facts::{
-    ApplicationFact, Call, CallKind, ClientFact, EnsembleFact, MailFact, Outcome,
+    ApplicationFact, Asked, Call, CallKind, ClientFact, EnsembleFact, MailFact, Outcome, Shown,
 };
-use mailstorm_shared::znodes::{Change, EventKind, WatchKind};
-use mailstorm_shared::{Ensemble, Epoch, Millis, Observation, ServerId, SessionId, Zxid};
+use mailstorm_shared::znodes::{Change, EventKind, Owner, WatchKind};
+use mailstorm_shared::{Ensemble, Epoch, Millis, Observation, ServerId, SessionId, WallTime, Zxid};
 use std::sync::Arc;
 
 pub(crate) const NANOS_PER_MILLI: u64 = 1_000_000;
@@ -261,12 +261,34 @@ impl History {
     }
 
     pub(crate) fn applied_as(self, server: u8, zxid: Zxid, digest: u32) -> Self {
-        self.server(server, EnsembleFact::Applied { zxid, digest, changes: Vec::new() })
+        self.server(
+            server,
+            EnsembleFact::Applied {
+                zxid,
+                digest,
+                session: SessionId::NONE,
+                wall: WallTime::UNIX_EPOCH,
+                changes: Vec::new(),
+            },
+        )
     }
 
     /// One server applies a transaction with these changes; the first to do so makes them global.
     pub(crate) fn changed(self, server: u8, zxid: Zxid, changes: Vec<Change>) -> Self {
-        self.server(server, EnsembleFact::Applied { zxid, digest: digest(zxid), changes })
+        self.changed_at(server, zxid, 0, 0, changes)
+    }
+
+    /// On behalf of a session, when the leader's clock said this.
+    pub(crate) fn changed_at(
+        self,
+        server: u8,
+        zxid: Zxid,
+        session: i64,
+        wall_ms: i64,
+        changes: Vec<Change>,
+    ) -> Self {
+        let (session, wall, digest) = (SessionId(session), WallTime(wall_ms), digest(zxid));
+        self.server(server, EnsembleFact::Applied { zxid, digest, session, wall, changes })
     }
 
     pub(crate) fn acknowledged(self, server: u8, session: i64, zxid: Zxid) -> Self {
@@ -323,12 +345,26 @@ impl History {
     }
 
     pub(crate) fn returned(self, client: u32, operation: u64, outcome: Outcome) -> Self {
-        self.client(client, ClientFact::Returned { client, operation, outcome })
+        self.client(client, ClientFact::Returned { client, operation, outcome, shown: None })
     }
 
     /// Invoked and returned at once.
     pub(crate) fn done(self, client: u32, operation: u64, call: Call, outcome: Outcome) -> Self {
         self.invoked(client, operation, call).returned(client, operation, outcome)
+    }
+
+    /// Done at once, and the reply shows more.
+    pub(crate) fn shown(
+        self,
+        client: u32,
+        operation: u64,
+        call: Call,
+        outcome: Outcome,
+        shown: Shown,
+    ) -> Self {
+        let shown = Some(Box::new(shown));
+        self.invoked(client, operation, call)
+            .client(client, ClientFact::Returned { client, operation, outcome, shown })
     }
 
     pub(crate) fn event(
@@ -403,11 +439,18 @@ impl History {
 
     pub(crate) fn refused(self, mail: &str, worker: &str, token: u64, highest: u64) -> Self {
         let observation = Observation::Mail(MailFact::SinkRefused {
+            resource: mail.into(),
             mail: mail.into(),
             worker: worker.into(),
             token,
             highest,
         });
+        self.push(Some("sink".into()), Happening::Observed { observation })
+    }
+
+    /// The sink raises the fence of a claim that has the mail's name.
+    pub(crate) fn fence_raised(self, mail: &str, token: u64) -> Self {
+        let observation = Observation::Mail(MailFact::FenceRaised { resource: mail.into(), token });
         self.push(Some("sink".into()), Happening::Observed { observation })
     }
 
@@ -447,8 +490,8 @@ impl History {
 
 // Calls.
 
-fn call(kind: CallKind, path: &str) -> Call {
-    Call { kind, path: path.into(), value: 0, version: -1, watch: false }
+pub(crate) fn call(kind: CallKind, path: &str) -> Call {
+    Call { kind, path: path.into(), value: 0, bytes: 0, version: -1, watch: false, asked: None }
 }
 
 pub(crate) fn create(path: &str, value: u64) -> Call {
@@ -511,6 +554,10 @@ pub(crate) fn at_version(version: i32, call: Call) -> Call {
     Call { version, ..call }
 }
 
+pub(crate) fn asked(call: Call, asked: Asked) -> Call {
+    Call { asked: Some(Box::new(asked)), ..call }
+}
+
 pub(crate) fn watching(call: Call) -> Call {
     Call { watch: true, ..call }
 }
@@ -534,11 +581,17 @@ pub(crate) fn failed(code: i32, zxid: Zxid) -> Outcome {
 // Changes.
 
 pub(crate) fn created(path: &str) -> Change {
-    Change::Created { path: path.into(), owner: SessionId::NONE, value: 0 }
+    Change::Created { path: path.into(), owner: Owner::Nobody, value: 0, bytes: 0, acl: None }
 }
 
 pub(crate) fn created_by(session: i64, path: &str) -> Change {
-    Change::Created { path: path.into(), owner: SessionId(session), value: 0 }
+    Change::Created {
+        path: path.into(),
+        owner: Owner::Session(SessionId(session)),
+        value: 0,
+        bytes: 0,
+        acl: None,
+    }
 }
 
 pub(crate) fn deleted(path: &str) -> Change {
@@ -546,7 +599,7 @@ pub(crate) fn deleted(path: &str) -> Change {
 }
 
 pub(crate) fn data_set(path: &str, version: i32) -> Change {
-    Change::DataSet { path: path.into(), version, value: 0 }
+    Change::DataSet { path: path.into(), version, value: 0, bytes: 0 }
 }
 
 pub(crate) fn opened(session: i64, timeout_ms: u64) -> Change {

@@ -10,7 +10,19 @@
 const KINDS: &[(&str, &[&str])] = &[
     (
         "answers",
-        &["list_differs", "read_differs", "refusal_differs", "write_differs", "wrong_sequence"],
+        &[
+            "acl_differs",
+            "count_differs",
+            "ephemerals_differ",
+            "granted",
+            "identity_differs",
+            "list_differs",
+            "read_differs",
+            "refusal_differs",
+            "steps_differ",
+            "write_differs",
+            "wrong_sequence",
+        ],
     ),
     ("bound", &["exceeded", "events", "polls"]),
     (
@@ -33,6 +45,7 @@ const KINDS: &[(&str, &[&str])] = &[
             "wrong_verdict",
         ],
     ),
+    ("fencing", &["below_the_fence", "lowered", "not_raised", "refused_in_vain"]),
     ("linearizable", &["not_linearizable"]),
     ("live", &["gap", "stopped", "unfinished"]),
     ("panic", &["laboratory", "panic"]),
@@ -91,6 +104,7 @@ const KINDS: &[(&str, &[&str])] = &[
     ),
     ("split-brain", &["commit_by_stranger", "late_commit", "mutex", "shared_token", "two_leaders"]),
     ("staleness", &[]),
+    ("sweeps", &["swept_early", "swept_late", "swept_parent", "swept_what_stays"]),
     (
         "watches",
         &[

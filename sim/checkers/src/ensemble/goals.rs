@@ -375,7 +375,7 @@ pub fn unknown_write_outcome() -> Goal {
                 }
                 false
             }
-            Observation::Client(ClientFact::Returned { client, operation, outcome }) => {
+            Observation::Client(ClientFact::Returned { client, operation, outcome, .. }) => {
                 writes.remove(&(*client, *operation)) && *outcome == Outcome::Unknown
             }
             _ => false,

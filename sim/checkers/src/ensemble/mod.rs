@@ -1,6 +1,6 @@
 //! What the ensemble promises: its servers, their logs, their leaders and their sessions.
 //!
-//! - what it must keep: [`quorum`], [`split_brain`], [`sessions`], [`convergence`];
+//! - what it must keep: [`quorum`], [`split_brain`], [`sessions`], [`sweeps`], [`convergence`];
 //! - what work on it needs to go on: [`needs`];
 //! - what storms aim at, and must reach: [`targets`], [`goals`]; what guides them: [`states`].
 
@@ -10,6 +10,7 @@ pub mod convergence;
 pub mod quorum;
 pub mod sessions;
 pub mod split_brain;
+pub mod sweeps;
 
 pub mod needs;
 

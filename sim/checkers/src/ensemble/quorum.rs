@@ -694,7 +694,7 @@ impl Checker for Quorum {
             EnsembleFact::DiskHolds { last_logged, accepted_epoch, current_epoch } => {
                 self.disk_holds(at, server, last_logged, [accepted_epoch, current_epoch])
             }
-            EnsembleFact::Applied { zxid, digest, ref changes } => {
+            EnsembleFact::Applied { zxid, digest, ref changes, .. } => {
                 self.applied(at, server, zxid, digest, changes)
             }
             EnsembleFact::QuorumCommitted { epoch, zxid } => {

@@ -28,7 +28,7 @@ use crate::{Checker, Interests};
 use expiry::Expiry;
 use mailstorm_record::{Event, Happening, NodeName, Plan, Verdict, Violation};
 use mailstorm_shared::facts::{ClientFact, EnsembleFact};
-use mailstorm_shared::znodes::Change;
+use mailstorm_shared::znodes::{Change, Owner};
 use mailstorm_shared::{Ensemble, Millis, Observation, ServerId, SessionId, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -119,7 +119,7 @@ impl Sessions {
         change: &Change,
     ) -> Result<(), Violation> {
         match change {
-            Change::Created { path, owner, .. } if *owner != SessionId::NONE => {
+            Change::Created { path, owner: Owner::Session(owner), .. } => {
                 let Some(open) = self.open.get_mut(owner) else {
                     let detail = match self.closed.get(owner) {
                         Some(closed) => format!(

@@ -168,7 +168,16 @@ pub(super) static TOUR: &[Exhibit] = &[
     hunted(Coordination::CommitWithAckZxid.description(), EVERYWHERE, HISTORY_OR_HANG),
     hunted(Coordination::AckBeforeSync.description(), EVERYWHERE, HISTORY),
     hunted(Coordination::MinorityQuorum.description(), EVERYWHERE, HISTORY),
-    hunted(Mail::LockWithoutFencing.description(), MAIL, &["exactly-once", "split-brain"]),
+    hunted(
+        Mail::LockWithoutFencing.description(),
+        MAIL,
+        &["exactly-once", "split-brain", "fencing"],
+    ),
+    hunted(
+        Mail::FenceRaisedByResultsAlone.description(),
+        MAIL,
+        &["fencing", "exactly-once", "split-brain"],
+    ),
     // The sink's fence keeps the results of two holders apart; that neither can finish is not
     // hidden by it.
     hunted(
@@ -189,6 +198,13 @@ pub(super) static TOUR: &[Exhibit] = &[
     hunted(Coordination::TruncateIgnored.description(), EVERYWHERE, HISTORY),
     hunted(Coordination::DamagedMiddleSkipped.description(), EVERYWHERE, HISTORY),
     hunted(Coordination::LostDiskVotes.description(), EVERYWHERE, HISTORY),
+    hunted(Coordination::ParentNotAsked.description(), SERVICE, &["answers"]),
+    hunted(Coordination::CheckOfTheApplied.description(), SERVICE, &["answers"]),
+    hunted(Coordination::EphemeralsOfTheNext.description(), SERVICE, &["answers"]),
+    hunted(Coordination::CountWithItself.description(), SERVICE, &["answers"]),
+    hunted(Coordination::ListOfAnybody.description(), SERVICE, &["answers"]),
+    hunted(Coordination::TimeToLiveFromBirth.description(), SERVICE, &["sweeps"]),
+    hunted(Coordination::NewContainerSwept.description(), SERVICE, &["sweeps"]),
     hunted(Session::WatchesNotRearmed.description(), SERVICE, WATCHES),
     // Who is told that a write failed which was done leaves behind what it has taken: nobody else
     // can have it, and the mail waits for ever.

@@ -51,7 +51,9 @@ fn compare(model: &Model, database: &Database, sessions: &[SessionId]) {
     for (path, node) in &model.nodes {
         let path: std::sync::Arc<str> = path.as_str().into();
         let root = [("super".into(), "".into())];
-        let read = |request| database.read(&request, SessionId(1), &root).unwrap();
+        let read = |request| {
+            database.read(&request, SessionId(1), &root, &DataOptions::default()).unwrap()
+        };
         let data = node.data.clone().map(Into::into);
         let found = read(Request::GetData { path: path.clone(), watch: false });
         assert_eq!(found, Reply::Data { data, stat: node.stat }, "{path}");
@@ -74,7 +76,12 @@ fn compare(model: &Model, database: &Database, sessions: &[SessionId]) {
         let paths: Vec<_> =
             model.owned(session.0).iter().map(|path| path.as_str().into()).collect();
         ephemerals += paths.len();
-        let found = database.read(&Request::Ephemerals { prefix: "/".into() }, *session, &[]);
+        let found = database.read(
+            &Request::Ephemerals { prefix: "/".into() },
+            *session,
+            &[],
+            &DataOptions::default(),
+        );
         assert_eq!(found, Ok(Reply::Ephemerals(paths)));
     }
     assert_eq!(database.counts().ephemerals, ephemerals);
@@ -108,7 +115,11 @@ fn run(commands: &[Command], owners_only: bool) -> Database {
                 commit(&mut leader, &mut under_way);
             }
             let due = model.is_due(path, leader.time);
-            let listed = leader.database.sweepable(mailstorm_shared::WallTime(leader.time), 99);
+            let listed = leader.database.sweepable(
+                mailstorm_shared::WallTime(leader.time),
+                99,
+                &DataOptions::default(),
+            );
             assert_eq!(listed.iter().any(|p| &**p == *path), due, "{path}");
         }
         let before = leader.pending.clone();

@@ -55,7 +55,8 @@ impl Leader {
             Command::Commit(_) => return None,
             Command::Sweep(path) => {
                 let wall = WallTime(self.time);
-                let body = self.pending.prepare_sweep(&self.database, zxid, wall, path)?;
+                let body =
+                    self.pending.prepare_sweep(&self.database, zxid, wall, path, &self.options)?;
                 return Some(self.place(SessionId::NONE, body, None));
             }
             Command::Open => {

@@ -79,7 +79,7 @@ impl Stage {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         if let Some(request) = read(verb, rest) {
             self.settle();
-            return match self.database.read(&request, session, &identities) {
+            return match self.database.read(&request, session, &identities, &self.options) {
                 Ok(reply) => show_reply(reply),
                 Err(code) => format!("{code:?}"),
             };
@@ -88,7 +88,7 @@ impl Stage {
             "sweep" => {
                 let wall = WallTime(self.time);
                 let zxid = self.zxid.next().unwrap();
-                match self.pending.prepare_sweep(&self.database, zxid, wall, rest) {
+                match self.pending.prepare_sweep(&self.database, zxid, wall, rest, &self.options) {
                     Some(body) => body,
                     None => return "not due".into(),
                 }

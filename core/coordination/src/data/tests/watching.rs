@@ -223,6 +223,7 @@ fn what_all_clients_watch_together_is_bounded_and_every_way_to_stop_makes_room()
         path: path.into(),
         version: 1,
         value: mailstorm_shared::checksum::value_digest(None),
+        bytes: 0,
     };
     assert_eq!(try_add(&mut watches, 1, "/a"), Ok(()));
     assert_eq!(try_add(&mut watches, 2, "/a"), Ok(()));
@@ -399,7 +400,8 @@ fn a_catch_up_does_not_tell_of_what_the_client_may_not_read() {
 /// Every znode with its data and its children, as the super user sees them.
 fn everything(database: &Database) -> BTreeMap<String, (Reply, Reply)> {
     let root = [("super".into(), "".into())];
-    let read = |request| database.read(&request, SessionId::NONE, &root).unwrap();
+    let read =
+        |request| database.read(&request, SessionId::NONE, &root, &DataOptions::default()).unwrap();
     let mut found = BTreeMap::new();
     let mut open = vec![String::from("/")];
     while let Some(path) = open.pop() {

@@ -307,7 +307,7 @@ fn containers_and_old_ttl_znodes_are_swept_when_nobody_would_miss_them() {
     stage.run("create /c/x");
     stage.settle();
     let due = |stage: &Stage, at: i64| {
-        let due = stage.database.sweepable(mailstorm_shared::WallTime(at), 10);
+        let due = stage.database.sweepable(mailstorm_shared::WallTime(at), 10, &stage.options);
         due.join(" ")
     };
     assert_eq!(due(&stage, 1050), "");
@@ -315,7 +315,8 @@ fn containers_and_old_ttl_znodes_are_swept_when_nobody_would_miss_them() {
     stage.run("delete /c/x");
     stage.settle();
     assert_eq!(due(&stage, 1051), "/c /t");
-    assert_eq!(stage.database.sweepable(mailstorm_shared::WallTime(1051), 1).len(), 1);
+    let due = stage.database.sweepable(mailstorm_shared::WallTime(1051), 1, &stage.options);
+    assert_eq!(due.len(), 1);
 
     stage.time = 1051;
     assert_eq!(stage.run("sweep /nothing"), "not due");

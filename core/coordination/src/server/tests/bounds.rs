@@ -2,7 +2,7 @@
 //! world encodes every message between servers, as a host does, so one that is too long shows.
 
 use super::world::*;
-use crate::data::{DATA_BYTES_MAX, WatchBounds, WatchLoad};
+use crate::data::{DATA_BYTES_MAX, DataOptions, WatchBounds, WatchLoad};
 use crate::io::ClientId;
 use crate::server::config::{IDENTITIES_PER_CLIENT_MAX, IDENTITY_BYTES_PER_CLIENT_MAX};
 use bytes::Bytes;
@@ -156,7 +156,12 @@ fn a_read_that_finds_more_than_a_reply_can_carry_is_refused() {
         Request::MultiRead(data)
     };
     assert_eq!(world.call(client, &read(20_000)), Err(ErrorCode::MarshallingError));
-    let found = world.servers[&s(1)].database.read(&read(65), SessionId::NONE, &[]);
+    let found = world.servers[&s(1)].database.read(
+        &read(65),
+        SessionId::NONE,
+        &[],
+        &DataOptions::default(),
+    );
     assert_eq!(found, Err(ErrorCode::MarshallingError), "before all of it is gathered");
     assert_eq!(world.call(client, &read(64)), Err(ErrorCode::MarshallingError), "with the rest");
     assert!(matches!(world.call(client, &read(63)), Ok(Reply::Multi(steps)) if steps.len() == 63));

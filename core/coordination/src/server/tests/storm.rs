@@ -10,6 +10,7 @@
 //!    session.
 
 use super::world::*;
+use crate::data::DataOptions;
 use crate::io::ClientId;
 use mailstorm_shared::{ServerId, SessionId, StateHasher, Zxid};
 use mailstorm_wire::client::*;
@@ -290,7 +291,12 @@ impl Storm {
         }
         for (index, actor) in self.actors.iter().enumerate() {
             let request = get(&counter(index), false);
-            let read = servers[&s(1)].database().read(&request, SessionId::NONE, &[]);
+            let read = servers[&s(1)].database().read(
+                &request,
+                SessionId::NONE,
+                &[],
+                &DataOptions::default(),
+            );
             let value = data(read).parse::<u64>().unwrap_or(0);
             assert!(
                 (actor.acknowledged..=actor.written).contains(&value),

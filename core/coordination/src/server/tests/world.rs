@@ -1,6 +1,7 @@
 //! A few servers in one memory: disks that are instantly done, links that never lose anything, and
 //! clients that speak in bytes. Time passes only when a test says so.
 
+use crate::data::DataOptions;
 use crate::io::{ClientId, DiskCommand, DurableState, Input, LinkId, Output, Recovered};
 use crate::replica::ReplicaConfig;
 use crate::server::{Server, ServerConfig};
@@ -639,7 +640,10 @@ impl World {
     /// Whether a server's tree has a znode.
     pub(super) fn has(&self, server: ServerId, path: &str) -> bool {
         let request = exists(path, false);
-        self.servers[&server].database.read(&request, SessionId::NONE, &[]).is_ok()
+        self.servers[&server]
+            .database
+            .read(&request, SessionId::NONE, &[], &DataOptions::default())
+            .is_ok()
     }
 }
 

@@ -1,20 +1,26 @@
 //! The tree as it was at any moment of the run.
 //!
-//! Owns: every state that each znode ever had, and every coming and going of children. Leaves: what a
-//! reply must say of it to the checker above.
+//! Owns: every state that each znode ever had, every coming and going of children, and who owned what.
+//! Leaves: what an operation makes of it to [`super::model`], what a reply must say to the checker above.
 //! Holds: moments are asked for at or shortly before the end, so looking back is a short way.
 
+use super::model::Identity;
 use crate::clients::znodes::parent_of;
-use mailstorm_shared::Zxid;
-use mailstorm_shared::checksum::names_digest;
-use mailstorm_shared::znodes::Change;
+use mailstorm_shared::checksum::{names_digest, value_digest};
+use mailstorm_shared::znodes::{Acl, Change, Owner, Stat, permission};
+use mailstorm_shared::{SessionId, WallTime, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// Every znode that ever was.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Tree {
     znodes: BTreeMap<Arc<str>, Znode>,
+    /// What each session ever owned.
+    owned: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
+    /// What the clock of its leader said, for each transaction that changed something, in their order.
+    walls: Vec<(Zxid, WallTime)>,
 }
 
 /// One path through the run.
@@ -22,22 +28,17 @@ pub(super) struct Tree {
 struct Znode {
     /// What it was since when; `None` is no znode. At most one for each transaction, the last.
     states: Vec<(Zxid, Option<State>)>,
-    created: Vec<Zxid>,
+    /// How often it was created.
+    lives: u32,
     /// The full paths of the children it has now.
     children: BTreeSet<Arc<str>>,
     moves: Vec<Move>,
+    /// How many children came with the service: they count as nobody's creations.
+    given: u32,
     /// How many children were created under it, since it was created itself.
     creations: u32,
     /// The digest of the children it has now, until they change.
     digest: Option<u64>,
-}
-
-/// What a znode was from one change of its data to the next.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct State {
-    pub(super) value: u64,
-    pub(super) version: i32,
-    pub(super) modified: Zxid,
 }
 
 /// A child came or went.
@@ -46,8 +47,11 @@ pub(super) struct Move {
     at: Zxid,
     path: Arc<str>,
     came: bool,
-    /// How many children had been created before.
-    pub(super) number: u32,
+    /// In which of its parent's lives.
+    life: u32,
+    /// How many children had been created in that life, and how many there were, after it.
+    creations: u32,
+    child_count: u32,
 }
 
 impl Move {
@@ -58,10 +62,92 @@ impl Move {
     }
 }
 
+/// What a znode was from one change of its own to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    own: Own,
+    life: u32,
+}
+
+/// What of a znode its children do not change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Own {
+    pub(super) value: u64,
+    pub(super) bytes: u32,
+    pub(super) owner: Owner,
+    /// `None` lets everybody do everything.
+    pub(super) acl: Option<Arc<[Acl]>>,
+    pub(super) created: Zxid,
+    pub(super) created_at: WallTime,
+    pub(super) modified: Zxid,
+    pub(super) modified_at: WallTime,
+    pub(super) version: i32,
+    pub(super) aversion: i32,
+}
+
+/// A znode at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) own: Own,
+    /// How many children were ever created under it, and how many there are.
+    pub(super) creations: u32,
+    pub(super) child_count: u32,
+    /// When a child last came or went; before any did, when it was created.
+    pub(super) children_moved: Zxid,
+}
+
+impl Node {
+    /// As it is shown: `cversion` counts the children that came and those that went.
+    pub(super) fn stat(&self) -> Stat {
+        let Own { created, created_at, modified, modified_at, version, aversion, .. } = self.own;
+        Stat {
+            czxid: created,
+            mzxid: modified,
+            ctime: created_at.0,
+            mtime: modified_at.0,
+            version,
+            cversion: (self.creations as i32).wrapping_mul(2).wrapping_sub(self.child_count as i32),
+            aversion,
+            ephemeral_owner: self.own.owner.session(),
+            data_length: self.own.bytes as i32,
+            num_children: self.child_count as i32,
+            pzxid: self.children_moved,
+        }
+    }
+
+    /// Its access list, the usual one spelt out.
+    pub(super) fn acl(&self) -> Vec<Acl> {
+        match &self.own.acl {
+            Some(acl) => acl.to_vec(),
+            None => vec![Acl {
+                permissions: permission::ALL,
+                scheme: "world".into(),
+                id: "anyone".into(),
+            }],
+        }
+    }
+}
+
 impl Znode {
-    fn at(&self, zxid: Zxid) -> Option<State> {
-        let newest_first = self.states.iter().rev();
-        newest_first.skip_while(|(at, _)| *at > zxid).map(|(_, state)| *state).next()?
+    fn at(&self, zxid: Zxid) -> Option<&State> {
+        let mut newest_first = self.states.iter().rev();
+        newest_first.find(|(at, _)| *at <= zxid).and_then(|(_, state)| state.as_ref())
+    }
+
+    fn node_at(&self, zxid: Zxid) -> Option<Node> {
+        let State { own, life } = self.at(zxid)?.clone();
+        let last = self.moves_by(zxid).checked_sub(1).map(|last| &self.moves[last]);
+        let moved = last.filter(|last| last.life == life);
+        Some(Node {
+            creations: moved.map_or(0, |moved| moved.creations),
+            child_count: match moved {
+                Some(moved) => moved.child_count,
+                None if life == 0 => self.given,
+                None => 0,
+            },
+            children_moved: moved.map_or(own.created, |moved| moved.at),
+            own,
+        })
     }
 
     fn set(&mut self, zxid: Zxid, state: Option<State>) {
@@ -71,8 +157,15 @@ impl Znode {
         }
     }
 
+    /// Changes something of it. A record may begin after it was created.
+    fn alter(&mut self, zxid: Zxid, alter: impl FnOnce(&mut Own)) {
+        let last = self.states.last().and_then(|(_, state)| state.clone());
+        let mut state = last.unwrap_or_else(|| State { own: given(None), life: self.lives });
+        alter(&mut state.own);
+        self.set(zxid, Some(state));
+    }
+
     fn child_moved(&mut self, at: Zxid, path: &Arc<str>, came: bool) {
-        let number = self.creations;
         if came {
             self.creations = self.creations.saturating_add(1);
             self.children.insert(Arc::clone(path));
@@ -80,7 +173,9 @@ impl Znode {
             self.children.remove(path);
         }
         self.digest = None;
-        self.moves.push(Move { at, path: Arc::clone(path), came, number });
+        let (creations, child_count) = (self.creations, self.children.len() as u32);
+        let (path, life) = (Arc::clone(path), self.lives);
+        self.moves.push(Move { at, path, came, life, creations, child_count });
     }
 
     /// How many of its moves had happened by then.
@@ -102,26 +197,87 @@ impl Znode {
     }
 }
 
+/// What comes with the service.
+fn given(acl: Option<Arc<[Acl]>>) -> Own {
+    Own {
+        value: value_digest(Some(&[])),
+        bytes: 0,
+        owner: Owner::Nobody,
+        acl,
+        created: Zxid::ZERO,
+        created_at: WallTime::UNIX_EPOCH,
+        modified: Zxid::ZERO,
+        modified_at: WallTime::UNIX_EPOCH,
+        version: 0,
+        aversion: 0,
+    }
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        let mut tree = Self { znodes: BTreeMap::new(), owned: BTreeMap::new(), walls: Vec::new() };
+        for path in ["/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"] {
+            let own = given(None);
+            tree.znode(&path.into()).set(Zxid::ZERO, Some(State { own, life: 0 }));
+            if path != "/" {
+                let parent = tree.znode(&parent_of(path).into());
+                parent.children.insert(path.into());
+                parent.given += 1;
+            }
+        }
+        tree
+    }
+}
+
 impl Tree {
-    pub(super) fn change(&mut self, zxid: Zxid, change: &Change) {
+    pub(super) fn applied(&mut self, zxid: Zxid, wall: WallTime, changes: &[Change]) {
+        self.walls.push((zxid, wall));
+        for change in changes {
+            self.change(zxid, wall, change);
+        }
+    }
+
+    fn change(&mut self, zxid: Zxid, wall: WallTime, change: &Change) {
         match change {
-            Change::Created { path, value, .. } => {
+            Change::Created { path, owner, value, bytes, acl } => {
+                let own = Own {
+                    value: *value,
+                    bytes: *bytes,
+                    owner: *owner,
+                    acl: acl.clone(),
+                    created: zxid,
+                    created_at: wall,
+                    modified: zxid,
+                    modified_at: wall,
+                    version: 0,
+                    aversion: 0,
+                };
                 let znode = self.znode(path);
-                znode.set(zxid, Some(State { value: *value, version: 0, modified: zxid }));
-                znode.created.push(zxid);
+                znode.lives += 1;
                 znode.creations = 0;
+                let life = znode.lives;
+                znode.set(zxid, Some(State { own, life }));
+                if let Owner::Session(session) = owner {
+                    self.owned.entry(*session).or_default().insert(Arc::clone(path));
+                }
                 self.child_moved(zxid, path, true);
             }
             Change::Deleted { path } => {
                 self.znode(path).set(zxid, None);
                 self.child_moved(zxid, path, false);
             }
-            Change::DataSet { path, version, value } => {
-                let state = State { value: *value, version: *version, modified: zxid };
-                self.znode(path).set(zxid, Some(state));
+            Change::DataSet { path, version, value, bytes } => {
+                self.znode(path).alter(zxid, |own| {
+                    (own.value, own.bytes) = (*value, *bytes);
+                    (own.version, own.modified, own.modified_at) = (*version, zxid, wall);
+                });
             }
-            Change::AclSet { .. } | Change::SessionOpened { .. } | Change::SessionClosed { .. } => {
+            Change::AclSet { path, version, acl } => {
+                self.znode(path).alter(zxid, |own| {
+                    (own.aversion, own.acl) = (*version, acl.clone());
+                });
             }
+            Change::SessionOpened { .. } | Change::SessionClosed { .. } => {}
         }
     }
 
@@ -137,38 +293,52 @@ impl Tree {
         }
     }
 
-    /// The znode as of this moment. The root is always there.
-    pub(super) fn at(&self, path: &str, zxid: Zxid) -> Option<State> {
-        let root = (path == "/").then_some(State { value: 0, version: 0, modified: Zxid::ZERO });
-        self.znodes.get(path).and_then(|znode| znode.at(zxid)).or(root)
+    /// The znode as of this moment.
+    pub(super) fn at(&self, path: &str, zxid: Zxid) -> Option<Node> {
+        self.znodes.get(path)?.node_at(zxid)
     }
 
-    /// The digest of its list of children as of this moment, and its pzxid.
-    pub(super) fn list_at(&mut self, path: &str, zxid: Zxid) -> Option<(u64, Zxid)> {
-        self.at(path, zxid)?;
-        let Some(znode) = self.znodes.get_mut(path) else {
-            return Some((digest(path, &BTreeSet::new()), Zxid::ZERO));
-        };
-        let moves = znode.moves_by(zxid);
-        let moved = moves.checked_sub(1).map(|last| znode.moves[last].at);
-        let created = znode.created.iter().rev().find(|at| **at <= zxid).copied();
-        let pzxid = moved.max(created).unwrap_or(Zxid::ZERO);
-        if moves < znode.moves.len() {
-            return Some((digest(path, &znode.children_at(zxid)), pzxid));
+    /// What the leader's clock said when this transaction was proposed.
+    pub(super) fn wall_of(&self, zxid: Zxid) -> Option<WallTime> {
+        let at = self.walls.binary_search_by_key(&zxid, |(at, _)| *at).ok()?;
+        Some(self.walls[at].1)
+    }
+
+    /// The digest of its list of children as of this moment: the names in their order.
+    pub(super) fn list_at(&mut self, path: &str, zxid: Zxid) -> u64 {
+        let Some(znode) = self.znodes.get_mut(path) else { return names_digest([]) };
+        if znode.moves_by(zxid) < znode.moves.len() {
+            return digest(path, &znode.children_at(zxid));
         }
-        let digest = *znode.digest.get_or_insert_with(|| digest(path, &znode.children));
-        Some((digest, pzxid))
+        *znode.digest.get_or_insert_with(|| digest(path, &znode.children))
     }
 
-    pub(super) fn has_children_at(&self, path: &str, zxid: Zxid) -> bool {
-        self.znodes.get(path).is_some_and(|znode| !znode.children_at(zxid).is_empty())
+    /// The digest of the paths of a session's ephemerals below a prefix as of this moment, in order, and
+    /// how many there are.
+    pub(super) fn ephemerals_at(
+        &self,
+        session: SessionId,
+        prefix: &str,
+        zxid: Zxid,
+    ) -> (u64, usize) {
+        let is_everywhere = matches!(prefix, "" | "/");
+        let owned = self.owned.get(&session).into_iter().flatten();
+        let meant = owned.filter(|path| is_everywhere || path.starts_with(prefix));
+        let is_there = |path: &&Arc<str>| {
+            let state = self.znodes.get(*path).and_then(|znode| znode.at(zxid));
+            state.is_some_and(|state| state.own.owner == Owner::Session(session))
+        };
+        let paths: Vec<&str> = meant.filter(is_there).map(|path| &**path).collect();
+        (names_digest(paths.iter().copied()), paths.len())
     }
 
-    /// Whether this very transaction deleted it.
-    pub(super) fn was_deleted(&self, path: &str, by: Zxid) -> bool {
-        self.znodes.get(path).is_some_and(|znode| {
-            znode.states.iter().rev().any(|(at, state)| *at == by && state.is_none())
-        })
+    /// How many znodes there are below this one, at any depth.
+    pub(super) fn count_below(&self, path: &str, zxid: Zxid) -> u64 {
+        let prefix = if path == "/" { path.to_owned() } else { format!("{path}/") };
+        let from: (Bound<&str>, Bound<&str>) = (Bound::Excluded(&prefix), Bound::Unbounded);
+        let below = self.znodes.range::<str, _>(from);
+        let below = below.take_while(|(path, _)| path.starts_with(&prefix));
+        below.filter(|(_, znode)| znode.at(zxid).is_some()).count() as u64
     }
 
     /// The children that came by this very transaction.
@@ -181,13 +351,23 @@ impl Tree {
     }
 }
 
-/// As replies tell it: the names in their order. The root has one child that came with the server.
 fn digest(parent: &str, children: &BTreeSet<Arc<str>>) -> u64 {
     let prefix = if parent == "/" { 1 } else { parent.len() + 1 };
-    let mut names: Vec<&str> = children.iter().filter_map(|path| path.get(prefix..)).collect();
-    if parent == "/" {
-        names.push("zookeeper");
-        names.sort_unstable();
-    }
-    names_digest(names)
+    names_digest(children.iter().filter_map(|path| path.get(prefix..)))
+}
+
+/// The list as whoever may not change it sees it.
+pub(super) fn without_secrets(acl: &[Acl]) -> Vec<Acl> {
+    let hide = |entry: &Acl| match entry.id.split_once(':') {
+        Some((user, _)) if &*entry.scheme == "digest" => {
+            Acl { id: format!("{user}:x").into(), ..entry.clone() }
+        }
+        _ => entry.clone(),
+    };
+    acl.iter().map(hide).collect()
+}
+
+/// Named by those who ask.
+pub(super) fn names(identity: &Identity, entry: &Acl) -> bool {
+    identity.0 == entry.scheme && identity.1 == entry.id
 }
