@@ -91,7 +91,11 @@ fn write_counted(out: &mut String, s: &Summary, width: usize) -> std::fmt::Resul
     let faults = s.faults.iter().map(|(kind, n)| (spaced(kind), told(n.effective, n.injected)));
     list("faults, effective/injected", faults.collect())?;
     let short = |mean: &str, most: &str| format!("{mean}/{most}");
-    list("figures, mean/most", figures(&s.figures, short))?;
+    // What the cores kept in memory is for the page and the results: it is much, and seldom asked for.
+    let is_told = |name: &String| !name.starts_with("kept_");
+    let told = s.figures.iter().filter(|(name, _)| is_told(name));
+    let told = told.map(|(name, n)| (name.clone(), *n)).collect();
+    list("figures, mean/most", figures(&told, short))?;
     let messages = numbered(s.messages, "message");
     let events = numbered(s.events, "event");
     let told = format!("{messages}, {}, {events} of the clockwork", bytes(s.bytes));

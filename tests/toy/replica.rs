@@ -8,8 +8,8 @@ use bytes::Bytes;
 use mailstorm_scenarios::talk::{decode, encode};
 use mailstorm_shared::facts::{ApplicationFact, Looks, Sign, Told, Tone};
 use mailstorm_shared::machine::{
-    Address, Bounds, ConnectionId, Core, CoreError, DialId, FileOp, Framing, Input, Lane, Output,
-    Port, PortId, Recovery, Start, Writes,
+    Address, Bounds, ConnectionId, Core, CoreError, DialId, FileOp, Framing, Input, Lane, Loads,
+    Output, Port, PortId, Recovery, Start, Writes,
 };
 use mailstorm_shared::{Instant, Millis, Now, StateHasher};
 use serde::{Deserialize, Serialize};
@@ -242,6 +242,10 @@ impl Core for Replica {
     fn invariants(&self) {
         assert!(self.durable.number <= self.state.number, "the disk is never ahead of the memory");
         assert!(self.leads(self.state) || self.waiting.is_empty(), "only a primary lets wait");
+    }
+
+    fn loads(&self, loads: &mut Loads) {
+        loads.bounded("clients_waiting", self.waiting.len(), WAITING_MAX);
     }
 }
 

@@ -13,6 +13,7 @@ use mailstorm_session::{
     Answer, CallError, OperationId, Retry, SessionConfig, SessionCore, SessionInput, SessionOutput,
     SessionState, Submission, WatchId,
 };
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{Defects, Observation};
 use mailstorm_wire::client::Request;
 use std::cell::{Cell, RefCell};
@@ -25,6 +26,9 @@ use std::task::{Context, Poll, Waker};
 /// The most errands that destructors may leave to the driver. Each is a lock released or the like;
 /// what does not fit is left to the session's end.
 const ERRANDS_MAX: usize = 1_024;
+
+/// Every so many steps onlookers are told how much is kept in memory.
+const LOADS_EVERY: u64 = 32;
 
 /// Something that a destructor wants done.
 pub(crate) enum Errand {
@@ -75,6 +79,8 @@ pub(crate) struct Shared<P: Platform> {
     driver: RefCell<Option<Waker>>,
     /// An empty vector with room, between steps.
     spare: Cell<Vec<SessionOutput>>,
+    steps: Cell<u64>,
+    loads: RefCell<Loads>,
 }
 
 impl<P: Platform> Shared<P> {
@@ -107,6 +113,8 @@ impl<P: Platform> Shared<P> {
             abandoned: Cell::new(false),
             driver: RefCell::default(),
             spare: Cell::default(),
+            steps: Cell::default(),
+            loads: RefCell::default(),
             platform,
         });
         shared.platform.spawn(shared.clone().drive());
@@ -170,6 +178,19 @@ impl<P: Platform> Shared<P> {
             self.carry_out(output);
         }
         self.spare.set(outputs);
+        self.steps.set(self.steps.get() + 1);
+        if self.steps.get().is_multiple_of(LOADS_EVERY) {
+            self.tell_loads();
+        }
+    }
+
+    fn tell_loads(&self) {
+        let loads = &mut *self.loads.borrow_mut();
+        self.core.borrow().loads(loads);
+        loads.bounded("errands", self.errands.borrow().len(), ERRANDS_MAX);
+        for fact in loads.news() {
+            self.platform.observe(fact);
+        }
     }
 
     fn carry_out(&self, output: SessionOutput) {

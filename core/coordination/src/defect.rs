@@ -213,6 +213,16 @@ mailstorm_shared::defects! {
         report: "a review of this project's leader",
     }
 
+    /// A leader sends a learner what comes, whether the learner takes it or not. One whose disk is
+    /// slow makes the leader queue on its link whatever the others write, until the link's bound
+    /// breaks it, or, without any, memory ends. Wrong because what is on its way to a learner must
+    /// be bounded by what the learner has acknowledged. A user sees a leader that grows with the
+    /// slowest of its followers.
+    WindowIgnored = "window-ignored" {
+        line: "A leader sends to a learner more than its window lets through.",
+        report: "ZOOKEEPER-1934's family",
+    }
+
     /// A leader measured a session's silence up to now. When it had slept for some seconds, that
     /// was longer than the timeout of sessions whose clients had been heard all the time: the
     /// followers' reports of that had arrived, and it had not read them. Wrong because silence is

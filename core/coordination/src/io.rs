@@ -223,6 +223,9 @@ pub struct Recovered {
     /// The log after the snapshot's beginning, oldest first, without a gap; it may reach back before
     /// the snapshot so that followers can be brought up to date from it.
     pub log: Vec<Entry>,
+    /// Up to here the log is known to be committed, from an earlier life; what was committed later may be
+    /// more. Of what is in the snapshot it need not say so.
+    pub committed: Zxid,
     /// What was wrong, in sentences for the operator: a torn tail that was cut, damage that cost the vote.
     pub findings: Vec<String>,
 }

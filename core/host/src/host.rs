@@ -7,8 +7,8 @@ use crate::{HostError, disk, lanes, reserve};
 use bytes::Bytes;
 use mailstorm_platform::{Endpoint, NetworkEvent, Platform};
 use mailstorm_shared::machine::{
-    Address, CloseReason, ConnectionId, Core, DialId, FileOp, Input, Lane, Output, Port, PortId,
-    Severity, Start, Writes,
+    Address, CloseReason, ConnectionId, Core, DialId, FileOp, Input, Lane, Loads, Output, Port,
+    PortId, Severity, Start, Writes,
 };
 use mailstorm_shared::{Instant, Millis, Now};
 use std::cell::{Cell, RefCell};
@@ -20,6 +20,9 @@ use std::task::Poll;
 
 /// How often a connection is looked at that does not take what was sent on it.
 const BACKLOG_LOOK_EVERY: Millis = Millis(50);
+
+/// Every so many steps the core is asked how much it keeps in memory.
+const LOADS_EVERY: u64 = 32;
 
 /// For how long a core that was asked to end waits for those who do not take its last words.
 const FAREWELL_MAX: Millis = Millis(1_000);
@@ -75,6 +78,8 @@ async fn start<P: Platform, S: Start>(
         look_at: None,
         held_for_backlog: Vec::new(),
         armed: None,
+        steps: 0,
+        loads: Loads::default(),
     };
     let host = Rc::new(Host {
         platform,
@@ -229,6 +234,10 @@ struct State<C: Core> {
     held_for_backlog: Vec<ConnectionId>,
     /// What the endpoint was asked for.
     armed: Option<Instant>,
+    /// How often the core was stepped.
+    steps: u64,
+    /// How much the core keeps, as it told so far.
+    loads: Loads,
 }
 
 /// One thing that happens, at one moment, until everything that follows from it is done.
@@ -321,11 +330,18 @@ impl<P: Platform, C: Core> Turn<'_, P, C> {
             let mut core = self.state.core.borrow_mut();
             core.step(self.now, &mut self.state.inputs, &mut outputs);
             core.invariants();
+            self.state.steps += 1;
+            if self.state.steps.is_multiple_of(LOADS_EVERY) {
+                core.loads(&mut self.state.loads);
+            }
             drop(core);
             for output in outputs.drain(..) {
                 self.carry_out(output);
             }
             self.state.outputs = outputs;
+            for fact in self.state.loads.news() {
+                self.host.platform.observe(fact);
+            }
         }
     }
 

@@ -22,6 +22,7 @@ use crate::outstanding::{OPERATIONS_OUTSTANDING_MAX, Operation, Outstanding};
 use crate::registry::{Forgotten, Registry, WatchTable};
 use bytes::Bytes;
 use mailstorm_shared::facts::{ClientFact, Outcome};
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{Defects, Instant, Millis, SessionId, Zxid, planted};
 use mailstorm_wire::client::{
     ConnectRequest, Request, encode_connect_request, encode_request, xid,
@@ -198,6 +199,16 @@ impl SessionCore {
     /// Whether there is room for one more operation.
     pub fn has_room(&self) -> bool {
         self.outstanding.count() < OPERATIONS_OUTSTANDING_MAX
+    }
+
+    /// Tells how much it keeps of everything that could grow.
+    pub fn loads(&self, loads: &mut Loads) {
+        // The session's own farewell comes on top.
+        let outstanding_max = OPERATIONS_OUTSTANDING_MAX + 1;
+        loads.bounded("operations_outstanding", self.outstanding.count(), outstanding_max);
+        loads.bounded("credentials", self.credentials.len(), CREDENTIALS_MAX);
+        // As many as the application keeps.
+        loads.unbounded("watches_registered", self.registry.count() as u64);
     }
 
     /// Takes one input; appends to `out` what is to be done, in order.

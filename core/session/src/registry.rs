@@ -108,6 +108,11 @@ impl Registry {
         Forgotten::Alone(place.0, place.1)
     }
 
+    /// How many watches there are.
+    pub fn count(&self) -> usize {
+        self.places.len()
+    }
+
     /// Whether the application has a watch of this kind on the path.
     pub fn watches(&self, table: WatchTable, path: &Arc<str>) -> bool {
         self.watches.contains_key(&(table, path.clone()))

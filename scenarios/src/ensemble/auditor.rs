@@ -90,7 +90,7 @@ impl Auditor {
 
     fn reader(&self, number: u32, (name, address): &(String, Address)) -> Reader {
         let mut config = self.config.clone();
-        config.client_number += super::nodes::SECOND_SESSION + number;
+        config.client_number += super::nodes::NEXT_SESSION * number;
         config.servers = vec![address.clone()];
         let client = Client::connect(self.platform.clone(), config.clone());
         Reader { server: name.clone(), config, client }

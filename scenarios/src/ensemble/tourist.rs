@@ -294,7 +294,7 @@ impl Tourist {
     /// Becomes master now and then, with a session of its own.
     async fn stand_for_election(self) {
         let mut config = self.config.clone();
-        config.client_number += nodes::SECOND_SESSION;
+        config.client_number += nodes::NEXT_SESSION;
         loop {
             self.come(false, false).await;
             let client = Client::connect(self.platform.clone(), config.clone());

@@ -15,7 +15,7 @@
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Unit};
-use crate::nodes::{SECOND_SESSION, boot_server_of_quorum, client_config};
+use crate::nodes::{NEXT_SESSION, boot_server_of_quorum, client_config};
 use crate::scale::{QUORUM, SERVERS_MAX, Scale};
 use mailstorm_checkers::{
     Goal, Interests, Linearizable, Live, Needs, Quorum, SplitBrain, Staleness, Suite,
@@ -192,7 +192,7 @@ impl Act for HalfTheServers {
         let platform = process.platform;
         if scale.get("reads") == 1 {
             let mut config = config.clone();
-            config.client_number += SECOND_SESSION;
+            config.client_number += NEXT_SESSION;
             // Each through the server beside it: what that has not applied cannot be read there.
             let is_first = writer.name == WRITERS[0].name;
             let beside = if is_first { 0 } else { config.servers.len() - 1 };

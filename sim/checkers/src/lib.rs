@@ -30,6 +30,7 @@ pub use clients::session_order::SessionOrder;
 pub use clients::staleness::Staleness;
 pub use clients::watches::Watches;
 pub use common::bound::Bound;
+pub use common::bounds::Bounds;
 pub use common::checker::{Checker, Interests};
 pub use common::figure::Figure;
 pub use common::live::Live;

@@ -32,6 +32,10 @@ const FAST_PPM: u64 = 80_000;
 /// Above the session timeouts that scenarios use: who is gone for so long has lost its session.
 pub(crate) const LONG_MS: (u64, u64) = (8_000, 16_000);
 
+/// Longer than a session may be silent, or nearly, and shorter than members of a system bear each other's silence:
+/// whoever sleeps for so long comes back and still is what it was.
+const DOZE_MS: (u64, u64) = (5_000, 9_300);
+
 /// For how long ordinary trouble lasts.
 const SHORT_MS: (u64, u64) = (200, 6_000);
 
@@ -561,6 +565,34 @@ const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
             after_ms += lasts_ms + s.between(20, 2_500);
         }
         Some(blows)
+    }),
+    // The leader sleeps now and then, and is back before anybody has left it: what came meanwhile it has not
+    // read yet.
+    ("leader dozes", Befalls::System, |s, c| {
+        let nodes = leader_process(s, c)?;
+        let mut after_ms = 0;
+        let mut blows = Vec::new();
+        for _ in 0..s.between(1, 3) {
+            let lasts_ms = s.between(DOZE_MS.0, DOZE_MS.1);
+            blows.push(Blow {
+                after_ms,
+                lasts_ms,
+                kind: FaultKind::Pause { nodes: nodes.clone() },
+            });
+            after_ms += lasts_ms + s.between(6_000, 12_000);
+        }
+        Some(blows)
+    }),
+    // A server is slow at what it does for itself, sleeps in the midst of it, and goes on when it is far behind.
+    ("slow disk, then sleep", Befalls::System, |s, c| {
+        let nodes = one(s, &c.server_processes)?;
+        let (slow_ms, sleep_ms) = (s.between(3_000, 6_000), s.between(DOZE_MS.1, LONG_MS.1));
+        let factor = s.between(100, 400) as u32;
+        let slow = FaultKind::DiskSlow { nodes: nodes.clone(), factor };
+        Some(vec![
+            Blow { after_ms: 0, lasts_ms: slow_ms + sleep_ms + slow_ms, kind: slow },
+            Blow { after_ms: slow_ms, lasts_ms: sleep_ms, kind: FaultKind::Pause { nodes } },
+        ])
     }),
 ];
 

@@ -13,7 +13,7 @@ use mailstorm_coordination::io::{
 use mailstorm_coordination::replica::ReplicaConfig;
 use mailstorm_coordination::server::{Server, ServerConfig};
 use mailstorm_platform::{Address, CloseReason, ConnectionId, Endpoint, NetworkEvent};
-use mailstorm_shared::{Ensemble, Epoch, Instant, Millis, Now, ServerId, WallTime};
+use mailstorm_shared::{Ensemble, Epoch, Instant, Millis, Now, ServerId, WallTime, Zxid};
 use mailstorm_wire::client::{Request, decode_request};
 use mailstorm_wire::frame::{self, FrameDecoder};
 use std::cell::{Cell, RefCell};
@@ -66,7 +66,13 @@ impl World {
         let mut replica = ReplicaConfig::new(me, ensemble);
         replica.tick = Millis(100);
         let state = DurableState { accepted_epoch: Epoch(0), current_epoch: Epoch(0), votes: true };
-        let recovered = Recovered { state, snapshot: None, log: Vec::new(), findings: Vec::new() };
+        let recovered = Recovered {
+            state,
+            snapshot: None,
+            log: Vec::new(),
+            committed: Zxid::ZERO,
+            findings: Vec::new(),
+        };
         let mut out = Vec::new();
         let server = Server::new(ServerConfig::new(replica), recovered, 1, self.clocks(), &mut out);
         *self.0.network.server.borrow_mut() = Some(server.expect("there is no snapshot"));

@@ -222,6 +222,11 @@ impl Pending {
         self.closing.retain(|_, closed| *closed > zxid);
     }
 
+    /// At how many paths something is under way.
+    pub fn znode_count(&self) -> usize {
+        self.records.len()
+    }
+
     /// How many sessions are to begin.
     pub fn opening_count(&self) -> usize {
         self.opening.len()

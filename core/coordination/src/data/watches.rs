@@ -21,6 +21,7 @@
 use super::path;
 use crate::io::ClientId;
 use mailstorm_shared::Zxid;
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::znodes::{Change, EventKind};
 use mailstorm_wire::client::{AddWatchMode, ErrorCode, WatchEvent, WatchEventKind, WatcherType};
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,6 +197,13 @@ impl Watches {
     /// Nobody watches anything, and nobody may watch more than this.
     pub fn bounded(bounds: WatchBounds) -> Self {
         Self { bounds, ..Self::default() }
+    }
+
+    /// How much is watched, at most so much as it was bounded to.
+    pub fn loads(&self, loads: &mut Loads) {
+        let max = self.bounds.server_max;
+        loads.bounded("watches", self.load.watches, max.watches);
+        loads.bounded("watch_bytes", self.load.bytes, max.bytes);
     }
 
     /// A watch that is used up by its first event.

@@ -6,7 +6,7 @@ use super::origins::{Full, Origins, Room};
 use super::settings::NodeSettings;
 use crate::io;
 use mailstorm_shared::Now;
-use mailstorm_shared::machine::{ConnectionId, Output};
+use mailstorm_shared::machine::{ConnectionId, Loads, Output};
 use std::net::{IpAddr, SocketAddr};
 
 /// What is known of all clients together.
@@ -23,6 +23,12 @@ impl Clients {
             all: settings.server.clients_max,
         };
         Self { origins: Origins::default(), room }
+    }
+
+    /// How many clients are connected.
+    pub(super) fn loads(&self, loads: &mut Loads) {
+        loads.bounded("client_connections", self.origins.count(), self.room.all);
+        loads.bounded("silent_clients", self.origins.silent_count(), self.room.silent);
     }
 }
 

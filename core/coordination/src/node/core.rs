@@ -10,7 +10,7 @@ use crate::replica::Role;
 use crate::server::Server;
 use bytes::Bytes;
 use mailstorm_shared::machine::{
-    CloseReason, ConnectionId, Core, FileOp, Input, Lane, Output, PortId, Severity, Writes,
+    CloseReason, ConnectionId, Core, FileOp, Input, Lane, Loads, Output, PortId, Severity, Writes,
 };
 use mailstorm_shared::{Epoch, Instant, Now, ServerId, StateHasher, Zxid};
 use mailstorm_wire::client::FourLetterWord;
@@ -347,7 +347,7 @@ impl Core for Node {
 
     fn take_writes(&mut self, lane: Lane, ops: &mut Vec<FileOp>) -> Writes {
         match lane {
-            Lane::Log => self.writes.take_log(ops),
+            Lane::Log => self.writes.take_log(self.server.replica().known_committed(), ops),
             Lane::Aside => self.writes.take_aside(ops),
         }
     }
@@ -366,6 +366,14 @@ impl Core for Node {
         let unproved = self.links.strangers.count() + self.links.dials_count();
         assert!(unproved <= self.links.deadlines_count(), "each handshake has a deadline");
         assert!(self.consequences.is_empty(), "the server has taken what follows from its outputs");
+    }
+
+    fn loads(&self, loads: &mut Loads) {
+        let clients = self.clients.origins.count();
+        self.clients.loads(loads);
+        self.links.loads(self.connections.len() - clients, loads);
+        self.writes.loads(loads);
+        self.server.loads(loads);
     }
 }
 

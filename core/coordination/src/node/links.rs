@@ -12,7 +12,7 @@ use super::origins::{Origins, Room};
 use super::settings::NodeSettings;
 use crate::io::{self, LinkId};
 use bytes::Bytes;
-use mailstorm_shared::machine::{Address, CloseReason, ConnectionId, DialId, Output};
+use mailstorm_shared::machine::{Address, CloseReason, ConnectionId, DialId, Loads, Output};
 use mailstorm_shared::{Instant, Millis, Now, ServerId};
 use mailstorm_wire::peer::{
     Hello, LinkPurpose, PEER_PROTOCOL_VERSION, PeerMessage, decode_hello, decode_message,
@@ -41,6 +41,10 @@ pub(super) struct Links {
     nonsense: Complaints,
     refusals: Complaints,
 }
+
+/// Connections that one peer may have besides those that have not said hello: an election link and a
+/// learner link each way, and the ones that replace them at this moment.
+const PER_PEER_MAX: usize = 6;
 
 /// One attempt of ours.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +106,16 @@ impl Links {
 
     pub(super) fn deadlines_count(&self) -> usize {
         self.deadlines.len()
+    }
+
+    /// How many connections there are with peers, or with whoever calls their port.
+    pub(super) fn loads(&self, connections: usize, loads: &mut Loads) {
+        let of_peers = self.addresses.len() * PER_PEER_MAX;
+        loads.bounded("strangers", self.strangers.count(), self.room.all);
+        loads.bounded("peer_connections", connections, self.room.all + of_peers);
+        loads.bounded("peer_dials", self.dials.len(), of_peers);
+        // Whoever is gone is forgotten only when its time is over, which is the same for all.
+        loads.unbounded("handshake_deadlines", self.deadlines.len() as u64);
     }
 
     fn hello(&self, to: ServerId, purpose: LinkPurpose) -> Hello {

@@ -67,6 +67,11 @@ impl Origins {
         self.count
     }
 
+    /// How many of them have said nothing.
+    pub(super) fn silent_count(&self) -> usize {
+        self.silent.len()
+    }
+
     /// A client came, and has said nothing yet.
     pub(super) fn enter(&mut self, from: IpAddr, connection: ConnectionId) -> Place {
         self.last += 1;

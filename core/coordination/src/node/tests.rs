@@ -237,17 +237,17 @@ fn a_leaders_snapshot_begins_when_the_other_lane_is_idle() {
     let mut ops: Vec<FileOp> = Vec::new();
     let begin = || DiskCommand::SnapshotBegin { zxid: Zxid::ZERO };
     writes.push(Lane::Aside, DiskTicket(1), begin());
-    assert_eq!(writes.take_log(&mut ops), Writes::Some);
+    assert_eq!(writes.take_log(Zxid::ZERO, &mut ops), Writes::Some);
     let mut outputs = Vec::new();
     assert_eq!(writes.log_done(&mut outputs), None, "no acknowledgement waits for it");
     assert_eq!(outputs, [Output::Disk { lane: Lane::Aside }]);
     assert_eq!(writes.take_aside(&mut ops), Writes::Some);
 
     writes.push(Lane::Log, DiskTicket(2), begin());
-    assert_eq!(writes.take_log(&mut ops), Writes::AfterOtherLane);
+    assert_eq!(writes.take_log(Zxid::ZERO, &mut ops), Writes::AfterOtherLane);
     assert_eq!(writes.aside_done(), DiskTicket(1));
     assert_eq!(writes.take_aside(&mut ops), Writes::None);
-    assert_eq!(writes.take_log(&mut ops), Writes::Some);
+    assert_eq!(writes.take_log(Zxid::ZERO, &mut ops), Writes::Some);
     assert_eq!(writes.log_done(&mut Vec::new()), Some(DiskTicket(2)));
 }
 
@@ -257,7 +257,7 @@ fn what_waits_of_our_own_snapshot_is_void_when_a_leaders_begins() {
     let begin = || DiskCommand::SnapshotBegin { zxid: Zxid::ZERO };
     writes.push(Lane::Aside, DiskTicket(1), begin());
     writes.push(Lane::Log, DiskTicket(2), begin());
-    assert_eq!(writes.take_log(&mut Vec::new()), Writes::Some);
+    assert_eq!(writes.take_log(Zxid::ZERO, &mut Vec::new()), Writes::Some);
     let mut outputs = Vec::new();
     assert_eq!(writes.log_done(&mut outputs), Some(DiskTicket(2)));
     assert!(!outputs.contains(&Output::Disk { lane: Lane::Aside }), "{outputs:?}");

@@ -10,8 +10,11 @@ use crate::io::{DiskCommand, DiskTicket};
 use crate::storage::Writer;
 use mailstorm_shared::Zxid;
 use mailstorm_shared::facts::EnsembleFact;
-use mailstorm_shared::machine::{FileOp, Lane, Output, Writes};
+use mailstorm_shared::machine::{FileOp, Lane, Loads, Output, Writes};
 use std::collections::VecDeque;
+
+/// What may wait for the other lane: a snapshot has one piece under way, and what its end removes goes with it.
+const ASIDE_MAX: usize = 2;
 
 /// See the module's head.
 pub(super) struct WriteQueue {
@@ -58,12 +61,17 @@ impl WriteQueue {
         }
     }
 
+    /// How much waits.
+    pub(super) fn loads(&self, loads: &mut Loads) {
+        loads.bounded("snapshot_pieces", self.aside.len(), ASIDE_MAX);
+    }
+
     pub(super) fn push(&mut self, lane: Lane, ticket: DiskTicket, command: DiskCommand) {
         self.queue.push(Work { lane, ticket, command });
     }
 
-    /// All commands that wait, with one sync for them together.
-    pub(super) fn take_log(&mut self, ops: &mut Vec<FileOp>) -> Writes {
+    /// All commands that wait, with one sync for them together, and a note of what is committed by now.
+    pub(super) fn take_log(&mut self, committed: Zxid, ops: &mut Vec<FileOp>) -> Writes {
         assert!(self.log.is_none(), "a lane is asked for more when it is free");
         if self.batch.is_empty() {
             std::mem::swap(&mut self.batch, &mut self.queue);
@@ -96,7 +104,7 @@ impl WriteQueue {
                 }
             }
         }
-        let durable = self.writer.commit(ops);
+        let durable = self.writer.commit(committed, ops);
         self.log = Some(UnderWay { last, durable, behind });
         Writes::Some
     }

@@ -6,6 +6,7 @@ use super::log::{Log, Volume};
 use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DurableState, LinkId, Output};
 use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{Epoch, ServerId, Zxid, planted};
 use mailstorm_wire::peer::{Notification, PeerMessage, Standing, Vote};
 use mailstorm_wire::txn::Entry;
@@ -14,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How many epochs a peer may be ahead of us: one election a second for half a year. Whoever claims more
 /// is damaged, and must not carry us to where there is no next epoch.
 const EPOCHS_AHEAD_MAX: u32 = 1 << 24;
+
+/// Disk commands that may wait besides entries: promises, epochs, pieces of a leader's snapshot.
+const COMMANDS_BESIDE_ENTRIES_MAX: usize = 64;
 
 /// Why a role is given up: `Err` of every handler that can end one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +172,19 @@ impl Base {
         assert!(!self.opening.contains(&self.config.me), "nobody opens a learner link to itself");
     }
 
+    /// How much is kept in every role.
+    pub(super) fn loads(&self, loads: &mut Loads) {
+        let Volume { entries, bytes } = self.log.volume();
+        loads.bounded("log_entries", entries, self.config.log_entries_max());
+        loads.bounded("log_bytes", bytes, self.config.log_bytes_max());
+        // A leader that takes over a history does not wait for its disk.
+        let commands_max =
+            self.config.log_entries_max().saturating_add(COMMANDS_BESIDE_ENTRIES_MAX);
+        loads.bounded("disk_commands", self.disk.waiting_count(), commands_max);
+        let links_max = self.config.ensemble.servers().count() * 2;
+        loads.bounded("election_links", self.election_links.len(), links_max);
+    }
+
     /// The promise of `epoch` is on disk.
     pub(super) fn observe_promise(&self, epoch: Epoch, out: &mut Outbox) {
         out.tell(EnsembleFact::EpochAccepted { epoch });
@@ -188,9 +205,9 @@ pub(super) fn send_all(links: Vec<LinkId>, message: PeerMessage, out: &mut Outbo
 
 /// Cuts the log as another server's history demands.
 pub(super) fn cut(base: &mut Base, after: Zxid, out: &mut Outbox) -> Stay {
-    if after < base.log.committed() {
-        // A majority has lost what it acknowledged, or lied. Nobody can mend that from here; after a
-        // restart, the disk's snapshot decides what was surely committed.
+    if after < base.log.known_committed() {
+        // A majority has lost what it acknowledged, or lied. Nobody can mend that from here, and no
+        // restart can: what is known to be committed is noted on the disk.
         return Err(Leave::Halt("the leader wants committed transactions to be cut"));
     }
     if !base.log.contains(after) {

@@ -1,6 +1,21 @@
 //! What a replica is told once, before it starts.
 
 use mailstorm_shared::{Defects, Ensemble, Millis, ServerId, StateHasher, Zxid, planted};
+use mailstorm_wire::txn::TXN_BYTES_MAX;
+
+/// A learner that lags may hold so many snapshots' worth of entries in our memory.
+pub(super) const SNAPSHOTS_HELD_BACK_MAX: usize = 4;
+
+/// How many entries may be on their way to a learner without being acknowledged. Higher: more of a slow
+/// learner's lag is on the link.
+pub const WINDOW_ENTRIES_MAX: usize = 2_048;
+
+/// How many bytes these entries may have, but always one entry.
+pub const WINDOW_BYTES_MAX: usize = 16 << 20;
+
+/// So many snapshots' worth of entries may be in memory: what a learner holds back, and what comes while
+/// two snapshots of our own are written.
+const SNAPSHOTS_IN_LOG_MAX: usize = SNAPSHOTS_HELD_BACK_MAX + 2;
 
 /// Who a replica is, with whom, and how patient. The same on every server but for [`Self::me`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +50,10 @@ pub struct ReplicaConfig {
     /// How many proposals may be under way at once. Whoever proposes asks
     /// [`can_propose`](super::Replica::can_propose) first.
     pub outstanding_proposals_max: usize,
+    /// See [`WINDOW_ENTRIES_MAX`].
+    pub window_entries_max: usize,
+    /// See [`WINDOW_BYTES_MAX`].
+    pub window_bytes_max: usize,
     /// The last counter an epoch may use. Only tests have reason to set it below [`u32::MAX`]:
     /// reaching it makes the leader step down (ZOOKEEPER-1277).
     pub epoch_entries_max: u32,
@@ -62,6 +81,8 @@ impl ReplicaConfig {
             election_resend_min: Millis(200),
             election_resend_max: Millis(800),
             outstanding_proposals_max: 1_000,
+            window_entries_max: WINDOW_ENTRIES_MAX,
+            window_bytes_max: WINDOW_BYTES_MAX,
             epoch_entries_max: u32::MAX,
             defects: Defects::NONE,
             minority_quorum: None,
@@ -76,6 +97,23 @@ impl ReplicaConfig {
     /// After how much silence a leader and a learner part.
     pub fn sync_limit(&self) -> Millis {
         Millis(self.tick.0.saturating_mul(u64::from(self.sync_limit_ticks)))
+    }
+
+    /// How many entries the log in memory may have: what learners may still want of what is older than the
+    /// last snapshot, what they may hold back, what comes while two snapshots are written, and what is not
+    /// committed.
+    pub(super) fn log_entries_max(&self) -> usize {
+        let snapshots = self.snapshot_every_entries.saturating_mul(SNAPSHOTS_IN_LOG_MAX);
+        snapshots
+            .saturating_add(self.sync_entries_kept)
+            .saturating_add(self.outstanding_proposals_max)
+    }
+
+    /// How many bytes these entries may have.
+    pub(super) fn log_bytes_max(&self) -> usize {
+        let snapshots = self.snapshot_every_bytes.saturating_mul(SNAPSHOTS_IN_LOG_MAX);
+        let uncommitted = self.outstanding_proposals_max.saturating_mul(TXN_BYTES_MAX);
+        snapshots.saturating_add(self.sync_bytes_kept).saturating_add(uncommitted)
     }
 
     /// For how long the last word of a peer is good: three repetitions of its vote may be lost.

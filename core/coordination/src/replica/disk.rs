@@ -67,6 +67,11 @@ impl DiskQueue {
         self.last
     }
 
+    /// How many commands are not done that something waits for.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// What always holds, as far as it costs nothing to look.
     pub(super) fn invariants(&self) {
         let (first, last) = (self.waiting.front(), self.waiting.back());

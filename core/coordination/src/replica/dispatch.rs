@@ -17,6 +17,7 @@ use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::{DiskCommand, DiskTicket, DurableState, LinkId, Output};
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{Epoch, Instant, Now, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{
     Answer, Forwarded, LinkPurpose, Notification, PeerMessage, PeerState, Standing,
@@ -105,6 +106,17 @@ impl Replica {
         replica
     }
 
+    /// The disk knows from an earlier life that everything up to here is committed. It is delivered when a
+    /// leader says so, but cut it is never.
+    pub fn recall_committed(&mut self, zxid: Zxid) {
+        self.base.log.recall_committed(zxid);
+    }
+
+    /// Up to here everything is committed, as far as this server knows from this life or an earlier one.
+    pub fn known_committed(&self) -> Zxid {
+        self.base.log.known_committed()
+    }
+
     /// Begins to look for a leader.
     fn look(&mut self, now: Instant, out: &mut Outbox) {
         let base = &self.base;
@@ -168,6 +180,9 @@ impl Replica {
             }
             RoleState::Following(following) => {
                 following.end(out);
+                if let Some(zxid) = following.receives() {
+                    out.tell(EnsembleFact::SnapshotBrokenOff { zxid });
+                }
                 broken_off = following.is_receiving()
                     || planted!(self.base.config.defects, EphemeralOfDeadSessionStays)
                         && following.is_synchronising();
@@ -602,6 +617,18 @@ impl Replica {
             RoleState::Following(following) => following.invariants(&self.base),
             RoleState::Halted => {}
         }
+    }
+
+    /// Tells how much it keeps of everything that could grow.
+    pub fn loads(&self, loads: &mut Loads) {
+        self.base.loads(loads);
+        let (leading, following) = match &self.role {
+            RoleState::Leading(leading) => (Some(leading), None),
+            RoleState::Following(following) => (None, Some(following)),
+            RoleState::Looking(_) | RoleState::Halted => (None, None),
+        };
+        Leading::loads(leading, &self.base, loads);
+        Following::loads(following, loads);
     }
 
     // ---- what can be asked ---------------------------------------------------------------------

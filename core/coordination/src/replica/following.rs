@@ -19,12 +19,12 @@
 
 use super::base::{Base, Leave, Stay, cut, send};
 use super::disk::WhenDurable;
-use super::learner::WINDOW_ENTRIES_MAX;
 use super::log::{SyncPlan, Volume, stands_after};
 use super::{Outbox, ReplicaEvent};
 use crate::io::{DiskCommand, LinkId, Output};
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{Defects, Epoch, Instant, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Forwarded, Notification, PeerMessage, PeerState, Standing};
 use mailstorm_wire::txn::{Entry, TXN_BYTES_MAX};
@@ -125,9 +125,17 @@ impl Following {
         self.step == Step::Connecting
     }
 
+    /// The leader's snapshot that is being received.
+    pub(super) fn receives(&self) -> Option<Zxid> {
+        match self.step {
+            Step::Receiving(zxid) => Some(zxid),
+            _ => None,
+        }
+    }
+
     /// Whether a leader's snapshot is being received.
     pub(super) fn is_receiving(&self) -> bool {
-        matches!(self.step, Step::Receiving(_))
+        self.receives().is_some()
     }
 
     /// Whether the leader brings us to its history, and we do not serve yet.
@@ -153,6 +161,12 @@ impl Following {
         );
         assert!(self.received <= base.log.last(), "what came from the leader is logged");
         assert!(self.acked <= base.log.last(), "a learner acknowledges only what is logged");
+    }
+
+    /// How much a learner keeps; nothing without a leader.
+    pub(super) fn loads(following: Option<&Self>, loads: &mut Loads) {
+        // As many as have said something since the leader's last ping.
+        loads.unbounded("sessions_seen", following.map_or(0, |f| f.touched.len()) as u64);
     }
 
     // ---- links ---------------------------------------------------------------------------------
@@ -338,7 +352,7 @@ impl Following {
         };
         let mut bytes = 0;
         let entries: Vec<Entry> = (base.log.after(after))
-            .take(WINDOW_ENTRIES_MAX)
+            .take(base.config.window_entries_max)
             .take_while(|entry| {
                 let first = bytes == 0;
                 bytes += entry.bytes.len() + ENTRY_BYTES;
@@ -361,7 +375,8 @@ impl Following {
         if planted!(base.config.defects, DiffOverHalfSnap) {
             base.log.replace(zxid);
         }
-        base.snapshots.under_way = false;
+        let voids_own = std::mem::take(&mut base.snapshots.under_way);
+        out.tell(EnsembleFact::SnapshotBegun { zxid, voids_own });
         base.disk.issue(DiskCommand::SnapshotBegin { zxid }, WhenDurable::Nothing, out);
         out.events.push_back(ReplicaEvent::SnapshotReplaces { zxid });
         Ok(())

@@ -9,6 +9,7 @@
 //! Start at [`Phase`], then [`Leading::received`].
 
 use super::base::{Base, Leave, Stay, cut, send, send_all};
+use super::config::SNAPSHOTS_HELD_BACK_MAX;
 use super::disk::WhenDurable;
 use super::following::TOUCHED_PER_PONG_MAX;
 use super::learner::{Learner, Step};
@@ -17,13 +18,11 @@ use super::{Outbox, ReplicaEvent};
 use crate::io::{LinkId, Output};
 use bytes::Bytes;
 use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{Epoch, Instant, Millis, ServerId, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Answer, PeerMessage, PeerState, Standing};
-use mailstorm_wire::txn::Entry;
+use mailstorm_wire::txn::{Entry, TXN_BYTES_MAX};
 use std::collections::{BTreeMap, VecDeque};
-
-/// A learner that lags may hold so many snapshots' worth of entries in our memory.
-const SNAPSHOTS_HELD_BACK_MAX: usize = 4;
 
 /// How far a reign has come (Zab, DSN 2011, section V; here with ZooKeeper's order of messages).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +63,8 @@ pub(super) struct Leading {
     /// When to look which learners are to be given up. A clock of its own: a round that somebody waits
     /// for moves the next ping, and with a sync now and then this look would never come.
     look_at: Instant,
+    /// When time last passed for us. Learners may have been silent only since we sleep.
+    ticked_at: Instant,
 }
 
 impl Leading {
@@ -82,6 +83,7 @@ impl Leading {
             confirmations: VecDeque::new(),
             ping_at: now + base.config.ping_interval(),
             look_at: now + base.config.ping_interval(),
+            ticked_at: now,
         }
     }
 
@@ -134,6 +136,27 @@ impl Leading {
             assert_eq!(*link, learner.link, "a learner is known by its link");
             learner.invariants(base, self.round, established);
         }
+    }
+
+    /// How much a leader keeps; nothing without one.
+    pub(super) fn loads(leading: Option<&Self>, base: &Base, loads: &mut Loads) {
+        let learners = leading.into_iter().flat_map(|leading| leading.learners.values());
+        let most = |of: fn(&Learner) -> usize| learners.clone().map(of).max().unwrap_or(0);
+        let config = &base.config;
+        let servers = config.ensemble.servers().count();
+        loads.bounded("learners", learners.clone().count(), servers);
+        loads.bounded("window_entries", most(Learner::window_entries), config.window_entries_max);
+        let bytes_max = config.window_bytes_max.saturating_add(TXN_BYTES_MAX);
+        loads.bounded("window_bytes", most(Learner::window_bytes), bytes_max);
+        let ticked_at = leading.map_or(Instant::ZERO, |leading| leading.ticked_at);
+        let in_sync = learners.clone().filter(|learner| learner.step >= Step::Promised);
+        let silence = in_sync.map(|learner| ticked_at.since(learner.answered_at)).max();
+        let silence_max = config.sync_limit() + config.ping_interval();
+        let ms = |span: Millis| usize::try_from(span.0).unwrap_or(usize::MAX);
+        loads.bounded("silence_of_learner_ms", silence.map_or(0, ms), ms(silence_max));
+        let established = leading.filter(|leading| leading.is_established());
+        let outstanding = established.map_or(0, |_| base.log.uncommitted_count());
+        loads.bounded("proposals_outstanding", outstanding, config.outstanding_proposals_max);
     }
 
     // ---- links ---------------------------------------------------------------------------------
@@ -597,7 +620,7 @@ impl Leading {
         let previous = base.log.last();
         let entry = Entry { zxid, bytes };
         let mut links = Vec::with_capacity(self.learners.len());
-        for learner in self.learners.values_mut().filter(|l| l.keeps_pace(previous)) {
+        for learner in self.learners.values_mut().filter(|l| l.keeps_pace(previous, &base.config)) {
             if planted!(base.config.defects, ProposeOnlyToAcknowledged)
                 && learner.step < Step::Acknowledged
             {
@@ -756,6 +779,7 @@ impl Leading {
         }
         self.still_supported(base, now)?;
         self.source_stays()?;
+        self.ticked_at = now;
         if now >= self.look_at {
             self.look_at = now + base.config.ping_interval();
             self.give_up_learners(base, now, out)?;
@@ -774,19 +798,20 @@ impl Leading {
             held_back.entries > bound(base.config.snapshot_every_entries)
                 || held_back.bytes > bound(base.config.snapshot_every_bytes)
         };
-        let given_up: Vec<LinkId> = (self.learners.values())
-            .filter(|l| {
+        let given_up: Vec<(LinkId, ServerId, bool)> = (self.learners.values())
+            .filter_map(|l| {
                 let in_sync = l.step >= Step::Promised;
                 let limit =
                     if in_sync { base.config.sync_limit() } else { base.config.init_limit() };
                 // Neither answers, or lags so far that our memory fills with what it lacks: it comes
                 // again, and gets a newer snapshot.
-                now.since(l.answered_at) > limit
-                    || (l.step >= Step::Snapshot && holds_back_too_much(l.sent))
+                let silent = now.since(l.answered_at) > limit;
+                let lags = || l.step >= Step::Snapshot && holds_back_too_much(l.sent);
+                (silent || lags()).then_some((l.link, l.server, silent))
             })
-            .map(|l| l.link)
             .collect();
-        for link in given_up {
+        for (link, learner, silent) in given_up {
+            out.tell(EnsembleFact::LearnerGivenUp { learner, silent });
             self.drop_learner(link, out);
         }
         let voters = self.learners.values().filter(|l| l.votes_at(Step::Acknowledged)).count();

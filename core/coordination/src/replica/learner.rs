@@ -6,17 +6,11 @@
 
 use super::base::{Base, send};
 use super::log::SyncPlan;
-use super::{Outbox, ReplicaEvent};
+use super::{Outbox, ReplicaConfig, ReplicaEvent};
 use crate::io::LinkId;
 use mailstorm_shared::{Epoch, Instant, ServerId, Zxid, planted};
 use mailstorm_wire::peer::{PeerMessage, Standing};
 use std::collections::VecDeque;
-
-/// At most so many entries are on their way to a learner without being acknowledged.
-pub(super) const WINDOW_ENTRIES_MAX: usize = 2_048;
-
-/// At most so many bytes, but always one entry.
-pub(super) const WINDOW_BYTES_MAX: usize = 16 << 20;
 
 /// How far a relation has come, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,14 +195,26 @@ impl Learner {
         self.step = Step::CatchingUp;
     }
 
-    fn window_open(&self) -> bool {
-        self.window.is_empty()
-            || (self.window.len() < WINDOW_ENTRIES_MAX && self.window_bytes < WINDOW_BYTES_MAX)
+    fn window_open(&self, config: &ReplicaConfig) -> bool {
+        planted!(config.defects, WindowIgnored)
+            || self.window.is_empty()
+            || (self.window.len() < config.window_entries_max
+                && self.window_bytes < config.window_bytes_max)
+    }
+
+    /// How many entries are on their way.
+    pub(super) fn window_entries(&self) -> usize {
+        self.window.len()
+    }
+
+    /// How many bytes they have.
+    pub(super) fn window_bytes(&self) -> usize {
+        self.window_bytes
     }
 
     /// Whether the next proposal can go to it together with the others'.
-    pub(super) fn keeps_pace(&self, previous: Zxid) -> bool {
-        self.step >= Step::CatchingUp && self.sent == previous && self.window_open()
+    pub(super) fn keeps_pace(&self, previous: Zxid, config: &ReplicaConfig) -> bool {
+        self.step >= Step::CatchingUp && self.sent == previous && self.window_open(config)
     }
 
     /// An entry has been sent to it.
@@ -225,7 +231,7 @@ impl Learner {
         }
         if self.sent < base.log.last() {
             for entry in base.log.after(self.sent) {
-                if !self.window_open() {
+                if !self.window_open(&base.config) {
                     break;
                 }
                 if planted!(base.config.defects, NewLeaderStartUnset)
@@ -279,7 +285,6 @@ impl Learner {
         assert!(self.sent <= base.log.last(), "a learner is sent only what is logged");
         assert!(self.acked <= self.sent, "a learner acknowledges only what it was sent");
         assert!(self.told_committed <= self.sent, "a learner delivers only what it was sent");
-        assert!(self.window.len() <= WINDOW_ENTRIES_MAX, "the window bounds what is in flight");
         assert!(
             self.window_bytes == 0 || !self.window.is_empty(),
             "no bytes are counted where nothing is in flight"

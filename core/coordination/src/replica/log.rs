@@ -5,7 +5,8 @@
 //! `leading` and `following`.
 //! Holds: entries ascend; after `base` there is no gap; `base <= committed <= last` and
 //! `durable <= last`. Committed means delivered: nothing is marked committed without being handed to
-//! the server in the same call, and committed entries are never cut.
+//! the server in the same call, and committed entries are never cut, nor those that an earlier life of the
+//! server knew to be committed.
 //! Start at [`Log::plan`].
 
 use mailstorm_shared::Zxid;
@@ -18,10 +19,14 @@ pub(super) struct Log {
     /// Everything after this is in `entries`, without a gap. Itself part of the history, or zero.
     base: Zxid,
     entries: VecDeque<Entry>,
+    /// How many bytes `entries` have.
+    bytes: usize,
     /// How many of `entries` are committed.
     committed_count: usize,
     /// The last committed transaction; may be `base`.
     committed: Zxid,
+    /// Up to here everything was committed in an earlier life: not delivered for that, and never cut.
+    recalled: Zxid,
     /// Up to here the present history is on disk.
     durable: Zxid,
 }
@@ -58,6 +63,10 @@ pub(super) enum SyncPlan {
     Snapshot,
 }
 
+fn bytes_of(entries: &VecDeque<Entry>) -> usize {
+    entries.iter().map(|entry| entry.bytes.len()).sum()
+}
+
 /// Whether `next` can stand right after `last`: the same epoch's next counter, or the first of a later
 /// epoch. What lies between two epochs cannot be told from the numbers.
 pub(super) fn stands_after(last: Zxid, next: Zxid) -> bool {
@@ -92,9 +101,11 @@ impl Log {
         while entries.front().is_some_and(|first| first.zxid <= base) {
             entries.pop_front();
         }
+        let bytes = bytes_of(&entries);
         let committed_count = entries.partition_point(|e| e.zxid <= snapshot);
         let durable = entries.back().map_or(base, |e| e.zxid).max(snapshot);
-        Self { base, entries, committed_count, committed: snapshot, durable }
+        let recalled = Zxid::ZERO;
+        Self { base, entries, bytes, committed_count, committed: snapshot, recalled, durable }
     }
 
     /// The last entry of the history, committed or not.
@@ -105,6 +116,16 @@ impl Log {
     /// The last entry known to be committed, and delivered.
     pub(super) fn committed(&self) -> Zxid {
         self.committed
+    }
+
+    /// Everything up to `zxid` was committed in an earlier life, as far as it is here.
+    pub(super) fn recall_committed(&mut self, zxid: Zxid) {
+        self.recalled = zxid.min(self.last());
+    }
+
+    /// The last entry known to be committed, be it delivered or not.
+    pub(super) fn known_committed(&self) -> Zxid {
+        self.committed.max(self.recalled)
     }
 
     /// How many entries are not committed yet.
@@ -133,6 +154,7 @@ impl Log {
     /// ZOOKEEPER-2845 is the reverse).
     pub(super) fn append(&mut self, entry: Entry) {
         assert!(entry.zxid > self.last(), "a history only grows at its end");
+        self.bytes += entry.bytes.len();
         self.entries.push_back(entry);
     }
 
@@ -160,9 +182,10 @@ impl Log {
 
     /// Cuts the history after `after`.
     pub(super) fn truncate(&mut self, after: Zxid) {
-        assert!(after >= self.committed, "what is committed is never cut");
+        assert!(after >= self.known_committed(), "what is committed is never cut");
         assert!(self.contains(after), "a history is cut at an entry it has");
-        self.entries.truncate(self.entries.partition_point(|e| e.zxid <= after));
+        let cut = self.entries.split_off(self.entries.partition_point(|e| e.zxid <= after));
+        self.bytes -= bytes_of(&cut);
         self.durable = self.durable.min(after);
     }
 
@@ -170,6 +193,7 @@ impl Log {
     pub(super) fn replace(&mut self, snapshot: Zxid) {
         assert!(snapshot >= self.committed, "a snapshot never takes back what was delivered");
         self.entries.clear();
+        self.bytes = 0;
         self.base = snapshot;
         self.committed_count = 0;
         self.committed = snapshot;
@@ -226,6 +250,7 @@ impl Log {
         let (count, last) = (self.entries.len(), self.last());
         self.entries.retain(|e| e.zxid <= after || e.zxid > up_to || e.zxid == last);
         self.committed_count -= count - self.entries.len();
+        self.bytes = bytes_of(&self.entries);
     }
 
     /// Forgets entries that a snapshot on disk contains, except the youngest `kept` of them (with at
@@ -252,6 +277,7 @@ impl Log {
         }
         for entry in self.entries.drain(..cut) {
             self.base = entry.zxid;
+            self.bytes -= entry.bytes.len();
         }
         self.committed_count -= cut;
     }
@@ -261,6 +287,7 @@ impl Log {
         let last = self.last();
         assert!(self.base <= self.committed, "what is no longer in memory is committed");
         assert!(self.committed <= last, "what is committed is logged");
+        assert!(self.recalled <= last, "what was committed is still logged");
         assert!(self.durable <= last, "what is on disk is logged");
         assert!(
             self.committed_count <= self.entries.len(),
@@ -281,6 +308,11 @@ impl Log {
             next.is_none_or(|entry| entry.zxid > self.committed),
             "every entry up to the last committed one counts as committed"
         );
+    }
+
+    /// How much is in memory.
+    pub(super) fn volume(&self) -> Volume {
+        Volume { entries: self.entries.len(), bytes: self.bytes }
     }
 
     /// How much after `zxid` is committed.

@@ -9,10 +9,12 @@
 //! changed by [`Clients::change`] alone.
 //! Start at [`Client`].
 
+use super::ServerConfig;
 use super::requests::Requests;
 use super::stats::Account;
 use crate::data::{Identity, auth};
 use crate::io::ClientId;
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{Instant, Millis, Now, SessionId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,6 +26,8 @@ pub(super) struct Clients {
     attached: BTreeMap<SessionId, ClientId>,
     bytes: usize,
     crowded: bool,
+    /// The most requests that any connection ever had.
+    most: usize,
 }
 
 /// One connection.
@@ -158,6 +162,7 @@ impl Clients {
         let before = client.requests.bytes();
         let result = change(client);
         self.bytes = self.bytes - before + client.requests.bytes();
+        self.most = self.most.max(client.requests.len());
         Some(result)
     }
 
@@ -199,6 +204,13 @@ impl Clients {
     /// Connections are held because of all of them together, or no longer.
     pub(super) fn set_crowded(&mut self, crowded: bool) {
         self.crowded = crowded;
+    }
+
+    /// How much is asked for and not answered.
+    pub(super) fn loads(&self, config: &ServerConfig, loads: &mut Loads) {
+        let bytes_max = config.waiting_bytes_max * 2 + config.frame_bytes_max;
+        loads.bounded("requests_of_one_client", self.most, config.outstanding_per_client_max);
+        loads.bounded("request_bytes", self.bytes, bytes_max);
     }
 
     /// What always holds, as far as it costs nothing to look.

@@ -54,6 +54,10 @@ pub const WAITING_BYTES_MAX: usize = 256 << 20;
 /// Connections of clients that a server keeps. The next one is closed as soon as it is accepted.
 pub const CLIENTS_MAX: usize = 10_000;
 
+/// Sessions of the whole ensemble, connected or not; a new one beyond is refused, and its connection closed.
+/// Each is in every server's memory. A session outlives its connection, so connections do not bound them.
+pub const SESSIONS_MAX: usize = 200_000;
+
 /// How long a connection may say nothing at its beginning, unless the longest session timeout is
 /// shorter. As ZooKeeper's `nio.sessionlessCnxnTimeout`: clients speak first, and at once.
 pub const SILENCE_MAX: Millis = Millis(10_000);
@@ -86,6 +90,8 @@ pub struct ServerConfig {
     pub silence_max: Millis,
     /// See [`CLIENTS_MAX`].
     pub clients_max: usize,
+    /// See [`SESSIONS_MAX`].
+    pub sessions_max: usize,
     /// See [`OUTSTANDING_PER_CLIENT_MAX`].
     pub outstanding_per_client_max: usize,
     /// See [`OUTSTANDING_MAX`].
@@ -145,6 +151,7 @@ impl ServerConfig {
             handshake_timeout: Millis(tick * SESSION_TIMEOUT_TICKS_MAX),
             silence_max: SILENCE_MAX.min(Millis(tick * SESSION_TIMEOUT_TICKS_MAX)),
             clients_max: CLIENTS_MAX,
+            sessions_max: SESSIONS_MAX,
             outstanding_per_client_max: OUTSTANDING_PER_CLIENT_MAX,
             outstanding_max: OUTSTANDING_MAX,
             outstanding_bytes_per_client_max: OUTSTANDING_BYTES_PER_CLIENT_MAX,

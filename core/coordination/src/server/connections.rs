@@ -204,7 +204,7 @@ impl Server {
         self.attach(now, id, timeout, false, &response, out);
     }
 
-    /// The leader says whether a session may be resumed here.
+    /// The leader says whether a session may be resumed here, or that none may be opened.
     pub(super) fn session_resumed(
         &mut self,
         now: Now,
@@ -213,8 +213,10 @@ impl Server {
         out: &mut Outbox,
     ) {
         let Some(client) = self.clients.get(id) else { return };
-        let Phase::Connecting { read_only, resume: Some((session, password)) } = client.phase()
-        else {
+        let Phase::Connecting { read_only, resume } = client.phase() else { return };
+        let Some((session, password)) = resume else {
+            // There are as many sessions as there may be. Nothing is over for who has none: it tries again.
+            self.hang_up(id, out);
             return;
         };
         let Some(timeout) = timeout else {
@@ -359,6 +361,9 @@ impl Server {
 
     /// Whether there was such a connection.
     fn forget_client(&mut self, id: ClientId) -> bool {
+        if self.clients.get(id).is_some_and(|client| client.requests.waits_for_room()) {
+            self.forwarded.wait_no_longer(id);
+        }
         let known = self.clients.remove(id);
         if known {
             self.watches.forget_client(id);

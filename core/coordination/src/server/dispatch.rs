@@ -63,15 +63,16 @@ impl Server {
             config.frame_bytes_max <= REQUEST_BYTES_MAX,
             "a client's frame must fit a frame between servers"
         );
-        let Recovered { state, snapshot, log, findings: _ } = recovered;
+        let Recovered { state, snapshot, log, committed, findings: _ } = recovered;
         let zxid = snapshot.as_ref().map(|(zxid, _)| *zxid);
         let database = match &snapshot {
             Some((_, chunks)) => snapshots::load(chunks)?,
             None => Database::new(),
         };
         let mut outbox = Outbox { outputs: std::mem::take(out), events: VecDeque::new() };
-        let replica =
+        let mut replica =
             Replica::new(config.replica.clone(), state, zxid, log, incarnation, now, &mut outbox);
+        replica.recall_committed(committed);
         let mut server = Self {
             upkeep_at: now.monotonic + config.replica.tick,
             watches: Watches::bounded(config.watches),

@@ -8,6 +8,7 @@
 //! Start at [`ForwardedRequests::forward`].
 
 use crate::io::ClientId;
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{SessionId, Zxid};
 use mailstorm_wire::peer::Answer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -125,12 +126,17 @@ impl ForwardedRequests {
         self.waiting.push_back(client);
     }
 
+    /// The connection is gone.
+    pub(super) fn wait_no_longer(&mut self, client: ClientId) {
+        self.waiting.retain(|waiting| *waiting != client);
+    }
+
     /// Whether a connection waits for room.
     pub(super) fn are_waited_for(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// The connection whose turn it is. It may be gone.
+    /// The connection whose turn it is.
     pub(super) fn next_waiting(&mut self) -> Option<ClientId> {
         self.waiting.pop_front()
     }
@@ -143,6 +149,14 @@ impl ForwardedRequests {
     /// Whether there are so many, in number or in bytes.
     pub(super) fn reaches(&self, count: usize, bytes: usize) -> bool {
         self.len() >= count || self.bytes >= bytes
+    }
+
+    /// How much the leader has of this server, which may have so much there.
+    pub(super) fn loads(&self, max: usize, bytes_max: usize, loads: &mut Loads) {
+        loads.bounded("requests_in_flight", self.len(), max);
+        loads.bounded("request_bytes_in_flight", self.bytes, bytes_max);
+        loads.bounded("answers_deferred", self.answers.len(), max);
+        loads.bounded("clients_waiting_for_room", self.waiting.len(), max);
     }
 
     /// What always holds, as far as it costs nothing to look. `applied` is the last transaction

@@ -9,7 +9,9 @@
 //! Start at `Server::invariants_in_turn`.
 
 use super::Server;
+use super::leader::Leading;
 use crate::replica::Role;
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{Defects, Zxid};
 
 /// Every so many steps all parts are looked at. A rule that is broken stays broken, as a rule.
@@ -60,6 +62,27 @@ impl Server {
         if self.config.replica.defects == Defects::NONE {
             self.agreement_and_tree_agree(applied);
         }
+    }
+
+    /// Tells how much it keeps of everything that could grow.
+    pub fn loads(&self, loads: &mut Loads) {
+        let config = &self.config;
+        // Each server closes a session for each connection, whether there is room at the leader or not.
+        let (room, room_bytes) = self.room_at_leader();
+        let in_flight_max = room + config.clients_max;
+        self.clients.loads(config, loads);
+        self.forwarded.loads(in_flight_max, room_bytes + config.frame_bytes_max, loads);
+        self.watches.loads(loads);
+        self.replica.loads(loads);
+        self.snapshots.loads(config.replica.ensemble.servers().count(), loads);
+        let counts = self.database.counts();
+        loads.unbounded("znodes", counts.znodes as u64);
+        loads.unbounded("tree_bytes", counts.bytes);
+        let leading = self.leading.as_ref();
+        let sessions = leading.map_or(counts.sessions, |leading| leading.sessions.count());
+        loads.bounded("sessions", sessions, config.sessions_max);
+        let all_in_flight_max = in_flight_max * config.replica.ensemble.servers().count();
+        Leading::loads(leading, config, all_in_flight_max, loads);
     }
 
     /// The replica and the server have the same role.

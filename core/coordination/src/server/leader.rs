@@ -10,12 +10,13 @@
 //! most `2 * outstanding_max` requests in flight, and one end of a session for each connection.
 //! Start at `Server::take_request`.
 
-use super::Server;
 use super::sessions::{SessionTracker, Source};
+use super::{Server, ServerConfig};
 use crate::data::Pending;
 use crate::io::LinkId;
 use crate::replica::Outbox;
 use mailstorm_shared::facts::EnsembleFact;
+use mailstorm_shared::machine::Loads;
 use mailstorm_shared::{Instant, Millis, Now, SessionId, Zxid, planted};
 use mailstorm_wire::peer::{Answer, Forwarded, LeaderRequest};
 use mailstorm_wire::txn::{TXN_BYTES_MAX, Txn, TxnBody};
@@ -274,6 +275,12 @@ impl Server {
                 return;
             }
             let Some(queued) = leading.queue.pop_front() else { return };
+            if let Queued::Request { to, request: LeaderRequest::OpenSession { .. }, .. } = &queued
+                && leading.sessions.count() >= self.config.sessions_max
+            {
+                self.answer(now, *to, Answer::NoSession, out);
+                continue;
+            }
             if let Queued::Request {
                 to,
                 session,
@@ -356,6 +363,22 @@ impl Leading {
             }),
             "only the end of a session that is proposed is waited for"
         );
+    }
+
+    /// How much a leader keeps; nothing without one.
+    pub(super) fn loads(
+        leading: Option<&Self>,
+        config: &ServerConfig,
+        in_flight_max: usize,
+        loads: &mut Loads,
+    ) {
+        let of = |count: fn(&Self) -> usize| leading.map_or(0, count);
+        let queued_max = in_flight_max + config.sessions_max + config.sweep_count_max;
+        loads.bounded("requests_queued", of(|leading| leading.queue.len()), queued_max);
+        loads.bounded("syncs_unconfirmed", of(|leading| leading.unconfirmed.len()), in_flight_max);
+        loads.bounded("sessions_ending", of(|leading| leading.ending.len()), config.sessions_max);
+        // As much as the proposals under way concern.
+        loads.unbounded("znodes_pending", of(|leading| leading.pending.znode_count()) as u64);
     }
 
     /// Up to when we have read what clients and new learners sent us: now, unless we have just slept.

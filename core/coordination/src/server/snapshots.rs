@@ -14,6 +14,7 @@ use crate::replica::Outbox;
 use bytes::Bytes;
 use mailstorm_shared::Zxid;
 use mailstorm_shared::checksum::crc32c_append;
+use mailstorm_shared::machine::Loads;
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
@@ -80,6 +81,11 @@ impl Snapshots {
     pub(super) fn role_ended(&mut self) {
         self.cursors.clear();
         self.loading = None;
+    }
+
+    /// How many learners are sent one, of at most so many.
+    pub(super) fn loads(&self, max: usize, loads: &mut Loads) {
+        loads.bounded("learners_sent_a_snapshot", self.cursors.len(), max);
     }
 
     /// What always holds.

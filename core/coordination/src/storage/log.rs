@@ -8,7 +8,9 @@
 //!           40 n body, padded with zeros to a multiple of eight
 //! ```
 //! A file's records are written by one incarnation, and never overwritten. Cutting the log on
-//! a leader's order is a record as well ([`Kind::Truncate`]), so no crash can leave it half done. The
+//! a leader's order is a record as well ([`Kind::Truncate`]), so no crash can leave it half done. How far
+//! the log is known to be committed is noted behind a batch of other records ([`Kind::Committed`], since
+//! version 2): it costs no sync, and what the last batch did not note was at least not promised. The
 //! last record of a file whose successor exists is a [`Kind::Seal`]: a file that vanishes leaves a
 //! sealed file without a successor.
 //!
@@ -33,7 +35,7 @@ use mailstorm_shared::{ServerId, Zxid};
 use mailstorm_wire::txn::Entry;
 
 const MAGIC: &[u8; 8] = b"MSTRMLOG";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// The length of a file's header.
 pub const HEADER_BYTES: u64 = 48;
@@ -95,6 +97,12 @@ impl Header {
     }
 }
 
+/// Whether a file was made by a program of this version: an older one may not know all kinds of records, so
+/// none are added to its files.
+pub(super) fn is_of_this_version(file: &[u8]) -> bool {
+    file.get(8..10) == Some(&VERSION.to_le_bytes()[..])
+}
+
 /// What a record does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -102,6 +110,8 @@ pub enum Kind {
     Append,
     /// Everything after its zxid is void.
     Truncate,
+    /// Everything up to its zxid is committed.
+    Committed,
     /// The file ends here; the next one exists.
     Seal,
 }
@@ -111,12 +121,14 @@ impl Kind {
         match self {
             Self::Append => u32::from_le_bytes(*b"MSr+"),
             Self::Truncate => u32::from_le_bytes(*b"MSr-"),
+            Self::Committed => u32::from_le_bytes(*b"MSr="),
             Self::Seal => u32::from_le_bytes(*b"MSr."),
         }
     }
 
     fn from_code(code: u32) -> Option<Self> {
-        [Self::Append, Self::Truncate, Self::Seal].into_iter().find(|kind| kind.code() == code)
+        let all = [Self::Append, Self::Truncate, Self::Committed, Self::Seal];
+        all.into_iter().find(|kind| kind.code() == code)
     }
 }
 
@@ -125,7 +137,7 @@ impl Kind {
 pub struct Record {
     /// What it does.
     pub kind: Kind,
-    /// An entry's place; the last entry kept; for a seal the last entry of all.
+    /// An entry's place; the last entry kept; the last one committed; for a seal the last entry of all.
     pub zxid: Zxid,
     /// The last entry of the log before this record.
     pub previous: Zxid,
@@ -133,6 +145,13 @@ pub struct Record {
     pub synced: u64,
     /// An entry's transaction; empty otherwise.
     pub body: Bytes,
+}
+
+impl Record {
+    /// The last entry of the log behind this record.
+    pub fn last(&self) -> Zxid {
+        if self.kind == Kind::Committed { self.previous } else { self.zxid }
+    }
 }
 
 /// How many bytes a record with such a body takes.
@@ -162,6 +181,12 @@ pub fn put_entry(buffer: &mut BytesMut, place: Place, previous: Zxid, entry: &En
 pub fn put_truncate(buffer: &mut BytesMut, place: Place, previous: Zxid, after: Zxid) {
     assert!(after <= previous, "a cut shortens the log: after {after}, which ends at {previous}");
     put(buffer, place, Kind::Truncate, after, previous, &[]);
+}
+
+/// Adds the record that says how far the log, which ends at `last`, is committed.
+pub fn put_committed(buffer: &mut BytesMut, place: Place, last: Zxid, committed: Zxid) {
+    assert!(committed <= last, "only what is logged is committed: {committed} of {last}");
+    put(buffer, place, Kind::Committed, committed, last, &[]);
 }
 
 /// Adds the record that ends the file.
@@ -237,7 +262,7 @@ impl Contents {
     /// Where the log ends after the last record; `None` without one.
     pub fn last_logged(&self) -> Option<Zxid> {
         let last = self.stretches.iter().rev().find_map(|stretch| stretch.records.last());
-        last.map(|record| record.zxid)
+        last.map(Record::last)
     }
 
     /// Where the last record ends: there the file can be sealed.
@@ -259,7 +284,7 @@ pub fn read(file: &Bytes, header: Header) -> Contents {
                 if record.kind == Kind::Seal {
                     break End::Sealed;
                 }
-                last = record.zxid;
+                last = record.last();
                 at = after;
                 stretch.records.push(record);
                 continue;
@@ -343,7 +368,7 @@ fn record_at(file: &Bytes, sequence: u64, at: u64) -> Result<(Record, u64), Inva
     };
     let lawful = match kind {
         Kind::Append => record.zxid > record.previous,
-        Kind::Truncate => record.zxid <= record.previous,
+        Kind::Truncate | Kind::Committed => record.zxid <= record.previous,
         Kind::Seal => record.zxid == record.previous,
     };
     if lawful { Ok((record, at + record_bytes(length))) } else { Err(Invalid::Other) }

@@ -151,8 +151,11 @@ pub fn recover(
     findings.append(&mut walk.findings);
     let snapshot = base.and_then(|zxid| snapshots.good.get(&zxid));
     let last_file = chain.as_ref().map(|chain| chain.last_file);
+    let noted = chain.as_ref().map_or(Zxid::ZERO, |chain| chain.committed);
     let mut log = chain.map(|chain| chain.entries).unwrap_or_default();
     let last = log.last().map(|entry| entry.zxid).max(base).unwrap_or(Zxid::ZERO);
+    // What damage has taken away can no longer be kept from being cut.
+    let committed = noted.min(last);
     let kept_from = log
         .partition_point(|entry| Some(entry.zxid) <= base)
         .saturating_sub(options.entries_before_snapshot);
@@ -193,6 +196,7 @@ pub fn recover(
             state,
             snapshot: snapshot.map(|content| (content.zxid, content.chunks.clone())),
             log,
+            committed,
             findings,
         },
         condition,
@@ -236,7 +240,13 @@ fn empty(files: &BTreeMap<FileName, Option<Bytes>>, options: &RecoverOptions) ->
         ]
     };
     Recovery {
-        recovered: Recovered { state, snapshot: None, log: Vec::new(), findings },
+        recovered: Recovered {
+            state,
+            snapshot: None,
+            log: Vec::new(),
+            committed: Zxid::ZERO,
+            findings,
+        },
         condition: Condition::Empty,
         resume: Resume {
             save_state: true,
@@ -352,13 +362,15 @@ struct Chain {
     /// The last entry before them.
     base: Zxid,
     entries: Vec<Entry>,
+    /// How far the log was known to be committed.
+    committed: Zxid,
     /// The file that has the last of them.
     last_file: u64,
 }
 
 impl Chain {
     fn new(base: Zxid, file: u64) -> Self {
-        Self { base, entries: Vec::new(), last_file: file }
+        Self { base, entries: Vec::new(), committed: Zxid::ZERO, last_file: file }
     }
 
     fn last(&self) -> Zxid {
@@ -390,6 +402,7 @@ impl Chain {
                     self.entries.push(Entry { zxid: record.zxid, bytes: record.body.clone() });
                 }
                 Kind::Truncate => self.truncate(record.zxid),
+                Kind::Committed => self.committed = self.committed.max(record.zxid),
                 Kind::Seal => unreachable!("a seal is no part of a stretch"),
             }
         }
@@ -563,7 +576,7 @@ fn add_file(walk: &mut Walk, before: Option<&LogRead<'_>>, log: &LogRead<'_>, de
     walk.newest = Some(Newest {
         header: *header,
         ending: Ending { sequence: log.sequence, offset: end_offset, torn_bytes },
-        blank: end_offset == HEADER_BYTES && torn_bytes == 0,
+        blank: end_offset == HEADER_BYTES && torn_bytes == 0 && log::is_of_this_version(file),
     });
 }
 

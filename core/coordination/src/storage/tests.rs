@@ -17,7 +17,7 @@ fn identity() -> Identity {
 }
 
 fn options() -> StorageOptions {
-    StorageOptions { log_file_bytes: 1024, snapshots_kept: 2 }
+    StorageOptions { log_file_bytes: 1024, snapshots_kept: 2, ..StorageOptions::default() }
 }
 
 fn entry(epoch: u32, counter: u32, seed: u64) -> Entry {
@@ -223,6 +223,8 @@ struct Model {
     durable_state: usize,
     /// Nothing at or before this is ever cut.
     floor: usize,
+    /// Whether it notes how far what is never cut is committed.
+    notes: bool,
     snapshot_under_way: bool,
     epoch: u32,
     /// How long each log file was before its last batch of writes, and after.
@@ -246,6 +248,7 @@ impl Model {
             states: Vec::new(),
             durable_state: 0,
             floor: 0,
+            notes: false,
             snapshot_under_way: false,
             epoch: 1,
             batches: BTreeMap::new(),
@@ -326,11 +329,18 @@ impl Model {
 
     fn commit(&mut self) {
         let mut ops = Vec::new();
-        self.writer.as_mut().unwrap().commit(&mut ops);
+        let committed = if self.notes { self.never_cut() } else { Zxid::ZERO };
+        self.writer.as_mut().unwrap().commit(committed, &mut ops);
         if self.carry_out(&ops) && self.operations_left > 0 {
             self.durable = self.histories.len() - 1;
             self.durable_state = self.states.len() - 1;
         }
+    }
+
+    /// The last entry that is never cut.
+    fn never_cut(&self) -> Zxid {
+        let last = self.floor.checked_sub(1).and_then(|last| self.history().get(last));
+        last.map_or(Zxid::ZERO, |entry| entry.zxid)
     }
 
     fn history(&self) -> &Vec<Entry> {
@@ -550,6 +560,7 @@ proptest! {
         seed in any::<u64>(), lives in 1..5u32, actions in 0..80u32,
     ) {
         let mut model = Model::new(seed);
+        model.notes = seed % 2 == 0;
         for _ in 0..lives {
             for _ in 0..actions {
                 model.act();
@@ -709,6 +720,85 @@ const LOST: &str = "without a vote until a leader admits this server";
 fn record_offsets(folder: &mut Folder) -> Vec<usize> {
     let content = folder.content(LOG_0).clone();
     (0..content.len() - 3).filter(|at| &content[*at..*at + 3] == b"MSr").collect()
+}
+
+/// A folder with four entries, of which the first two are committed, and another batch behind that.
+fn with_a_note() -> Model {
+    let mut model = Model::new(1);
+    (0..4).for_each(|_| model.append());
+    model.commit();
+    (model.notes, model.floor) = (true, 2);
+    model.commit();
+    assert_eq!(model.recover(false).recovered.committed, Zxid::ZERO, "no sync for a note alone");
+    model.append();
+    model.commit();
+    model
+}
+
+#[test]
+fn what_is_known_to_be_committed_is_noted_with_the_next_batch_and_comes_back() {
+    let mut model = with_a_note();
+    model.folder.settle();
+    let recovery = model.recover(false);
+    assert_eq!(recovery.condition, Condition::Whole);
+    assert_eq!(recovery.recovered.committed, Zxid::new(Epoch(1), 2));
+    assert_eq!(recovery.recovered.log.len(), 5, "a note is no entry");
+    assert_eq!(model.on_disk().unwrap().last_logged, Zxid::new(Epoch(1), 5));
+    // It is noted once, and stands through further lives.
+    model.open(&recovery);
+    model.append();
+    model.commit();
+    model.folder.settle();
+    let again = model.recover(false).recovered;
+    assert_eq!((again.committed, again.log.len()), (Zxid::new(Epoch(1), 2), 6));
+}
+
+#[test]
+fn what_damage_has_taken_is_not_said_to_be_committed() {
+    let mut model = with_a_note();
+    model.floor = 5;
+    model.append();
+    model.commit();
+    let offsets = record_offsets(&mut model.folder);
+    model.folder.settle();
+    model.folder.change(FileName::Log(0), |file| file[offsets[3] + 8] ^= 1);
+    let recovered = model.recover(false).recovered;
+    assert_eq!(recovered.log.len(), 3);
+    assert!(recovered.committed <= Zxid::new(Epoch(1), 3), "{}", recovered.committed);
+}
+
+#[test]
+fn a_folder_of_the_version_before_opens_and_nothing_new_is_written_to_its_files() {
+    for entries in [0, 3] {
+        let mut model = Model::new(1);
+        (0..entries).for_each(|_| model.append());
+        model.commit();
+        model.folder.settle();
+        let as_before = |file: &mut Vec<u8>| {
+            file[8..10].copy_from_slice(&1_u16.to_le_bytes());
+            let checksum = mailstorm_shared::checksum::crc32c(&file[..44]);
+            file[44..48].copy_from_slice(&checksum.to_le_bytes());
+        };
+        model.folder.change(FileName::Log(0), as_before);
+        let recovery = model.recover(false);
+        assert_eq!(recovery.condition, Condition::Whole);
+        assert_eq!(recovery.recovered.log.len(), entries);
+        model.open(&recovery);
+        (model.notes, model.floor) = (true, 1);
+        (0..2).for_each(|_| model.append());
+        model.commit();
+        model.folder.settle();
+        let recovered = model.recover(false).recovered;
+        assert_eq!(recovered.committed, Zxid::new(Epoch(1), 1));
+        assert_eq!(recovered.log.len(), entries + 2);
+        let files = model.folder.read();
+        let old = files[&FileName::Log(0)].clone().unwrap();
+        let header = log::Header::decode(&old, 0, identity().server).unwrap().unwrap();
+        let contents = log::read(&old, header);
+        let kinds = contents.stretches.iter().flat_map(|stretch| &stretch.records);
+        assert!(kinds.into_iter().all(|record| record.kind == log::Kind::Append));
+        assert_eq!(contents.end, log::End::Sealed);
+    }
 }
 
 #[test]

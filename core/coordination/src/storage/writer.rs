@@ -31,11 +31,14 @@ pub struct StorageOptions {
     pub log_file_bytes: u64,
     /// How many snapshots are kept, with the log that continues the oldest of them.
     pub snapshots_kept: usize,
+    /// How much of our own snapshot is written between two syncs. All of it in one sync would make the
+    /// disk's queue so long that the log's next sync waits in it.
+    pub snapshot_sync_bytes: u64,
 }
 
 impl Default for StorageOptions {
     fn default() -> Self {
-        Self { log_file_bytes: 256 << 10, snapshots_kept: 3 }
+        Self { log_file_bytes: 256 << 10, snapshots_kept: 3, snapshot_sync_bytes: 1 << 20 }
     }
 }
 
@@ -52,6 +55,8 @@ pub struct Writer {
     synced: u64,
     buffer: BytesMut,
     last: Zxid,
+    /// How far the log is noted to be committed.
+    noted: Zxid,
     /// The history became longer, or another one, since the last commit.
     appended: bool,
     /// Oldest first; the last is the one being written.
@@ -61,10 +66,6 @@ pub struct Writer {
     snapshot: Option<OpenSnapshot>,
     names: Names,
 }
-
-/// How much of our own snapshot is written between two syncs. All of it in one sync would make the disk's
-/// queue so long that the log's next sync waits in it.
-const ASIDE_SYNC_BYTES: u64 = 1 << 20;
 
 /// The snapshot being written.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +109,7 @@ impl Writer {
             synced: 0,
             buffer: BytesMut::new(),
             last: resume.last,
+            noted: recovery.recovered.committed,
             appended: false,
             logs: resume.logs.iter().copied().collect(),
             snapshots: resume.snapshots.clone(),
@@ -237,13 +239,27 @@ impl Writer {
         }
     }
 
-    /// Adds the operations that make everything durable that was commanded. The last entry, if entries
+    /// Adds the operations that make everything durable that was commanded, and with that, if anything is
+    /// written to the log, that it is known to be committed up to `committed`. The last entry, if entries
     /// were appended or a leader's snapshot brought a new history since the last commit.
-    pub fn commit(&mut self, ops: &mut Vec<FileOp>) -> Option<Zxid> {
+    pub fn commit(&mut self, committed: Zxid, ops: &mut Vec<FileOp>) -> Option<Zxid> {
+        self.note_committed(committed);
         self.flush(ops);
         assert!(self.buffer.is_empty(), "what is durable leaves nothing to be written");
         self.invariants();
         std::mem::take(&mut self.appended).then_some(self.last)
+    }
+
+    /// Notes it behind what is to be written anyway. What is committed may be logged by commands that were
+    /// not carried out yet: then it has to wait.
+    fn note_committed(&mut self, committed: Zxid) {
+        let has_room = self.end() + 2 * RECORD_BYTES <= self.reserved;
+        let is_news = committed > self.noted && committed <= self.last;
+        if !self.buffer.is_empty() && has_room && is_news {
+            let place = self.place();
+            log::put_committed(&mut self.buffer, place, self.last, committed);
+            self.noted = committed;
+        }
     }
 
     fn append(&mut self, entry: &Entry, ops: &mut Vec<FileOp>) {
@@ -379,7 +395,7 @@ impl Writer {
         open.offset += bytes.len() as u64;
         let name = &self.names.snapshot_new;
         ops.push(FileOp::Write { name: name.clone(), offset, bytes });
-        if open.is_aside && open.offset - open.synced >= ASIDE_SYNC_BYTES {
+        if open.is_aside && open.offset - open.synced >= self.options.snapshot_sync_bytes {
             open.synced = open.offset;
             ops.push(FileOp::Sync { name: name.clone() });
         }

@@ -74,7 +74,7 @@ impl Fact for ApplicationFact {
 }
 
 /// A name in `snake_case` as people read it.
-struct Spaced<'a>(&'a str);
+pub(super) struct Spaced<'a>(pub(super) &'a str);
 
 impl fmt::Display for Spaced<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -51,6 +51,13 @@ pub enum EnsembleFact {
         /// Why, in a few words.
         why: Arc<str>,
     },
+    /// A leader gave up a learner, which may come again.
+    LearnerGivenUp {
+        /// Whom.
+        learner: ServerId,
+        /// Whether it was silent; if not, it kept too much in the leader's memory.
+        silent: bool,
+    },
     /// A transaction was handed to the disk; it is not durable yet.
     Appended {
         /// The transaction's place.
@@ -62,6 +69,18 @@ pub enum EnsembleFact {
     Truncated {
         /// The last transaction kept.
         after: Zxid,
+    },
+    /// A leader begins to send a server a snapshot.
+    SnapshotBegun {
+        /// The last transaction contained.
+        zxid: Zxid,
+        /// Whether the server was writing a snapshot of its own, which is void now.
+        voids_own: bool,
+    },
+    /// A leader's snapshot broke off before its end: the server keeps the state that it had.
+    SnapshotBrokenOff {
+        /// The last transaction that it would have contained.
+        zxid: Zxid,
     },
     /// A server replaced its whole state by a leader's snapshot.
     SnapshotInstalled {
@@ -159,12 +178,30 @@ impl Fact for EnsembleFact {
                 fact("stepped_down", Subject::Leadership).info().turn().shows("looking", 0),
                 format_args!("leaves epoch {epoch}: {why}"),
             ),
+            Self::LearnerGivenUp { learner, silent } => to(
+                fact("learner_given_up", Subject::Leadership),
+                format_args!(
+                    "gives up {learner}, which {}",
+                    if *silent { "is silent" } else { "lags too far behind" }
+                ),
+            ),
             Self::Appended { zxid, .. } => {
                 to(fact("appended", Subject::Log), format_args!("appends {zxid}"))
             }
             Self::Truncated { after } => to(
                 fact("truncated", Subject::Log).turn(),
                 format_args!("truncates its log after {after}"),
+            ),
+            Self::SnapshotBegun { zxid, voids_own } => to(
+                fact("snapshot_begun", Subject::Log),
+                format_args!(
+                    "is sent a snapshot of {zxid}{}",
+                    if *voids_own { ", and drops the one that it was writing" } else { "" }
+                ),
+            ),
+            Self::SnapshotBrokenOff { zxid } => to(
+                fact("snapshot_broken_off", Subject::Log),
+                format_args!("loses the leader amid its snapshot of {zxid}"),
             ),
             Self::SnapshotInstalled { zxid } => to(
                 fact("snapshot_installed", Subject::Log).turn(),

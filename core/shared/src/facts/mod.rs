@@ -16,12 +16,14 @@ mod client;
 mod ensemble;
 mod looks;
 mod mail;
+mod memory;
 
 pub use application::{ApplicationFact, Told, TooLong, Value};
 pub use client::{Asked, Call, CallKind, ClientFact, Outcome, Shown, Step};
 pub use ensemble::EnsembleFact;
 pub use looks::{Looks, Row, Sign, Tone};
 pub use mail::MailFact;
+pub use memory::MemoryFact;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -38,6 +40,8 @@ pub enum Observation {
     Mail(MailFact),
     /// Of any other application.
     Application(ApplicationFact),
+    /// Of what any core keeps in memory.
+    Memory(MemoryFact),
 }
 
 /// The facts of one system.
@@ -88,6 +92,8 @@ pub enum Subject {
     Watches,
     /// What applications do: mails, masters, measures, milestones, and facts of their own.
     Application,
+    /// How much the cores keep in memory.
+    Memory,
 }
 
 /// The level at which a real server logs a fact.
@@ -168,7 +174,13 @@ macro_rules! systems {
     };
 }
 
-systems!(Ensemble(EnsembleFact), Client(ClientFact), Mail(MailFact), Application(ApplicationFact),);
+systems!(
+    Ensemble(EnsembleFact),
+    Client(ClientFact),
+    Mail(MailFact),
+    Application(ApplicationFact),
+    Memory(MemoryFact),
+);
 
 impl Observation {
     /// What describes it besides its sentence.

@@ -1,6 +1,7 @@
 //! The core that a host drives, and all that goes in and out of it.
 
-use super::{Address, CloseReason, ConnectionId, DialId, FileOp, Lane, Port, PortId, Writes};
+use super::{Address, CloseReason, ConnectionId, DialId, FileOp, Lane, Loads};
+use super::{Port, PortId, Writes};
 use crate::{Instant, Now, Observation};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -29,6 +30,10 @@ pub trait Core: 'static {
     /// # Panics
     /// When it does not: no input may lead there.
     fn invariants(&self);
+
+    /// Tells how much it keeps in memory of everything that could grow, each with the bound that its
+    /// configuration promises. It costs the same however much that is.
+    fn loads(&self, loads: &mut Loads);
 }
 
 /// A core before its start: it knows its configuration, and not yet what its disk holds.

@@ -13,8 +13,10 @@
 
 mod core;
 mod disk;
+mod load;
 mod network;
 
 pub use self::core::{Core, CoreError, Input, Output, Recovery, Severity, Start};
 pub use disk::{FileOp, Lane, Writes};
+pub use load::Loads;
 pub use network::{Address, Bounds, CloseReason, ConnectionId, DialId, Framing, Port, PortId};

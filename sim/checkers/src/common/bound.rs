@@ -72,7 +72,7 @@ impl Checker for Bound {
         if value <= self.max {
             return Ok(());
         }
-        let Figure { name, about, .. } = self.samples;
+        let Figure { name, about, .. } = &self.samples;
         let detail = format!("{name} is {value}, and may be {} at the most ({about})", self.max);
         Err(violation(self.name(), "exceeded", event.at_ns, event.node.clone(), detail))
     }

@@ -1,10 +1,12 @@
 //! What a checker measures beside its verdict: numbers that can be added up over runs.
 
+use std::borrow::Cow;
+
 /// A measured quantity: how often, how much, and how much at the most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
     /// Its name, in `snake_case`, with the unit at its end where it has one.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it means, in a few words.
     pub about: &'static str,
     /// How many samples were taken.
@@ -17,7 +19,8 @@ pub struct Figure {
 
 impl Figure {
     /// A figure without samples.
-    pub fn new(name: &'static str, about: &'static str) -> Self {
+    pub fn new(name: impl Into<Cow<'static, str>>, about: &'static str) -> Self {
+        let name = name.into();
         Self { name, about, count: 0, sum: 0, max: 0 }
     }
 

@@ -6,7 +6,8 @@ use crate::{Checker, ensemble::servers::node_of};
 use mailstorm_record::cast::Meant;
 use mailstorm_record::{Event, Happening, Meanings, NodeName, Verdict, Violation};
 use mailstorm_shared::facts::{
-    ApplicationFact, Asked, Call, CallKind, ClientFact, EnsembleFact, MailFact, Outcome, Shown,
+    ApplicationFact, Asked, Call, CallKind, ClientFact, EnsembleFact, MailFact, MemoryFact,
+    Outcome, Shown,
 };
 use mailstorm_shared::znodes::{Change, EventKind, Owner, WatchKind};
 use mailstorm_shared::{Ensemble, Epoch, Millis, Observation, ServerId, SessionId, WallTime, Zxid};
@@ -248,6 +249,18 @@ impl History {
         self.server(server, EnsembleFact::Truncated { after })
     }
 
+    pub(crate) fn given_up(self, server: u8, learner: u8, silent: bool) -> Self {
+        self.server(server, EnsembleFact::LearnerGivenUp { learner: s(learner), silent })
+    }
+
+    pub(crate) fn snapshot_begun(self, server: u8, zxid: Zxid, voids_own: bool) -> Self {
+        self.server(server, EnsembleFact::SnapshotBegun { zxid, voids_own })
+    }
+
+    pub(crate) fn snapshot_broken_off(self, server: u8, zxid: Zxid) -> Self {
+        self.server(server, EnsembleFact::SnapshotBrokenOff { zxid })
+    }
+
     pub(crate) fn snapshot_installed(self, server: u8, zxid: Zxid) -> Self {
         self.server(server, EnsembleFact::SnapshotInstalled { zxid })
     }
@@ -474,6 +487,11 @@ impl History {
         let observation =
             Observation::Application(ApplicationFact::Measured { name: name.into(), value });
         self.push(None, Happening::Observed { observation })
+    }
+
+    pub(crate) fn keeps(self, node: &str, load: &str, now: u64, max: Option<u64>) -> Self {
+        let observation = MemoryFact::Keeps { load: load.into(), now, max }.into();
+        self.push(Some(node.into()), Happening::Observed { observation })
     }
 
     pub(crate) fn milestone(self, name: &str) -> Self {

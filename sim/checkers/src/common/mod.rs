@@ -5,6 +5,7 @@
 //! - whom storms aim at: [`targets`]; what guides them: [`states`]; both by the roles that nodes show:
 //!   [`roles`];
 //! - whether a sweep saw what it was made for: [`reached`];
+//! - what the cores keep in memory: [`bounds`];
 //! - what a lesson bounds: [`live`], [`bound`]; who hears whom meanwhile: [`reach`]; what is asked only
 //!   where the work could be done: [`possible`].
 
@@ -20,6 +21,7 @@ pub mod targets;
 pub mod reached;
 
 pub mod bound;
+pub mod bounds;
 pub mod live;
 pub mod possible;
 pub mod reach;

@@ -5,21 +5,26 @@
 use crate::ensemble::servers::{PerNode, Servers};
 use crate::{Goal, Interests};
 use mailstorm_record::{Event, Happening, NodeName};
-use mailstorm_shared::facts::{CallKind, ClientFact, EnsembleFact, Outcome};
+use mailstorm_shared::facts::{CallKind, ClientFact, EnsembleFact, MemoryFact, Outcome, Subject};
 use mailstorm_shared::{Ensemble, Observation, ServerId, SessionId, Zxid};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All goals of this module.
+/// The goals of every storm on an ensemble: all of this module but [`own_snapshot_voided`], which
+/// takes so much quiet around it that only a plan made for it comes to it for sure.
 pub fn all(ensemble: &Ensemble) -> Vec<Goal> {
     vec![
         leader_changed(),
         leader_died_with_writes_in_flight(),
         leader_paused(),
+        leader_slept_and_led_on(),
+        learner_given_up_for_silence(),
+        learner_window_full(),
         two_believed_to_lead(),
         quorum_lost_and_regained(ensemble),
         all_servers_down_at_once(ensemble),
         truncated(),
         snapshot_sent(),
+        snapshot_broken_off(),
         unsynced_tail_lost(),
         crash_lost_or_tore_a_sector(ensemble),
         disk_damaged(),
@@ -90,6 +95,68 @@ pub fn leader_paused() -> Goal {
             let leads = event.node.as_ref().is_some_and(|node| leading.servers.contains(node));
             leading.observe(event);
             paused && leads
+        },
+    )
+}
+
+/// A leader sleeps for longer than most sessions may be silent, and is back before its followers have left it.
+pub fn leader_slept_and_led_on() -> Goal {
+    /// Longer than a client is silent between two pings of a session of six seconds.
+    const SLEPT_NS_MIN: u64 = 4_500_000_000;
+    let mut leading = Leading::default();
+    let mut asleep: PerNode<Option<u64>> = PerNode::default();
+    Goal::new(
+        "leader_slept_and_led_on",
+        "a leader that had been stopped for at least 4.5 s committed something in the same epoch",
+        Interests::LEADERSHIP | Interests::LOG | Interests::PROCESSES,
+        move |event| {
+            leading.observe(event);
+            let Some(node) = &event.node else { return false };
+            let leads = leading.servers.contains(node);
+            match &event.happening {
+                Happening::Paused => *asleep.get_mut(node) = leads.then_some(event.at_ns),
+                Happening::Resumed => {
+                    let slept = asleep.get_mut(node);
+                    *slept = slept.filter(|since| event.at_ns - since >= SLEPT_NS_MIN);
+                }
+                Happening::Observed {
+                    observation: Observation::Ensemble(EnsembleFact::QuorumCommitted { .. }),
+                } => return leads && asleep.get_mut(node).take().is_some(),
+                _ if !leads => *asleep.get_mut(node) = None,
+                _ => {}
+            }
+            false
+        },
+    )
+}
+
+/// A leader drops a learner that does not answer.
+pub fn learner_given_up_for_silence() -> Goal {
+    Goal::observed(
+        "learner_given_up_for_silence",
+        "a leader gave up a learner that did not answer within the sync limit",
+        Interests::LEADERSHIP,
+        |observation| {
+            matches!(
+                observation,
+                Observation::Ensemble(EnsembleFact::LearnerGivenUp { silent: true, .. })
+            )
+        },
+    )
+}
+
+/// As much is on its way to a learner as may be.
+pub fn learner_window_full() -> Goal {
+    Goal::observed(
+        "learner_window_full",
+        "a learner took so little that its leader had to wait with what came next",
+        Interests::facts_about(Subject::Memory),
+        |observation| {
+            matches!(
+                observation,
+                Observation::Memory(MemoryFact::Keeps { load, now, max: Some(max) })
+                    if **load == *"window_entries" && now >= max
+            )
         },
     )
 }
@@ -204,6 +271,33 @@ pub fn snapshot_sent() -> Goal {
         Interests::LOG,
         |observation| {
             matches!(observation, Observation::Ensemble(EnsembleFact::SnapshotInstalled { .. }))
+        },
+    )
+}
+
+/// A leader's snapshot comes to no end.
+pub fn snapshot_broken_off() -> Goal {
+    Goal::observed(
+        "snapshot_broken_off",
+        "a server lost its leader amid a snapshot of the leader's",
+        Interests::LOG,
+        |observation| {
+            matches!(observation, Observation::Ensemble(EnsembleFact::SnapshotBrokenOff { .. }))
+        },
+    )
+}
+
+/// A leader's snapshot begins while a server writes one of its own.
+pub fn own_snapshot_voided() -> Goal {
+    Goal::observed(
+        "own_snapshot_voided",
+        "a leader's snapshot began while the server was writing one of its own",
+        Interests::LOG,
+        |observation| {
+            matches!(
+                observation,
+                Observation::Ensemble(EnsembleFact::SnapshotBegun { voids_own: true, .. })
+            )
         },
     )
 }
@@ -435,6 +529,36 @@ mod tests {
     fn only_a_leader_that_still_leads_is_a_paused_leader() {
         check(leader_paused(), led().paused("s1").resumed("s1").paused("s2"), 1);
         check(leader_paused(), led().looking(1).paused("s1"), 0);
+    }
+
+    #[test]
+    fn a_leader_has_slept_and_leads_on_once_it_commits_again_in_its_epoch() {
+        let slept = |ms| led().paused("s1").after_ms(ms).resumed("s1");
+        let commits = |history: History| history.committed(1, 1, z(1, 2)).committed(1, 1, z(1, 3));
+        check(leader_slept_and_led_on(), commits(slept(7_000)), 1);
+        check(leader_slept_and_led_on(), commits(slept(1_000)), 0);
+        check(leader_slept_and_led_on(), slept(7_000), 0);
+        let again = slept(7_000).stepped_down(1, 1).leads(1, 2, Zxid::ZERO);
+        check(leader_slept_and_led_on(), again.committed(1, 2, z(2, 1)), 0);
+    }
+
+    #[test]
+    fn a_learner_counts_as_given_up_for_silence_and_its_window_as_full_at_the_bound() {
+        let given_up = |silent| led().given_up(1, 2, silent);
+        check(learner_given_up_for_silence(), given_up(true), 1);
+        check(learner_given_up_for_silence(), given_up(false), 0);
+        let keeps = |load, now| led().keeps("s1", load, now, Some(24));
+        check(learner_window_full(), keeps("window_entries", 24), 1);
+        check(learner_window_full(), keeps("window_entries", 23), 0);
+        check(learner_window_full(), keeps("log_entries", 24), 0);
+    }
+
+    #[test]
+    fn a_snapshot_counts_as_broken_off_or_as_one_that_voids_another() {
+        let begun = |voids_own| led().snapshot_begun(2, z(1, 1), voids_own);
+        check(own_snapshot_voided(), begun(true), 1);
+        check(own_snapshot_voided(), begun(false), 0);
+        check(snapshot_broken_off(), begun(false).snapshot_broken_off(2, z(1, 1)), 1);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::common::checker::violation;
 use crate::ensemble::servers::{Servers, node_of};
 use crate::{Checker, Interests};
 use expiry::Expiry;
-use mailstorm_record::{Event, Happening, NodeName, Plan, Verdict, Violation};
+use mailstorm_record::{Event, FaultKind, Happening, NodeName, Plan, Verdict, Violation};
 use mailstorm_shared::facts::{ClientFact, EnsembleFact};
 use mailstorm_shared::znodes::{Change, Owner};
 use mailstorm_shared::{Ensemble, Millis, Observation, ServerId, SessionId, Zxid};
@@ -228,6 +228,11 @@ impl Sessions {
     }
 }
 
+/// Whether faults of this kind stop processes with their memory intact.
+fn is_pause(kind: &str) -> bool {
+    FaultKind::named_in(kind) == Some("pause")
+}
+
 fn broken(
     kind: &str,
     at_ns: u64,
@@ -261,16 +266,25 @@ impl Checker for Sessions {
         let server = || self.nodes.on(event.node.as_ref());
         let observation = match &event.happening {
             Happening::Observed { observation } => observation,
-            Happening::Started { .. } | Happening::Resumed => {
+            Happening::Started { .. } => {
                 server().into_iter().for_each(|server| self.expiry.troubled(at, server));
                 return Ok(());
             }
-            Happening::Crashed { .. } => {
-                return server().map_or(Ok(()), |server| self.expiry.lost_role(at, server));
+            Happening::Resumed => {
+                server().into_iter().for_each(|server| self.expiry.resumed(at, server));
+                return Ok(());
             }
-            Happening::FaultBegan { index, nodes, .. } => {
+            Happening::Paused => {
+                return server().map_or(Ok(()), |server| self.expiry.paused(at, server));
+            }
+            Happening::Crashed { .. } => {
+                return server().map_or(Ok(()), |server| self.expiry.crashed(at, server));
+            }
+            // That it stops whom it strikes is told by each of them.
+            Happening::FaultBegan { kind, .. } if is_pause(kind) => return Ok(()),
+            Happening::FaultBegan { index, kind, nodes, .. } => {
                 let struck = nodes.iter().filter_map(|node| self.nodes.on(Some(node))).collect();
-                return self.expiry.fault_began(at, *index, struck);
+                return self.expiry.fault_began(at, *index, kind, struck);
             }
             Happening::FaultEnded { index } => {
                 self.expiry.fault_ended(at, *index);
@@ -460,6 +474,37 @@ mod tests {
         // A fault that strikes others is no excuse.
         let others = one_session().fault_began(0, &["s3", "w1"]).heard(2, 7);
         ends(others).violates(sessions(), "expired_though_heard");
+    }
+
+    #[test]
+    fn a_leader_that_slept_ends_only_whom_its_servers_have_not_heard() {
+        // s1 has led for a while, and sleeps for seven seconds while s2 serves session 7.
+        let heard_every = |pause_ms: u64, asleep: [bool; 4]| {
+            let awake =
+                (0..6).fold(one_session(), |history, _| history.after_ms(1_500).heard(2, 7));
+            let sleeps = awake.paused("s1");
+            let sleeps = asleep.into_iter().fold(sleeps, |history, heard| {
+                let history = history.after_ms(pause_ms);
+                if heard { history.heard(2, 7) } else { history }
+            });
+            sleeps.resumed("s1")
+        };
+        let ends =
+            |history: History, after_ms| history.after_ms(after_ms).expired(1, 7, 6_000, 6_500);
+        let alive = || heard_every(1_750, [true; 4]);
+        let violation = ends(alive(), 1).violates(sessions(), "expired_though_heard");
+        assert!(violation.detail.contains("s1 slept for 7005 ms and then"), "{}", violation.detail);
+        ends(alive(), 1_000).violates(sessions(), "expired_though_heard");
+        // It was silent all the time, or for long enough, whatever of that is known.
+        ends(heard_every(1_750, [false; 4]), 1).passes(sessions());
+        ends(heard_every(1_900, [false, false, false, true]), 1).passes(sessions());
+        // The server that heard it could not report it, as the leader must notice in the end.
+        let cut = alive().fault_began(0, &["s2"]);
+        ends(cut, 1_000).passes(sessions());
+        // A nap that no leader notices, and a sleep that the leader begins when it is cut off.
+        ends(heard_every(500, [true; 4]), 1).passes(sessions());
+        let struck = one_session().fault_began(0, &["s1"]).after_ms(7_000).heard(2, 7);
+        ends(struck.paused("s1").after_ms(3_000).heard(2, 7).resumed("s1"), 1).passes(sessions());
     }
 
     #[test]

@@ -142,17 +142,10 @@ pub(super) static TOUR: &[Exhibit] = &[
          to five voters is played beside the election itself, and finds it in the first that \
          has a bridge.",
         ),
-    // A server that holds on to a dead one grows, and no run is long enough for its memory to end.
-    hunted(Coordination::SilentLearnersStay.description(), EVERYWHERE, &["convergence", "panic"])
-        .with_account(
-            "Nothing but the leader's memory suffers, and nobody judges that in a storm. A \
-         transcript of the replica, with syncs all the time and a silent learner, finds it.",
-        ),
-    hunted(Coordination::ExpiredUnreported.description(), EVERYWHERE, EPHEMERALS).with_account(
-        "It takes a leader that sleeps for longer than a timeout and for less than its \
-         followers bear, and the checker excuses a leader for some time after it was struck. \
-         A test of the session tracker finds it.",
-    ),
+    // No run is long enough for a leader's memory to end, but for its bounds to be passed.
+    hunted(Coordination::SilentLearnersStay.description(), EVERYWHERE, &["bounds"]),
+    hunted(Coordination::WindowIgnored.description(), EVERYWHERE, &["bounds"]),
+    hunted(Coordination::ExpiredUnreported.description(), EVERYWHERE, EPHEMERALS),
     hunted(Coordination::EpochAcceptedLate.description(), EVERYWHERE, HISTORY).with_account(
         "It hides well: a new leader confirms its promises once more before it fixes its \
          history, so a promise that a crash takes back is made up for unless the crash comes \

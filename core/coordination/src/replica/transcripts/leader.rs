@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::defect::Defect;
+use crate::replica::config::WINDOW_ENTRIES_MAX;
 use crate::replica::following::TOUCHED_PER_PONG_MAX;
-use crate::replica::learner::WINDOW_ENTRIES_MAX;
 use mailstorm_shared::{Defects, Ensemble, SessionId};
 
 #[test]

@@ -127,6 +127,23 @@ fn a_leader_that_breaks_the_protocol_is_left() {
 }
 
 #[test]
+fn a_server_that_should_cut_what_an_earlier_life_knew_to_be_committed_halts() {
+    for (committed, halts) in [("0:0", false), ("2:1", false), ("2:2", true), ("2:3", true)] {
+        let mut one = Player::new(1, 3, (3, 2), "2:1 2:2 2:3");
+        one.replica.recall_committed(z(committed));
+        assert_eq!(one.replica.last_committed(), Zxid::ZERO, "it delivers nothing for that");
+        let mut one = one.follow();
+        one.hear(7, leader_info(4));
+        one.synced();
+        one.take();
+        one.hear(7, PeerMessage::Truncate { after: z("2:1") });
+        let lines = one.take();
+        let line = "halt: the leader wants committed transactions to be cut".to_owned();
+        assert_eq!(lines.contains(&line), halts, "{committed}: {lines:?}");
+    }
+}
+
+#[test]
 fn a_server_that_should_cut_what_it_delivered_halts() {
     let mut one = synchronising("2:1 2:2");
     one.hear(7, new_leader(4, "2:2"));

@@ -252,6 +252,33 @@ fn all_clients_together_watch_so_much_and_no_more() {
 }
 
 #[test]
+fn there_are_so_many_sessions_and_one_more_is_refused_without_a_word() {
+    let mut world = World::with(3, |config| config.sessions_max = 2);
+    world.elect();
+    let first = world.connect(s(1), 40_000);
+    world.connect(s(2), 40_000);
+    let late = world.open(s(3));
+    world.handshake(late, &new_session(40_000));
+    assert!(world.is_closed(late) && world.clients[&late].got.is_empty());
+    world.call(first, &Request::CloseSession).unwrap();
+    world.connect(s(3), 40_000);
+}
+
+#[test]
+fn whoever_leaves_waits_for_room_no_longer() {
+    let (mut world, client) = with_client(|config| config.outstanding_max = 1);
+    world.slow_disks();
+    for xid in 1..=3 {
+        world.send(client, xid, &create(&format!("/{xid}"), CreateMode::Persistent));
+    }
+    let waiting = |world: &World| world.servers[&s(1)].forwarded.are_waited_for();
+    assert!(waiting(&world));
+    world.hang_up(client);
+    world.settle();
+    assert!(!waiting(&world));
+}
+
+#[test]
 fn a_handshake_of_a_request_s_size_ends_the_connection() {
     let (mut world, _) = with_client(|_| {});
     let stranger = world.open(s(1));

@@ -100,6 +100,7 @@ impl Disk {
             state: self.state.unwrap_or(first),
             snapshot: self.snapshot.clone(),
             log: self.log.clone(),
+            committed: Zxid::ZERO,
             findings: Vec::new(),
         }
     }
