@@ -220,7 +220,7 @@ fn neither_the_page_nor_its_script_names_a_system() {
         "claims",
         "sink",
         "broker",
-        "offset",
+        "isr",
     ];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reports/src/page");
     let assets = std::fs::read_dir(folder.join("assets")).unwrap();

@@ -137,7 +137,7 @@ impl Tourist {
 mod tests {
     use super::*;
     use crate::EnsembleStorm;
-    use mailstorm_record::{Event, Happening, NodeName, Plan};
+    use mailstorm_record::{Event, Happening, NodeName};
     use mailstorm_shared::Observation;
     use mailstorm_shared::facts::{Call, CallKind, ClientFact};
     use mailstorm_world::{Recording, RunSpec};
@@ -150,9 +150,7 @@ mod tests {
     fn asked(habits: Habits) -> Vec<(u64, NodeName, CallKind)> {
         let seed = (1..).find(|seed| Habits::of(*seed) == habits).expect("each has its seeds");
         let spec = RunSpec::new(Arc::new(EnsembleStorm::three()), seed);
-        // Without faults, so that what is counted are the habits, and not how they are made up for.
-        let plan = Some(Plan { lasts_ms: Some(60_000), ..Plan::default() });
-        let run = mailstorm_world::run(&RunSpec { recording: Recording::Full, plan, ..spec });
+        let run = mailstorm_world::run(&RunSpec { recording: Recording::Full, ..spec });
         let events = run.events.expect("everything was recorded");
         let begins = |event: &Event, phase: &str| matches!(&event.happening, Happening::Phase { name } if **name == *phase);
         let storm = events.iter().skip_while(|event| !begins(event, "storm"));

@@ -32,8 +32,8 @@ const FAST_PPM: u64 = 80_000;
 /// Above the session timeouts that scenarios use: who is gone for so long has lost its session.
 pub(crate) const LONG_MS: (u64, u64) = (8_000, 16_000);
 
-/// Longer than a session may be silent, or nearly, and shorter than members of a system bear each other's silence:
-/// whoever sleeps for so long comes back and still is what it was.
+/// Longer than a session may be silent, or nearly, and shorter than members of a system bear each
+/// other's silence: whoever sleeps for so long comes back and still is what it was.
 const DOZE_MS: (u64, u64) = (5_000, 9_300);
 
 /// For how long ordinary trouble lasts.
@@ -583,7 +583,8 @@ const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
         }
         Some(blows)
     }),
-    // A server is slow at what it does for itself, sleeps in the midst of it, and goes on when it is far behind.
+    // A server is slow at what it does for itself, sleeps in the midst of it, and goes on when it
+    // is far behind.
     ("slow disk, then sleep", Befalls::System, |s, c| {
         let nodes = one(s, &c.server_processes)?;
         let (slow_ms, sleep_ms) = (s.between(3_000, 6_000), s.between(DOZE_MS.1, LONG_MS.1));

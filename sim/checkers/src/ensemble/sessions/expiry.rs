@@ -11,10 +11,11 @@
 //! the time, and for a while no fault struck either of them. The same goes for the other direction: that a
 //! leader must have ended a silent session counts only while nothing struck the leader.
 //!
-//! A leader that sleeps is no excuse. When it wakes, silence counts up to what the session's server has
-//! reported, and that reports everything it has heard by then: so for a while the leader ends only sessions
-//! that were silent for their whole timeout at the servers that follow it, reported or not. That counts
-//! while nothing that touches links struck the leader or such a server, for a timeout before the sleep and since.
+//! A leader that sleeps is no excuse. When it wakes, silence counts up to what the session's server
+//! has reported, and that reports everything it has heard by then: so for a while the leader ends
+//! only sessions that were silent for their whole timeout at the servers that follow it, reported
+//! or not. That counts while nothing that touches links struck the leader or such a server, for a
+//! timeout before the sleep and since.
 
 use super::broken;
 use crate::ensemble::servers::{PerServer, node_of};
