@@ -145,20 +145,26 @@ const TAMPERINGS: &[Tampering] = &[
         found: "convergence/unknown",
     },
     Tampering {
-        name: "a read that an access list forbids",
+        name: "an access list that keeps nobody out",
         scenario: "ensemble-3",
         tamper: |events| {
-            change_last(events, |observation| match observation {
-                Observation::Client(ClientFact::Returned { outcome, .. }) => match outcome {
-                    Outcome::Failed { code, zxid } if *code == ErrorCode::NoAuth.code() => {
-                        let (zxid, modified) = (*zxid, Zxid::ZERO);
-                        *outcome = Outcome::Ok { zxid, value: 0, version: -1, modified };
-                        true
+            let mut is_changed = false;
+            while change_last(events, |observation| match observation {
+                Observation::Client(ClientFact::Returned { outcome, shown: None, .. }) => {
+                    match *outcome {
+                        Outcome::Failed { code, zxid } if code == ErrorCode::NoAuth.code() => {
+                            let modified = Zxid::ZERO;
+                            *outcome = Outcome::Ok { zxid, value: 0, version: -1, modified };
+                            true
+                        }
+                        _ => false,
                     }
-                    _ => false,
-                },
+                }
                 _ => false,
-            })
+            }) {
+                is_changed = true;
+            }
+            is_changed
         },
         found: "answers/granted",
     },
@@ -184,17 +190,21 @@ const TAMPERINGS: &[Tampering] = &[
         name: "a leader that deletes what a client created to stay",
         scenario: "ensemble-3",
         tamper: |events| {
-            change_last(events, |observation| match observation {
-                Observation::Ensemble(EnsembleFact::Applied { session, changes, .. }) => {
-                    let stays = |change: &Change| matches!(change, Change::Deleted { path } if path.starts_with("/r/"));
-                    let is_place = changes.iter().any(stays);
-                    if is_place {
-                        *session = SessionId::NONE;
-                    }
-                    is_place
+            let stays = |change: &Change| matches!(change, Change::Deleted { path } if path.starts_with("/r/"));
+            let mut is_changed = false;
+            // As every server tells it.
+            while change_last(events, |observation| match observation {
+                Observation::Ensemble(EnsembleFact::Applied { session, changes, .. })
+                    if *session != SessionId::NONE && changes.iter().any(stays) =>
+                {
+                    *session = SessionId::NONE;
+                    true
                 }
                 _ => false,
-            })
+            }) {
+                is_changed = true;
+            }
+            is_changed
         },
         found: "sweeps/swept_what_stays",
     },
@@ -728,7 +738,8 @@ fn read_of_nothing(events: &mut [Event]) -> bool {
     for (place, event) in events.iter().enumerate() {
         match observed(event) {
             Some(Observation::Client(ClientFact::Invoked { client, operation, call })) => {
-                if call.kind == CallKind::GetData && after_sync.contains(client) {
+                let is_register = call.path.starts_with("/r/");
+                if call.kind == CallKind::GetData && is_register && after_sync.contains(client) {
                     synced.insert((*client, *operation));
                 }
                 after_sync.remove(client);

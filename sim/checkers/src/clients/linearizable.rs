@@ -32,7 +32,7 @@ use crate::clients::znodes::{
 use crate::common::checker::violation;
 use crate::{Checker, Figure, Interests};
 use mailstorm_record::{Event, Happening, NodeName, Verdict, Violation};
-use mailstorm_shared::facts::{Call, CallKind, ClientFact, EnsembleFact, Outcome};
+use mailstorm_shared::facts::{Asked, Call, CallKind, ClientFact, EnsembleFact, Outcome};
 use mailstorm_shared::znodes::Change;
 use mailstorm_shared::{Observation, SessionId, Zxid};
 pub use search::{CONFIGURATIONS_MAX, STEPS_MAX};
@@ -87,7 +87,7 @@ struct Outstanding {
     reconnected: bool,
 }
 
-/// What is known of `multi` operations, which name only their first znode.
+/// What is known of `multi` operations whose steps are not told: they name only their first znode.
 #[derive(Clone, Debug, Default)]
 struct Multis {
     done_at: BTreeSet<Zxid>,
@@ -119,7 +119,16 @@ impl Linearizable {
         match call.kind {
             CallKind::CreateEphemeral => _ = self.excluded.insert(Arc::clone(&call.path)),
             CallKind::CreateSequential => _ = self.sequential.insert(Arc::clone(&call.path)),
-            CallKind::Multi => _ = self.excluded.insert(Arc::clone(&call.path)),
+            CallKind::Multi => {
+                self.excluded.insert(Arc::clone(&call.path));
+                for step in steps_of(call).into_iter().flatten() {
+                    let written = match step.kind {
+                        CallKind::CreateSequential => &mut self.sequential,
+                        _ => &mut self.excluded,
+                    };
+                    written.insert(Arc::clone(&step.path));
+                }
+            }
             _ => {}
         }
         let invoked = self.now;
@@ -195,6 +204,7 @@ impl Linearizable {
         let Outstanding { call, invoked, synced, reconnected } = ended;
         if call.kind == CallKind::Multi {
             match outcome {
+                _ if steps_of(&call).is_some() => {}
                 Outcome::Ok { zxid, .. } => _ = self.multis.done_at.insert(*zxid),
                 Outcome::Unknown => self.multis.any_unknown = true,
                 Outcome::Failed { .. } => {}
@@ -297,6 +307,14 @@ impl AskedFor {
         });
         let done_at = operations.iter().filter_map(|operation| operation.zxid);
         Self { done_at: done_at.collect(), perhaps: perhaps.collect() }
+    }
+}
+
+/// The steps of a `multi`, if they are told: then each znode that it may write is left out by its name.
+fn steps_of(call: &Call) -> Option<&[Call]> {
+    match call.asked.as_deref() {
+        Some(Asked::Steps(steps)) => Some(steps),
+        _ => None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::common::history::{
-    History, at_version, create, create_ephemeral, create_sequential, created, data_set, delete,
-    deleted, exists, failed, get, multi, ok, ok_with, set, sync, z,
+    History, asked, at_version, create, create_ephemeral, create_sequential, created, data_set,
+    delete, deleted, exists, failed, get, multi, ok, ok_with, set, sync, z,
 };
 use proptest::prelude::*;
 use search::Look;
@@ -160,6 +160,11 @@ fn keys_that_cannot_be_judged_alone_are_left_out_and_counted() {
     let touched = odd().changed(1, z(1, 1), vec![created(A)]).changed(1, z(1, 2), vec![deleted(A)]);
     touched.clone().done(3, 1, multi("/b"), ok(z(1, 2))).passes(Linearizable::new());
     touched.done(3, 1, multi("/b"), Outcome::Unknown).passes(Linearizable::new());
+    // One whose steps are told leaves out those alone, however it ended.
+    let steps = |path| asked(multi("/b"), Asked::Steps(vec![set("/b", 1), set(path, 1)]));
+    odd().done(3, 1, steps(A), Outcome::Unknown).passes(Linearizable::new());
+    let other = odd().done(3, 1, steps("/c"), Outcome::Unknown);
+    other.violates(Linearizable::new(), "not_linearizable");
     // A container that was swept.
     odd()
         .changed(1, z(1, 1), vec![created(A)])
