@@ -1,4 +1,5 @@
-//! Lessons from the command line: designs and their verdicts, the check of what they show, cuts of one's own.
+//! Lessons from the command line: designs and their verdicts, the check of what they show, cuts of
+//! one's own.
 
 use crate::browser::Browser;
 use crate::command::check;
@@ -234,7 +235,7 @@ fn a_lesson_asks_first_then_shows_and_grades_and_remembers() {
     assert!(told.contains("you said 1; it is 2 leaders"), "{told}");
     assert!(told.contains("right: 0 leaders"), "{told}");
     assert!(told.contains("1. 'wrong': two of five are enough."), "{told}");
-    assert!(told.contains("it is 16.132 s (13.632 to 18.632 is right)\n"), "{told}");
+    assert!(told.contains("it is 16.139 s (13.639 to 18.639 is right)\n"), "{told}");
     assert!(told.contains("     From the story: 20.0 - 5.0 + 1 = 16\n"), "{told}");
     assert!(told.contains("1 of 3 right"), "{told}");
     assert!(told.contains("page     runs/learn/quorum-half/report.html#t=4."), "{told}");

@@ -1,14 +1,16 @@
 //! The auditor: reads everything through every server once the storm is over.
 //!
-//! Owns: a session through each server, and what is told of a reading. Leaves: whether the answers are
-//! right to the checkers, and whether the ensemble was whole meanwhile to [`super::served_again`].
-//! Holds: a reading is told as done when every znode was read behind a `sync`; that one is gone by then,
-//! or that its access list forbids it, are the only refusals it takes.
+//! Owns: a session through each server, and what is told of a reading. Leaves: whether the answers
+//! are right to the checkers, and whether the ensemble was whole meanwhile to
+//! [`super::served_again`].
+//! Holds: a reading is told as done when every znode was read behind a `sync`; that one is gone by
+//! then, or that the access list of a guarded one forbids it, are the only refusals it takes.
 //!
-//! It also lays the last gate, once and before the storm: if those who are to meet there did, nobody would
-//! see that the ensemble has lost it.
+//! It also lays the last gate, once and before the storm: if those who are to meet there did,
+//! nobody would see that the ensemble has lost it.
 //! Start at [`Auditor::run`].
 
+use super::guards::GUARDED;
 use super::tourist::LAST_GATE;
 use bytes::Bytes;
 use mailstorm_client::{CallError, Client, ClientConfig, SessionState};
@@ -115,13 +117,13 @@ async fn read_everything(client: &Client<SimPlatform>) -> Result<(), CallError> 
             let reads: Vec<_> = paths.iter().map(|path| client.get_data(path.clone())).collect();
             let mut lists = Vec::new();
             for (path, read) in paths.iter().zip(reads) {
-                let found: Option<(Option<Bytes>, Stat)> = unless_gone(read.await)?;
+                let found: Option<(Option<Bytes>, Stat)> = unless_gone(path, read.await)?;
                 if found.is_some_and(|(_, stat)| stat.num_children > 0) {
                     lists.push((path, client.children(path.clone())));
                 }
             }
             for (path, list) in lists {
-                let (names, _) = unless_gone(list.await)?.unzip();
+                let (names, _) = unless_gone(path, list.await)?.unzip();
                 let folder = path.trim_end_matches('/');
                 let names = names.into_iter().flatten();
                 below.extend(names.map(|name| Arc::from(format!("{folder}/{name}"))));
@@ -132,11 +134,12 @@ async fn read_everything(client: &Client<SimPlatform>) -> Result<(), CallError> 
     Ok(())
 }
 
-/// What was read, or nothing if the znode has vanished since its parent was read, or is not for everybody.
-fn unless_gone<T>(read: Result<T, CallError>) -> Result<Option<T>, CallError> {
+/// What was read, or nothing if the znode has vanished since its parent was read, or is guarded.
+fn unless_gone<T>(path: &str, read: Result<T, CallError>) -> Result<Option<T>, CallError> {
     match read {
         Ok(read) => Ok(Some(read)),
-        Err(CallError::Refused(ErrorCode::NoNode | ErrorCode::NoAuth)) => Ok(None),
+        Err(CallError::Refused(ErrorCode::NoNode)) => Ok(None),
+        Err(CallError::Refused(ErrorCode::NoAuth)) if path.starts_with(GUARDED) => Ok(None),
         Err(error) => Err(error),
     }
 }

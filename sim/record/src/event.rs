@@ -159,7 +159,7 @@ mod tests {
             r#"{"topic":"ensemble","what":"leads","epoch":1,"last_logged":5}"#,
             r#"{"topic":"ensemble","what":"stepped_down","epoch":1,"why":"it is alone"}"#,
             r#"{"topic":"client","what":"client_disconnected","client":3}"#,
-            r#"{"topic":"mail","what":"sink_refused","mail":"m","worker":"w1","token":1,"highest":2}"#,
+            r#"{"topic":"mail","what":"sink_refused","resource":"c","mail":"m","worker":"w1","token":1,"highest":2}"#,
             r#"{"topic":"application","what":"milestone","name":"claim_taken_over"}"#,
         ] {
             let line = format!(r#"{{"at_ns":7,"node":"s1",{happening}{fact}}}"#);

@@ -566,8 +566,8 @@ const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
         }
         Some(blows)
     }),
-    // The leader sleeps now and then, and is back before anybody has left it: what came meanwhile it has not
-    // read yet.
+    // The leader sleeps now and then, and is back before anybody has left it: what came meanwhile
+    // it has not read yet.
     ("leader dozes", Befalls::System, |s, c| {
         let nodes = leader_process(s, c)?;
         let mut after_ms = 0;
@@ -587,7 +587,8 @@ const SEQUENCES: &[(&str, Befalls, Sequence)] = &[
     // is far behind.
     ("slow disk, then sleep", Befalls::System, |s, c| {
         let nodes = one(s, &c.server_processes)?;
-        let (slow_ms, sleep_ms) = (s.between(3_000, 6_000), s.between(DOZE_MS.1, LONG_MS.1));
+        let slow_ms = s.between(1_000, 3_000);
+        let sleep_ms = s.between(DOZE_MS.1, LONG_MS.1 - 2 * slow_ms);
         let factor = s.between(100, 400) as u32;
         let slow = FaultKind::DiskSlow { nodes: nodes.clone(), factor };
         Some(vec![
