@@ -1,6 +1,8 @@
-//! What the book shows is what its commands print: each such block stands under the command that makes it.
+//! What the book shows is what its commands print: each such block stands under the command that
+//! makes it.
 //!
-//! `MAILSTORM_BOOK=write cargo test book` writes the blocks anew; the change is then to be read like any other.
+//! `MAILSTORM_BOOK=write cargo test book` writes the blocks anew; the change is then to be read
+//! like any other.
 
 use crate::support::run;
 use mailstorm_scenarios::lessons::{self, Answer};

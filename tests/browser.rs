@@ -1,7 +1,7 @@
 //! A headless Chromium, driven over its own protocol: as much of it as pages need to be tested.
 //!
-//! Holds: nothing waits for a length of time, only for answers; a browser that says nothing for a minute
-//! fails the test. Start at [`Browser::start`].
+//! Holds: nothing waits for a length of time, only for answers; a browser that says nothing for a
+//! minute fails the test. Start at [`Browser::start`].
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,8 +1,8 @@
-//! What CI runs, here and by the documentation: every storm of the workflow and of `docs/ci.md`, with few
-//! seeds.
+//! What CI runs, here and by the documentation: every storm of the workflow and of `docs/ci.md`,
+//! with few seeds.
 //!
-//! In place of the optimised program stands a script that deals each sweep eight seeds, and starts the one that
-//! was built for this test. Everything else is as it is written there.
+//! In place of the optimised program stands a script that deals each sweep eight seeds, and starts
+//! the one that was built for this test. Everything else is as it is written there.
 
 #![cfg(unix)]
 
@@ -15,7 +15,8 @@ use tempfile::TempDir;
 const WORKFLOW: &str = include_str!("../.github/workflows/storm.yml");
 const PAGE: &str = include_str!("../docs/ci.md");
 
-/// Starts the program with eight seeds, and one storm of each lesson, instead of those that are asked for.
+/// Starts the program with eight seeds, and one storm of each lesson, instead of those that are
+/// asked for.
 const FEW_SEEDS: &str = r#"#!/bin/bash
 set -euo pipefail
 words=()

@@ -1,4 +1,5 @@
-//! Two runs that should be one: `mailstorm diff` of their records, and `storm --verify` that looks for them.
+//! Two runs that should be one: `mailstorm diff` of their records, and `storm --verify` that looks
+//! for them.
 
 use crate::support::{Ended, mailstorm, run};
 use serde_json::{Value, json};
@@ -166,8 +167,8 @@ fn every_seed_of_a_storm_is_the_same_in_a_second_process() {
     }
 }
 
-/// A folder with an inbox of which one mail is the environment of whoever reads it, where a system has
-/// such a file.
+/// A folder with an inbox of which one mail is the environment of whoever reads it, where a system
+/// has such a file.
 fn inbox_of_the_environment() -> Option<TempDir> {
     let environment = Path::new("/proc/self/environ");
     if !environment.exists() {

@@ -222,7 +222,8 @@ fn an_interrupted_sweep_tells_what_it_found_and_goes_on_to_the_same_end() {
     }
 }
 
-/// The folders have the same files, and each of them the same bytes but for what tells of real time.
+/// The folders have the same files, and each of them the same bytes but for what tells of real
+/// time.
 #[track_caller]
 fn are_one_sweep(a: &Path, b: &Path) {
     assert_eq!(files(a), files(b));
@@ -310,7 +311,8 @@ fn a_sweep_that_is_interrupted_while_it_shrinks_says_so_everywhere_and_is_resume
     command.stdout(printed).stderr(Stdio::piped());
     let mut child = Killed::start(&mut command);
     let err = BufReader::new(child.stderr());
-    // The page is written before the search for the smallest case begins, which takes dozens of runs.
+    // The page is written before the search for the smallest case begins, which takes dozens of
+    // runs.
     while !at.join("runs/ensemble-3/1/report.html").exists() {
         std::thread::yield_now();
     }
@@ -370,7 +372,8 @@ fn a_sweep_that_is_interrupted_before_it_found_anything_has_exit_code_2() {
     let printed = fs::File::create(at.join("printed")).unwrap();
     command.stdout(printed).stderr(Stdio::piped());
     let mut child = Killed::start(&mut command);
-    // It is asked over and over until it watches for signals: before that, one would end it at once.
+    // It is asked over and over until it watches for signals: before that, one would end it at
+    // once.
     let err = BufReader::new(child.stderr());
     while !at.join("runs/.lock").exists() {
         std::thread::yield_now();

@@ -1,4 +1,5 @@
-//! The museum: bugs of old that are planted, found by the right checker, and cut down to what they need.
+//! The museum: bugs of old that are planted, found by the right checker, and cut down to what they
+//! need.
 
 use crate::command::{check, folder_with};
 use crate::support::run;
@@ -7,7 +8,8 @@ use serde_json::Value;
 
 const PASS: Option<i32> = Some(0);
 
-/// A hunt in the fast subset: it is found within so many seeds, and so many faults are left at the most.
+/// A hunt in the fast subset: it is found within so many seeds, and so many faults are left at the
+/// most.
 const FAST: &[(Defect, &str, u64)] = &[
     (Defect::AckBeforeSync, "40", 0),
     (Defect::EventAfterReply, "40", 0),

@@ -297,7 +297,8 @@ fn a_page_opens_from_the_cause_to_the_violation_and_ends_with_the_run() {
     let folder = tempfile::tempdir().unwrap();
     browser.open(&broken(&folder), "");
     let view = browser.after_drawing("window.mailstorm.view()");
-    // The worker is paused at 1.347 s, and the run ends with what its successor does, whom nobody fences.
+    // The worker is paused at 1.347 s, and the run ends with what its successor does, whom nobody
+    // fences.
     let end = view["to"].as_u64().unwrap();
     assert!((10_870_000_000..10_871_000_000).contains(&end), "{view}");
     let from = view["from"].as_u64().unwrap();

@@ -1,8 +1,9 @@
-//! Sources of nondeterminism, planted in a scenario that only this test has: each must be caught by a second
-//! process, by the level of comparison that is there for it, and `mailstorm diff` must name the first event.
+//! Sources of nondeterminism, planted in a scenario that only this test has: each must be caught by
+//! a second process, by the level of comparison that is there for it, and `mailstorm diff` must
+//! name the first event.
 //!
-//! No test of the usual kind, since it is two programs in one: without arguments it runs the cases, and with
-//! [`SECOND`] it is the second process of one of them. Start at `main`.
+//! No test of the usual kind, since it is two programs in one: without arguments it runs the cases,
+//! and with [`SECOND`] it is the second process of one of them. Start at `main`.
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is an answer")]
 #![allow(clippy::print_stdout, reason = "a test without a harness says itself what it did")]
@@ -247,8 +248,8 @@ fn what_is_sound_is_the_same_in_both_processes(plant: Plant) {
     assert!(different.is_empty(), "{plant:?}: {different:?}");
 }
 
-/// Demands that the plant is caught by a difference in this part, and in none of those; and that the first
-/// event that differs is one of which `is_first` holds, in both runs.
+/// Demands that the plant is caught by a difference in this part, and in none of those; and that
+/// the first event that differs is one of which `is_first` holds, in both runs.
 fn check(plant: Plant, part: &str, not: &[&str], is_first: impl Fn(&Event) -> bool) {
     let spec = full(plant, 7);
     let mut twin = second();

@@ -1,6 +1,7 @@
 //! Three real servers as processes, driven by a client that nobody here wrote.
 //!
-//! The client is the crate `zookeeper-client`: what it understands is ZooKeeper's protocol, not ours.
+//! The client is the crate `zookeeper-client`: what it understands is ZooKeeper's protocol, not
+//! ours.
 
 use crate::support::Server;
 use std::collections::BTreeMap;
@@ -138,8 +139,8 @@ struct Writer {
 }
 
 impl Writer {
-    /// Sends so many creations at once, calls `meanwhile` when the first has its answer, and notes those
-    /// that are acknowledged.
+    /// Sends so many creations at once, calls `meanwhile` when the first has its answer, and notes
+    /// those that are acknowledged.
     async fn write(
         &mut self,
         ensemble: &mut Ensemble,
@@ -168,8 +169,8 @@ impl Writer {
                 Ok(()) => {
                     self.acknowledged.insert(path, data);
                 }
-                // Whether it was done is not known: nothing is promised. Some losses reach the caller as
-                // the bare error of the socket.
+                // Whether it was done is not known: nothing is promised. Some losses reach the
+                // caller as the bare error of the socket.
                 Err(Error::ConnectionLoss | Error::Custom(_)) => {}
                 Err(Error::SessionExpired | Error::ClientClosed | Error::Timeout) => is_lost = true,
                 Err(error) => panic!("{path}: {error}"),
@@ -413,14 +414,14 @@ enum Then {
     Wait,
 }
 
-/// Sends bytes, then goes away or waits for an answer, and returns what the other end says before it
-/// closes.
+/// Sends bytes, then goes away or waits for an answer, and returns what the other end says before
+/// it closes.
 fn say(port: u16, bytes: &[u8], then: Then) -> Vec<u8> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).unwrap();
     connection.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut answer = Vec::new();
-    // The other end may close at the first wrong byte: then the rest cannot be sent, and a reset is an
-    // answer, too. A connection that stays open would run into the timeout.
+    // The other end may close at the first wrong byte: then the rest cannot be sent, and a reset is
+    // an answer, too. A connection that stays open would run into the timeout.
     let _ = connection.write_all(bytes);
     if then == Then::Leave {
         let _ = connection.shutdown(Shutdown::Write);
@@ -464,7 +465,8 @@ async fn a_session_is_not_given_to_those_who_have_not_its_password() {
             let (port, bytes) = (server.port, handshake(session, password));
             let talk = tokio::task::spawn_blocking(move || say(port, &bytes, Then::Wait));
             let answer = within("the connection ends", talk).await.expect("it was no timeout");
-            // Length and protocol version, then the timeout: none, which says that the session is over.
+            // Length and protocol version, then the timeout: none, which says that the session is
+            // over.
             assert!(answer.len() >= 20, "no answer to {password:?}");
             assert_eq!(answer[8..20], [0; 12], "{password:?} was taken by server {}", server.id);
         }

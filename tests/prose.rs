@@ -1,6 +1,8 @@
-//! What people read is written for people: one thing is singular, and a name of machines stays with machines.
+//! What people read is written for people: one thing is singular, and a name of machines stays with
+//! machines.
 //!
-//! Looked at is everything that a few sweeps leave and that commands print, without what is to be pasted.
+//! Looked at is everything that a few sweeps leave and that commands print, without what is to be
+//! pasted.
 
 use crate::browser::Browser;
 use crate::command::{LYING_DISKS, folder_with};

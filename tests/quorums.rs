@@ -1,8 +1,9 @@
-//! The table in the book's chapter on quorums: what the arithmetic says, and what runs show of every row.
+//! The table in the book's chapter on quorums: what the arithmetic says, and what runs show of
+//! every row.
 //!
-//! Each cell is made anew from the arithmetic, and the laboratory confirms it: two groups that may decide apart
-//! do both write, one group that may decide writes alone, and writes go on with as many servers down as the
-//! table says, and no more.
+//! Each cell is made anew from the arithmetic, and the laboratory confirms it: two groups that may
+//! decide apart do both write, one group that may decide writes alone, and writes go on with as
+//! many servers down as the table says, and no more.
 
 use mailstorm_record::{Fault, FaultKind, Happening, NodeName, Plan, Run, Settings};
 use mailstorm_scenarios::lessons::{SEED, find};
@@ -18,8 +19,8 @@ const SIZES: [usize; 6] = [3, 4, 5, 6, 7, 9];
 /// The network is cut, or servers are down, from here to there.
 const FROM_MS: u64 = 2_000;
 const TO_MS: u64 = 20_000;
-/// A server that hears no leader waits for ten seconds before it stands for election; by then who can write
-/// does.
+/// A server that hears no leader waits for ten seconds before it stands for election; by then who
+/// can write does.
 const SETTLED_MS: u64 = 15_000;
 /// The clients of the lesson, one on either side.
 const CLIENTS: [&str; 2] = ["a1", "b1"];
@@ -41,8 +42,8 @@ impl Rule {
         }
     }
 
-    /// The design of the lesson in which so many may decide. Half rounded up has none of its own: it is a
-    /// majority of odd sizes, and of even ones the same as half rounded down.
+    /// The design of the lesson in which so many may decide. Half rounded up has none of its own:
+    /// it is a majority of odd sizes, and of even ones the same as half rounded down.
     fn design(self, servers: usize) -> &'static str {
         let quorum = self.quorum(servers);
         match quorum == majority(servers) {

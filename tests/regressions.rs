@@ -1,8 +1,8 @@
 //! Storms that once found something: each is run again, for ever.
 //!
-//! Each is a case file in `regressions/`, so `mailstorm replay regressions/FILE` runs it as well; its first
-//! line tells what it found. A case holds the faults themselves, so it remains the storm that it was when
-//! storms are drawn in another way.
+//! Each is a case file in `regressions/`, so `mailstorm replay regressions/FILE` runs it as well;
+//! its first line tells what it found. A case holds the faults themselves, so it remains the storm
+//! that it was when storms are drawn in another way.
 
 use crate::support::expect_pass;
 use mailstorm_record::Case;

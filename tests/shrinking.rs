@@ -9,8 +9,8 @@ use std::path::Path;
 /// The exit code of a run with a violation, and of a sweep with one.
 const VIOLATION: Option<i32> = Some(1);
 
-/// A storm in which one fault of six matters: what the leader logged alone has to be cut off when it is
-/// back, and with this defect it is not.
+/// A storm in which one fault of six matters: what the leader logged alone has to be cut off when
+/// it is back, and with this defect it is not.
 const SIX_FAULTS: &str = "\
 scenario = \"ensemble\"
 seed = 2

@@ -129,7 +129,8 @@ pub(crate) fn ended(mut command: Command, name: &(impl Debug + ?Sized)) -> Ended
     Ended { code, out, err }
 }
 
-/// Runs the binary in `folder` on a terminal of so many columns; all that it prints is what that shows.
+/// Runs the binary in `folder` on a terminal of so many columns; all that it prints is what that
+/// shows.
 #[cfg(unix)]
 #[track_caller]
 pub(crate) fn on_a_terminal(folder: &Path, arguments: &[&str], columns: u16) -> Ended {

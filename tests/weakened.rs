@@ -1,10 +1,11 @@
-//! Defects of the laboratory itself: a checker that was weakened, or a world that does not do what it says,
-//! must be noticed, or its passes mean nothing.
+//! Defects of the laboratory itself: a checker that was weakened, or a world that does not do what
+//! it says, must be noticed, or its passes mean nothing.
 //!
-//! Two meta-checks do that. *Tamperings*: the record of a sound run is changed in one place, to what a
-//! broken system would have left behind, and the right checker must find it. *Goals*: a sweep must reach
-//! what its scenario names, and a run is only a pass when something was demanded of it. Here the
-//! laboratory is weakened on purpose, in one way after the other, and each time a meta-check must fire.
+//! Two meta-checks do that. *Tamperings*: the record of a sound run is changed in one place, to
+//! what a broken system would have left behind, and the right checker must find it. *Goals*: a
+//! sweep must reach what its scenario names, and a run is only a pass when something was demanded
+//! of it. Here the laboratory is weakened on purpose, in one way after the other, and each time a
+//! meta-check must fire.
 //!
 //! Start at [`TAMPERINGS`], then [`WEAKNESSES`].
 
@@ -17,7 +18,8 @@ use mailstorm_world::{Recording, RunSpec, Scenario, run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The runs whose records are tampered with: leaders change in them, servers restart, sessions expire.
+/// The runs whose records are tampered with: leaders change in them, servers restart, sessions
+/// expire.
 const RECORDED: [(&str, u64); 2] = [("ensemble-3", 3), ("mail-claims", 3)];
 
 /// A change to a record that makes it unlawful.
@@ -274,7 +276,8 @@ const TAMPERINGS: &[Tampering] = &[
     },
 ];
 
-/// What stands between the events of a run and the checkers: passes an event on, changed or not at all.
+/// What stands between the events of a run and the checkers: passes an event on, changed or not at
+/// all.
 type Ear = Box<dyn FnMut(Event) -> Option<Event>>;
 
 /// A way to weaken the laboratory, and a tampering that it then no longer finds.
@@ -637,7 +640,8 @@ fn expired_though_heard(events: &mut Vec<Event>) -> bool {
     true
 }
 
-/// An answer to a sync from a server that knows no more than this client did, while others knew more.
+/// An answer to a sync from a server that knows no more than this client did, while others knew
+/// more.
 fn sync_behind(events: &mut [Event]) -> bool {
     let mut told = Zxid::ZERO;
     let mut told_to: BTreeMap<u32, Zxid> = BTreeMap::new();
@@ -693,8 +697,8 @@ fn lost_event_of_lasting_watch(events: &mut Vec<Event>) -> bool {
     lose_event(events, "/mail/work/open/", false)
 }
 
-/// Takes away an event whose change a later answer on the same connection shows; if it is to be one of a watch
-/// that fires once, then of a client that never had a lasting one.
+/// Takes away an event whose change a later answer on the same connection shows; if it is to be one
+/// of a watch that fires once, then of a client that never had a lasting one.
 fn lose_event(events: &mut Vec<Event>, below: &str, once: bool) -> bool {
     let has_lasting = |client: u32, place: usize| {
         events[..place].iter().filter_map(observed).any(|observation| {

@@ -126,13 +126,15 @@ pub struct Surprise {
 
 /// Ways to be unexpected that are told apart; those that begin later are counted under [`OTHERS`].
 const SURPRISES_MAX: usize = 20;
-/// Ways kept apart in what is joined: a shard cannot know which of its ways begin early in the whole sweep.
+/// Ways kept apart in what is joined: a shard cannot know which of its ways begin early in the
+/// whole sweep.
 const SURPRISES_KEPT_MAX: usize = 1_000;
 /// The way of what is not told apart.
 const OTHERS: &str = "is in other ways not as expected";
 
 impl Expected {
-    /// This run is not as expected, which is told by `missed`. Runs are added in the order of their seeds.
+    /// This run is not as expected, which is told by `missed`. Runs are added in the order of their
+    /// seeds.
     pub(crate) fn add(&mut self, run: &Run, missed: &str) {
         let is_known = self.surprises.contains_key(missed);
         let missed =
@@ -311,8 +313,8 @@ pub(crate) fn resumption(s: &Summary) -> Option<&'static str> {
     }
 }
 
-/// How to run again what was not as expected, and how it ended, for the end of a terminal's page; nothing
-/// where the line before says it.
+/// How to run again what was not as expected, and how it ended, for the end of a terminal's page;
+/// nothing where the line before says it.
 pub(crate) fn closing(s: &Summary) -> String {
     let mut out = String::new();
     for (missed, surprise) in s.surprises_told() {

@@ -1,6 +1,8 @@
-//! Text from outside, made harmless where it is written: in HTML, XML, Markdown, a shell, an address.
+//! Text from outside, made harmless where it is written: in HTML, XML, Markdown, a shell, an
+//! address.
 //!
-//! Holds: what comes out holds no markup of its own, whatever goes in. A subject line is hostile input.
+//! Holds: what comes out holds no markup of its own, whatever goes in. A subject line is hostile
+//! input.
 
 use mailstorm_shared::harmless::is_obeyed;
 use mailstorm_shared::harmless_lines;
@@ -81,10 +83,12 @@ pub(crate) fn address(path: &str) -> String {
     out
 }
 
-/// As one word of a command line, whatever its bytes: `sh` and its kin take it for exactly these, on one line.
+/// As one word of a command line, whatever its bytes: `sh` and its kin take it for exactly these,
+/// on one line.
 ///
-/// What is plain stays as it is; else it stands between single quotes. Only where that would break the line, or
-/// is no text at all, it is written as `$'...'` with octal escapes, which `bash`, `zsh` and `ksh` know.
+/// What is plain stays as it is; else it stands between single quotes. Only where that would break
+/// the line, or is no text at all, it is written as `$'...'` with octal escapes, which `bash`,
+/// `zsh` and `ksh` know.
 pub fn quoted(word: impl AsRef<OsStr>) -> String {
     let bytes = word.as_ref().as_encoded_bytes();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
@@ -100,7 +104,8 @@ pub fn quoted(word: impl AsRef<OsStr>) -> String {
     }
 }
 
-/// The path of a file as one word of a command line that is no option, whatever its first character.
+/// The path of a file as one word of a command line that is no option, whatever its first
+/// character.
 pub fn quoted_path(path: impl AsRef<Path>) -> String {
     let path = path.as_ref();
     if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
@@ -109,8 +114,8 @@ pub fn quoted_path(path: impl AsRef<Path>) -> String {
     quoted(path)
 }
 
-/// `$'...'`, in which everything is an escape that is no plain text: shells differ in `\x`, which may take
-/// more digits than two, and an interactive one looks for its history behind `!`.
+/// `$'...'`, in which everything is an escape that is no plain text: shells differ in `\x`, which
+/// may take more digits than two, and an interactive one looks for its history behind `!`.
 fn octal(bytes: &[u8]) -> String {
     let mut out = "$'".to_owned();
     for chunk in bytes.utf8_chunks() {

@@ -1,8 +1,8 @@
 //! A sweep's sum as JUnit XML: what CI systems show as tests.
 //!
-//! A case for each scenario, whatever came of it, so that its history has no holes. What went wrong first
-//! is told in it; every further thing (another kind of violation, what could not be told, goals that were
-//! missed) has a case of its own, since many readers look at one failure a case.
+//! A case for each scenario, whatever came of it, so that its history has no holes. What went wrong
+//! first is told in it; every further thing (another kind of violation, what could not be told,
+//! goals that were missed) has a case of its own, since many readers look at one failure a case.
 //! Holds: valid under the strict schema that readers check against (Jenkins' `junit-10.xsd`), in
 //! which a case has no properties: seed, replay line and files are its output. Well formed whatever
 //! the texts; no figure of real time, so that the same runs give the same bytes. Written by hand:
@@ -25,7 +25,8 @@ pub fn junit(summaries: &[Summary]) -> String {
 
 /// Something that went wrong.
 struct Complaint {
-    /// `failure` or `error`, as the format has it: what was tested is wrong, or it could not be tested.
+    /// `failure` or `error`, as the format has it: what was tested is wrong, or it could not be
+    /// tested.
     element: &'static str,
     /// What sort: a fingerprint, or a word.
     kind: String,
@@ -185,8 +186,8 @@ mod tests {
     use super::*;
     use crate::samples::{failing, passing};
 
-    /// What the strict schema allows: an element, those that may stand in it in any order, whether text may,
-    /// attributes that it must have, and those that it may have.
+    /// What the strict schema allows: an element, those that may stand in it in any order, whether
+    /// text may, attributes that it must have, and those that it may have.
     type Rule = (
         &'static str,
         &'static [&'static str],
@@ -243,9 +244,9 @@ mod tests {
         SCHEMA.iter().any(|rule| rule.0 == element && rule.2)
     }
 
-    /// Reads XML as far as it is written here: no comments, no CDATA, no entities but numbers and the
-    /// predefined. Fails on what is not well formed, or not valid; returns every element's name with its
-    /// attributes, and with its text as the attribute `text`.
+    /// Reads XML as far as it is written here: no comments, no CDATA, no entities but numbers and
+    /// the predefined. Fails on what is not well formed, or not valid; returns every element's name
+    /// with its attributes, and with its text as the attribute `text`.
     fn elements(text: &str) -> Vec<(String, Vec<(String, String)>)> {
         let mut found = Vec::new();
         let mut open: Vec<String> = Vec::new();

@@ -1,13 +1,15 @@
 //! Words on a screen: lines that end between words, lists in as many columns as there is room for.
 //!
-//! Holds: no line is longer than it may be, but for a word or a command that is longer by itself; no word is
-//! cut, and no number is torn from its unit.
+//! Holds: no line is longer than it may be, but for a word or a command that is longer by itself;
+//! no word is cut, and no number is torn from its unit.
 //! Start at [`fold`] and `columns`.
 
-/// As wide as the narrowest terminal that anybody uses: what texts are laid out for when nobody says more.
+/// As wide as the narrowest terminal that anybody uses: what texts are laid out for when nobody
+/// says more.
 pub const WIDTH: usize = 80;
 
-/// What a line of text begins with if it is a command or a path to be copied: it is one line, however long.
+/// What a line of text begins with if it is a command or a path to be copied: it is one line,
+/// however long.
 const COPIED: &[&str] = &["mailstorm ", "cargo "];
 
 /// What a line begins with that people are told besides: its text stands beside it.
@@ -25,8 +27,9 @@ const GAP: usize = 3;
 /// Where the column of names would be narrower, there is one column only.
 const NAME_WIDTH_MIN: usize = 12;
 
-/// The text with every line that is longer folded between words, below the place where its words begin.
-/// A line that is copied and pasted stays one: only a remark at its end goes to a line of its own.
+/// The text with every line that is longer folded between words, below the place where its words
+/// begin. A line that is copied and pasted stays one: only a remark at its end goes to a line of
+/// its own.
 pub fn fold(text: &str, width: usize) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     for line in text.lines() {
@@ -56,14 +59,14 @@ pub fn beside(before: &str, text: &str) -> String {
     broken(before, length(before), text) + "\n"
 }
 
-/// After what stands before it, with the further lines a little to the right, and a line end: for names of any
-/// length below each other.
+/// After what stands before it, with the further lines a little to the right, and a line end: for
+/// names of any length below each other.
 pub fn hanging(before: &str, text: &str) -> String {
     broken(before, 8, text) + "\n"
 }
 
-/// Broken between words: the first line begins with `first`, all others so far to the right; a longer word has
-/// a line of its own.
+/// Broken between words: the first line begins with `first`, all others so far to the right; a
+/// longer word has a line of its own.
 pub fn broken(first: &str, indent: usize, text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = format!("{first}{}", words.join(" "));
@@ -112,8 +115,8 @@ fn folded(line: &str, width: usize) -> Vec<String> {
     hung(line, width, indent)
 }
 
-/// In which column the words of a line begin: behind its label or the moment that it is about, or where it is
-/// indented to.
+/// In which column the words of a line begin: behind its label or the moment that it is about, or
+/// where it is indented to.
 fn words_begin(line: &str, width: usize) -> usize {
     let margin = line.chars().take_while(|c| *c == ' ').count();
     let words = &line[margin..];
@@ -141,8 +144,8 @@ fn is_number(word: &str) -> bool {
         && digits.chars().all(|c| c.is_ascii_digit() || c == '.' || c == ',')
 }
 
-/// Whether the words on both sides of this space belong together: a number and its unit, or two parts of a span
-/// as in `2 min 5 s`.
+/// Whether the words on both sides of this space belong together: a number and its unit, or two
+/// parts of a span as in `2 min 5 s`.
 fn is_bound(line: &str, space: usize) -> bool {
     let before = line[..space].rsplit(' ').next().unwrap_or_default();
     let after = line[space + 1..].split(' ').next().unwrap_or_default();
@@ -182,8 +185,8 @@ fn lines_of(line: &str, width: usize, indent: usize, keep: usize) -> Vec<String>
     }
 }
 
-/// The place of the last space at which a line ends within its room; of the first one behind it if a word is
-/// longer. None if all of it fits, or if it is one word.
+/// The place of the last space at which a line ends within its room; of the first one behind it if
+/// a word is longer. None if all of it fits, or if it is one word.
 fn break_at(line: &str, room: usize, keep: usize) -> Option<usize> {
     if length(line) <= room {
         return None;
@@ -208,8 +211,8 @@ fn break_at(line: &str, room: usize, keep: usize) -> Option<usize> {
     last
 }
 
-/// Names and values in as many columns as the width has room for, so that a long list stays on a screen; each
-/// line begins with the indentation.
+/// Names and values in as many columns as the width has room for, so that a long list stays on a
+/// screen; each line begins with the indentation.
 pub(crate) fn columns(rows: &[(String, String)], width: usize, indent: usize) -> Vec<String> {
     /// More are hard to find anything in.
     const COLUMNS_MAX: usize = 6;

@@ -1,9 +1,9 @@
 //! Runs to summaries: for people at a terminal, for machines, and for the page of a CI job.
 //!
-//! Owns: adding up the runs of a sweep ([`Tally`]) and telling the sum ([`Summary`]). Leaves: making and
-//! judging runs to others; knows records only.
-//! Holds: what is told does not depend on the machine, but for the figures of real time, which are handed
-//! in; memory does not grow with the number of runs.
+//! Owns: adding up the runs of a sweep ([`Tally`]) and telling the sum ([`Summary`]). Leaves:
+//! making and judging runs to others; knows records only.
+//! Holds: what is told does not depend on the machine, but for the figures of real time, which are
+//! handed in; memory does not grow with the number of runs.
 //! Start at [`Tally`].
 
 mod divergence;

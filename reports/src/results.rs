@@ -1,8 +1,9 @@
 //! What a sweep leaves for machines (`result.json`), and joining those of its shards.
 //!
-//! Owns: what must be equal for two results to be parts of one sweep, and what a joined one is. Leaves:
-//! adding up to [`Tally`], files to the command line.
-//! Holds: the result that is joined from all shards is the one of the whole sweep, but for real time.
+//! Owns: what must be equal for two results to be parts of one sweep, and what a joined one is.
+//! Leaves: adding up to [`Tally`], files to the command line.
+//! Holds: the result that is joined from all shards is the one of the whole sweep, but for real
+//! time.
 //! Start at [`Results`].
 
 use crate::ended::{Ended, Resumption, Stop};
@@ -55,8 +56,8 @@ pub struct Part {
     /// Why not all seeds were run, if they were not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stop>,
-    /// Whether it is the sum of shards: if one has stopped, no seed says where the whole would go on. In the
-    /// file it is only then, so that all shards together leave what one sweep leaves.
+    /// Whether it is the sum of shards: if one has stopped, no seed says where the whole would go
+    /// on. In the file it is only then, so that all shards together leave what one sweep leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_joined: bool,
 }
@@ -266,7 +267,8 @@ impl Results {
         self.scenarios.iter().map(|part| part.summary(self.shard, folder)).collect()
     }
 
-    /// The result of the whole sweep from those of all its shards, each with a name for errors; at least one.
+    /// The result of the whole sweep from those of all its shards, each with a name for errors; at
+    /// least one.
     ///
     /// # Errors
     /// [`JoinError`] when they are not of one sweep, or not all of it.
@@ -297,7 +299,8 @@ impl Results {
                 part.tally.join(&other.tally);
                 part.asked = part.asked.zip(other.asked).map(|(a, b)| a.saturating_add(b));
                 part.stopped = part.stopped.take().into_iter().chain(other.stopped.clone()).min();
-                // They may have been run one after another: what is claimed is no more than is known.
+                // They may have been run one after another: what is claimed is no more than is
+                // known.
                 part.wall.wall_seconds += other.wall.wall_seconds;
                 part.wall.jobs = part.wall.jobs.max(other.wall.jobs);
             }

@@ -40,11 +40,12 @@ pub struct Summary {
     pub groups: BTreeMap<String, Group>,
     /// Why it could not be told, and how often.
     pub unknown_whys: BTreeMap<String, u64>,
-    /// How many states of the protocol all runs together came through, goals among them. A state is a
-    /// server's role, its epochs against the newest leader's, its log against what is committed, and a
-    /// fault that was going on.
+    /// How many states of the protocol all runs together came through, goals among them. A state is
+    /// a server's role, its epochs against the newest leader's, its log against what is committed,
+    /// and a fault that was going on.
     pub states: u64,
-    /// The last seed that came to a state, or to a kind of violation, that no seed before it had shown.
+    /// The last seed that came to a state, or to a kind of violation, that no seed before it had
+    /// shown.
     pub last_new_seed: Option<u64>,
     /// How often each goal was reached.
     pub reached: BTreeMap<String, u64>,
@@ -76,7 +77,8 @@ pub struct Summary {
     pub verified: u64,
     /// Those of them that were not the same there.
     pub not_deterministic: u64,
-    /// Whether the sweep was long enough, and its storms such, that a goal that was never reached counts.
+    /// Whether the sweep was long enough, and its storms such, that a goal that was never reached
+    /// counts.
     pub goals_count: bool,
     /// What a replay must be given besides scenario and seed: the plan and the inbox, as options.
     pub replay_options: String,
@@ -146,7 +148,8 @@ pub struct Group {
     pub place: usize,
     /// The hash of that run's trace.
     pub first_trace: String,
-    /// Its record, if its plan is another than its seed draws, so that only the record makes it again.
+    /// Its record, if its plan is another than its seed draws, so that only the record makes it
+    /// again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordFile>,
     /// How many faults that run's plan had.
@@ -186,7 +189,8 @@ pub struct ShrunkRun {
     pub faults: usize,
     /// One line per fault.
     pub story: Vec<String>,
-    /// How many simpler cases were not tried, because the budget was spent or somebody interrupted the search.
+    /// How many simpler cases were not tried, because the budget was spent or somebody interrupted
+    /// the search.
     #[serde(default)]
     pub untried: u64,
     /// Whether somebody did.
@@ -285,7 +289,8 @@ impl Summary {
         Some(format!("Inbox: {}, {left}{text}{bare}", numbered(mails, "mail")))
     }
 
-    /// Where a file of this sweep lies, of which it is said here where it lies in the sweep's folder.
+    /// Where a file of this sweep lies, of which it is said here where it lies in the sweep's
+    /// folder.
     pub fn path(&self, file: &str) -> PathBuf {
         self.folder.join(file)
     }
@@ -306,15 +311,16 @@ impl Summary {
         missed.filter(|_| self.has_goals()).map(|(goal, _)| goal.as_str())
     }
 
-    /// The kinds of faults that were injected over and over and never changed anything, in order, each with
-    /// how often: as much a goal missed as one that was not reached.
+    /// The kinds of faults that were injected over and over and never changed anything, in order,
+    /// each with how often: as much a goal missed as one that was not reached.
     pub(crate) fn vain_to_tell(&self) -> impl Iterator<Item = (&str, u64)> {
         let vain = self.faults.iter().filter(|(_, count)| count.is_vain() && self.has_goals());
         vain.map(|(kind, count)| (kind.as_str(), count.injected))
     }
 
-    /// Whether the runs were to come as far as the scenario's storms do: neither those that a violation cut
-    /// short, nor those of which a file says what they show, nor storms of another kind.
+    /// Whether the runs were to come as far as the scenario's storms do: neither those that a
+    /// violation cut short, nor those of which a file says what they show, nor storms of another
+    /// kind.
     fn has_goals(&self) -> bool {
         let is_whole = self.violation == 0 && !self.was_not_begun();
         is_whole && self.expected().is_none() && self.replay_options.is_empty()

@@ -13,7 +13,8 @@ use std::hash::Hasher;
 const SEEDS_NAMED_MAX: usize = 20;
 /// Groups told apart; what begins later is counted under [`OTHERS`].
 const GROUPS_MAX: usize = 100;
-/// Groups kept apart in what is joined: a shard cannot know which of its groups begin early in the whole sweep.
+/// Groups kept apart in what is joined: a shard cannot know which of its groups begin early in the
+/// whole sweep.
 const GROUPS_KEPT_MAX: usize = 1_000;
 /// The group of what is not told apart.
 const OTHERS: &str = "others";
@@ -24,13 +25,15 @@ pub const GOALS_SEEDS_MIN: u64 = 200;
 
 /// The sum of the runs of one scenario so far. Its size does not depend on their number.
 ///
-/// Sums of parts of a sweep can be joined: nothing in it depends on the order in which runs were added,
-/// but for what says so by naming seeds. Of a part with more than a thousand kinds of violations, or as
-/// many ways to be unexpected, the later ones are joined as others: their sums are right, their shares are not.
+/// Sums of parts of a sweep can be joined: nothing in it depends on the order in which runs were
+/// added, but for what says so by naming seeds. Of a part with more than a thousand kinds of
+/// violations, or as many ways to be unexpected, the later ones are joined as others: their sums
+/// are right, their shares are not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     scenario: String,
-    /// Whether the storms are those that the scenario is made for, so that its goals are to be reached.
+    /// Whether the storms are those that the scenario is made for, so that its goals are to be
+    /// reached.
     #[serde(default)]
     is_as_it_comes: bool,
     first_seed: Option<u64>,
@@ -50,8 +53,8 @@ pub struct Tally {
     /// The longest runs, the longest first.
     slowest: Vec<Slow>,
     covered: Covered,
-    /// The sum of one hash for each run: it is the same in whatever order, and in however many parts, the
-    /// runs are added.
+    /// The sum of one hash for each run: it is the same in whatever order, and in however many
+    /// parts, the runs are added.
     traces: TraceHash,
     /// Runs that were made in a second process, too.
     #[serde(default)]
@@ -66,7 +69,8 @@ pub struct Tally {
     file: Option<FromFile>,
 }
 
-/// The states of the protocol that any run came through, and the goals, each with the first seed that did.
+/// The states of the protocol that any run came through, and the goals, each with the first seed
+/// that did.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Covered(BTreeMap<u32, u64>);
 
@@ -143,15 +147,15 @@ impl Tally {
         Self { is_guided, ..self }
     }
 
-    /// The same, of storms as the scenario draws them: a sweep that is long enough and misses a goal, or
-    /// injects a kind of fault over and over in vain, has proved nothing.
+    /// The same, of storms as the scenario draws them: a sweep that is long enough and misses a
+    /// goal, or injects a kind of fault over and over in vain, has proved nothing.
     #[must_use]
     pub fn as_it_comes(self, is_as_it_comes: bool) -> Self {
         Self { is_as_it_comes, ..self }
     }
 
-    /// Adds a run; returns whether it came to anything new: a state of the protocol, a goal, or a kind of
-    /// violation that was not seen before. Runs are added in the order of their seeds.
+    /// Adds a run; returns whether it came to anything new: a state of the protocol, a goal, or a
+    /// kind of violation that was not seen before. Runs are added in the order of their seeds.
     pub fn add(&mut self, run: &Run) -> bool {
         self.first_seed.get_or_insert(run.seed);
         self.last_seed = run.seed;
@@ -188,8 +192,8 @@ impl Tally {
         self.covered.0.len() + self.groups.len() > known
     }
 
-    /// A run that was added is not as its file expects, which is told by `missed`. Such runs are noted in the
-    /// order of their seeds.
+    /// A run that was added is not as its file expects, which is told by `missed`. Such runs are
+    /// noted in the order of their seeds.
     pub fn note_surprise(&mut self, run: &Run, missed: &str) {
         let expect = self.file.as_mut().and_then(|file| file.expect.as_mut());
         expect.expect("only what is expected can be missed").add(run, missed);
@@ -203,7 +207,8 @@ impl Tally {
         file
     }
 
-    /// Adds the sum of other seeds of the same sweep. It comes from a file, where any number may stand.
+    /// Adds the sum of other seeds of the same sweep. It comes from a file, where any number may
+    /// stand.
     pub fn join(&mut self, other: &Self) {
         if other.runs() > 0 {
             self.last_seed = self.last_seed.max(other.last_seed);
@@ -406,7 +411,8 @@ impl Tally {
         }
     }
 
-    /// The last seed that came to a state, or to a kind of violation, that no seed before it had shown.
+    /// The last seed that came to a state, or to a kind of violation, that no seed before it had
+    /// shown.
     fn last_new_seed(&self) -> Option<u64> {
         let of_groups = self.groups.values().map(|group| group.first_seed);
         self.covered.0.values().copied().chain(of_groups).max()

@@ -1,7 +1,7 @@
 //! A sweep's sum for the terminal: what was done, the verdict, the figures, and what is next.
 //!
-//! Holds: the same runs give the same text, but for figures of real time; at its width no line is longer,
-//! but for what is copied and pasted ([`fold`](crate::fold) sees to sentences).
+//! Holds: the same runs give the same text, but for figures of real time; at its width no line is
+//! longer, but for what is copied and pasted ([`fold`](crate::fold) sees to sentences).
 //! Start at [`text`]; the list of columns is `layout`'s.
 
 use crate::ended::{self, Ended};
@@ -33,8 +33,8 @@ impl Default for Deed {
     }
 }
 
-/// The whole summary: what was done and the verdict first, then the figures. Violations, what is missing and
-/// the verdict again come last: a terminal shows the end.
+/// The whole summary: what was done and the verdict first, then the figures. Violations, what is
+/// missing and the verdict again come last: a terminal shows the end.
 pub fn text(summary: &Summary, deed: &Deed, width: usize) -> String {
     let mut out = String::new();
     write_summary(&mut out, summary, deed, width).expect("writing to a string cannot fail");
@@ -91,7 +91,8 @@ fn write_counted(out: &mut String, s: &Summary, width: usize) -> std::fmt::Resul
     let faults = s.faults.iter().map(|(kind, n)| (spaced(kind), told(n.effective, n.injected)));
     list("faults, effective/injected", faults.collect())?;
     let short = |mean: &str, most: &str| format!("{mean}/{most}");
-    // What the cores kept in memory is for the page and the results: it is much, and seldom asked for.
+    // What the cores kept in memory is for the page and the results: it is much, and seldom asked
+    // for.
     let is_told = |name: &String| !name.starts_with("kept_");
     let told = s.figures.iter().filter(|(name, _)| is_told(name));
     let told = told.map(|(name, n)| (name.clone(), *n)).collect();
@@ -323,8 +324,9 @@ pub fn verb(number: u64, one: &'static str, many: &'static str) -> &'static str 
     if number == 1 { one } else { many }
 }
 
-/// Figures for people: the three numbers of a measured quantity as its mean and its maximum, which `told` puts
-/// together; counts as they are; spans of time with their unit. What was never measured is left out.
+/// Figures for people: the three numbers of a measured quantity as its mean and its maximum, which
+/// `told` puts together; counts as they are; spans of time with their unit. What was never measured
+/// is left out.
 pub(crate) fn figures(
     all: &BTreeMap<String, u64>,
     told: impl Fn(&str, &str) -> String,

@@ -1,7 +1,8 @@
-//! The main storm as a whole: seeds of `mail-claims` with the default swarm, codecs and checkers on.
+//! The main storm as a whole: seeds of `mail-claims` with the default swarm, codecs and checkers
+//! on.
 //!
-//! Throughput is in delivered messages, so that a change of the storm changes the figure little; the speed
-//! against real time is what a sweep's summary tells.
+//! Throughput is in delivered messages, so that a change of the storm changes the figure little;
+//! the speed against real time is what a sweep's summary tells.
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use mailstorm_scenarios::find;

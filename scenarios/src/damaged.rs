@@ -1,5 +1,5 @@
-//! A scenario with one more node, whose program does harm that no fault of a plan does: for tests of what
-//! the end of a run demands.
+//! A scenario with one more node, whose program does harm that no fault of a plan does: for tests
+//! of what the end of a run demands.
 
 use crate::nodes::{client_config, ensemble_of};
 use crate::scale::Scale;
@@ -29,8 +29,8 @@ struct Damaged {
     harm: Harm,
 }
 
-/// Runs the scenario with three servers and these settings, without a fault, but with this harm. Returns
-/// what the run still waited for when its time was over; `None` if it came to its end.
+/// Runs the scenario with three servers and these settings, without a fault, but with this harm.
+/// Returns what the run still waited for when its time was over; `None` if it came to its end.
 pub(crate) fn is_stuck(
     scenario: Arc<dyn Scenario>,
     settings: &[(&str, u64)],

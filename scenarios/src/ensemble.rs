@@ -5,13 +5,14 @@
 //! give their sessions up, guard znodes, and leave some to be swept; so linearizability, session
 //! order, watches and ephemerals are judged on a dense history.
 //!
-//! Two more clients only look, each time behind a `sync`: whoever also writes learns by its own failing
-//! writes that its server leads nobody any more, and asks another one.
+//! Two more clients only look, each time behind a `sync`: whoever also writes learns by its own
+//! failing writes that its server leads nobody any more, and asks another one.
 //!
 //! Half of the storms lack a habit of the others, such as the `sync`: see `habits`.
 //!
-//! When the storm is over, all clients meet at a barrier, every candidate reigns once more, and an auditor,
-//! `a1`, reads every znode through every server: what was lost, or is stuck, shows at the latest then.
+//! When the storm is over, all clients meet at a barrier, every candidate reigns once more, and an
+//! auditor, `a1`, reads every znode through every server: what was lost, or is stuck, shows at the
+//! latest then.
 //! Start at [`EnsembleStorm`]; what clients do is in `tourist`, `seldom` and `guards`, the end in
 //! `auditor` and `served_again`.
 
@@ -59,8 +60,9 @@ const WITNESS: char = 'o';
 const REGISTERS: u64 = 5;
 const REGISTERS_MAX: u64 = 100;
 
-/// Small enough that a storm sees containers, and znodes whose time is over, swept by several leaders. The
-/// leader's wall clock says whose time is over: here a clock that jumps does harm, if any can.
+/// Small enough that a storm sees containers, and znodes whose time is over, swept by several
+/// leaders. The leader's wall clock says whose time is over: here a clock that jumps does harm, if
+/// any can.
 const SWEEP_EVERY: Millis = Millis(1_500);
 
 /// The scenarios `ensemble` and `ensemble-3`.

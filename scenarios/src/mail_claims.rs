@@ -1,17 +1,17 @@
 //! The main storm: five servers, four workers, an inbox, and every e-mail processed exactly once.
 //!
-//! Topology: servers `s1` to `s5`; workers `w1` to `w4`, and spare machines `w5` and `w6` on which a
-//! supervisor has workers started when others are missing; supervisors `v1` and `v2`; the sink, an
-//! outside ledger that never fails itself. Judging a mail takes a worker about a second, so the storm
-//! meets workers in the middle of mails.
+//! Topology: servers `s1` to `s5`; workers `w1` to `w4`, and spare machines `w5` and `w6` on which
+//! a supervisor has workers started when others are missing; supervisors `v1` and `v2`; the sink,
+//! an outside ledger that never fails itself. Judging a mail takes a worker about a second, so the
+//! storm meets workers in the middle of mails.
 //!
-//! One mail of the inbox, another for each seed, plays the poison: it kills whoever processes it, and must be
-//! set aside after three attempts, as mails are that make a real worker crash. With `poison=0` none does,
-//! and every mail is processed; so it is by default in an inbox of fewer than five mails, where the one that
-//! is set aside would be most of what is to be seen.
+//! One mail of the inbox, another for each seed, plays the poison: it kills whoever processes it,
+//! and must be set aside after three attempts, as mails are that make a real worker crash. With
+//! `poison=0` none does, and every mail is processed; so it is by default in an inbox of fewer than
+//! five mails, where the one that is set aside would be most of what is to be seen.
 //!
-//! An auditor, `a1`, comes when the storm is over, and waits until the claims add up: none is open, and
-//! the finished ones hold every mail of the inbox once.
+//! An auditor, `a1`, comes when the storm is over, and waits until the claims add up: none is open,
+//! and the finished ones hold every mail of the inbox once.
 
 use crate::nodes::{self, boot_server, client_config, ensemble_of, in_order};
 use crate::scale::Scale;
@@ -285,8 +285,8 @@ impl Scenario for MailClaims {
     }
 }
 
-/// The judge of a simulated worker: the real one's verdict, after the time it takes, unless the mail
-/// kills it.
+/// The judge of a simulated worker: the real one's verdict, after the time it takes, unless the
+/// mail kills it.
 struct SlowJudge {
     platform: SimPlatform,
     mails: Arc<Mails>,

@@ -1,5 +1,5 @@
-//! What scenarios on the coordination service have in common: how a server and a client are set up, and
-//! what is checked of the ensemble.
+//! What scenarios on the coordination service have in common: how a server and a client are set up,
+//! and what is checked of the ensemble.
 
 use crate::scale::{LEADER, Scale};
 use mailstorm_checkers::{
@@ -25,7 +25,8 @@ pub(crate) const SESSION_TIMEOUT: Millis = Millis(6_000);
 /// Small enough that a storm sees snapshots, and learners too far behind for anything else.
 const SNAPSHOT_EVERY_ENTRIES: usize = 150;
 const SYNC_ENTRIES_KEPT: usize = 40;
-/// Small enough that a storm sees a learner whose window is full, and clients that wait for proposals.
+/// Small enough that a storm sees a learner whose window is full, and clients that wait for
+/// proposals.
 const WINDOW_ENTRIES_MAX: usize = 24;
 const OUTSTANDING_PROPOSALS_MAX: usize = 48;
 /// Small enough that a snapshot takes many steps, with writes in between.
@@ -50,7 +51,8 @@ pub(crate) fn ensemble_of(voters: u64, observers: u64) -> Ensemble {
         .expect("distinct servers, and at least one voter")
 }
 
-/// The nodes of an ensemble's servers, named `s` and a number: those that vote, then those that observe.
+/// The nodes of an ensemble's servers, named `s` and a number: those that vote, then those that
+/// observe.
 pub(crate) fn servers(ensemble: &Ensemble) -> impl Iterator<Item = NodeSpec> {
     let voters = ensemble.voters().iter().map(|id| NodeSpec::server(&id.to_string()));
     let observers = ensemble.observers().iter();
@@ -103,14 +105,16 @@ fn boot(
     let mut settings = NodeSettings::new(config, address(me, CLIENT_PORT), peers);
     settings.storage.log_file_bytes = LOG_FILE_BYTES;
     settings.storage.snapshot_sync_bytes = SNAPSHOT_SYNC_BYTES;
-    // Only the very first start may take an empty folder for the whole truth: later, it is a lost disk.
+    // Only the very first start may take an empty folder for the whole truth: later, it is a lost
+    // disk.
     settings.initialise = process.incarnation == 0;
     process.host(NodeStart::new(settings))
 }
 
-/// The program of a node, which waits with its first start if another server than would be elected is to lead
-/// first. Of servers that know nothing yet an election prefers the one with the highest number, so a majority
-/// begins of which the wanted leader is that; the others come when it leads, and follow it.
+/// The program of a node, which waits with its first start if another server than would be elected
+/// is to lead first. Of servers that know nothing yet an election prefers the one with the highest
+/// number, so a majority begins of which the wanted leader is that; the others come when it leads,
+/// and follow it.
 pub(crate) fn in_order(
     scale: &Scale,
     process: Process,
@@ -134,8 +138,8 @@ pub(crate) fn in_order(
     })
 }
 
-/// The session of a client process, with every server of the ensemble. A process that was started again is
-/// another client: its operations are numbered from the beginning.
+/// The session of a client process, with every server of the ensemble. A process that was started
+/// again is another client: its operations are numbered from the beginning.
 pub(crate) fn client_config(scale: &Scale, ensemble: &Ensemble, process: &Process) -> ClientConfig {
     let node = &*process.node.0;
     let servers = ensemble.servers().map(|id| Address::from(&*format!("{id}:{CLIENT_PORT}")));
@@ -146,11 +150,13 @@ pub(crate) fn client_config(scale: &Scale, ensemble: &Ensemble, process: &Proces
     config
 }
 
-/// The number of the first client on a node, which no other node has: a letter and a number below 10 are
-/// digits of their own; greater numbers come behind all of those. A word counts as its letter with 0.
+/// The number of the first client on a node, which no other node has: a letter and a number below
+/// 10 are digits of their own; greater numbers come behind all of those. A word counts as its
+/// letter with 0.
 ///
 /// # Panics
-/// When the name is neither a word nor a letter with a number that has room: its author names it otherwise.
+/// When the name is neither a word nor a letter with a number that has room: its author names it
+/// otherwise.
 fn client_number(node: &str) -> u32 {
     const LETTERS: u32 = 26;
     const PER_LETTER: u32 = 10;

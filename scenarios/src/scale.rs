@@ -110,7 +110,8 @@ impl Scale {
         self.find(SESSION_MS).map_or(SESSION_TIMEOUT, |setting| Millis(setting.value))
     }
 
-    /// What is wrong with these numbers together, each of which is in its range, and what was expected.
+    /// What is wrong with these numbers together, each of which is in its range, and what was
+    /// expected.
     pub(crate) fn check(&self) -> Result<(), String> {
         let value = |name| self.find(name).map_or(0, |setting| setting.value);
         let (servers, leader, quorum) = (value("servers"), value(LEADER), value(QUORUM));

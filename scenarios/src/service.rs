@@ -1,7 +1,8 @@
-//! The coordination service as a system of the world: its servers, what they survive, what is on their disks.
+//! The coordination service as a system of the world: its servers, what they survive, what is on
+//! their disks.
 //!
-//! Owns: what the world and the judges of a run must know of an ensemble. Leaves: the programs of its nodes to
-//! `nodes`; what it promises to the checkers.
+//! Owns: what the world and the judges of a run must know of an ensemble. Leaves: the programs of
+//! its nodes to `nodes`; what it promises to the checkers.
 //! Start at [`Service`].
 
 use crate::nodes::PEER_PORT;
@@ -71,7 +72,8 @@ impl System for Service {
         Some(EnsembleFact::DiskHolds { last_logged, accepted_epoch, current_epoch }.into())
     }
 
-    /// A log grows in place. All other files are written beside the old ones and renamed when they are whole.
+    /// A log grows in place. All other files are written beside the old ones and renamed when they
+    /// are whole.
     fn ends_torn(&self, file: &str) -> bool {
         matches!(FileName::parse(file), Some(FileName::Log(_)))
     }

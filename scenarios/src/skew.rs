@@ -1,5 +1,5 @@
-//! Clocks that run at another speed, or jump, and what is said of sessions then: an ensemble ends a session by
-//! its leader's clock, so whoever judges must look at the same one.
+//! Clocks that run at another speed, or jump, and what is said of sessions then: an ensemble ends a
+//! session by its leader's clock, so whoever judges must look at the same one.
 
 use crate::find;
 use mailstorm_record::Plan;

@@ -1,10 +1,10 @@
 //! How programs talk that have no protocol of their own: a question, an answer, as JSON in frames.
 //!
-//! Owns: a [`Desk`] at which questions arrive, and a [`Caller`] who asks one at a time and waits only so
-//! long; a core that has frames already reads and writes them with [`encode`] and [`decode`]. Leaves: what
-//! is asked to whoever talks.
-//! Holds: an answer is given to the question it was asked for; whoever got none cannot know whether the
-//! question was heard.
+//! Owns: a [`Desk`] at which questions arrive, and a [`Caller`] who asks one at a time and waits
+//! only so long; a core that has frames already reads and writes them with [`encode`] and
+//! [`decode`]. Leaves: what is asked to whoever talks.
+//! Holds: an answer is given to the question it was asked for; whoever got none cannot know whether
+//! the question was heard.
 
 use bytes::Bytes;
 use mailstorm_platform::{Address, ConnectionId, Endpoint, NetworkEvent, Platform};

@@ -1,7 +1,7 @@
 //! A primary with one backup, as a core that the host's own loop drives.
 //!
-//! Holds: the primary acknowledges a value once the backup has it on disk. A backup that hears nothing
-//! takes over in number 1, and acknowledges alone from then on: what it has is all that was
+//! Holds: the primary acknowledges a value once the backup has it on disk. A backup that hears
+//! nothing takes over in number 1, and acknowledges alone from then on: what it has is all that was
 //! acknowledged, and it takes nothing of number 0 any more. Start at [`Replica::heard`].
 
 use bytes::Bytes;

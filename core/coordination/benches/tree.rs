@@ -1,6 +1,7 @@
 //! How fast one core prepares, applies and answers: create, set, get, watches, snapshots.
 //!
-//! With a thousand znodes, as in a storm, and with a hundred thousand, where lookups miss the caches.
+//! With a thousand znodes, as in a storm, and with a hundred thousand, where lookups miss the
+//! caches.
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};

@@ -370,19 +370,19 @@ mailstorm_shared::defects! {
         report: "ZooKeeper's guarantees on access lists",
     }
 
-    /// A leader looks ahead: it decides about a write by what the writes before it will have made of
-    /// the tree. The check of a version, which writes nothing, looked at the tree as it is applied.
-    /// Wrong because each step of a `multi` builds on those before it, and another client's write
-    /// may be on its way. A user's guarded update is refused for what it wrote itself, or is done
-    /// although somebody was quicker.
+    /// A leader looks ahead: it decides about a write by what the writes before it will have made
+    /// of the tree. The check of a version, which writes nothing, looked at the tree as it is
+    /// applied. Wrong because each step of a `multi` builds on those before it, and another
+    /// client's write may be on its way. A user's guarded update is refused for what it wrote
+    /// itself, or is done although somebody was quicker.
     CheckOfTheApplied = "check-of-the-applied" {
         line: "The check of a `multi` sees the tree without what is under way, its own steps included.",
         report: "ZooKeeper's guarantees on multi",
     }
 
-    /// The index of ephemerals is in the order of sessions, and the range that was read had no upper
-    /// end. Whoever asks for his ephemerals gets one of the session after his own. A user who tidies
-    /// up what he owns deletes another's lock.
+    /// The index of ephemerals is in the order of sessions, and the range that was read had no
+    /// upper end. Whoever asks for his ephemerals gets one of the session after his own. A user who
+    /// tidies up what he owns deletes another's lock.
     EphemeralsOfTheNext = "ephemerals-of-the-next" {
         line: "The list of a session's ephemerals has one of the next session's, too.",
         report: "ZooKeeper's getEphemerals",
@@ -395,9 +395,9 @@ mailstorm_shared::defects! {
         report: "ZooKeeper's getAllChildrenNumber",
     }
 
-    /// Several reads at once were built from the single ones, and for lists of children the one that
-    /// was called stands behind the question whether the reader may. A user's names of customers
-    /// are read by whoever asks for them in a batch.
+    /// Several reads at once were built from the single ones, and for lists of children the one
+    /// that was called stands behind the question whether the reader may. A user's names of
+    /// customers are read by whoever asks for them in a batch.
     ListOfAnybody = "list-of-anybody" {
         line: "A list of children is shown to everybody who asks for it together with other reads.",
         report: "ZooKeeper's guarantees on access lists",

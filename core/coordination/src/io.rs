@@ -32,7 +32,8 @@ pub enum Input {
     ClientOpened {
         /// The connection.
         client: ClientId,
-        /// Where from: the machine for `ip` access lists, the port for whoever asks who is connected.
+        /// Where from: the machine for `ip` access lists, the port for whoever asks who is
+        /// connected.
         address: SocketAddr,
         /// Fresh random bytes, from which a new session gets its password.
         entropy: [u8; 16],
@@ -68,8 +69,8 @@ pub enum Input {
         /// Whether it answers our [`Output::OpenLearnerLink`].
         opened_by_us: bool,
     },
-    /// A link is gone, or the learner link that we asked for could not be opened (then it never was up
-    /// and `link` is `None`).
+    /// A link is gone, or the learner link that we asked for could not be opened (then it never was
+    /// up and `link` is `None`).
     LinkDown {
         /// The link.
         link: Option<LinkId>,
@@ -220,12 +221,13 @@ pub struct Recovered {
     pub state: DurableState,
     /// The newest readable snapshot: its zxid and its chunks, in order.
     pub snapshot: Option<(Zxid, Vec<Bytes>)>,
-    /// The log after the snapshot's beginning, oldest first, without a gap; it may reach back before
-    /// the snapshot so that followers can be brought up to date from it.
+    /// The log after the snapshot's beginning, oldest first, without a gap; it may reach back
+    /// before the snapshot so that followers can be brought up to date from it.
     pub log: Vec<Entry>,
-    /// Up to here the log is known to be committed, from an earlier life; what was committed later may be
-    /// more. Of what is in the snapshot it need not say so.
+    /// Up to here the log is known to be committed, from an earlier life; what was committed later
+    /// may be more. Of what is in the snapshot it need not say so.
     pub committed: Zxid,
-    /// What was wrong, in sentences for the operator: a torn tail that was cut, damage that cost the vote.
+    /// What was wrong, in sentences for the operator: a torn tail that was cut, damage that cost
+    /// the vote.
     pub findings: Vec<String>,
 }

@@ -1,11 +1,12 @@
-//! How long writes wait while snapshots are written and old files removed: a server on real files, and
-//! connections that keep sixteen writes of 1 KiB in flight each.
+//! How long writes wait while snapshots are written and old files removed: a server on real files,
+//! and connections that keep sixteen writes of 1 KiB in flight each.
 //!
 //! ```text
 //! cargo run --release -p mailstorm-host --example stalls [FOLDER [WRITES [SNAPSHOT_EVERY]]]
 //! ```
-//! The default purges twice on the way. It prints the distribution of the answers' times and every one above
-//! 50 ms. What is told is the machine's affair as well: run it twice, on a disk that is otherwise idle.
+//! The default purges twice on the way. It prints the distribution of the answers' times and every
+//! one above 50 ms. What is told is the machine's affair as well: run it twice, on a disk that is
+//! otherwise idle.
 
 #![allow(clippy::disallowed_methods, reason = "it measures time on a real machine")]
 #![allow(clippy::print_stdout, reason = "it is a command")]

@@ -1,8 +1,8 @@
 //! A core's data folder on a [`Disk`]: reading it at the start, and carrying out what it asks for.
 //!
 //! Owns: doing [`FileOp`]s in order. Leaves: which ones, to the core.
-//! Holds: after the first operation that failed none follows. A failed sync may have dropped what it
-//! should have made durable, and a second one would succeed without it (the "fsyncgate" of
+//! Holds: after the first operation that failed none follows. A failed sync may have dropped what
+//! it should have made durable, and a second one would succeed without it (the "fsyncgate" of
 //! PostgreSQL, 2018): the process has to end and to look at what is really there.
 
 use crate::HostError;
@@ -12,14 +12,14 @@ use mailstorm_shared::Millis;
 use mailstorm_shared::machine::{FileOp, Recovery, Start};
 use std::io;
 
-/// How often a file is read that the disk does not give, before it counts as damaged. What passes by
-/// itself must not cost a server its vote, and what does not must not keep it from starting.
+/// How often a file is read that the disk does not give, before it counts as damaged. What passes
+/// by itself must not cost a server its vote, and what does not must not keep it from starting.
 const READ_ATTEMPTS_MAX: u32 = 10;
 /// How long to wait between two attempts.
 const READ_AGAIN_AFTER: Millis = Millis(500);
 
-/// Reads what a core asks for of its folder, until it knows which repairs it needs; changes nothing. A
-/// file that cannot be read counts as damaged.
+/// Reads what a core asks for of its folder, until it knows which repairs it needs; changes
+/// nothing. A file that cannot be read counts as damaged.
 ///
 /// # Errors
 /// When the core cannot start from this folder, or the folder cannot be listed.

@@ -137,8 +137,9 @@ async fn run<P: Platform, C: Core>(host: &Rc<Host<P, C>>) -> Result<(), HostErro
     }
 }
 
-/// Ends in order. Nothing more is taken from anybody, so whatever is asked for now is as unanswered as
-/// after a crash. What the log's lane has taken on is carried out, and the answers that rest on it leave.
+/// Ends in order. Nothing more is taken from anybody, so whatever is asked for now is as unanswered
+/// as after a crash. What the log's lane has taken on is carried out, and the answers that rest on
+/// it leave.
 async fn stop<P: Platform, C: Core>(host: &Rc<Host<P, C>>) -> Result<(), HostError> {
     host.stopping.set(true);
     host.log_work.raise();
@@ -220,8 +221,8 @@ struct State<C: Core> {
     connections: BTreeMap<ConnectionId, Connection>,
     /// The core's attempts that are neither open nor failed.
     dials: BTreeMap<DialId, ConnectionId>,
-    /// The next batch: what happened, and what follows from outputs, since the core is not stepped while
-    /// its outputs are carried out.
+    /// The next batch: what happened, and what follows from outputs, since the core is not stepped
+    /// while its outputs are carried out.
     inputs: VecDeque<Input>,
     /// Reused allocation.
     outputs: Vec<Output>,
@@ -375,7 +376,8 @@ impl<P: Platform, C: Core> Turn<'_, P, C> {
             Output::Draw { count } => {
                 let mut numbers = [0; 2];
                 numbers[..count].fill_with(|| self.host.platform.entropy());
-                // In the order in which they were asked for, before whatever the core has not taken.
+                // In the order in which they were asked for, before whatever the core has not
+                // taken.
                 let is_drawn = |input: &&Input| matches!(input, Input::Drawn { .. });
                 let at = self.state.inputs.iter().take_while(is_drawn).count();
                 self.state.inputs.insert(at, Input::Drawn { numbers });
@@ -386,8 +388,8 @@ impl<P: Platform, C: Core> Turn<'_, P, C> {
         }
     }
 
-    /// What may follow from everything that happened: frames of connections that are held no longer,
-    /// and the next time to wake up.
+    /// What may follow from everything that happened: frames of connections that are held no
+    /// longer, and the next time to wake up.
     fn finish(&mut self) {
         while let Some(connection) = self.state.resumed.pop_front() {
             self.take_frames(connection);

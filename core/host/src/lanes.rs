@@ -9,8 +9,8 @@ use mailstorm_platform::Platform;
 use mailstorm_shared::machine::{Core, FileOp, Input, Lane, Writes};
 use std::rc::Rc;
 
-/// The lane for which acknowledgements wait. A core that was asked to end does so when nothing waits
-/// for this lane.
+/// The lane for which acknowledgements wait. A core that was asked to end does so when nothing
+/// waits for this lane.
 pub(crate) async fn write_log<P: Platform, C: Core>(host: Rc<Host<P, C>>) {
     let mut ops = Vec::new();
     while !host.stopped.get() {

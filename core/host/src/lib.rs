@@ -1,12 +1,13 @@
-//! Where a core meets a machine: one loop that drives any [`Core`](mailstorm_shared::machine::Core) over
-//! any [`Platform`](mailstorm_platform::Platform).
+//! Where a core meets a machine: one loop that drives any [`Core`](mailstorm_shared::machine::Core)
+//! over any [`Platform`](mailstorm_platform::Platform).
 //!
-//! Owns: cutting bytes into frames, holding back and giving up whoever does not take what is sent to
-//! it, the timer, the two lanes to the disk, and the order in which what the core asks for is done.
+//! Owns: cutting bytes into frames, holding back and giving up whoever does not take what is sent
+//! to it, the timer, the two lanes to the disk, and the order in which what the core asks for is
+//! done.
 //! Leaves: every decision to the core, which it knows by its trait alone.
-//! Holds: the core is stepped by one task at a time, and never across an await. Outputs are carried out
-//! in their order, all of them before the next input. Nothing that a lane was given is reported as done
-//! before it is durable, and after the first operation that failed none follows.
+//! Holds: the core is stepped by one task at a time, and never across an await. Outputs are carried
+//! out in their order, all of them before the next input. Nothing that a lane was given is reported
+//! as done before it is durable, and after the first operation that failed none follows.
 //!
 //! ```text
 //!   network task:  endpoint.next() --> Input --+                 +--> endpoint.send(), close(), hold()

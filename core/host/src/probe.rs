@@ -1,5 +1,5 @@
-//! A window into a running core, for onlookers in the same process (a nemesis that wants to know who
-//! leads now, a test). Looking changes nothing.
+//! A window into a running core, for onlookers in the same process (a nemesis that wants to know
+//! who leads now, a test). Looking changes nothing.
 
 use mailstorm_shared::machine::Core;
 use std::cell::RefCell;
@@ -10,8 +10,8 @@ pub struct Probe<C>(Rc<RefCell<Window<C>>>);
 
 struct Window<C> {
     core: Option<Rc<RefCell<C>>>,
-    /// Which process it shows. A dead one may be dropped after the next has begun, and must not close
-    /// the window then.
+    /// Which process it shows. A dead one may be dropped after the next has begun, and must not
+    /// close the window then.
     incarnation: u64,
 }
 

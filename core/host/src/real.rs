@@ -11,8 +11,8 @@ use std::time::Duration;
 /// How long a server may take to end once it was asked to: longer than any disk that works.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
-/// Runs a core on this thread, on sockets and on files of this folder, until the process is asked to end
-/// (SIGTERM, SIGINT, Ctrl-C).
+/// Runs a core on this thread, on sockets and on files of this folder, until the process is asked
+/// to end (SIGTERM, SIGINT, Ctrl-C).
 ///
 /// # Errors
 /// Why it had to end before. The reason fits on one line and says what to do.
@@ -62,7 +62,8 @@ fn asked_to_end() -> io::Result<impl Future<Output = ()>> {
     }
     #[cfg(not(unix))]
     Ok(async {
-        // Where it cannot be listened for, the process ends as by a crash, which loses nothing either.
+        // Where it cannot be listened for, the process ends as by a crash, which loses nothing
+        // either.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

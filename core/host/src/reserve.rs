@@ -1,9 +1,10 @@
 //! Room on the disk that is kept for the next start.
 //!
-//! A server on a full disk ends, since it can promise nothing any more. To start again it must write: a
-//! log file, its promises of an election, the sessions of those who want to read. So it sets a little
-//! room aside while there is some, and has it at the next start, to serve reads until the disk is full
-//! again. What is left is set aside anew by halves, so that the start after that has room, too.
+//! A server on a full disk ends, since it can promise nothing any more. To start again it must
+//! write: a log file, its promises of an election, the sessions of those who want to read. So it
+//! sets a little room aside while there is some, and has it at the next start, to serve reads until
+//! the disk is full again. What is left is set aside anew by halves, so that the start after that
+//! has room, too.
 
 use crate::HostError;
 use bytes::Bytes;
@@ -24,8 +25,8 @@ pub(crate) async fn release(disk: &impl Disk) -> Result<(), HostError> {
     disk.remove(NAME).await.map_err(|source| failed("remove", source))
 }
 
-/// Sets so much room aside; where there is less, half of it. The disk's own error is none of ours: a server
-/// without a reserve is as good as any while it runs.
+/// Sets so much room aside; where there is less, half of it. The disk's own error is none of ours:
+/// a server without a reserve is as good as any while it runs.
 pub(crate) async fn set_aside(disk: &impl Disk, bytes: u64) -> Result<(), HostError> {
     if bytes == 0 {
         return Ok(());

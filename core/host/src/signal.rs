@@ -41,8 +41,8 @@ impl Signal {
     }
 }
 
-/// A handle by which somebody in the process asks a server to end in order. Keep a clone of the one in its
-/// settings; each server has its own.
+/// A handle by which somebody in the process asks a server to end in order. Keep a clone of the one
+/// in its settings; each server has its own.
 #[derive(Clone, Debug, Default)]
 pub struct StopRequest(pub(crate) Rc<Signal>);
 

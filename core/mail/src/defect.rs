@@ -19,10 +19,11 @@ mailstorm_shared::defects! {
     }
 
     /// The token that a new holder brings is compared with the highest seen, and only a result that
-    /// is taken makes it the highest. So between the new holder's first word and its first result the
-    /// old one still gets in, although the new one was told what is done already and goes by it. Wrong
-    /// because a fence protects from the moment at which somebody relies on it. A user would see a
-    /// mail answered twice if a worker wakes up just when another has taken its claim over.
+    /// is taken makes it the highest. So between the new holder's first word and its first result
+    /// the old one still gets in, although the new one was told what is done already and goes by
+    /// it. Wrong because a fence protects from the moment at which somebody relies on it. A user
+    /// would see a mail answered twice if a worker wakes up just when another has taken its claim
+    /// over.
     FenceRaisedByResultsAlone = "fence-raised-by-results-alone" {
         line: "The sink compares with the highest token of a result, not with the fence that was raised.",
         report: "Kleppmann, How to do distributed locking, 2016",

@@ -1,5 +1,5 @@
-//! What onlookers are told of an operation: the request as a [`Call`], its end as an [`Outcome`], and
-//! what the reply shows beside that.
+//! What onlookers are told of an operation: the request as a [`Call`], its end as an [`Outcome`],
+//! and what the reply shows beside that.
 
 use crate::error::CallError;
 use crate::identity::digest_id;

@@ -1,8 +1,8 @@
 //! What a znode is, what happens to znodes and sessions, and who is notified of it.
 //!
-//! Owns: what is told of a znode, its access list and its owner; the changes of the tree; the kinds of
-//! watches and of their events, as servers, clients and onlookers tell them apart. Leaves: how they
-//! travel to `wire`.
+//! Owns: what is told of a znode, its access list and its owner; the changes of the tree; the kinds
+//! of watches and of their events, as servers, clients and onlookers tell them apart. Leaves: how
+//! they travel to `wire`.
 
 use crate::time_in_words::span_of_ms;
 use crate::{Millis, SessionId, Zxid};
@@ -79,7 +79,8 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// The session that it lives with, if it is ephemeral; [`SessionId::NONE`] otherwise, as in a [`Stat`].
+    /// The session that it lives with, if it is ephemeral; [`SessionId::NONE`] otherwise, as in a
+    /// [`Stat`].
     pub fn session(self) -> SessionId {
         match self {
             Self::Session(session) => session,
@@ -102,8 +103,8 @@ pub enum Change {
         value: u64,
         /// Bytes of data.
         bytes: u32,
-        /// Its access list, with the identities that `auth` stood for; `None` for the usual one, which
-        /// lets everybody do everything.
+        /// Its access list, with the identities that `auth` stood for; `None` for the usual one,
+        /// which lets everybody do everything.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         acl: Option<Arc<[Acl]>>,
     },

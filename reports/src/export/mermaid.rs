@@ -1,10 +1,12 @@
-//! A few messages of a run as a Mermaid sequence diagram, and as an excerpt that can be pasted into an issue.
+//! A few messages of a run as a Mermaid sequence diagram, and as an excerpt that can be pasted into
+//! an issue.
 //!
-//! Told are the messages to and from those whom the violation names, up to the violation, and what happened
-//! to them: crashes, pauses, reigns, what the sink took. Where work stopped and did not go on, the messages end
-//! there, and only what happened to nodes is told after it. An arrow stands where its message arrived, since
-//! that is where it did something; a lost one where it was sent.
-//! Holds: at most [`MESSAGES_MAX`] messages; no text can leave its line or be taken for Mermaid's own words.
+//! Told are the messages to and from those whom the violation names, up to the violation, and what
+//! happened to them: crashes, pauses, reigns, what the sink took. Where work stopped and did not go
+//! on, the messages end there, and only what happened to nodes is told after it. An arrow stands
+//! where its message arrived, since that is where it did something; a lost one where it was sent.
+//! Holds: at most [`MESSAGES_MAX`] messages; no text can leave its line or be taken for Mermaid's
+//! own words.
 //! Start at [`mermaid`] and [`excerpt`].
 
 use super::window::{events, involved, moment, violation};
@@ -46,7 +48,8 @@ pub fn mermaid(run: &Run) -> String {
     out
 }
 
-/// The violation, how to see it again, and the diagram; `again` is what stands after `mailstorm replay`.
+/// The violation, how to see it again, and the diagram; `again` is what stands after `mailstorm
+/// replay`.
 pub fn excerpt(run: &Run, again: &str) -> String {
     let mut out = String::new();
     let trace = run.outcome.trace_hash.to_string();

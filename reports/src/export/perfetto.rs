@@ -1,10 +1,11 @@
 //! A whole run as a trace for Perfetto (and `chrome://tracing`): the Trace Event Format, in JSON.
 //!
-//! Each node is a process with four tracks: what role it has, whether it is up, its messages, and everything
-//! else it told. Messages are small slices joined by flow events, operations are async slices, faults and
-//! phases are slices of a process of their own, a violation is a mark across all of it.
-//! Holds: slices of one track never overlap, since a flow event belongs to whatever slice encloses it; times
-//! are virtual, in whole microseconds. Start at [`perfetto`].
+//! Each node is a process with four tracks: what role it has, whether it is up, its messages, and
+//! everything else it told. Messages are small slices joined by flow events, operations are async
+//! slices, faults and phases are slices of a process of their own, a violation is a mark across all
+//! of it.
+//! Holds: slices of one track never overlap, since a flow event belongs to whatever slice encloses
+//! it; times are virtual, in whole microseconds. Start at [`perfetto`].
 
 use super::window::events;
 use crate::page::columns::{Struck, struck};
@@ -74,7 +75,8 @@ fn process(node: usize) -> usize {
     WORLD + 1 + node
 }
 
-/// Nanoseconds as the format's microseconds; whole ones, since readers cut what comes after in their own ways.
+/// Nanoseconds as the format's microseconds; whole ones, since readers cut what comes after in
+/// their own ways.
 fn us(ns: u64) -> u64 {
     ns / NS_PER_US
 }
@@ -171,15 +173,16 @@ impl Trace {
     }
 
     fn messages(&mut self, events: &[Event], place: &dyn Fn(&NodeName) -> Option<usize>) {
-        // A node may send many messages at one instant: each takes a microsecond, after the one before.
+        // A node may send many messages at one instant: each takes a microsecond, after the one
+        // before.
         let mut next: BTreeMap<usize, u64> = BTreeMap::new();
         let mut slices: Vec<(usize, u64, &Event)> = Vec::new();
         let mut arrives: BTreeMap<u64, bool> = BTreeMap::new();
         for event in events {
             match event.happening {
                 Happening::Sent { message, .. } => _ = arrives.entry(message).or_default(),
-                // What was sent before the record began has no arrow; of a message that comes in pieces the
-                // first has it.
+                // What was sent before the record began has no arrow; of a message that comes in
+                // pieces the first has it.
                 Happening::Delivered { message } => match arrives.get_mut(&message) {
                     Some(arrives) if !*arrives => *arrives = true,
                     _ => continue,

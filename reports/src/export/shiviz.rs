@@ -1,10 +1,10 @@
 //! A part of a run as a log for ShiViz: events with vector clocks.
 //!
-//! The file begins with the expression that reads it and the (empty) delimiter of executions, as ShiViz
-//! takes them from a file; each event has two lines, its text and its node with the clock. The expression is
-//! ShiViz's own default, so the log can be pasted as well.
-//! Holds: clocks count what is in the file and nothing else, so every entry of a clock has its event; a
-//! message whose sending lies before the window has no cause in it. Start at [`shiviz`].
+//! The file begins with the expression that reads it and the (empty) delimiter of executions, as
+//! ShiViz takes them from a file; each event has two lines, its text and its node with the clock.
+//! The expression is ShiViz's own default, so the log can be pasted as well.
+//! Holds: clocks count what is in the file and nothing else, so every entry of a clock has its
+//! event; a message whose sending lies before the window has no cause in it. Start at [`shiviz`].
 
 use super::window::{around, events, moment};
 use crate::words::words;

@@ -15,8 +15,8 @@ pub(super) fn violation(run: &Run) -> Option<&Violation> {
     run.outcome.violations().next()
 }
 
-/// The number of events up to the moment that matters: the violation, or when the work stopped that did not
-/// go on; in a run without one the last time that somebody began to lead; else the end.
+/// The number of events up to the moment that matters: the violation, or when the work stopped that
+/// did not go on; in a run without one the last time that somebody began to lead; else the end.
 pub(super) fn moment(run: &Run) -> usize {
     let events = events(run);
     if let Some(violation) = violation(run) {
@@ -32,8 +32,8 @@ pub(super) fn moment(run: &Run) -> usize {
     events.iter().rposition(leads).map_or(events.len(), |place| place + 1)
 }
 
-/// At most so many places around the moment, out of `count`: four before it for each one after it, and as
-/// many as there are.
+/// At most so many places around the moment, out of `count`: four before it for each one after it,
+/// and as many as there are.
 pub(super) fn around(moment: usize, count: usize, most: usize) -> Range<usize> {
     let end = count.min(moment + most / 5);
     let begin = end.saturating_sub(most);

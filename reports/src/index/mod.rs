@@ -1,8 +1,9 @@
-//! A sweep as one page that opens from disk: what was found, what was reached, where to look further.
+//! A sweep as one page that opens from disk: what was found, what was reached, where to look
+//! further.
 //!
 //! Owns: the page of the whole sweep, `index.html`. Leaves: the page of a run to `page`.
-//! Holds: no script and no request; links are relative, so that the folder can be moved; no figure of real
-//! time, so that the same runs give the same bytes; text from outside is text.
+//! Holds: no script and no request; links are relative, so that the folder can be moved; no figure
+//! of real time, so that the same runs give the same bytes; text from outside is text.
 //! Start at [`index`].
 
 use crate::ended::{Ended, Grade, headline, surprise_lines};

@@ -1,9 +1,9 @@
-//! What a page draws of a system: panels whose rows change over time, and operations with a beginning
-//! and an end.
+//! What a page draws of a system: panels whose rows change over time, and operations with a
+//! beginning and an end.
 //!
-//! Owns: what a projection may draw, and how it is told to the page. Leaves: which facts become what
-//! to the projections. Holds: changes are told in the order of the events that made them, and nothing
-//! here knows what a panel is about. Start at [`Drawing`].
+//! Owns: what a projection may draw, and how it is told to the page. Leaves: which facts become
+//! what to the projections. Holds: changes are told in the order of the events that made them, and
+//! nothing here knows what a panel is about. Start at [`Drawing`].
 
 use super::columns::Texts;
 use serde::Serialize;
@@ -110,7 +110,8 @@ impl Drawing {
         PanelId(self.panels.len() - 1)
     }
 
-    /// Whoever selects an event that changes a row of this panel sees all that the row came through.
+    /// Whoever selects an event that changes a row of this panel sees all that the row came
+    /// through.
     pub(crate) fn tell_stories(&mut self, panel: PanelId) {
         self.panels[panel.0].has_stories = true;
     }

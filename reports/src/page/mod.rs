@@ -4,8 +4,8 @@
 //! (`lanes`), who hears whom (`sides`), what follows from what (`causes`), what a violation shows
 //! (`moments`, `stuck`), what a system may draw (`drawing`, `projection`), and putting it together
 //! with the program that draws it (`assets/`).
-//! Leaves: what each system's facts become to `projections`, reading records to their owner, opening
-//! the page to the command line.
+//! Leaves: what each system's facts become to `projections`, reading records to their owner,
+//! opening the page to the command line.
 //! Holds: the same runs give the same bytes; nothing is fetched from anywhere; whatever comes from
 //! outside reaches the page as data inside an archive, and the document as text nodes alone.
 //! Start at [`page`]; in the browser at `assets/app.js`.

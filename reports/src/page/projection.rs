@@ -131,9 +131,9 @@ impl Systems {
         self.0.iter().rev().position(|system| system.topic() == topic).map_or(0, |at| at + 1)
     }
 
-    /// Where nodes that are called this stand on the page, from top to bottom: who serves, who serves
-    /// in a system that told no names (it is known by its roles), who does the work, who stands
-    /// outside.
+    /// Where nodes that are called this stand on the page, from top to bottom: who serves, who
+    /// serves in a system that told no names (it is known by its roles), who does the work, who
+    /// stands outside.
     pub(super) fn stand(&self, called: &str, has_roles: bool) -> (u8, usize) {
         let find = |list: fn(&Cast) -> &'static [&'static str]| {
             let casts = self.0.iter().map(|system| system.cast());

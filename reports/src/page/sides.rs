@@ -42,8 +42,8 @@ fn meant(kind: &FaultKind, nodes: &[Node], meanings: &Meanings) -> FaultKind {
 }
 
 impl Split {
-    /// What this fault does to the links of these nodes, whose words meant these when it began. `None`
-    /// when it cuts none.
+    /// What this fault does to the links of these nodes, whose words meant these when it began.
+    /// `None` when it cuts none.
     pub(crate) fn of(kind: &FaultKind, nodes: &[Node], meanings: &Meanings) -> Option<Self> {
         let kind = &meant(kind, nodes, meanings);
         let place = |name: &NodeName| nodes.iter().position(|node| node.name == *name);

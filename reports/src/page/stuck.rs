@@ -90,8 +90,8 @@ impl Standstill<'_> {
         self.absence(lane, u64::MAX).unwrap_or_else(|| "up ever since".into())
     }
 
-    /// When a node was down, paused or cut off: when the work stopped, or later for this part of the
-    /// time since.
+    /// When a node was down, paused or cut off: when the work stopped, or later for this part of
+    /// the time since.
     fn absence(&self, lane: usize, part: u64) -> Option<String> {
         let (since, until, scene) = (self.since_ns, self.at_ns(), self.scene);
         let counts = |from: u64, to: u64| {

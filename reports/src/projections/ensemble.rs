@@ -1,5 +1,5 @@
-//! The ensemble on a page: its sessions and its tree, the roles of its servers, and when work waits for
-//! a queue or for a leader.
+//! The ensemble on a page: its sessions and its tree, the roles of its servers, and when work waits
+//! for a queue or for a leader.
 //!
 //! Start at [`Ensemble`].
 

@@ -1,5 +1,5 @@
-//! The mail pipeline on a page: each mail's story from the inbox to the sink, the claims and locks it
-//! works under, and which mails are missing.
+//! The mail pipeline on a page: each mail's story from the inbox to the sink, the claims and locks
+//! it works under, and which mails are missing.
 //!
 //! Start at [`Mail`].
 
@@ -111,8 +111,8 @@ impl Projection for Mail {
         }
     }
 
-    /// Those that the violation names; else those that were tried, or are missing at the end, and have
-    /// no result yet.
+    /// Those that the violation names; else those that were tried, or are missing at the end, and
+    /// have no result yet.
     fn missing(&self, still: &Standstill<'_>) -> Option<Missing> {
         let is_ours = still.violation.checker == CHECKER;
         let names = if is_ours && !still.violation.missing().is_empty() {

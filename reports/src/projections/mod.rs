@@ -1,4 +1,5 @@
-//! What each system makes of its events on a page: panels, roles, signs, operations, and what is stuck.
+//! What each system makes of its events on a page: panels, roles, signs, operations, and what is
+//! stuck.
 //!
 //! Owns: one projection per system, and the list of them. Leaves: what a projection is asked to
 //! `page::projection`, drawing to `page`. Holds: a projection knows the facts of its own system; of

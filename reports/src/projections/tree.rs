@@ -1,5 +1,5 @@
-//! The tree of znodes as servers tell it, for all who show a part of it: which changes were applied,
-//! whose each session is, and a panel of znodes.
+//! The tree of znodes as servers tell it, for all who show a part of it: which changes were
+//! applied, whose each session is, and a panel of znodes.
 //!
 //! Holds: what a transaction changes counts once, when the first server applies it.
 //! Start at [`changes`].

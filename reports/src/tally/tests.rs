@@ -146,7 +146,8 @@ fn however_many_kinds_there_are_no_more_are_kept_apart_than_the_bound() {
     assert_eq!(summary.groups[OTHERS].seeds[..2], [100, 101], "those that begin last");
 }
 
-/// A part of a sweep in which each of many kinds and ways comes again and again, in an order of its own.
+/// A part of a sweep in which each of many kinds and ways comes again and again, in an order of its
+/// own.
 fn of_many_ways(seeds: impl Iterator<Item = u64>) -> Tally {
     let expect = Some(Expected::default());
     let (workload, storm) = ("x".into(), "x.toml".into());

@@ -1,9 +1,10 @@
-//! What whoever minds access lists does, and whoever counts: znodes that not everybody may read, change or
-//! fill, what one owns, how much there is, several reads and checks at one instant.
+//! What whoever minds access lists does, and whoever counts: znodes that not everybody may read,
+//! change or fill, what one owns, how much there is, several reads and checks at one instant.
 //!
-//! Owns: what of it is done how often, drawn from a stream of its own: it moves no draw of what else clients
-//! do. Leaves: which answers are right to the checker `answers`.
-//! Holds: nobody watches below [`GUARDED`], so that no watch is owed an event that its owner may not see.
+//! Owns: what of it is done how often, drawn from a stream of its own: it moves no draw of what
+//! else clients do. Leaves: which answers are right to the checker `answers`.
+//! Holds: nobody watches below [`GUARDED`], so that no watch is owed an event that its owner may
+//! not see.
 //! Start at [`Guards::something`].
 
 use super::habits::Habits;
@@ -19,8 +20,8 @@ use mailstorm_world::stream::Stream;
 pub(super) const GUARDED: &str = "/g";
 /// Znodes below it.
 const NAMES: u64 = 4;
-/// How often one of these operations comes before one of the others, and how often a session begins with a
-/// proof of who the client is, in a million.
+/// How often one of these operations comes before one of the others, and how often a session begins
+/// with a proof of who the client is, in a million.
 const SHARE: u32 = 200_000;
 const PROVES: u32 = 700_000;
 /// How long what is tended lives untouched: longer than it stays untouched, for most of the time.
@@ -105,8 +106,8 @@ impl Guards {
         }
     }
 
-    /// A step that demands what a step before it has made, alone or of something guarded. Half of them
-    /// demand too much.
+    /// A step that demands what a step before it has made, alone or of something guarded. Half of
+    /// them demand too much.
     async fn check_what_was_written(
         &mut self,
         client: &Client<SimPlatform>,
@@ -174,7 +175,8 @@ impl Guards {
         let granted = some[self.0.below(some.len() as u64) as usize];
         let anyone = entry(granted, "world", "anyone");
         let everything = permission::ALL;
-        // Nobody shuts a znode for ever: whoever is named may give it back, and another may take his name.
+        // Nobody shuts a znode for ever: whoever is named may give it back, and another may take
+        // his name.
         match self.0.below(6) {
             0 => open_acl(),
             1 => vec![anyone, entry(everything, "auth", "")],

@@ -1,8 +1,8 @@
 //! What the clients of one storm have a habit of doing, drawn from its seed.
 //!
-//! A habit that every storm has hides whatever needs its absence: a `sync` moves the leader's clock along and
-//! shows a server that it leads nobody, reads keep connections busy, many clients keep every server at work. So
-//! half of the storms lack one of these, or do everything at once.
+//! A habit that every storm has hides whatever needs its absence: a `sync` moves the leader's clock
+//! along and shows a server that it leads nobody, reads keep connections busy, many clients keep
+//! every server at work. So half of the storms lack one of these, or do everything at once.
 //!
 //! Holds: a habit ends with the storm; what must work then is asked for by everybody.
 //! Start at [`Habits::of`].
@@ -19,8 +19,8 @@ const LOOK_MS: (u64, u64) = (20, 250);
 const BURST: (u64, u64) = (20, 60);
 const BURST_PAUSE_MS: (u64, u64) = (0, 4);
 const BURST_REST_MS: (u64, u64) = (1_500, 6_000);
-/// How many operations an idle client does between two rests, and how long it rests: longer than a server waits
-/// for anything but a session.
+/// How many operations an idle client does between two rests, and how long it rests: longer than a
+/// server waits for anything but a session.
 const IDLE_OPERATIONS: (u64, u64) = (2, 8);
 const IDLE_REST_MS: (u64, u64) = (8_000, 25_000);
 /// How often somebody who stays away looks whether the storm is over.

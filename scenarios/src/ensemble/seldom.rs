@@ -1,5 +1,5 @@
-//! What few applications ask for: access lists, containers, znodes with a time-to-live, lasting watches,
-//! several reads at once, questions about oneself.
+//! What few applications ask for: access lists, containers, znodes with a time-to-live, lasting
+//! watches, several reads at once, questions about oneself.
 //!
 //! Owns: what of it is done how often. Leaves: judging to the checkers.
 //! Holds: everybody may read everything, so whoever watches is owed every event.
@@ -19,8 +19,8 @@ use mailstorm_world::SimPlatform;
 pub(super) const FOLDERS: [&str; 3] = ["/a", "/c", "/t"];
 /// Znodes of each kind.
 const NAMES: u64 = 3;
-/// How long a znode may lie untouched, in virtual milliseconds. Of the order of the time between two
-/// sweeps, so that some are touched in time and others are not.
+/// How long a znode may lie untouched, in virtual milliseconds. Of the order of the time between
+/// two sweeps, so that some are touched in time and others are not.
 const TTL_MS: (u64, u64) = (200, 5_000);
 
 impl Tourist {
@@ -114,8 +114,8 @@ impl Tourist {
         }
     }
 
-    /// Whoever has said who he is may do everything with what he creates, and others may read it. Who has
-    /// not is refused: there is nobody whom the list could name.
+    /// Whoever has said who he is may do everything with what he creates, and others may read it.
+    /// Who has not is refused: there is nobody whom the list could name.
     fn access_list(&self) -> Vec<Acl> {
         let others = match self.platform.entropy() % 3 {
             0 => permission::READ,

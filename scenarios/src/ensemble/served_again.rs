@@ -1,7 +1,8 @@
 //! What a run of the ensemble waits for: everybody is served again, and everything is still there.
 //!
 //! Owns: when the end is reached. Leaves: what is done for it to `tourist` and `auditor`.
-//! Holds: a reading counts only if every server served, under one leader, from its beginning to its end.
+//! Holds: a reading counts only if every server served, under one leader, from its beginning to its
+//! end.
 //! Start at [`ServedAgain`].
 
 use super::auditor;
@@ -17,8 +18,8 @@ use std::sync::Arc;
 /// What each client must get done after everything has healed.
 const DONE_AFTER_HEALING: u64 = 8;
 
-/// Waits until, after all faults have ended, every client has got something done and has met the others,
-/// every candidate has reigned, and every server serves and has shown everything it has.
+/// Waits until, after all faults have ended, every client has got something done and has met the
+/// others, every candidate has reigned, and every server serves and has shown everything it has.
 pub(super) struct ServedAgain {
     service: Service,
     servers: usize,

@@ -104,7 +104,8 @@ fn a_run_in_which_a_znode_cannot_be_read_back_does_not_end() {
     is_missed(harm, "everything is read through every server (so far none)");
 }
 
-/// A run of one server, client and candidate, in which what matters happens at the end, but not this.
+/// A run of one server, client and candidate, in which what matters happens at the end, but not
+/// this.
 fn end_without(missing: &str) -> ServedAgain {
     let leads =
         Observation::Ensemble(EnsembleFact::Leads { epoch: Epoch(1), last_logged: Zxid::ZERO });

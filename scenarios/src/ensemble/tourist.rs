@@ -1,7 +1,7 @@
 //! A client that does this and that, at random, in one session after another.
 //!
-//! Owns: what is done how often, and the meeting at the end. Leaves: what few ask for to `seldom`; whether
-//! the answers are right to the checkers.
+//! Owns: what is done how often, and the meeting at the end. Leaves: what few ask for to `seldom`;
+//! whether the answers are right to the checkers.
 //! Start at [`Tourist::run`].
 
 use super::guards::{GUARDED, Guards};
@@ -27,7 +27,8 @@ use std::task::Poll;
 pub(super) const LAST_GATE: &str = "/last-gate";
 /// What a client tells when it has met all others there.
 pub(super) const ALL_MET: &str = "all_met";
-/// How long a master stays, and how long once the storm is over, so that every candidate has its turn.
+/// How long a master stays, and how long once the storm is over, so that every candidate has its
+/// turn.
 const REIGN_MS: (u64, u64) = (1_000, 6_000);
 const LAST_REIGN_MS: (u64, u64) = (100, 500);
 /// Between two tries of what must succeed in the end.
@@ -118,8 +119,9 @@ impl Tourist {
             client.ensure_path(path).await?;
         }
         settled(guards.prove(self, client).await)?;
-        // Everybody begins together: the first writes meet each other. Who is late, or comes back while its
-        // old session still stands there, is not waited for: others may be at the last gate already.
+        // Everybody begins together: the first writes meet each other. Who is late, or comes back
+        // while its old session still stands there, is not waited for: others may be at the last
+        // gate already.
         let gate = DoubleBarrier::new(client, "/gate", &self.name, self.clients);
         if let Some(entered) = self.within(GATE_PATIENCE, gate.enter()).await {
             settled(entered)?;
@@ -151,9 +153,10 @@ impl Tourist {
         Ok(())
     }
 
-    /// Waits for all others, and tries until that succeeds or the session is over: a refusal says that the
-    /// gate was lost, or that an ephemeral outlives its session. If it stays so, the run's own bound
-    /// accuses it. Nobody leaves the gate: whoever has lost a session on the way finds it open.
+    /// Waits for all others, and tries until that succeeds or the session is over: a refusal says
+    /// that the gate was lost, or that an ephemeral outlives its session. If it stays so, the run's
+    /// own bound accuses it. Nobody leaves the gate: whoever has lost a session on the way finds it
+    /// open.
     async fn meet_at_last_gate(&self, client: &Client<SimPlatform>) -> Result<(), CallError> {
         let gate = DoubleBarrier::new(client, LAST_GATE, &self.name, self.clients);
         loop {
@@ -253,9 +256,10 @@ impl Tourist {
         if self.habits() == Habits::NoSync { Ok(()) } else { client.sync(path).await.map(drop) }
     }
 
-    /// A multi that is done whole or not at all; half of them fail, at any of their steps, after some of them
-    /// have written one znode twice. Right before it and right behind it other znodes are created under the
-    /// same parent, all under way together: each is numbered by what is really there.
+    /// A multi that is done whole or not at all; half of them fail, at any of their steps, after
+    /// some of them have written one znode twice. Right before it and right behind it other znodes
+    /// are created under the same parent, all under way together: each is numbered by what is
+    /// really there.
     async fn several_at_once(
         &self,
         client: &Client<SimPlatform>,

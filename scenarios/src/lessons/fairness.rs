@@ -1,8 +1,9 @@
 //! Whether right designs are judged fairly: a learner may break their world in any way, and what no
 //! design could do then is not asked of them.
 //!
-//! Holds: the cuts drawn here are clean, so that who hears each other also hears whom the other hears. A
-//! majority of which an outsider hears only some is asked to go on, too; that has tests of its own.
+//! Holds: the cuts drawn here are clean, so that who hears each other also hears whom the other
+//! hears. A majority of which an outsider hears only some is asked to go on, too; that has tests of
+//! its own.
 
 use super::all;
 use mailstorm_record::fault::FOREVER_MS;
@@ -43,7 +44,8 @@ fn sides(s: &mut Stream, nodes: &[NodeName]) -> Vec<Vec<NodeName>> {
     sides
 }
 
-/// Some fault among these nodes. What is outside may be cut off, but never dies: that is what designs rest on.
+/// Some fault among these nodes. What is outside may be cut off, but never dies: that is what
+/// designs rest on.
 fn fault(s: &mut Stream, nodes: &[NodeName], mortal: &[NodeName]) -> Option<Fault> {
     let kind = match s.below(8) {
         0..=3 => FaultKind::Partition { sides: sides(s, nodes) },

@@ -1,18 +1,19 @@
 //! Lesson 14: two hundred wait for one lock.
 //!
-//! Topology: three servers; two hundred clients `c1` to `c200` that all want the same lock, hold it for
-//! 400 ms, enter their turn into the ledger under the lock's token, give it up, and want it again; and the
-//! ledger, which takes nothing from a holder older than one that it has seen. Twenty turns are looked at.
-//! Nothing goes wrong.
+//! Topology: three servers; two hundred clients `c1` to `c200` that all want the same lock, hold it
+//! for 400 ms, enter their turn into the ledger under the lock's token, give it up, and want it
+//! again; and the ledger, which takes nothing from a holder older than one that it has seen. Twenty
+//! turns are looked at. Nothing goes wrong.
 //!
-//! - `herd`: the lock is one znode, `/lock`: who creates it holds the lock, and everybody else watches it.
-//!   When it goes, 199 are told, 199 try, and 198 are refused and leave their watches anew. It is safe, and
-//!   each release costs the ensemble some six hundred requests.
-//! - `right`: the recipe `Lock`. Each has a place in a line of sequential ephemerals, and watches the one
-//!   before it. When a place goes, one is told: the next in line (and its owner, who watched it, too).
+//! - `herd`: the lock is one znode, `/lock`: who creates it holds the lock, and everybody else
+//!   watches it. When it goes, 199 are told, 199 try, and 198 are refused and leave their watches
+//!   anew. It is safe, and each release costs the ensemble some six hundred requests.
+//! - `right`: the recipe `Lock`. Each has a place in a line of sequential ephemerals, and watches
+//!   the one before it. When a place goes, one is told: the next in line (and its owner, who
+//!   watched it, too).
 //!
-//! Both are safe, and drawn faults find nothing: the bound is one for a quiet day. When sessions end by the
-//! dozen, each of them is told of, in both designs.
+//! Both are safe, and drawn faults find nothing: the bound is one for a quiet day. When sessions
+//! end by the dozen, each of them is told of, in both designs.
 
 use super::designs::ledger::{Answer as Stored, Entry, LEDGER, is_stored, serve_ledger, to_ledger};
 use super::stage::{Act, Program, Staged, Work, patience, patience_with_sessions};

@@ -1,23 +1,24 @@
 //! Lesson 3: a database of claims is one machine, and its last second.
 //!
-//! Topology: a database that carries out 500 statements a second, eight workers, the outside mail server
-//! (the sink). A mail costs two statements: a worker claims it, sends its answer, notes it as done; so all
-//! of them together do 250 mails a second, whatever their number. At 10.0 s the database's machine crashes;
-//! at 20.0 s it is back.
+//! Topology: a database that carries out 500 statements a second, eight workers, the outside mail
+//! server (the sink). A mail costs two statements: a worker claims it, sends its answer, notes it
+//! as done; so all of them together do 250 mails a second, whatever their number. At 10.0 s the
+//! database's machine crashes; at 20.0 s it is back.
 //!
-//! `wrong` answers first and brings its log to the disk once a second: rows of the last second are gone after
-//! the crash, up to 250 mails look as if nobody had done them, and are sent again. And from 10.0 to 20.0 s
-//! nothing is sent at all. `synced` brings every change to the disk before it answers: nothing is forgotten,
-//! and nothing is sent from 10.0 to 20.0 s either. `right` keeps the claims in an ensemble of three servers,
-//! of which the leader crashes at 10.0 s: the other two go on within about a second.
+//! `wrong` answers first and brings its log to the disk once a second: rows of the last second are
+//! gone after the crash, up to 250 mails look as if nobody had done them, and are sent again. And
+//! from 10.0 to 20.0 s nothing is sent at all. `synced` brings every change to the disk before it
+//! answers: nothing is forgotten, and nothing is sent from 10.0 to 20.0 s either. `right` keeps the
+//! claims in an ensemble of three servers, of which the leader crashes at 10.0 s: the other two go
+//! on within about a second.
 //!
-//! In `right` a mail costs the workers more messages, and eight of them send about 200 a second; they have
-//! fewer mails to do. How much of the last second is lost depends on what the disk's cache had written back
-//! by itself.
+//! In `right` a mail costs the workers more messages, and eight of them send about 200 a second;
+//! they have fewer mails to do. How much of the last second is lost depends on what the disk's
+//! cache had written back by itself.
 //!
-//! Storms with drawn faults find both wrong designs at seed 1 (93 and 95 of 200 seeds): a worker that
-//! crashes comes back to a claim of which nobody knows whether it was sent, and every crash of the database
-//! costs `wrong` rows.
+//! Storms with drawn faults find both wrong designs at seed 1 (93 and 95 of 200 seeds): a worker
+//! that crashes comes back to a claim of which nobody knows whether it was sent, and every crash of
+//! the database costs `wrong` rows.
 
 use super::designs::claims::{ClaimsOfAnEnsemble, another_leader, workers};
 use super::designs::database::{self, Answer, Ask, Connection, SyncLog, Table};

@@ -1,19 +1,21 @@
 //! Lesson 4: a claim that goes with its holder.
 //!
-//! Topology: three servers, four workers, the outside mail server (the sink). Worker `w2` dies at 5.0 s in
-//! the middle of a mail and does not come back in time; the server `s1` is down from 8.0 to 20.0 s.
+//! Topology: three servers, four workers, the outside mail server (the sink). Worker `w2` dies at
+//! 5.0 s in the middle of a mail and does not come back in time; the server `s1` is down from 8.0
+//! to 20.0 s.
 //!
-//! `right` is the pipeline that ships: a claim has an ephemeral child, which lives with its holder's session.
-//! Six seconds after the leader was told of `w2` for the last time the session ends, the child vanishes, and
-//! another worker takes the claim over, with a higher number, which it shows to the sink before it goes on.
-//! Sessions end in ticks of 2 s, so it is up to 2 s more than six, and the heartbeat by which the leader is
-//! told comes up to a second later: the takeover is at about 12.9 s, and not by 11.0 s.
-//! The server that is down is missed by nobody: two of three are a majority. `sticky` claims a mail by a
-//! znode that stays: no second worker ever takes the same mail, and nobody ever takes what the dead one had.
-//! A claim must not outlive its holder, and who decides that the holder is gone must be one for all.
+//! `right` is the pipeline that ships: a claim has an ephemeral child, which lives with its
+//! holder's session. Six seconds after the leader was told of `w2` for the last time the session
+//! ends, the child vanishes, and another worker takes the claim over, with a higher number, which
+//! it shows to the sink before it goes on. Sessions end in ticks of 2 s, so it is up to 2 s more
+//! than six, and the heartbeat by which the leader is told comes up to a second later: the takeover
+//! is at about 12.9 s, and not by 11.0 s. The server that is down is missed by nobody: two of three
+//! are a majority. `sticky` claims a mail by a znode that stays: no second worker ever takes the
+//! same mail, and nobody ever takes what the dead one had. A claim must not outlive its holder, and
+//! who decides that the holder is gone must be one for all.
 //!
-//! Storms with drawn faults find `sticky` at seed 1 (77 of 200 seeds): any worker that crashes in the middle
-//! of a mail is enough.
+//! Storms with drawn faults find `sticky` at seed 1 (77 of 200 seeds): any worker that crashes in
+//! the middle of a mail is enough.
 
 use super::designs::claims::{
     ClaimsOfAnEnsemble, session_expired, taken_over_at, through_ensemble, workers,

@@ -1,18 +1,18 @@
 //! Lesson 15: a database has locks, too.
 //!
-//! Topology: a database of mails with row locks, four workers, the outside mail server (the sink). A row has
-//! a holder, a lease of 3 s and a fence: a number that is higher for each holder than for all before him.
-//! Every change is on the disk before it is answered. Worker `w2` dies at 5.0 s in the middle of a mail; the
-//! database's machine dies at 10.0 s and is back at 25.0 s.
+//! Topology: a database of mails with row locks, four workers, the outside mail server (the sink).
+//! A row has a holder, a lease of 3 s and a fence: a number that is higher for each holder than for
+//! all before him. Every change is on the disk before it is answered. Worker `w2` dies at 5.0 s in
+//! the middle of a mail; the database's machine dies at 10.0 s and is back at 25.0 s.
 //!
-//! `database` does everything right that one machine can: the lease of `w2` runs out and another takes its
-//! mail, the sink is shown the fence first, nothing is lost and nothing is sent twice. And from 10.0 to
-//! 25.0 s nothing is sent, which `live/gap` says, the only thing that it breaks: correct, and not highly
-//! available. It is called wrong for that alone. `ensemble` is the design of lesson 4 in the same 15 s, in
-//! which its leader is down.
+//! `database` does everything right that one machine can: the lease of `w2` runs out and another
+//! takes its mail, the sink is shown the fence first, nothing is lost and nothing is sent twice.
+//! And from 10.0 to 25.0 s nothing is sent, which `live/gap` says, the only thing that it breaks:
+//! correct, and not highly available. It is called wrong for that alone. `ensemble` is the design
+//! of lesson 4 in the same 15 s, in which its leader is down.
 //!
-//! Both hold under storms with drawn faults (200 seeds each): there nobody asks for how long nothing was
-//! sent, so no storm finds `database`.
+//! Both hold under storms with drawn faults (200 seeds each): there nobody asks for how long
+//! nothing was sent, so no storm finds `database`.
 
 use super::designs::claims::{ClaimsOfAnEnsemble, another_leader, taken_over_at, workers};
 use super::designs::database::{self, Answer, Ask, Connection, SyncLog, Table};

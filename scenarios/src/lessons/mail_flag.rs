@@ -1,20 +1,21 @@
 //! Lesson 1: a flag beside the work is not the work.
 //!
-//! Topology: three workers, a database with a flag per mail, and the outside mail server (the sink). A
-//! hundred mails are dealt to the workers in turn. A worker judges a mail, and has then two things to do, a
-//! moment apart: it sends the answer, and it sets the flag that says so. At 1.02 s worker `w1` dies between
-//! the two, in the middle of its third mail, `generated#0007`; at 5.0 s it is started again, and goes on
-//! with the first of its mails that has no flag.
+//! Topology: three workers, a database with a flag per mail, and the outside mail server (the
+//! sink). A hundred mails are dealt to the workers in turn. A worker judges a mail, and has then
+//! two things to do, a moment apart: it sends the answer, and it sets the flag that says so. At
+//! 1.02 s worker `w1` dies between the two, in the middle of its third mail, `generated#0007`; at
+//! 5.0 s it is started again, and goes on with the first of its mails that has no flag.
 //!
-//! `flag-first` sets the flag, then sends: the mail has a flag and was never sent. `flag-last` sends, then
-//! sets the flag: the mail is sent once more. No order of two steps is safe if one can die in between, and
-//! the restart mends neither. `right` is `flag-last` with one thing added: every letter bears its mail's own
-//! number, by which the outside knows a letter that it has (an idempotency key). It could also be made right
-//! without any help of the outside's memory of letters, if the outside compared fencing tokens (lesson 6);
-//! without help from there it cannot be made right at all.
+//! `flag-first` sets the flag, then sends: the mail has a flag and was never sent. `flag-last`
+//! sends, then sets the flag: the mail is sent once more. No order of two steps is safe if one can
+//! die in between, and the restart mends neither. `right` is `flag-last` with one thing added:
+//! every letter bears its mail's own number, by which the outside knows a letter that it has (an
+//! idempotency key). It could also be made right without any help of the outside's memory of
+//! letters, if the outside compared fencing tokens (lesson 6); without help from there it cannot be
+//! made right at all.
 //!
-//! Storms with drawn faults find both wrong designs at seed 1 (86 and 96 of 200 seeds): a crash of a worker
-//! hits the moment between the two steps in two of five mails.
+//! Storms with drawn faults find both wrong designs at seed 1 (86 and 96 of 200 seeds): a crash of
+//! a worker hits the moment between the two steps in two of five mails.
 
 use super::designs::database::{self, Answer, Ask, Connection, SyncLog, Table};
 use super::designs::mails::Shelf;

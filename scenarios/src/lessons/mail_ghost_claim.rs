@@ -1,18 +1,19 @@
 //! Lesson 5: the create worked, the reply did not.
 //!
-//! Topology: three servers, four workers, the outside mail server (the sink). For each mail a worker gets in
-//! line for a lock with a sequential ephemeral, and who has the lowest number holds it. `w1` comes first, at
-//! 3.0 s, and sends its create; from 3.002 s on it hears nothing of the servers, at 3.1 s its connection
-//! breaks, and at 3.3 s everything is well again. The create was done, under number 0000; `w1` finds another
-//! server, in the same session, and does not know.
+//! Topology: three servers, four workers, the outside mail server (the sink). For each mail a
+//! worker gets in line for a lock with a sequential ephemeral, and who has the lowest number holds
+//! it. `w1` comes first, at 3.0 s, and sends its create; from 3.002 s on it hears nothing of the
+//! servers, at 3.1 s its connection breaks, and at 3.3 s everything is well again. The create was
+//! done, under number 0000; `w1` finds another server, in the same session, and does not know.
 //!
-//! `wrong` is the recipe as the documentation once had it (ZOOKEEPER-1262): no reply, so create again. `w1`
-//! now stands in line twice, and waits for the one before it, which is itself. Its session lives, so the
-//! orphan does, and so all wait for ever. `right` has the session's id and a number in the name: before it
-//! creates again it lets the doubt end and looks for a name of its own.
+//! `wrong` is the recipe as the documentation once had it (ZOOKEEPER-1262): no reply, so create
+//! again. `w1` now stands in line twice, and waits for the one before it, which is itself. Its
+//! session lives, so the orphan does, and so all wait for ever. `right` has the session's id and a
+//! number in the name: before it creates again it lets the doubt end and looks for a name of its
+//! own.
 //!
-//! Storms with drawn faults find `wrong` at seed 7 (34 of 200 seeds): a connection has to break between a
-//! create and its reply.
+//! Storms with drawn faults find `wrong` at seed 7 (34 of 200 seeds): a connection has to break
+//! between a create and its reply.
 
 use super::designs::claims::through_ensemble;
 use super::designs::lock_workers::{Guard, LOCK, LockWorkers, SERVERS};

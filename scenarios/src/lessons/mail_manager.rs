@@ -1,15 +1,15 @@
 //! Lesson 2: one boss hands out the mail.
 //!
-//! Topology: a manager that hands out 250 mails a second, eight workers, the outside mail server (the sink).
-//! From the beginning 400 mails a second come in. At 10.0 s the manager's process dies. What it had handed
-//! out was known to it alone, so when it is started again, at 30 s, it hands out nothing: to begin anew would
-//! be to send everything twice.
+//! Topology: a manager that hands out 250 mails a second, eight workers, the outside mail server
+//! (the sink). From the beginning 400 mails a second come in. At 10.0 s the manager's process dies.
+//! What it had handed out was known to it alone, so when it is started again, at 30 s, it hands out
+//! nothing: to begin anew would be to send everything twice.
 //!
-//! `wrong`: the queue before the manager grows by 150 mails a second, and is longer than a hundred after
-//! about 0.7 s; after 10.0 s nothing is sent. `sixteen` has twice the workers, and sends as many: it is the
-//! manager that is busy. In `right` nobody hands out anything: workers claim mails themselves, and what is
-//! claimed is known to three servers, of which the leader dies at 10.0 s. (There the whole inbox lies ready,
-//! with fewer mails, and no queue is in anybody's memory.)
+//! `wrong`: the queue before the manager grows by 150 mails a second, and is longer than a hundred
+//! after about 0.7 s; after 10.0 s nothing is sent. `sixteen` has twice the workers, and sends as
+//! many: it is the manager that is busy. In `right` nobody hands out anything: workers claim mails
+//! themselves, and what is claimed is known to three servers, of which the leader dies at 10.0 s.
+//! (There the whole inbox lies ready, with fewer mails, and no queue is in anybody's memory.)
 //!
 //! Storms with drawn faults find both wrong designs at seed 1: the queue needs no fault at all.
 

@@ -1,23 +1,25 @@
 //! Lesson 6: a lock does not hold a sleeper.
 //!
-//! Topology: three servers, four workers, the outside mail server (the sink). Whoever holds the lock sends
-//! the mails, one after another: judges a mail, writes the answer, sends it, notes it in `/mail/sent`. `w1`
-//! comes first and holds the lock. At 4.0 s it falls asleep (a garbage collection, a virtual machine that is
-//! moved) while it writes an answer, and wakes at 14.0 s. Its session ends while it sleeps; another worker
-//! has the lock by about 10.9 s and sends that very mail. Then `w1` wakes, and goes on where it was: it
-//! sends.
+//! Topology: three servers, four workers, the outside mail server (the sink). Whoever holds the
+//! lock sends the mails, one after another: judges a mail, writes the answer, sends it, notes it in
+//! `/mail/sent`. `w1` comes first and holds the lock. At 4.0 s it falls asleep (a garbage
+//! collection, a virtual machine that is moved) while it writes an answer, and wakes at 14.0 s. Its
+//! session ends while it sleeps; another worker has the lock by about 10.9 s and sends that very
+//! mail. Then `w1` wakes, and goes on where it was: it sends.
 //!
-//! `no-fence` trusts the lock: the mail is sent twice, and what was sent under an older lock comes after
-//! what was sent under a newer one. `check-first` asks the ensemble right before it writes whether it holds
-//! the lock, and is told yes; the sleep comes after the question, so it sends twice, too. However late one
-//! asks, something is left between the answer and the sending. In `right` every letter bears the number of
-//! its lock (the zxid that created its znode, the fencing token), the new holder shows its own to the sink
-//! first, and the sink refuses what is lower: the sleeper's letter is turned away.
+//! `no-fence` trusts the lock: the mail is sent twice, and what was sent under an older lock comes
+//! after what was sent under a newer one. `check-first` asks the ensemble right before it writes
+//! whether it holds the lock, and is told yes; the sleep comes after the question, so it sends
+//! twice, too. However late one asks, something is left between the answer and the sending. In
+//! `right` every letter bears the number of its lock (the zxid that created its znode, the fencing
+//! token), the new holder shows its own to the sink first, and the sink refuses what is lower: the
+//! sleeper's letter is turned away.
 //!
-//! Storms with drawn faults find `no-fence` at seed 5 and `check-first` at seed 2 (44 and 50 of 200 seeds).
+//! Storms with drawn faults find `no-fence` at seed 5 and `check-first` at seed 2 (44 and 50 of 200
+//! seeds).
 //!
-//! The same five steps, with the same end: fpj.systems, "Note on fencing and distributed locks" (2016);
-//! Kleppmann, "How to do distributed locking" (2016).
+//! The same five steps, with the same end: fpj.systems, "Note on fencing and distributed locks"
+//! (2016); Kleppmann, "How to do distributed locking" (2016).
 
 use super::designs::claims::{session_expired, through_ensemble};
 use super::designs::lock_workers::{Guard, LOCK, LockWorkers, SERVERS};

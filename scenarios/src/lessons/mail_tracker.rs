@@ -1,16 +1,18 @@
 //! Lesson 7: one process knows who is alive.
 //!
-//! Topology: a tracker, four workers, a database, the outside mail server (the sink). Workers tell the
-//! tracker every half a second that they live. It gives each mail to a living worker by a row in the
-//! database, and keeps one worker free for what has to be done again: whoever was silent for two seconds is
-//! dead to it, and another gets its mail. From 6.0 to 12.0 s the tracker and `w2` do not hear each other;
-//! everybody else hears both. At 15.0 s the tracker dies, and is back at 30.0 s.
+//! Topology: a tracker, four workers, a database, the outside mail server (the sink). Workers tell
+//! the tracker every half a second that they live. It gives each mail to a living worker by a row
+//! in the database, and keeps one worker free for what has to be done again: whoever was silent for
+//! two seconds is dead to it, and another gets its mail. From 6.0 to 12.0 s the tracker and `w2` do
+//! not hear each other; everybody else hears both. At 15.0 s the tracker dies, and is back at 30.0
+//! s.
 //!
-//! `wrong`: before 8.0 s `w2` is dead to the tracker, and its mail is given away; `w2` is alive, in the
-//! middle of it, and has no reason to stop. Both send. After 15.0 s nobody gets anything to do: who watches
-//! the watcher? `right` has three servers instead: `w2` is cut off from two of them, finds the third, and
-//! its session lives on, since all three together decide who is dead. At 15.0 s their leader dies, and
-//! another leads. Were they wrong about somebody, the sink would refuse his token (lesson 6).
+//! `wrong`: before 8.0 s `w2` is dead to the tracker, and its mail is given away; `w2` is alive, in
+//! the middle of it, and has no reason to stop. Both send. After 15.0 s nobody gets anything to do:
+//! who watches the watcher? `right` has three servers instead: `w2` is cut off from two of them,
+//! finds the third, and its session lives on, since all three together decide who is dead. At 15.0
+//! s their leader dies, and another leads. Were they wrong about somebody, the sink would refuse
+//! his token (lesson 6).
 //!
 //! The tracker has heard of `w2` at 5.6 s for the last time, so it is dead from 7.6 s on.
 //!
@@ -315,7 +317,8 @@ struct Gift {
     from_the_dead: bool,
 }
 
-/// Which mails get which workers: first what the dead had, then new ones as long as one worker stays free.
+/// Which mails get which workers: first what the dead had, then new ones as long as one worker
+/// stays free.
 fn gifts(open: &[(usize, Option<Arc<str>>)], living: &[Arc<str>]) -> Vec<Gift> {
     let is_busy =
         |worker: &Arc<str>| open.iter().any(|(_, holder)| holder.as_ref() == Some(worker));

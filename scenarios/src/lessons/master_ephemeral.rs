@@ -1,21 +1,22 @@
 //! Lesson 12: the master's address, in a znode that goes with its session.
 //!
 //! Topology: three servers; candidates `m1`, `m2`, `m3`, each of which puts its address into
-//! `/clusterx/master_ip` if there is none; and twenty applications `c1` to `c20` that follow that znode by
-//! watches and ask the master for something every half a second. `m1`, which begins first and is
-//! master, dies at 4.0 s, and is back at 30.0.
+//! `/clusterx/master_ip` if there is none; and twenty applications `c1` to `c20` that follow that
+//! znode by watches and ask the master for something every half a second. `m1`, which begins first
+//! and is master, dies at 4.0 s, and is back at 30.0.
 //!
-//! If the znode stays when its creator dies (`wrong`), nobody takes over: the address of a dead machine
-//! stands there for 26 s, and everybody believes it. If it is an ephemeral (`right`), it goes with the
-//! session of 6 s, the watches tell the other candidates, and the fastest of them is master a few
-//! milliseconds later. The applications wait for as long as the session lasts: it counts from the last sign
-//! of life, of which there is one every two seconds, and the leader ends sessions at its ticks of two
-//! seconds, so that it takes between 4 and 8 s, and 6.8 s under the lesson's seed. With a session of 4 s
-//! (`quick`, the shortest that the servers grant) it is 4.8 s; the price is that a master who is silent for
-//! as long loses its office though it lives.
+//! If the znode stays when its creator dies (`wrong`), nobody takes over: the address of a dead
+//! machine stands there for 26 s, and everybody believes it. If it is an ephemeral (`right`), it
+//! goes with the session of 6 s, the watches tell the other candidates, and the fastest of them is
+//! master a few milliseconds later. The applications wait for as long as the session lasts: it
+//! counts from the last sign of life, of which there is one every two seconds, and the leader ends
+//! sessions at its ticks of two seconds, so that it takes between 4 and 8 s, and 6.8 s under the
+//! lesson's seed. With a session of 4 s (`quick`, the shortest that the servers grant) it is 4.8 s;
+//! the price is that a master who is silent for as long loses its office though it lives.
 //!
-//! Drawn faults do not find `wrong`: whoever they take is back when they are over, finds its own address, and
-//! goes on. Its harm is that everybody waits for one machine, which the bound on the wait tells.
+//! Drawn faults do not find `wrong`: whoever they take is back when they are over, finds its own
+//! address, and goes on. Its harm is that everybody waits for one machine, which the bound on the
+//! wait tells.
 
 use super::designs::address::Lookup;
 use super::designs::application::{

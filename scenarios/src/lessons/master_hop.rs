@@ -1,18 +1,20 @@
 //! Lesson 16: ask for the master each time, or be told when it changes?
 //!
-//! Topology: three servers; candidates `m1`, `m2`, `m3` for `/clusterx/master_ip`; twenty application
-//! servers `c1` to `c20` with fifty requests a second each, a thousand together. `m1`, which is master
-//! first, dies at 4.0 s and is back at 12.0; `m3`, which follows it under the lesson's seed, dies at 20.0 s.
+//! Topology: three servers; candidates `m1`, `m2`, `m3` for `/clusterx/master_ip`; twenty
+//! application servers `c1` to `c20` with fifty requests a second each, a thousand together. `m1`,
+//! which is master first, dies at 4.0 s and is back at 12.0; `m3`, which follows it under the
+//! lesson's seed, dies at 20.0 s.
 //!
-//! Both designs are safe, and both wait out the same two sessions. They differ in what they cost: who asks
-//! the ensemble where the master is before each request (`ask`) has it answer a thousand reads a second,
-//! nearly all of them with what was said before; who is told (`watch`) reads twice per application and
-//! change. A bound on the reads per second makes `ask` the wrong one here: the ensemble is shared by all
-//! that need it, and reads are what brings it down. Since that is about cost, drawn faults find nothing
-//! wrong with `ask` that they do not find with `watch`: the bound holds for a quiet day, and is not put up
-//! in storms.
+//! Both designs are safe, and both wait out the same two sessions. They differ in what they cost:
+//! who asks the ensemble where the master is before each request (`ask`) has it answer a thousand
+//! reads a second, nearly all of them with what was said before; who is told (`watch`) reads twice
+//! per application and change. A bound on the reads per second makes `ask` the wrong one here: the
+//! ensemble is shared by all that need it, and reads are what brings it down. Since that is about
+//! cost, drawn faults find nothing wrong with `ask` that they do not find with `watch`: the bound
+//! holds for a quiet day, and is not put up in storms.
 //!
-//! A request between two masters goes to the old address and gets no answer, until the session is over.
+//! A request between two masters goes to the old address and gets no answer, until the session is
+//! over.
 
 use super::designs::address::Lookup;
 use super::designs::application::{

@@ -1,28 +1,32 @@
 //! Lesson 13: "I know the master's address."
 //!
-//! Topology: three servers; candidates `m1`, `m2`, `m3` for `/clusterx/master_ip`; twenty applications, of
-//! which `c1` to `c10` begin at once and `c11` to `c20` at 12.0 s, that each bring the master an entry
-//! every second; and the ledger, an outside machine to which masters take the entries. From 4.0 to 20.0 s
-//! `m1`, which begins first and is master, is cut off from the servers, and from nobody else. Its
-//! session ends at about 10 s, and another candidate becomes master.
+//! Topology: three servers; candidates `m1`, `m2`, `m3` for `/clusterx/master_ip`; twenty
+//! applications, of which `c1` to `c10` begin at once and `c11` to `c20` at 12.0 s, that each bring
+//! the master an entry every second; and the ledger, an outside machine to which masters take the
+//! entries. From 4.0 to 20.0 s `m1`, which begins first and is master, is cut off from the servers,
+//! and from nobody else. Its session ends at about 10 s, and another candidate becomes master.
 //!
-//! - `cached`: applications look the address up once. Those that began early go on asking `m1`, which goes
-//!   on serving, since nobody has told it otherwise; those that begin late ask the new master. Both write
-//!   to the ledger. When `m1` hears of its end at 20.0 s and steps down, the early ones are left with an
-//!   address at which nobody serves them, for ever.
-//! - `watch-once`: applications leave a watch, and look once more when it fires. It fires when the old
-//!   znode goes; the new one comes a few milliseconds later, and nobody tells them of it. Here `m1` steps
-//!   down, so no harm is done but that the early applications never come to an end.
-//! - `right`: each look leaves the next watch. A master serves only while it is connected, and who means
-//!   its own epoch; and the ledger takes nothing from a master older than one that it has seen. The last
-//!   one is what makes it safe: a master that sleeps, or whose clock is slow, cannot know.
+//! - `cached`: applications look the address up once. Those that began early go on asking `m1`,
+//!   which goes on serving, since nobody has told it otherwise; those that begin late ask the new
+//!   master. Both write to the ledger. When `m1` hears of its end at 20.0 s and steps down, the
+//!   early ones are left with an address at which nobody serves them, for ever.
+//! - `watch-once`: applications leave a watch, and look once more when it fires. It fires when the
+//!   old znode goes; the new one comes a few milliseconds later, and nobody tells them of it. Here
+//!   `m1` steps down, so no harm is done but that the early applications never come to an end.
+//! - `right`: each look leaves the next watch. A master serves only while it is connected, and who
+//!   means its own epoch; and the ledger takes nothing from a master older than one that it has
+//!   seen. The last one is what makes it safe: a master that sleeps, or whose clock is slow, cannot
+//!   know.
 //!
-//! Can `m1` know at 4.0 s? No: it hears nothing, and waits. It can know that it does not know as soon as
-//! a heartbeat is not answered, which is long before its session is over: that is when it steps down.
+//! Can `m1` know at 4.0 s? No: it hears nothing, and waits. It can know that it does not know as
+//! soon as a heartbeat is not answered, which is long before its session is over: that is when it
+//! steps down.
 //!
-//! Drawn faults find `watch-once` at the third seed and under 69 of 200, since somebody never comes to an end
-//! once the office has changed hands. They find `cached` for the same reason at the 11th and under 52 of
-//! 200. Two masters that both write need more bad luck: a master that is cut off from the servers alone, for
+//! Drawn faults find `watch-once` at the third seed and under 69 of 200, since somebody never comes
+//! to an end once the office has changed hands. They find `cached` for the same reason at the 11th
+//! and under 52 of
+//! 200. Two masters that both write need more bad luck: a master that is cut off from the servers
+//!      alone, for
 //! longer than its session. That comes at the 41st seed, and four times in 200.
 
 use super::designs::address::Lookup;

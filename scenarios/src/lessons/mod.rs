@@ -1,13 +1,14 @@
 //! Lessons: what people believe about shared work, each as a program that fails and one that holds.
 //!
-//! A lesson has designs, which are scenarios like any other: real programs over the same machines, under the
-//! same seed and the same faults. Each says what it must show: the wrong ones which properties they break,
-//! the right ones that they break none. So every lesson is a test of the checkers, too.
+//! A lesson has designs, which are scenarios like any other: real programs over the same machines,
+//! under the same seed and the same faults. Each says what it must show: the wrong ones which
+//! properties they break, the right ones that they break none. So every lesson is a test of the
+//! checkers, too.
 //!
-//! Owns: which lessons there are, what they expect and ask. Leaves: running them to `world`, asking people
-//! to the command line.
-//! Holds: a design is called `LESSON/DESIGN`, as `quorum-half/wrong`; a lesson's name alone, or with
-//! `/right`, means its first right design, and `/wrong` its first wrong one.
+//! Owns: which lessons there are, what they expect and ask. Leaves: running them to `world`, asking
+//! people to the command line.
+//! Holds: a design is called `LESSON/DESIGN`, as `quorum-half/wrong`; a lesson's name alone, or
+//! with `/right`, means its first right design, and `/wrong` its first wrong one.
 //! Start at [`Lesson`]; a short one to read is `quorum_half`.
 
 mod derivation;
@@ -74,8 +75,9 @@ pub struct Design {
     pub name: &'static str,
     /// Whether it is one to build.
     pub is_right: bool,
-    /// The properties that it breaks under the lesson's seed and plan, each as `checker/kind`: exactly these,
-    /// the one that the lesson is about first. A right design may have some: what it cannot have is told there.
+    /// The properties that it breaks under the lesson's seed and plan, each as `checker/kind`:
+    /// exactly these, the one that the lesson is about first. A right design may have some: what it
+    /// cannot have is told there.
     pub breaks: &'static [&'static str],
     /// What runs.
     pub scenario: Arc<dyn Scenario>,
@@ -122,7 +124,8 @@ pub fn lesson(name: &str) -> Option<Lesson> {
     all().into_iter().find(|lesson| lesson.name == name)
 }
 
-/// What the design breaks that this scenario is, as its lesson has it; nothing for what is no design.
+/// What the design breaks that this scenario is, as its lesson has it; nothing for what is no
+/// design.
 fn broken_by(scenario: &str) -> &'static [&'static str] {
     static ALL: OnceLock<BTreeMap<String, &'static [&'static str]>> = OnceLock::new();
     let all = ALL.get_or_init(|| {

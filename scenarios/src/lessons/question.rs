@@ -1,8 +1,9 @@
 //! Questions: what a learner is asked to predict, and how the runs answer.
 //!
-//! Owns: what an answer can be, what it is worth, and how it is written. Leaves: asking to the command line.
-//! Holds: the right answer is read from the records of the runs, never written down; the story has every
-//! fact from which it follows, and every number that goes into it.
+//! Owns: what an answer can be, what it is worth, and how it is written. Leaves: asking to the
+//! command line.
+//! Holds: the right answer is read from the records of the runs, never written down; the story has
+//! every fact from which it follows, and every number that goes into it.
 
 use super::derivation;
 use super::records::Records;
@@ -33,8 +34,8 @@ pub enum Answer {
         range: (f64, f64),
         /// How far an answer may be off and still be right. With none, answers are whole numbers.
         tolerance: f64,
-        /// How the story's numbers lead to it, as arithmetic: `100 / (400 - 250)`. `None` if nothing is to be
-        /// calculated.
+        /// How the story's numbers lead to it, as arithmetic: `100 / (400 - 250)`. `None` if
+        /// nothing is to be calculated.
         derivation: Option<&'static str>,
         /// The right one; `None` if the records do not show it.
         truth: fn(&Records) -> Option<f64>,

@@ -1,9 +1,9 @@
 //! Lesson 17: a majority that hears itself must have a leader, whoever else is half heard.
 //!
-//! Topology: five servers, of which `s5` leads under the lesson's seed, and a client on each side (`a1` with
-//! `s1` and `s2`, `b1` with `s5`), each of which writes a znode of its own every second. From 5.0 to 65.0 s
-//! `s4` hears nobody, and `s5` and `s1`, `s2` do not hear each other; `s3` hears both sides. So `s1`, `s2` and
-//! `s3` are three of five, and all hear one another.
+//! Topology: five servers, of which `s5` leads under the lesson's seed, and a client on each side
+//! (`a1` with `s1` and `s2`, `b1` with `s5`), each of which writes a znode of its own every second.
+//! From 5.0 to 65.0 s `s4` hears nobody, and `s5` and `s1`, `s2` do not hear each other; `s3` hears
+//! both sides. So `s1`, `s2` and `s3` are three of five, and all hear one another.
 //!
 //! ```text
 //!     a1 -- s1 --.
@@ -11,13 +11,14 @@
 //!     a1 -- s2 --'
 //! ```
 //!
-//! In the wrong design votes are passed on as they are heard (the museum's `election-counts-the-unheard`).
-//! `s5` stops leading, since only `s3` follows it, but its log is as long as any, and its number the highest:
-//! `s3` votes for it, and brings its vote to `s1` and `s2`, who cannot follow whom they do not hear. Nobody
-//! leads until the cut is over. The right design counts for a candidate only whom that reaches: `s3` leads
-//! soon, and even `s5` follows it.
+//! In the wrong design votes are passed on as they are heard (the museum's
+//! `election-counts-the-unheard`). `s5` stops leading, since only `s3` follows it, but its log is
+//! as long as any, and its number the highest: `s3` votes for it, and brings its vote to `s1` and
+//! `s2`, who cannot follow whom they do not hear. Nobody leads until the cut is over. The right
+//! design counts for a candidate only whom that reaches: `s3` leads soon, and even `s5` follows it.
 //!
-//! Source: Ng, Haridi, Carbone, "Omni-Paxos", EuroSys 2023, section 2, where it is called quorum loss.
+//! Source: Ng, Haridi, Carbone, "Omni-Paxos", EuroSys 2023, section 2, where it is called quorum
+//! loss.
 
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};

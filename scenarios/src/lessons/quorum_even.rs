@@ -1,20 +1,22 @@
 //! Lesson 9: a fourth server does not make an ensemble survive more.
 //!
-//! Topology: three, four, five or six servers, and two clients, `a1` and `b1`, that each write a znode of
-//! their own every half a second. `s1` dies at 3.0, `s2` at 6.0, `s3` at 9.0 s; all are back at 15.0.
+//! Topology: three, four, five or six servers, and two clients, `a1` and `b1`, that each write a
+//! znode of their own every half a second. `s1` dies at 3.0, `s2` at 6.0, `s3` at 9.0 s; all are
+//! back at 15.0.
 //!
-//! The claim on trial is that an ensemble goes on while no more than half of its servers (rounded down) are
-//! gone: that three survive one, four and five two, six three. While no more are gone than that, no client
-//! may wait for longer than it takes to elect a leader. With three and five servers the claim is true. With
-//! four it breaks at 6.0 s, with six at 9.0 s: a majority of four is three, so the fourth server adds one
-//! to what a majority needs, and nothing to what may fail.
+//! The claim on trial is that an ensemble goes on while no more than half of its servers (rounded
+//! down) are gone: that three survive one, four and five two, six three. While no more are gone
+//! than that, no client may wait for longer than it takes to elect a leader. With three and five
+//! servers the claim is true. With four it breaks at 6.0 s, with six at 9.0 s: a majority of four
+//! is three, so the fourth server adds one to what a majority needs, and nothing to what may fail.
 //!
-//! Then the same four are cut in two halves from 5.0 to 20.0 s. By majority neither half writes (`split`).
-//! If half of them is enough, both halves do, and what one acknowledged is cut off when they meet again
-//! (`split-half`).
+//! Then the same four are cut in two halves from 5.0 to 20.0 s. By majority neither half writes
+//! (`split`). If half of them is enough, both halves do, and what one acknowledged is cut off when
+//! they meet again (`split-half`).
 //!
-//! Under faults that are drawn from a seed nobody is promised when they may write, so `four` and `six` hold
-//! there: they are as safe as all others. `split-half` breaks at the first seed, and under 193 of 200.
+//! Under faults that are drawn from a seed nobody is promised when they may write, so `four` and
+//! `six` hold there: they are as safe as all others. `split-half` breaks at the first seed, and
+//! under 193 of 200.
 
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged, whose_write};
 use super::stage::{Act, Program, Staged, Work, first_of_each, patience, patience_with_sessions};
@@ -189,8 +191,8 @@ pub(super) fn lesson() -> Lesson {
 
 /// After how many crashes there was still somebody who could write.
 fn survived(records: &Records, design: &str) -> Option<f64> {
-    /// Writes that were acknowledged in the last of the time until the next crash count: those right after a
-    /// crash may have been on their way.
+    /// Writes that were acknowledged in the last of the time until the next crash count: those
+    /// right after a crash may have been on their way.
     const LAST_NS: u64 = 1_000 * NS_PER_MS;
     let (mut crashes, mut writes, mut healed) = (Vec::new(), Vec::new(), None);
     for event in records.events(design) {
@@ -275,8 +277,9 @@ impl Act for Servers {
     }
 }
 
-/// How long there has been no acknowledged write, in milliseconds, while at most so many servers were gone. The
-/// claim is about servers that die: from the first fault of another kind on it says nothing.
+/// How long there has been no acknowledged write, in milliseconds, while at most so many servers
+/// were gone. The claim is about servers that die: from the first fault of another kind on it says
+/// nothing.
 fn wait_ms(claimed: usize) -> impl FnMut(&Event) -> Option<u64> {
     let (mut gone, mut since_ns): (BTreeSet<NodeName>, _) = (BTreeSet::new(), 0);
     let (mut written, mut is_about_crashes) = (0, true);

@@ -1,16 +1,18 @@
 //! Lesson 8: half of the servers is not a majority.
 //!
-//! Topology: five servers, a client on each side of the cut (`a1` with `s1` and `s2`, `b1` with `s4` and
-//! `s5`), each of which writes its own address to `/clusterx/master_ip` every second, half a second apart.
-//! From 5.0 to 20.0 s the network is in three parts, 2 | 1 | 2.
+//! Topology: five servers, a client on each side of the cut (`a1` with `s1` and `s2`, `b1` with
+//! `s4` and `s5`), each of which writes its own address to `/clusterx/master_ip` every second, half
+//! a second apart. From 5.0 to 20.0 s the network is in three parts, 2 | 1 | 2.
 //!
-//! The wrong design asks two of five for their consent, which is what "X/2 is enough" comes to: both sides
-//! elect a leader, both acknowledge writes, and one history is cut off when the sides meet again. The right
-//! one asks three: nobody can write for as long as the cut lasts, and nothing that was acknowledged is lost.
-//! What is told here as the time without a writer is longer than the cut, since a new leader takes a while.
+//! The wrong design asks two of five for their consent, which is what "X/2 is enough" comes to:
+//! both sides elect a leader, both acknowledge writes, and one history is cut off when the sides
+//! meet again. The right one asks three: nobody can write for as long as the cut lasts, and nothing
+//! that was acknowledged is lost. What is told here as the time without a writer is longer than the
+//! cut, since a new leader takes a while.
 //!
-//! A follower believes in its silent leader for ten seconds (ZooKeeper's `syncLimit`), so the second leader of
-//! the wrong design comes at about 14.8 s, not at once: until then one side cannot write.
+//! A follower believes in its silent leader for ten seconds (ZooKeeper's `syncLimit`), so the
+//! second leader of the wrong design comes at about 14.8 s, not at once: until then one side cannot
+//! write.
 
 use super::designs::writer::{Writer, acknowledged, in_doubt, is_acknowledged};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};

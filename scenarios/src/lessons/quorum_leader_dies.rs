@@ -1,20 +1,22 @@
 //! Lesson 10: the leader dies in the middle of a write.
 //!
-//! Topology: five servers, of which `s5` leads under the lesson's seed, and a client `a1` that talks to `s5`
-//! first. From 2.9 s on nobody's acknowledgement reaches `s5` any more, and its proposals reach fewer and
-//! fewer: `a1` creates `/letters/three` when `s1` and `s2` still hear it (three disks have it), then
-//! `/letters/two` when only `s1` does, then `/letters/one`. The last record, `/letters/half`, is on its way
-//! to the leader's own disk when the leader dies at 3.0 s, and is torn. `s5` is back at 9.0 s. At 10.0 the
-//! client looks which letters there are, and goes on to write more. At 12.0 s `s5` is started once more, and
-//! when the client has written all, it looks again, through `s5` and then through the others.
+//! Topology: five servers, of which `s5` leads under the lesson's seed, and a client `a1` that
+//! talks to `s5` first. From 2.9 s on nobody's acknowledgement reaches `s5` any more, and its
+//! proposals reach fewer and fewer: `a1` creates `/letters/three` when `s1` and `s2` still hear it
+//! (three disks have it), then `/letters/two` when only `s1` does, then `/letters/one`. The last
+//! record, `/letters/half`, is on its way to the leader's own disk when the leader dies at 3.0 s,
+//! and is torn. `s5` is back at 9.0 s. At 10.0 the client looks which letters there are, and goes
+//! on to write more. At 12.0 s `s5` is started once more, and when the client has written all, it
+//! looks again, through `s5` and then through the others.
 //!
-//! No letter was acknowledged, so each may be there or not, but wholly, and for everybody. `s1` has the
-//! longest log of those who are left and is elected: what it has is committed after all, and what only `s5`
-//! has is cut off when it comes back.
+//! No letter was acknowledged, so each may be there or not, but wholly, and for everybody. `s1` has
+//! the longest log of those who are left and is elected: what it has is committed after all, and
+//! what only `s5` has is cut off when it comes back.
 //!
-//! In the wrong design `s5` trusts its longer log: it is told to cut it, agrees, and keeps what it has
-//! (the museum's `truncate-ignored`). While it runs nobody sees it. After its next start `/letters/one` can
-//! be read there, and nowhere else. Drawn faults find it at the second seed, and under 54 of 200.
+//! In the wrong design `s5` trusts its longer log: it is told to cut it, agrees, and keeps what it
+//! has (the museum's `truncate-ignored`). While it runs nobody sees it. After its next start
+//! `/letters/one` can be read there, and nowhere else. Drawn faults find it at the second seed, and
+//! under 54 of 200.
 
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
 use super::{Answer, Design, Lesson, Question, Records, Unit};
@@ -85,8 +87,8 @@ const CLIENT: &str = "a1";
 const FOLDER: &str = "/letters";
 /// The server that the client talks to first, and at the end.
 const FIRST_SERVER: &str = "s5:2181";
-/// The letters in flight: each with the number of disks that have it when the leader dies, and when it is
-/// sent.
+/// The letters in flight: each with the number of disks that have it when the leader dies, and when
+/// it is sent.
 const LETTERS: [(&str, Millis); 4] = [
     ("three", Millis(2_910)),
     ("two", Millis(2_935)),

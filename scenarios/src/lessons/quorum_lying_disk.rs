@@ -1,24 +1,26 @@
 //! Lesson 11: a majority of disks, as long as they tell the truth.
 //!
-//! Topology: three servers, and a client `a1` that writes a znode every half a second. At 5.0 s all three
-//! lose power; two of them have it again at 6.0, the third at 8.0 s.
+//! Topology: three servers, and a client `a1` that writes a znode every half a second. At 5.0 s all
+//! three lose power; two of them have it again at 6.0, the third at 8.0 s.
 //!
-//! From 2.0 s on the disks of some servers say that a sync is done when it is not, so that the power cut
-//! may take what they had been given since. The protocol is the same throughout, and without a mistake:
-//! - `two-liars`: `s1` and `s3` lie. What was acknowledged since 2.0 s was on three servers, and is on the
-//!   one disk of `s2`, which comes back last. The two others are a majority, and begin without it.
-//! - `one-liar-lagging`: `s1` lies, and `s2` hears nothing from 3.0 s until its power goes. What was
-//!   acknowledged meanwhile is on `s3` alone, which comes back last: one liar is enough.
-//! - `one-liar`: `s1` lies, but `s2` has every write, too, so a majority has them on a disk. Good luck, and
-//!   no guarantee: nobody is told that a server lags.
+//! From 2.0 s on the disks of some servers say that a sync is done when it is not, so that the
+//! power cut may take what they had been given since. The protocol is the same throughout, and
+//! without a mistake:
+//! - `two-liars`: `s1` and `s3` lie. What was acknowledged since 2.0 s was on three servers, and is
+//!   on the one disk of `s2`, which comes back last. The two others are a majority, and begin
+//!   without it.
+//! - `one-liar-lagging`: `s1` lies, and `s2` hears nothing from 3.0 s until its power goes. What
+//!   was acknowledged meanwhile is on `s3` alone, which comes back last: one liar is enough.
+//! - `one-liar`: `s1` lies, but `s2` has every write, too, so a majority has them on a disk. Good
+//!   luck, and no guarantee: nobody is told that a server lags.
 //! - `honest`: nobody lies, and `s2` lags as above. Of any two servers one has the write.
 //!
-//! A disk that lied keeps, loses or tears each of its sectors when the power goes. A server that finds a
-//! hole in its log knows that it lost something, and does not vote until a leader has admitted it; only a
-//! log that ends too early, but cleanly, cannot be told from a good one. So under other seeds than the
-//! lesson's the same plan does harm in one run of three; two writes a second are few enough for it.
-//! Faults that are drawn from a seed keep to what a correct ensemble must survive: they have no lying disks,
-//! and find neither of the first two.
+//! A disk that lied keeps, loses or tears each of its sectors when the power goes. A server that
+//! finds a hole in its log knows that it lost something, and does not vote until a leader has
+//! admitted it; only a log that ends too early, but cleanly, cannot be told from a good one. So
+//! under other seeds than the lesson's the same plan does harm in one run of three; two writes a
+//! second are few enough for it. Faults that are drawn from a seed keep to what a correct ensemble
+//! must survive: they have no lying disks, and find neither of the first two.
 
 use super::designs::writer::{Writer, acknowledged, is_acknowledged, whose_write};
 use super::stage::{Act, Program, Staged, Work, patience_with_sessions};
@@ -117,8 +119,8 @@ const WRITER: Writer = Writer {
 };
 /// Acknowledged writes, over the whole lesson.
 const WRITES: u64 = 25;
-/// The power cut, an election, and the client's way back. A client that has seen what is lost is turned
-/// away by every server until its session is over.
+/// The power cut, an election, and the client's way back. A client that has seen what is lost is
+/// turned away by every server until its session is over.
 const GAP_MAX: Millis = Millis(12_000);
 
 /// The lesson.
@@ -264,8 +266,8 @@ impl Act for PowerCut {
     }
 
     fn checkers(&self, scale: &Scale) -> Suite {
-        // What clients see: a checker that looks at disks would tell the lie in any case, and hide whether
-        // it did harm.
+        // What clients see: a checker that looks at disks would tell the lie in any case, and hide
+        // whether it did harm.
         let gap = patience_with_sessions(scale, GAP_MAX);
         let shares = (1, WRITES);
         let live =

@@ -1,4 +1,5 @@
-//! The records of a lesson's designs, all run under one seed: what expectations and answers are read from.
+//! The records of a lesson's designs, all run under one seed: what expectations and answers are
+//! read from.
 
 use super::{Design, Lesson};
 use mailstorm_checkers::ensemble::servers::node_of;

@@ -1,5 +1,5 @@
-//! What the scenarios of lessons have in common: their times, their network, the plan in their file, the
-//! end of their work.
+//! What the scenarios of lessons have in common: their times, their network, the plan in their
+//! file, the end of their work.
 //!
 //! Holds: the storm begins at once, so the times of a lesson's plan are those of its run.
 //! Start at [`Act`].
@@ -35,8 +35,8 @@ pub(super) trait Act: Send + Sync + 'static {
     }
     /// What must hold.
     fn checkers(&self, scale: &Scale) -> Suite;
-    /// What must happen under the lesson's plan, so that the lesson shows what it says. Faults that are
-    /// drawn from a seed may miss it.
+    /// What must happen under the lesson's plan, so that the lesson shows what it says. Faults that
+    /// are drawn from a seed may miss it.
     fn goals(&self, scale: &Scale) -> Vec<Goal>;
     /// When the work is done.
     fn work(&self, scale: &Scale) -> Work;
@@ -69,8 +69,8 @@ const NETWORK: NetworkSpeed = NetworkSpeed {
     bytes_per_second: 125_000_000,
 };
 
-/// The bound that a lesson's plan must keep. Faults that are drawn from a seed may make people wait for
-/// longer than any bound: then only what is missing at the end counts.
+/// The bound that a lesson's plan must keep. Faults that are drawn from a seed may make people wait
+/// for longer than any bound: then only what is missing at the end counts.
 pub(super) fn patience(scale: &Scale, bound: Millis) -> Millis {
     const A_DAY: Millis = Millis(24 * 60 * 60 * 1_000);
     if scale.get(DRAWN_FAULTS) == 1 { A_DAY } else { bound }

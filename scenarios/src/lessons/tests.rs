@@ -23,8 +23,8 @@ fn every_lesson_shows_what_it_says() {
     assert!(surprises.is_empty(), "{}", surprises.join("\n"));
 }
 
-/// What is wrong with a question whose answer the records have: whoever calculates with the numbers of
-/// the story must be right, and whoever guesses must not be likely to.
+/// What is wrong with a question whose answer the records have: whoever calculates with the numbers
+/// of the story must be right, and whoever guesses must not be likely to.
 fn unlike_the_story(question: &Question, truth: Truth, records: &Records) -> Option<String> {
     let right = question.grade(truth.to_string().split(' ').next()?, records);
     if right != Ok(Some(true)) {

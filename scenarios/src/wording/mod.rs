@@ -1,10 +1,11 @@
-//! Messages in words, as the field writes them: `PROPOSAL 1:28 create /a`, `create /a -> NODEEXISTS`.
+//! Messages in words, as the field writes them: `PROPOSAL 1:28 create /a`, `create /a ->
+//! NODEEXISTS`.
 //!
-//! Owns: what a message is called in full recordings. Leaves: the bytes to `wire`; what became of a message to
-//! whoever shows it.
-//! Holds: every kind of message has words of its own (each `match` is exhaustive), and none of them is a type's
-//! debug form. A connection is listened to from its beginning, so that a reply knows what it answers and a
-//! message that was cut into pieces is told when it is whole.
+//! Owns: what a message is called in full recordings. Leaves: the bytes to `wire`; what became of a
+//! message to whoever shows it.
+//! Holds: every kind of message has words of its own (each `match` is exhaustive), and none of them
+//! is a type's debug form. A connection is listened to from its beginning, so that a reply knows
+//! what it answers and a message that was cut into pieces is told when it is whole.
 //! Start at [`interpreter`].
 
 mod client;

@@ -1,4 +1,5 @@
-//! What checking costs: the search for an order of 10,000 operations, and the whole suite per event.
+//! What checking costs: the search for an order of 10,000 operations, and the whole suite per
+//! event.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use mailstorm_checkers::{

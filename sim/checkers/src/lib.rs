@@ -1,10 +1,10 @@
 //! One property per file, judged from records.
 //!
-//! Owns: the [`Checker`] trait, the [`Suite`] that feeds several of them, and the properties. Leaves:
-//! making the events to `world` (or to real servers), showing the verdicts to `reports`.
-//! Holds: a checker knows events and nothing else, so a history of the real servers can be judged as
-//! well; the same events in the same order give the same verdict; a checker never panics on a strange
-//! history, it says what is strange about it.
+//! Owns: the [`Checker`] trait, the [`Suite`] that feeds several of them, and the properties.
+//! Leaves: making the events to `world` (or to real servers), showing the verdicts to `reports`.
+//! Holds: a checker knows events and nothing else, so a history of the real servers can be judged
+//! as well; the same events in the same order give the same verdict; a checker never panics on a
+//! strange history, it says what is strange about it.
 //! Start at [`Checker`], then [`Suite`], then the property you care about:
 //!
 //! - [`common`]: what a checker is, and what names no system;
@@ -12,8 +12,8 @@
 //! - [`clients`]: what the ensemble's clients see;
 //! - [`mail`]: what becomes of each mail.
 //!
-//! Panics, dead ends ("nothing can ever happen again") and blown bounds are not judged here: they are
-//! no events. Whoever drives the run reports them as a [`Violation`] of its own.
+//! Panics, dead ends ("nothing can ever happen again") and blown bounds are not judged here: they
+//! are no events. Whoever drives the run reports them as a [`Violation`] of its own.
 
 pub mod common;
 

@@ -1,6 +1,8 @@
-//! After a sweep that found something: the first run of each kind of violation, shrunk and as a page.
+//! After a sweep that found something: the first run of each kind of violation, shrunk and as a
+//! page.
 //!
-//! Owns: which runs are examined, and how thoroughly. Leaves: shrinking to `shrink`, pages to `report`.
+//! Owns: which runs are examined, and how thoroughly. Leaves: shrinking to `shrink`, pages to
+//! `report`.
 //! Holds: what the sweep found is told whether this succeeds or not.
 //! Start at [`examine`].
 
@@ -13,12 +15,14 @@ use mailstorm_record::Run;
 use mailstorm_reports::{Part, ShrunkRun, Stop};
 use std::collections::BTreeSet;
 
-/// Kinds of violations of which the first run gets a page, per scenario. Each takes a run and a second.
+/// Kinds of violations of which the first run gets a page, per scenario. Each takes a run and a
+/// second.
 const PAGES_MAX: usize = 10;
 /// Kinds of violations of which the first run is shrunk, per scenario.
 const SHRUNK_MAX: usize = 3;
-/// How many runs the search for the smallest case makes at the most: about ten seconds on two quiet processors.
-/// It is no time, since what a sweep leaves does not depend on the machine. `mailstorm shrink` goes on from there.
+/// How many runs the search for the smallest case makes at the most: about ten seconds on two quiet
+/// processors. It is no time, since what a sweep leaves does not depend on the machine. `mailstorm
+/// shrink` goes on from there.
 const SHRINK_RUNS_MAX: u64 = 400;
 
 /// Makes pages and cases of what the sweep found first, and notes in its result where they are.

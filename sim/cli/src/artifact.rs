@@ -44,7 +44,8 @@ pub(crate) fn expect_writable(file: &Path) -> Result<(), Failure> {
     probe().map_err(|error| Failure::writing(file, &error))
 }
 
-/// Takes away what stands in a file that is written later, so that nobody takes it for that. A link stays.
+/// Takes away what stands in a file that is written later, so that nobody takes it for that. A link
+/// stays.
 pub(crate) fn forget(file: &Path) -> Result<(), Failure> {
     let Kind::Regular(path) = kind(file) else { return Ok(()) };
     let gone = match remove(&path) {
@@ -78,7 +79,8 @@ fn kind(path: &Path) -> Kind {
             Kind::Regular(path.canonicalize().unwrap_or_else(|_| path.to_owned()))
         }
         Ok(_) => Kind::Special,
-        // A link to what is not there yet is written through. No link leads round here: that is another error.
+        // A link to what is not there yet is written through. No link leads round here: that is
+        // another error.
         Err(error) if error.kind() == ErrorKind::NotFound => match fs::read_link(path) {
             Ok(to) => kind(&path.with_file_name(to)),
             Err(_) => Kind::Fresh(path.to_owned()),
@@ -108,7 +110,8 @@ fn write_with(path: &Path, fill: impl Fn(&mut File) -> io::Result<()>) -> io::Re
     }
 }
 
-/// Fills a new file beside this one and lets it take its place, with the rights of the one that it replaces.
+/// Fills a new file beside this one and lets it take its place, with the rights of the one that it
+/// replaces.
 fn replace(
     path: &Path,
     old: Option<fs::Metadata>,

@@ -19,8 +19,9 @@ pub(crate) struct Exports {
     /// Write up to 1,000 events around the violation as a log for ShiViz, `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub shiviz: Option<PathBuf>,
-    /// Write up to 30 messages that led to the violation as a sequence diagram for Mermaid; with the violation
-    /// and its replay line, to be pasted into an issue, if FILE ends with `.md` or is `-`, the terminal.
+    /// Write up to 30 messages that led to the violation as a sequence diagram for Mermaid; with
+    /// the violation and its replay line, to be pasted into an issue, if FILE ends with `.md` or is
+    /// `-`, the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub mermaid: Option<PathBuf>,
 }
@@ -59,8 +60,8 @@ impl Exports {
         Ok(())
     }
 
-    /// Writes what is asked for; `replay` is what stands after `mailstorm replay`, `missing` what a record
-    /// that was cut short lacks. Returns the files.
+    /// Writes what is asked for; `replay` is what stands after `mailstorm replay`, `missing` what a
+    /// record that was cut short lacks. Returns the files.
     pub(crate) fn write(
         &self,
         run: &Run,

@@ -82,7 +82,8 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Errors of libraries may have several lines; ours have one, and a terminal obeys nothing in it.
+        // Errors of libraries may have several lines; ours have one, and a terminal obeys nothing
+        // in it.
         let mut lines = self.line.lines().map(str::trim).filter(|line| !line.is_empty());
         f.write_str(&harmless(lines.next().unwrap_or("failed")))?;
         lines.try_for_each(|line| write!(f, " {}", harmless(line)))

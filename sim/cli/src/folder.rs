@@ -1,4 +1,5 @@
-//! The folder of a sweep's results: one sweep at a time, and nothing in it that looks like another's.
+//! The folder of a sweep's results: one sweep at a time, and nothing in it that looks like
+//! another's.
 //!
 //! Owns: the lock, and what becomes of an earlier sweep's results and runs. Leaves: what is written
 //! to `results` and `storm`.
@@ -33,7 +34,8 @@ pub(crate) struct Claim<'a> {
     sums: Option<&'a Path>,
 }
 
-/// Makes the folder, and claims it. What stands there stays, and so does what is in the file of the sums.
+/// Makes the folder, and claims it. What stands there stays, and so does what is in the file of the
+/// sums.
 pub(crate) fn claim<'a>(out: &'a Path, json: Option<&'a Path>) -> Result<Claim<'a>, Failure> {
     let sums = json.filter(|file| !is_terminal(Some(file)));
     sums.map_or(Ok(()), |file| expect_not_of_a_sweep(out, file))?;
@@ -82,8 +84,8 @@ fn expect_not_of_a_sweep(out: &Path, json: &Path) -> Result<(), Failure> {
 }
 
 impl Claim<'_> {
-    /// Takes the results of an earlier sweep away, and sets the runs aside of the scenarios that are run now.
-    /// Those of others stay where they are: what was printed of them still holds.
+    /// Takes the results of an earlier sweep away, and sets the runs aside of the scenarios that
+    /// are run now. Those of others stay where they are: what was printed of them still holds.
     pub(crate) fn clear(&self, scenarios: &[&str]) -> Result<(), Failure> {
         set_all_aside(self.out, scenarios)?;
         for file in results::FILES.map(|name| self.out.join(name)) {
@@ -124,7 +126,8 @@ fn set_all_aside(out: &Path, scenarios: &[&str]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Moves the folders of runs, and returns how many there are. Those that were moved before make room for them.
+/// Moves the folders of runs, and returns how many there are. Those that were moved before make
+/// room for them.
 fn set_aside(from: &Path, to: &Path) -> Result<usize, Failure> {
     let runs = runs_in(from);
     if runs.is_empty() {
@@ -168,7 +171,8 @@ pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && is_below
 }
 
-/// Two scenarios of one name would lie in one place, as would one that is named like something else here.
+/// Two scenarios of one name would lie in one place, as would one that is named like something else
+/// here.
 pub(crate) fn expect_places(names: &[&str]) -> Result<(), Failure> {
     let mut seen = BTreeSet::new();
     for name in names {

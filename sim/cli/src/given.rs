@@ -1,4 +1,5 @@
-//! What runs are made from, as options of the command line: variant, settings, defect, plan and inbox.
+//! What runs are made from, as options of the command line: variant, settings, defect, plan and
+//! inbox.
 //!
 //! Leaves: which run it is, of a seed or a file, to `one_run`.
 //! Holds: what is printed for a replay makes the same run again. Start at [`Given`].
@@ -24,8 +25,8 @@ use std::sync::Arc;
 /// The options that say what is run, other than scenario and seed.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Given {
-    /// Run this design of a lesson: `wrong`, `right`, or its name [default: right]. `LESSON/DESIGN` says the
-    /// same.
+    /// Run this design of a lesson: `wrong`, `right`, or its name [default: right]. `LESSON/DESIGN`
+    /// says the same.
     #[arg(long, value_name = "DESIGN")]
     pub variant: Option<String>,
     /// Plant this defect in every server, client and worker; `mailstorm museum --list` lists them.
@@ -45,8 +46,8 @@ pub(crate) struct Given {
     /// Give every storm every kind of fault, instead of the kinds that each seed draws.
     #[arg(long, conflicts_with = "plan")]
     pub all_faults: bool,
-    /// The inbox: an mbox file, a mail, a Maildir, or a folder of these; `-` for an mbox or a mail on standard
-    /// input [default: a sample inbox].
+    /// The inbox: an mbox file, a mail, a Maildir, or a folder of these; `-` for an mbox or a mail
+    /// on standard input [default: a sample inbox].
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub inbox: Option<PathBuf>,
     /// Run only if the inbox has this digest: with other mails, the same seed is another run. Lines
@@ -63,8 +64,8 @@ fn parse_digest(text: &str) -> Result<TraceHash, String> {
 }
 
 impl Given {
-    /// As a person types them: each with a space before it, quoted where a shell would not take it for
-    /// one word. The variant is part of the scenario's name there.
+    /// As a person types them: each with a space before it, quoted where a shell would not take it
+    /// for one word. The variant is part of the scenario's name there.
     pub(crate) fn line(&self) -> String {
         let path = |path: &Option<PathBuf>| path.as_ref().map(quoted_path);
         let set = |set: &Set| ("--set", Some(quoted(format!("{}={}", set.name, set.value))));
@@ -85,8 +86,8 @@ impl Given {
             .collect()
     }
 
-    /// Whether nothing is given that makes another run of a record or a case; its inbox must be given
-    /// again.
+    /// Whether nothing is given that makes another run of a record or a case; its inbox must be
+    /// given again.
     pub(crate) fn is_nothing_but_inbox(&self) -> bool {
         let Self { variant, defect, set, plan, partition, all_faults, inbox: _, inbox_digest: _ } =
             self;
@@ -110,7 +111,8 @@ impl Given {
         )))
     }
 
-    /// The same for a line that replays a seed: with the digest of the inbox, which a seed does not know.
+    /// The same for a line that replays a seed: with the digest of the inbox, which a seed does not
+    /// know.
     pub(crate) fn with_digest(&self, inbox: Option<InboxMark>) -> Self {
         let digest = inbox.filter(|_| self.inbox.is_some()).map(|mark| mark.digest);
         Self { inbox_digest: digest, ..self.clone() }
@@ -129,8 +131,8 @@ impl Given {
         }
     }
 
-    /// The plan that is asked for; `None` for the scenario's own, or what the seed draws. Says what nodes on no
-    /// side of a cut hear, since somebody may have forgotten them.
+    /// The plan that is asked for; `None` for the scenario's own, or what the seed draws. Says what
+    /// nodes on no side of a cut hear, since somebody may have forgotten them.
     pub(crate) fn plan_for(&self, scenario: &Arc<dyn Scenario>) -> Result<Option<Plan>, Failure> {
         if self.partition.is_empty() {
             let plan = self.plan.as_deref().map(|file| read_plan(file, scenario)).transpose()?;

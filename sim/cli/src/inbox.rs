@@ -90,7 +90,8 @@ pub(crate) fn doubts(scenario: &Arc<dyn Scenario>, inbox: Option<&Inbox>) -> Dou
     })
 }
 
-/// Refuses what would read the inbox more than once, which a stream does not allow. `reads` says who does.
+/// Refuses what would read the inbox more than once, which a stream does not allow. `reads` says
+/// who does.
 pub(crate) fn expect_readable_twice(inbox: Option<&Path>, reads: &str) -> Result<(), Failure> {
     if !inbox.is_some_and(is_stream) {
         return Ok(());

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// The signals by which people and systems end a program.
 const SIGNALS: [i32; 2] = [SIGINT, SIGTERM];
-/// What comes so soon after the first is the same request: `timeout` sends its signal to the process and to the
-/// process's group.
+/// What comes so soon after the first is the same request: `timeout` sends its signal to the
+/// process and to the process's group.
 const ONE_REQUEST: Duration = Duration::from_millis(500);
 
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -39,8 +39,8 @@ pub(crate) fn watch() -> Result<(), Failure> {
     watching.map(drop).map_err(|error| cannot(&error))
 }
 
-/// Signals go to every process of a terminal's command: this one leaves them to the process that started it,
-/// and ends when that one does.
+/// Signals go to every process of a terminal's command: this one leaves them to the process that
+/// started it, and ends when that one does.
 pub(crate) fn ignore() -> Result<(), Failure> {
     SIGNALS.into_iter().try_for_each(|signal| {
         flag::register(signal, Arc::default()).map(drop).map_err(|error| cannot(&error))

@@ -1,6 +1,7 @@
 //! The binary `mailstorm`: storms scenarios, replays seeds, lists what there is, serves for real.
 //!
-//! Owns: the command line, progress and exit codes. Leaves: running to `world`, telling to `reports`.
+//! Owns: the command line, progress and exit codes. Leaves: running to `world`, telling to
+//! `reports`.
 //! Holds: an error is one line that says what to do next; nothing a user gives it makes it panic.
 //! Start at [`args`].
 
@@ -62,8 +63,8 @@ use mailstorm_shared::harmless_lines;
 use std::io::Write;
 
 fn main() -> std::process::ExitCode {
-    // A printed line ends in a comment. Where a shell hands that over as words, as zsh does with what is typed,
-    // they are no arguments all the same.
+    // A printed line ends in a comment. Where a shell hands that over as words, as zsh does with
+    // what is typed, they are no arguments all the same.
     let words = std::env::args_os().take_while(|word| word != "#");
     let ended = match Arguments::try_parse_from(words) {
         Ok(arguments) => run(arguments),
@@ -78,7 +79,8 @@ fn main() -> std::process::ExitCode {
     }
 }
 
-/// What comes of a command line that is no command: help and version are printed, the rest is an error.
+/// What comes of a command line that is no command: help and version are printed, the rest is an
+/// error.
 fn misspelt(error: &clap::Error) -> Result<ExitCode, Failure> {
     let text = error.render();
     match error.kind() {

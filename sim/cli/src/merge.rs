@@ -1,8 +1,9 @@
 //! `mailstorm merge`: the results of a sweep's shards, joined to those of the whole sweep.
 //!
-//! Owns: reading the shards' folders, taking over the evidence of what was found first. Leaves: what is one
-//! sweep, and adding it up, to `reports`.
-//! Holds: nothing is written before all of it was found to be one whole sweep; a shard's folder is only read.
+//! Owns: reading the shards' folders, taking over the evidence of what was found first. Leaves:
+//! what is one sweep, and adding it up, to `reports`.
+//! Holds: nothing is written before all of it was found to be one whole sweep; a shard's folder is
+//! only read.
 //! Start at [`merge`].
 
 use crate::args::MergeArguments;
@@ -111,8 +112,8 @@ fn is_same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Copies what the shards kept of the first run of each kind of violation. What a shard's folder no longer
-/// has is not pointed to.
+/// Copies what the shards kept of the first run of each kind of violation. What a shard's folder no
+/// longer has is not pointed to.
 fn take_over(
     part: &mut Part,
     folders: &BTreeMap<Shard, PathBuf>,

@@ -1,4 +1,5 @@
-//! One run: of a scenario and a seed, or of the file of a record or a case, with whatever else is given.
+//! One run: of a scenario and a seed, or of the file of a record or a case, with whatever else is
+//! given.
 //!
 //! Holds: what is printed for a replay makes the same run again. Start at [`OneRun`].
 
@@ -23,8 +24,8 @@ use std::sync::Arc;
 /// One run, as a command line names it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct OneRun {
-    /// A scenario's name (then `--seed` is needed, but of a lesson), or the file of a run or a case:
-    /// `runs/mail-claims/42/run.json`, `case.toml`.
+    /// A scenario's name (then `--seed` is needed, but of a lesson), or the file of a run or a
+    /// case: `runs/mail-claims/42/run.json`, `case.toml`.
     #[arg(value_name = "SCENARIO|FILE")]
     pub what: OsString,
     /// The seed.
@@ -59,8 +60,8 @@ impl OneRun {
         Path::new(&self.what).extension().is_some_and(|end| end == "toml")
     }
 
-    /// Where a file about the run goes when nobody says: beside the file that it came from, or where a storm
-    /// would have put it.
+    /// Where a file about the run goes when nobody says: beside the file that it came from, or
+    /// where a storm would have put it.
     pub(crate) fn beside(&self, scenario: &str, seed: u64, name: &str) -> PathBuf {
         let from = Path::new(&self.what);
         if from.is_file() {
@@ -121,7 +122,8 @@ pub(crate) struct Wanted {
     pub plan: Option<Plan>,
     /// What a case is kept for.
     pub fingerprint: Option<String>,
-    /// The trace that its file tells of, if this is the version that wrote it, with the file's name.
+    /// The trace that its file tells of, if this is the version that wrote it, with the file's
+    /// name.
     pub recorded: Option<(TraceHash, String)>,
 }
 

@@ -22,8 +22,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For a sweep over this many seeds, of which these have been run; no number of seeds when it goes on until
-    /// its time is over.
+    /// For a sweep over this many seeds, of which these have been run; no number of seeds when it
+    /// goes on until its time is over.
     pub(crate) fn new(scenario: &str, total: Option<u64>, before: &Tally) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let style = match total {

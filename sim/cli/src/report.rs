@@ -1,9 +1,10 @@
-//! `mailstorm report`: recorded runs as a page that opens from disk, or in the formats of other tools.
+//! `mailstorm report`: recorded runs as a page that opens from disk, or in the formats of other
+//! tools.
 //!
-//! Owns: which runs are shown, where the page is written, opening it. Leaves: the page to `reports`, other
-//! formats to `export`.
-//! Holds: a record that has its events is shown as it was recorded; any other run is run again, and one that is
-//! another run than its file tells of is said to be.
+//! Owns: which runs are shown, where the page is written, opening it. Leaves: the page to
+//! `reports`, other formats to `export`.
+//! Holds: a record that has its events is shown as it was recorded; any other run is run again, and
+//! one that is another run than its file tells of is said to be.
 //! Start at [`report`].
 
 use crate::args::ReportArguments;
@@ -30,7 +31,8 @@ use std::process::{Command, Stdio};
 /// What the page of a run is called, beside the run's other files.
 pub(crate) const FILE: &str = "report.html";
 
-/// What a few messages of a run, to be pasted into an issue, are called, beside the run's other files.
+/// What a few messages of a run, to be pasted into an issue, are called, beside the run's other
+/// files.
 pub(crate) const EXCERPT: &str = "excerpt.md";
 
 /// Makes the page, or what else is asked for, and says where it is.
@@ -114,8 +116,8 @@ fn run_of(what: &OsStr, arguments: &ReportArguments) -> Result<Found, Failure> {
     Ok(Found { about: about(&run), again: asked.again(run.inbox), run, missing, differs, place })
 }
 
-/// The run as it stands in this file, if that is a record that has events and nothing is asked for that
-/// makes another run of it.
+/// The run as it stands in this file, if that is a record that has events and nothing is asked for
+/// that makes another run of it.
 fn recorded(asked: &OneRun) -> Result<Option<(Run, Option<String>)>, Failure> {
     let OneRun { what, seed, given } = asked;
     let file = Path::new(what);

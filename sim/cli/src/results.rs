@@ -1,9 +1,9 @@
 //! What a sweep leaves behind in its folder: for people, for CI systems, for `mailstorm merge`.
 //!
-//! Owns: the files' names, writing all of them, what is printed of a sweep, its exit code. Leaves: their
-//! content to `reports`.
-//! Holds: a file that cannot be written keeps none of the others from being written; while a sweep runs,
-//! its folder holds no result of an older one that could be taken for it.
+//! Owns: the files' names, writing all of them, what is printed of a sweep, its exit code. Leaves:
+//! their content to `reports`.
+//! Holds: a file that cannot be written keeps none of the others from being written; while a sweep
+//! runs, its folder holds no result of an older one that could be taken for it.
 //! Start at [`write_all`].
 
 use crate::artifact::{is_terminal, put, write};
@@ -82,8 +82,8 @@ pub(crate) fn deed(scenario: &dyn Scenario, is_drawn: bool) -> Deed {
     Deed { cast: outline.cast, promise: outline.promise, is_drawn }
 }
 
-/// Writes the results and, if they are asked for, the sums for machines. What cannot be written makes the exit
-/// code another, so that what can be is written once more, and says so.
+/// Writes the results and, if they are asked for, the sums for machines. What cannot be written
+/// makes the exit code another, so that what can be is written once more, and says so.
 pub(crate) fn write_everything(
     out: &Path,
     json: Option<&Path>,

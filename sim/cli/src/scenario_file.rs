@@ -1,11 +1,11 @@
-//! Scenarios without Rust: a file that says whose programs run, on how many machines, what goes wrong, and
-//! what is expected of it.
+//! Scenarios without Rust: a file that says whose programs run, on how many machines, what goes
+//! wrong, and what is expected of it.
 //!
 //! Owns: the file's format, its errors, and whether runs are as it expects. Leaves: the faults to
 //! `record`, whose plans have the same form; running to `world`.
-//! Holds: a file that was read names only what exists; every mistake is told with its line and, for a name,
-//! the nearest that there is. A run of a file is the run of its workload, with its plan and its numbers: its
-//! record needs the file no more.
+//! Holds: a file that was read names only what exists; every mistake is told with its line and, for
+//! a name, the nearest that there is. A run of a file is the run of its workload, with its plan and
+//! its numbers: its record needs the file no more.
 //! Start at [`ScenarioFile::read`].
 //!
 //! ```toml
@@ -122,7 +122,8 @@ struct WrittenExpect {
 }
 
 impl ScenarioFile {
-    /// Whether this is the text of a scenario, and not of a case or a plan: only a scenario has a workload.
+    /// Whether this is the text of a scenario, and not of a case or a plan: only a scenario has a
+    /// workload.
     pub(crate) fn is_one(text: &str) -> bool {
         toml::from_str::<toml::Table>(text).is_ok_and(|table| table.contains_key("workload"))
     }

@@ -1,8 +1,9 @@
-//! `mailstorm scenarios`: what can be run, what each is to reach, and whether lessons show what they say.
+//! `mailstorm scenarios`: what can be run, what each is to reach, and whether lessons show what
+//! they say.
 //!
 //! Owns: the list, for people and for machines. Leaves: the check of lessons to [`check`].
-//! Holds: a name that a storm and a lesson share means both, and each is told under its own heading; the
-//! designs of a lesson have names that no storm has, `LESSON/DESIGN`.
+//! Holds: a name that a storm and a lesson share means both, and each is told under its own
+//! heading; the designs of a lesson have names that no storm has, `LESSON/DESIGN`.
 //! Start at [`scenarios`].
 
 mod check;

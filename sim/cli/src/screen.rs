@@ -1,7 +1,7 @@
 //! How wide the screen is on which people read, printing for it, and whether anybody reads.
 //!
-//! Holds: a terminal gets lines that end between words; whoever reads elsewhere (a file, another program) gets
-//! each sentence as one line, to be searched for.
+//! Holds: a terminal gets lines that end between words; whoever reads elsewhere (a file, another
+//! program) gets each sentence as one line, to be searched for.
 //! Start at [`show`].
 
 use crate::failure::Failure;

@@ -1,10 +1,11 @@
 //! `mailstorm shrink`: a failing run cut down to the smallest case that fails in the same way.
 //!
-//! Owns: running the cases that the search proposes, its budget of time and runs, the case file, what was
-//! refuted when it stopped before its end (a file beside it), and what is told. Leaves: what is simpler, and in
-//! which order to try it, to `mailstorm_shrink`.
-//! Holds: every case that is kept was run and showed a violation with the same fingerprint; with a defect
-//! planted, the sound build does not show it. A case from which a search goes on is written in its place.
+//! Owns: running the cases that the search proposes, its budget of time and runs, the case file,
+//! what was refuted when it stopped before its end (a file beside it), and what is told. Leaves:
+//! what is simpler, and in which order to try it, to `mailstorm_shrink`.
+//! Holds: every case that is kept was run and showed a violation with the same fingerprint; with a
+//! defect planted, the sound build does not show it. A case from which a search goes on is written
+//! in its place.
 //! Start at [`shrink`].
 
 use crate::args::ShrinkArguments;
@@ -67,7 +68,8 @@ pub(crate) fn shrink(arguments: &ShrinkArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Violation)
 }
 
-/// Where the case goes when nobody says. One from which a search goes on becomes simpler in its place.
+/// Where the case goes when nobody says. One from which a search goes on becomes simpler in its
+/// place.
 fn case_file(run: &OneRun, wanted: &Wanted) -> PathBuf {
     let what = Path::new(&run.what);
     if run.is_toml() && what.with_extension(REFUTED).is_file() {
@@ -254,7 +256,8 @@ impl Asked<'_> {
         Refuted::parse(&text, start, first.outcome.trace_hash)
     }
 
-    /// What the case is to keep: the fingerprint it is kept for, or that of the run's first violation.
+    /// What the case is to keep: the fingerprint it is kept for, or that of the run's first
+    /// violation.
     fn fingerprint(&self, first: &Run) -> Result<String, Failure> {
         let (scenario, seed) = (&first.scenario, first.seed);
         let Some(violation) = first.outcome.violations().next() else {
@@ -282,8 +285,9 @@ impl Asked<'_> {
     }
 }
 
-/// Whether the case of a planted defect fails without the defect as well: then it tells nothing of the
-/// defect. A storm that is too small for its work (one worker, a hundred mails) is of that kind.
+/// Whether the case of a planted defect fails without the defect as well: then it tells nothing of
+/// the defect. A storm that is too small for its work (one worker, a hundred mails) is of that
+/// kind.
 fn is_failing_anyway(base: &Arc<dyn Scenario>, run: &Run, fingerprint: &str) -> bool {
     let sound = Case { defect: None, ..Case::of(run) };
     run.defect.is_some() && has(&mailstorm_world::run(&spec(base, &sound)), fingerprint)

@@ -113,8 +113,8 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
         };
         results.scenarios.push(part);
         if !sweep.firsts.is_empty() && failed.is_ok() {
-            // What takes long may not end: what is known is on disk before it. Whatever cannot be written
-            // now is tried again, and then complained of.
+            // What takes long may not end: what is known is on disk before it. Whatever cannot be
+            // written now is tried again, and then complained of.
             let _ = write_all(out, &results);
             let part = results.scenarios.last_mut().expect("it was just put there");
             failed = aftermath::examine(&sweep, part);
@@ -136,8 +136,8 @@ pub(crate) fn storm(arguments: &StormArguments) -> Result<ExitCode, Failure> {
     if failed.is_ok() && !is_stopped {
         tell_next(json, &summaries, out)?;
     }
-    // Who has stopped reading wants to be told nothing; and what a full disk did not take is not there to go
-    // on with.
+    // Who has stopped reading wants to be told nothing; and what a full disk did not take is not
+    // there to go on with.
     let can_go_on = summaries.iter().any(|s| s.resumption == Resumption::Whole);
     if can_go_on && folder::holds_result_of(out, &results) && !screen::is_unread() {
         crate::tell(&format!("  resume   {}", as_typed(std::env::args_os().skip(1))));
@@ -249,8 +249,8 @@ impl Sweep<'_> {
         (!is_endless).then(|| self.arguments.shard.count(&self.seeds()))
     }
 
-    /// Whether the first run of each kind of violation gets a page and a case: not where a file says what every
-    /// run is to show.
+    /// Whether the first run of each kind of violation gets a page and a case: not where a file
+    /// says what every run is to show.
     fn examines(&self) -> bool {
         self.file.as_ref().is_none_or(|file| file.expect.is_none())
     }
@@ -264,7 +264,8 @@ impl Sweep<'_> {
         part
     }
 
-    /// Runs its seeds, or those that are left of an earlier sweep. Says what could not be done, if it ended so.
+    /// Runs its seeds, or those that are left of an earlier sweep. Says what could not be done, if
+    /// it ended so.
     fn run(&mut self, mut earlier: Option<Part>) -> (Part, Result<(), Failure>) {
         if let Some(part) = &earlier {
             if let Err(failure) = self.write_again(part) {
@@ -392,8 +393,8 @@ impl Sweep<'_> {
         deed(&*self.scenario, self.plan.is_none() && self.scenario.plan().is_none())
     }
 
-    /// The first runs of an earlier sweep's kinds of violations of which no page was made, or whose shrink was
-    /// interrupted, as far as their records can be read.
+    /// The first runs of an earlier sweep's kinds of violations of which no page was made, or whose
+    /// shrink was interrupted, as far as their records can be read.
     fn not_examined(&self, part: &Part) -> Vec<Run> {
         if !self.examines() {
             return Vec::new();
@@ -484,7 +485,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// Writes a run with a violation down at once, so that the evidence is there whatever happens next.
+    /// Writes a run with a violation down at once, so that the evidence is there whatever happens
+    /// next.
     fn write_evidence(&self, run: &Run, tally: &Tally) -> Result<(), Failure> {
         if tally.violations() <= WRITTEN_MAX || tally.is_first_of_its_kind(run.seed) {
             let folder = self.folder(run);
@@ -494,8 +496,8 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Writes down what a full disk did not take of the last run of an earlier sweep. Those before it have been
-    /// written, and the sweep went no further.
+    /// Writes down what a full disk did not take of the last run of an earlier sweep. Those before
+    /// it have been written, and the sweep went no further.
     fn write_again(&self, part: &Part) -> Result<(), Failure> {
         let (Some(Stop::Failed(_)), Some(seed)) = (&part.stopped, part.tally.last_seed()) else {
             return Ok(());
@@ -505,7 +507,8 @@ impl Sweep<'_> {
         if is_broken { self.write_evidence(&run, &part.tally) } else { Ok(()) }
     }
 
-    /// Where the run's record is, seen from the sweep's folder, if its plan is another than its seed draws.
+    /// Where the run's record is, seen from the sweep's folder, if its plan is another than its
+    /// seed draws.
     fn record(&self, run: &Run) -> Option<RecordFile> {
         let is_varied = run.plan != self.spec(run.seed).plan();
         is_varied.then(|| RecordFile {

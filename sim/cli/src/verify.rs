@@ -1,6 +1,7 @@
 //! `mailstorm storm --verify`: the same seeds in a second process, and where the two part.
 //!
-//! Owns: which program the second process is, and what is told of a seed that is not the same in both.
+//! Owns: which program the second process is, and what is told of a seed that is not the same in
+//! both.
 //! Leaves: the conversation to `world`, the comparison to `record`, the words to `reports`.
 //! Start at [`Verifier`]; [`answer`] is what the second process does.
 
@@ -19,8 +20,8 @@ use std::io::{BufReader, stdin, stdout};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Seeds that are run once more, fully recorded, to see where the two processes part; the others that
-/// differ are named.
+/// Seeds that are run once more, fully recorded, to see where the two processes part; the others
+/// that differ are named.
 const SHOWN_MAX: u64 = 3;
 
 /// Compares runs with those of a second process.
@@ -52,8 +53,8 @@ impl Verifier {
         self.twin.orders()
     }
 
-    /// Compares this run, of `spec`, with that of the second process. Returns what is to be told if they
-    /// differ; then both runs, fully recorded, are written below `folder`.
+    /// Compares this run, of `spec`, with that of the second process. Returns what is to be told if
+    /// they differ; then both runs, fully recorded, are written below `folder`.
     pub(crate) fn check(
         &mut self,
         spec: &RunSpec,
@@ -115,7 +116,8 @@ impl Verifier {
     }
 }
 
-/// A source of runs of which the second process is asked for some as well, as soon as they are known.
+/// A source of runs of which the second process is asked for some as well, as soon as they are
+/// known.
 pub(crate) struct Asking<S, F> {
     pub source: S,
     /// None if no run is verified.

@@ -14,7 +14,8 @@ use std::pin::Pin;
 pub type Program = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Process {
-    /// Runs this core on the node, until it ends by itself: then its words are the node's last ones.
+    /// Runs this core on the node, until it ends by itself: then its words are the node's last
+    /// ones.
     pub fn host(self, core: impl Start) -> Program {
         let (platform, settings) = (self.platform, Settings::default());
         platform.show(settings.probe.clone());

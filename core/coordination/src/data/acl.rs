@@ -1,19 +1,21 @@
 //! Access lists: what they allow, and which are well-formed.
 //!
-//! Schemes: `world` (only `anyone`), `digest` (`user:hash`), `ip` (`address` or `address/bits`), and, in
-//! requests only, `auth`, which stands for every identity that its sender has authenticated.
+//! Schemes: `world` (only `anyone`), `digest` (`user:hash`), `ip` (`address` or `address/bits`),
+//! and, in requests only, `auth`, which stands for every identity that its sender has
+//! authenticated.
 
 use super::auth::{Identity, SUPER};
 use mailstorm_wire::client::{Acl, ErrorCode, permission};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// The most entries that an access list has, `auth` resolved. ZooKeeper has no bound but its packets'.
-/// Higher: each access costs more, and making sure that no entry stands twice costs its square.
+/// The most entries that an access list has, `auth` resolved. ZooKeeper has no bound but its
+/// packets'. Higher: each access costs more, and making sure that no entry stands twice costs its
+/// square.
 pub const ACL_ENTRIES_MAX: usize = 1_000;
 
-/// The most bytes that schemes and ids of an access list have together. Higher: a znode may become too
-/// large for one piece of a snapshot.
+/// The most bytes that schemes and ids of an access list have together. Higher: a znode may become
+/// too large for one piece of a snapshot.
 pub const ACL_BYTES_MAX: usize = 1 << 20;
 
 /// The list that lets everybody do everything.
@@ -100,8 +102,8 @@ fn is_world(entry: &Acl) -> bool {
 fn is_well_formed(entry: &Acl) -> bool {
     match &*entry.scheme {
         "world" => &*entry.id == "anyone",
-        // Java's split drops empty parts at the end, hence: something on both sides of one colon. The
-        // user may be empty.
+        // Java's split drops empty parts at the end, hence: something on both sides of one colon.
+        // The user may be empty.
         "digest" => entry
             .id
             .split_once(':')

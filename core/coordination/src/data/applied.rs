@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 /// What a transaction did.
 ///
-/// While a database catches up with a fuzzy snapshot ([`super::Database::is_exact`] is false), results
-/// carry an empty `Stat` and changes are incomplete: some effects are in the snapshot already. Nobody
-/// waits for them then.
+/// While a database catches up with a fuzzy snapshot ([`super::Database::is_exact`] is false),
+/// results carry an empty `Stat` and changes are incomplete: some effects are in the snapshot
+/// already. Nobody waits for them then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Applied {
     /// For whoever asked.
@@ -26,9 +26,10 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Whether a client with these identities may be told of `event`, which the change with this index
-    /// triggered: it must be allowed to read the znode that the event names (ZooKeeper checks on
-    /// delivery), as its list was at the change. A watch that is used up without a delivery stays used up.
+    /// Whether a client with these identities may be told of `event`, which the change with this
+    /// index triggered: it must be allowed to read the znode that the event names (ZooKeeper checks
+    /// on delivery), as its list was at the change. A watch that is used up without a delivery
+    /// stays used up.
     pub fn may_see(&self, change: usize, event: &WatchEvent, identities: &[Identity]) -> bool {
         // The end of one session can be as many changes as it had ephemerals, each with its guard.
         let Ok(at) = self.guards.binary_search_by_key(&change, |(index, _)| *index) else {

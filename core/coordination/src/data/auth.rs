@@ -1,7 +1,8 @@
 //! Who a client has proved to be.
 //!
-//! Identities are pairs of scheme and id. Every connection has the `ip` identity of its address from
-//! the start; a successful [`authenticate`] adds more. What an identity may do is [`super::acl`]'s.
+//! Identities are pairs of scheme and id. Every connection has the `ip` identity of its address
+//! from the start; a successful [`authenticate`] adds more. What an identity may do is
+//! [`super::acl`]'s.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -28,8 +29,8 @@ pub fn address_identity(address: IpAddr) -> Identity {
 /// (no colon) is a user like any other.
 ///
 /// # Errors
-/// [`ErrorCode::AuthFailed`] for any other scheme, and for credentials that are not UTF-8: ZooKeeper
-/// would replace what it cannot read, and take different passwords for the same.
+/// [`ErrorCode::AuthFailed`] for any other scheme, and for credentials that are not UTF-8:
+/// ZooKeeper would replace what it cannot read, and take different passwords for the same.
 pub fn authenticate(
     scheme: &str,
     credentials: &[u8],
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_digest_is_the_one_zookeeper_computes() {
-        // `DigestAuthenticationProvider.generateDigest("super:test")`, known from its documentation.
+        // `DigestAuthenticationProvider.generateDigest("super:test")`, known from its
+        // documentation.
         assert_eq!(digest("super:test"), "super:D/InIHSb7yEEbrWz8b9l71RjZJU=");
     }
 

@@ -1,8 +1,9 @@
 //! The replicated state: sessions and the tree, as of the last transaction applied.
 //!
 //! Owns: what a transaction does. Leaves: what a request becomes to `pending`, questions to `read`.
-//! Holds: transactions are applied in order, each once; equal histories give equal databases, on every
-//! server, also when a part of the history came as a fuzzy snapshot. Only committed transactions get here.
+//! Holds: transactions are applied in order, each once; equal histories give equal databases, on
+//! every server, also when a part of the history came as a fuzzy snapshot. Only committed
+//! transactions get here.
 //! Start at [`Database::apply`].
 
 use super::applied::{Applied, TxnResult};
@@ -75,8 +76,8 @@ impl Database {
         self.last_applied
     }
 
-    /// Whether all of it is of one moment. It is not for a while after a fuzzy snapshot was loaded, and
-    /// must not be shown to clients then.
+    /// Whether all of it is of one moment. It is not for a while after a fuzzy snapshot was loaded,
+    /// and must not be shown to clients then.
     pub fn is_exact(&self) -> bool {
         self.tree.fuzzy().is_none()
     }
@@ -108,8 +109,8 @@ impl Database {
         self.tree.ephemerals_from(SessionId(i64::MIN))
     }
 
-    /// Containers whose children are all gone, and znodes that nobody touched for their time-to-live,
-    /// at most `limit` of them. Ask [`super::Pending::prepare_sweep`] for each.
+    /// Containers whose children are all gone, and znodes that nobody touched for their
+    /// time-to-live, at most `limit` of them. Ask [`super::Pending::prepare_sweep`] for each.
     pub fn sweepable(&self, wall: WallTime, limit: usize, options: &DataOptions) -> Vec<Arc<str>> {
         self.tree.due(wall, options.defects).take(limit).cloned().collect()
     }

@@ -1,18 +1,19 @@
 //! What a fuzzy snapshot shows, and as of when.
 //!
-//! A snapshot is written while transactions are applied, so its rows are of different moments. All rows
-//! stand in one order, [`Key`]'s; the snapshot walks through it once, and for every piece it notes
-//! as of which transaction the piece was read. So for each row, present or not, it is known up to where
-//! history is contained in it, and a replay is exact: what came before is skipped, what came later
-//! happens to the row as it happened the first time.
+//! A snapshot is written while transactions are applied, so its rows are of different moments. All
+//! rows stand in one order, [`Key`]'s; the snapshot walks through it once, and for every piece it
+//! notes as of which transaction the piece was read. So for each row, present or not, it is known
+//! up to where history is contained in it, and a replay is exact: what came before is skipped, what
+//! came later happens to the row as it happened the first time.
 //!
 //! Holds: a row later in the order is never of an earlier moment. The order is chosen so that this
 //! answers every question that an effect on several rows raises:
 //! 1. A session stands before its ephemerals, and all ephemerals before all znodes. The list of a
-//!    session's ephemerals is kept as rows of its own, because the end of a session carries no list: at
-//!    its replay some of its znodes may be missing already, and still their parents must be told.
-//! 2. A parent stands before its children. When an effect on a child is not contained yet, then neither
-//!    is its effect on the parent: the parent is there to take it.
+//!    session's ephemerals is kept as rows of its own, because the end of a session carries no
+//!    list: at its replay some of its znodes may be missing already, and still their parents must
+//!    be told.
+//! 2. A parent stands before its children. When an effect on a child is not contained yet, then
+//!    neither is its effect on the parent: the parent is there to take it.
 
 use mailstorm_shared::{SessionId, Zxid};
 use std::sync::Arc;
@@ -56,9 +57,9 @@ impl Fuzzy {
         self.rest
     }
 
-    /// The piece that begins after `key` (`None`: at the beginning) in a tree to which everything up
-    /// to `applied` has been applied: as of when it is known, and its last key unless it is the last
-    /// piece. Neighbours of the same moment are one piece.
+    /// The piece that begins after `key` (`None`: at the beginning) in a tree to which everything
+    /// up to `applied` has been applied: as of when it is known, and its last key unless it is the
+    /// last piece. Neighbours of the same moment are one piece.
     pub(crate) fn piece_after(&self, key: Option<&Key>, applied: Zxid) -> (Zxid, Option<&Key>) {
         let first = key.map_or(0, |key| self.pieces.partition_point(|(last, _)| last <= key));
         let moment_of = |index: usize| {

@@ -1,7 +1,8 @@
 //! The replicated state of the service, the leader's look ahead, and who watches what.
 //!
-//! Owns: znodes, sessions as every server knows them, access lists, watches, snapshots. Leaves: who decides
-//! that a transaction is committed to `replica`; connections, timeouts and the order of answers to `server`.
+//! Owns: znodes, sessions as every server knows them, access lists, watches, snapshots. Leaves: who
+//! decides that a transaction is committed to `replica`; connections, timeouts and the order of
+//! answers to `server`.
 //! Holds: equal histories give equal databases, whichever part of them came as a snapshot.
 //!
 //! ```text

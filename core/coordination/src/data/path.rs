@@ -1,7 +1,8 @@
 //! Paths of znodes: which are valid, and how they hang together.
 //!
-//! Everything but [`validate`] expects a path that begins with a slash; the parts are found by slashes
-//! alone, so that "the parent is looked up first" holds for malformed paths, too, as in ZooKeeper.
+//! Everything but [`validate`] expects a path that begins with a slash; the parts are found by
+//! slashes alone, so that "the parent is looked up first" holds for malformed paths, too, as in
+//! ZooKeeper.
 
 use mailstorm_wire::client::ErrorCode;
 
@@ -14,9 +15,9 @@ pub(crate) const SPECIAL: [&str; 4] = [ROOT, "/zookeeper", "/zookeeper/config", 
 /// Whether ZooKeeper would take this path for a znode (`PathUtils.validatePath`).
 ///
 /// # Errors
-/// [`ErrorCode::BadArguments`] when it is empty or relative, ends in a slash, has an empty component, a
-/// `.` or `..`, or a character that ZooKeeper refuses: controls, the private use area, specials, and all
-/// beyond the basic plane, which Java sees as surrogates.
+/// [`ErrorCode::BadArguments`] when it is empty or relative, ends in a slash, has an empty
+/// component, a `.` or `..`, or a character that ZooKeeper refuses: controls, the private use area,
+/// specials, and all beyond the basic plane, which Java sees as surrogates.
 pub fn validate(path: &str) -> Result<(), ErrorCode> {
     let Some(rest) = path.strip_prefix('/') else { return Err(ErrorCode::BadArguments) };
     if rest.is_empty() {

@@ -1,15 +1,15 @@
 //! What the tree will be when everything that the leader has proposed is applied.
 //!
-//! A leader decides what becomes of a write when it proposes it, not when it is committed. So it must
-//! look ahead: versions, existence, counters, access lists, owners and sessions as the transactions under
-//! way leave them (ZooKeeper's `outstandingChanges`).
+//! A leader decides what becomes of a write when it proposes it, not when it is committed. So it
+//! must look ahead: versions, existence, counters, access lists, owners and sessions as the
+//! transactions under way leave them (ZooKeeper's `outstandingChanges`).
 //!
-//! Owns: the records that differ from the database, and which requests are refused with which code. The
-//! order of the checks is `PrepRequestProcessor`'s, since clients see the first that fails.
-//! Holds: what is prepared for a zxid is what applying it will find; a refused write leaves no trace,
-//! nor does a `multi` of which one step is refused (ZOOKEEPER-1624: a later sequential name must not
-//! count what never happened); nothing is prepared for a session that closes; whatever is prepared fits
-//! a transaction ([`TXN_BODY_BYTES_MAX`]).
+//! Owns: the records that differ from the database, and which requests are refused with which code.
+//! The order of the checks is `PrepRequestProcessor`'s, since clients see the first that fails.
+//! Holds: what is prepared for a zxid is what applying it will find; a refused write leaves no
+//! trace, nor does a `multi` of which one step is refused (ZOOKEEPER-1624: a later sequential name
+//! must not count what never happened); nothing is prepared for a session that closes; whatever is
+//! prepared fits a transaction ([`TXN_BODY_BYTES_MAX`]).
 //! Start at [`Pending::prepare`].
 
 use super::acl;
@@ -25,25 +25,27 @@ use mailstorm_wire::txn::{Owner, TXN_BYTES_MAX, TxnBody};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-/// The most data a znode holds, unless configured otherwise. ZooKeeper has no rule of its own but hangs
-/// up on any packet larger than `jute.maxbuffer`, by default 1 byte less than this.
+/// The most data a znode holds, unless configured otherwise. ZooKeeper has no rule of its own but
+/// hangs up on any packet larger than `jute.maxbuffer`, by default 1 byte less than this.
 pub const DATA_BYTES_MAX: usize = 1024 * 1024;
 
 /// The longest time-to-live: 40 bits of milliseconds, as ZooKeeper's `EphemeralType.TTL`.
 pub const TTL_MS_MAX: i64 = (1 << 40) - 1;
 
-/// The longest body of a transaction: with what stands before it (origin, session, time, and the count
-/// of a multi's steps: less than these 64 bytes) it has at most [`TXN_BYTES_MAX`]. A write that would
-/// become longer is refused with [`ErrorCode::BadArguments`], as data that is too long is. A request can
-/// grow that far on its way: an `auth` entry becomes as many entries as its sender has identities, in
-/// each step of a multi anew.
+/// The longest body of a transaction: with what stands before it (origin, session, time, and the
+/// count of a multi's steps: less than these 64 bytes) it has at most [`TXN_BYTES_MAX`]. A write
+/// that would become longer is refused with [`ErrorCode::BadArguments`], as data that is too long
+/// is. A request can grow that far on its way: an `auth` entry becomes as many entries as its
+/// sender has identities, in each step of a multi anew.
 pub const TXN_BODY_BYTES_MAX: usize = TXN_BYTES_MAX - 64;
 
-/// Rules of the tree that an ensemble can choose. They must be the same on every server that may lead.
+/// Rules of the tree that an ensemble can choose. They must be the same on every server that may
+/// lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DataOptions {
-    /// An ephemeral znode is changed and deleted by its owner's session alone (and by the super user);
-    /// everybody else gets [`ErrorCode::NoAuth`]. Off by default: in ZooKeeper the access list decides.
+    /// An ephemeral znode is changed and deleted by its owner's session alone (and by the super
+    /// user); everybody else gets [`ErrorCode::NoAuth`]. Off by default: in ZooKeeper the access
+    /// list decides.
     pub ephemeral_writes_by_owner_only: bool,
     /// The most data a znode holds; more is refused with [`ErrorCode::BadArguments`].
     pub data_bytes_max: usize,
@@ -69,7 +71,8 @@ impl Default for DataOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pending {
     records: BTreeMap<Arc<str>, Record>,
-    /// The ephemerals among them, by owner: when many sessions end at once, each looks only at its own.
+    /// The ephemerals among them, by owner: when many sessions end at once, each looks only at its
+    /// own.
     owned: BTreeSet<(SessionId, Arc<str>)>,
     /// Which record was written for which transaction, oldest first.
     order: VecDeque<(Zxid, Arc<str>)>,
@@ -186,8 +189,8 @@ impl Pending {
         }
     }
 
-    /// The deletion of a container or of a znode with a time-to-live that [`Database::sweepable`] named,
-    /// or `None` if it is not due any more, or something concerning it is under way.
+    /// The deletion of a container or of a znode with a time-to-live that [`Database::sweepable`]
+    /// named, or `None` if it is not due any more, or something concerning it is under way.
     pub fn prepare_sweep(
         &mut self,
         database: &Database,
@@ -412,8 +415,9 @@ impl Draft<'_> {
             self.allowed(&parent, permission::CREATE)?;
         }
         let path = if is_sequential(mode) {
-            // Numbers use all of 32 bits, where ZooKeeper's turn negative half way (ZOOKEEPER-4706), and
-            // they end there: a number that came again would put new names before old.
+            // Numbers use all of 32 bits, where ZooKeeper's turn negative half way
+            // (ZOOKEEPER-4706), and they end there: a number that came again would put new names
+            // before old.
             if parent.creations == u32::MAX {
                 return Err(ErrorCode::SystemError);
             }
@@ -536,8 +540,8 @@ impl Draft<'_> {
         if refused { Err(ErrorCode::NoAuth) } else { Ok(()) }
     }
 
-    /// The body, if it still fits the transaction together with those before it. It comes before the
-    /// look-ahead takes notice of the write, so that a refused one leaves no trace.
+    /// The body, if it still fits the transaction together with those before it. It comes before
+    /// the look-ahead takes notice of the write, so that a refused one leaves no trace.
     fn sized(&mut self, body: TxnBody) -> Result<TxnBody, ErrorCode> {
         self.bytes += body.encoded_len();
         if self.bytes <= TXN_BODY_BYTES_MAX { Ok(body) } else { Err(ErrorCode::BadArguments) }
@@ -558,8 +562,8 @@ fn is_sequential(mode: CreateMode) -> bool {
     )
 }
 
-/// The version after `current`, if that is the one demanded. -1 demands none, so no version may be -1:
-/// after 2^32 - 2 changes the count goes on with 0 (ZOOKEEPER-4743).
+/// The version after `current`, if that is the one demanded. -1 demands none, so no version may be
+/// -1: after 2^32 - 2 changes the count goes on with 0 (ZOOKEEPER-4743).
 fn next_version(current: i32, demanded: i32) -> Result<i32, ErrorCode> {
     if demanded != -1 && demanded != current {
         return Err(ErrorCode::BadVersion);

@@ -14,14 +14,16 @@ use std::sync::Arc;
 
 impl Database {
     /// The answer to a request that changes nothing and concerns the tree: exists, getData, getACL,
-    /// getChildren, getEphemerals, getAllChildrenNumber, multiRead. Watches are the caller's business.
+    /// getChildren, getEphemerals, getAllChildrenNumber, multiRead. Watches are the caller's
+    /// business.
     ///
     /// # Errors
-    /// [`ErrorCode::NoNode`], [`ErrorCode::NoAuth`]; [`ErrorCode::BadArguments`] for `exists` of a path
-    /// with a NUL, as in ZooKeeper; [`ErrorCode::Unimplemented`] for any other request. In
-    /// a multiRead each step has its own error, but if all steps together find more than a reply can
-    /// carry ([`REPLY_BYTES_MAX`]) the whole is refused with [`ErrorCode::MarshallingError`]: a few bytes
-    /// of a request can name the largest znode, and a request has room for tens of thousands of steps.
+    /// [`ErrorCode::NoNode`], [`ErrorCode::NoAuth`]; [`ErrorCode::BadArguments`] for `exists` of a
+    /// path with a NUL, as in ZooKeeper; [`ErrorCode::Unimplemented`] for any other request. In a
+    /// multiRead each step has its own error, but if all steps together find more than a reply can
+    /// carry ([`REPLY_BYTES_MAX`]) the whole is refused with [`ErrorCode::MarshallingError`]: a few
+    /// bytes of a request can name the largest znode, and a request has room for tens of thousands
+    /// of steps.
     pub fn read(
         &self,
         request: &Request,
@@ -73,8 +75,8 @@ impl Database {
         })
     }
 
-    /// One step, which takes what it finds from the bytes left. What is around it is not counted: the
-    /// request bounds that.
+    /// One step, which takes what it finds from the bytes left. What is around it is not counted:
+    /// the request bounds that.
     fn read_step(
         &self,
         step: &Read,

@@ -1,7 +1,7 @@
 //! Watches after a reconnect: what the client missed, and what it watches from here on.
 //!
-//! Holds: whatever changed after the last transaction that the client has seen is told or, where the
-//! tree does not remember it, hinted at; what is told is readable here already.
+//! Holds: whatever changed after the last transaction that the client has seen is told or, where
+//! the tree does not remember it, hinted at; what is told is readable here already.
 //!
 //! One-shot watches follow ZooKeeper's `DataTree.setWatches`: one that has something to tell is
 //! used up, the others are set again. Unlike there, access lists hold here as they do at a change:
@@ -9,18 +9,18 @@
 //! stays: a znode that was watched for its creation, and came and went in the meantime, is not told
 //! of, for nothing remembers it.
 //!
-//! Lasting watches get a catch-up here; ZooKeeper gives them none. The tree knows each znode's czxid, mzxid
-//! and pzxid, so with `seen` for the client's last zxid:
-//! - A znode under watch with czxid > seen is *created* (perhaps once more: deletion and new creation
-//!   are told as one), with mzxid > seen its *data changed*, not both.
+//! Lasting watches get a catch-up here; ZooKeeper gives them none. The tree knows each znode's
+//! czxid, mzxid and pzxid, so with `seen` for the client's last zxid:
+//! - A znode under watch with czxid > seen is *created* (perhaps once more: deletion and new
+//!   creation are told as one), with mzxid > seen its *data changed*, not both.
 //! - A persistent watch: with pzxid > seen, and later than its creation, its *children changed*.
-//! - A watched path without a znode: it can only have been deleted since if the nearest znode above has
-//!   lost a child since, so if that one's pzxid > seen the watched path is told as *deleted*. If it was
-//!   not there before, either, the event is one too many; none is ever missing.
-//! - A recursive watch: the same for every znode below, in the order of paths. A znode deleted below is
-//!   remembered by its parent alone, and not by name. So a znode that is older than `seen` with pzxid >
-//!   seen is told as *children changed*, which a recursive watch never gets otherwise: the client must
-//!   list it to find out what has gone.
+//! - A watched path without a znode: it can only have been deleted since if the nearest znode above
+//!   has lost a child since, so if that one's pzxid > seen the watched path is told as *deleted*.
+//!   If it was not there before, either, the event is one too many; none is ever missing.
+//! - A recursive watch: the same for every znode below, in the order of paths. A znode deleted
+//!   below is remembered by its parent alone, and not by name. So a znode that is older than `seen`
+//!   with pzxid > seen is told as *children changed*, which a recursive watch never gets otherwise:
+//!   the client must list it to find out what has gone.
 
 use super::acl;
 use super::auth::Identity;
@@ -36,12 +36,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Watches {
-    /// Sets a reconnected client's watches and gives the events that it must be told now, before the
-    /// answer. Their zxid is [`Zxid::ZERO`]. What the client may not read it is not told.
+    /// Sets a reconnected client's watches and gives the events that it must be told now, before
+    /// the answer. Their zxid is [`Zxid::ZERO`]. What the client may not read it is not told.
     ///
     /// # Errors
-    /// [`ErrorCode::Throttled`] when these are more watches than a client may have. Some of them are set
-    /// then and nothing is told: the client has to be forgotten.
+    /// [`ErrorCode::Throttled`] when these are more watches than a client may have. Some of them
+    /// are set then and nothing is told: the client has to be forgotten.
     pub fn rearm(
         &mut self,
         client: ClientId,
@@ -77,8 +77,8 @@ impl Watches {
             missed.of_watched(seen, path, Kinds::PERSISTENT);
             self.add(client, path.clone(), Kinds::PERSISTENT)?;
         }
-        // What is below several of them is looked at once, however often the client names it. In order,
-        // so that a path comes after those above it.
+        // What is below several of them is looked at once, however often the client names it. In
+        // order, so that a path comes after those above it.
         let recursive: BTreeSet<&Arc<str>> = set.persistent_recursive.iter().collect();
         let mut walked: BTreeSet<&str> = BTreeSet::new();
         for path in recursive {

@@ -2,8 +2,8 @@
 //!
 //! Owns: znodes, lists of children, who owns which ephemerals, containers and znodes with a
 //! time-to-live. Leaves: whether a change is allowed to `pending`, when it happens to `database`.
-//! Holds: all effects are absolute. Once the tree is exact (see [`super::fuzzy`]): every znode's parent
-//! is there and lists it, and the indexes say what the znodes say.
+//! Holds: all effects are absolute. Once the tree is exact (see [`super::fuzzy`]): every znode's
+//! parent is there and lists it, and the indexes say what the znodes say.
 //! Start at [`Tree::create`].
 
 use super::acl;
@@ -61,8 +61,8 @@ impl Znode {
         }
     }
 
-    /// As clients see it. `cversion` counts creations and deletions of children; kept are creations and
-    /// children, from which it follows: deletions = creations - children.
+    /// As clients see it. `cversion` counts creations and deletions of children; kept are creations
+    /// and children, from which it follows: deletions = creations - children.
     pub(crate) fn stat(&self) -> Stat {
         let children = self.children.len() as i32;
         Stat {
@@ -205,8 +205,8 @@ impl Tree {
         self.ephemerals.get(&session).into_iter().flatten()
     }
 
-    /// Containers and znodes with a time-to-live that nobody would miss, in the order of paths within
-    /// each kind.
+    /// Containers and znodes with a time-to-live that nobody would miss, in the order of paths
+    /// within each kind.
     pub(crate) fn due(&self, wall: WallTime, defects: Defects) -> impl Iterator<Item = &Arc<str>> {
         let is_due =
             move |path: &&Arc<str>| self.get(path).is_some_and(|znode| znode.is_due(wall, defects));
@@ -506,8 +506,8 @@ impl Tree {
         }
     }
 
-    /// A znode is deleted that the snapshot no longer showed; whoever owned it until then does so no
-    /// more. What was noted after the deletion is another znode's, and stays.
+    /// A znode is deleted that the snapshot no longer showed; whoever owned it until then does so
+    /// no more. What was noted after the deletion is another znode's, and stays.
     fn disown_as_of(&mut self, zxid: Zxid, path: &Arc<str>) {
         let owners: Vec<SessionId> = self
             .ephemerals

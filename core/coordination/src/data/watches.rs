@@ -1,15 +1,16 @@
 //! Who wants to be told of which change.
 //!
-//! Owns: the watches of this server's clients; they are not replicated, each client brings its own to the
-//! server it connects to. Leaves: catching up after a reconnect to `rearm`, and whether a client may be
-//! told to [`super::Applied::may_see`].
+//! Owns: the watches of this server's clients; they are not replicated, each client brings its own
+//! to the server it connects to. Leaves: catching up after a reconnect to `rearm`, and whether a
+//! client may be told to [`super::Applied::may_see`].
 //! Holds: a change gives a client at most one event per path, however many of its watches match; a
-//! one-shot watch is used up by its first event. A change at a path that nobody watches costs two lookups
-//! (the path and its parent), and one more per path above if there is any recursive watch.
-//! A client, and all clients of a server together, have at most so many watches, in number and bytes, as
-//! [`WatchBounds`] says. One more is refused with [`ErrorCode::Throttled`]: the client knows then that it
-//! does not watch, and may ask again or elsewhere. Making room by dropping somebody's watch would be the
-//! one thing that a watch promises never to do: to miss a change in silence.
+//! one-shot watch is used up by its first event. A change at a path that nobody watches costs two
+//! lookups (the path and its parent), and one more per path above if there is any recursive watch.
+//! A client, and all clients of a server together, have at most so many watches, in number and
+//! bytes, as [`WatchBounds`] says. One more is refused with [`ErrorCode::Throttled`]: the client
+//! knows then that it does not watch, and may ask again or elsewhere. Making room by dropping
+//! somebody's watch would be the one thing that a watch promises never to do: to miss a change in
+//! silence.
 //! Start at [`Watches::trigger`].
 //!
 //! | change  | on the znode itself          | on its parent     | recursive, here or above |
@@ -28,20 +29,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{BitAnd, BitOr, Not};
 use std::sync::Arc;
 
-/// How many paths one client may watch. Higher: a client can fill more memory, and coming back with all
-/// its watches takes longer.
+/// How many paths one client may watch. Higher: a client can fill more memory, and coming back with
+/// all its watches takes longer.
 pub const WATCHES_PER_CLIENT_MAX: usize = 100_000;
 
 /// How many bytes the paths may have together that one client watches: a path can be as long as a
 /// request, also where there is no znode.
 pub const WATCH_BYTES_PER_CLIENT_MAX: usize = 16 << 20;
 
-/// How many watches all clients of a server may have together: there can be many clients, and what each of
-/// them may have adds up to more than any memory. A watch takes about 200 bytes besides its path.
+/// How many watches all clients of a server may have together: there can be many clients, and what
+/// each of them may have adds up to more than any memory. A watch takes about 200 bytes besides its
+/// path.
 pub const WATCHES_PER_SERVER_MAX: usize = 2_000_000;
 
-/// How many bytes the paths of all these watches may have together, one that several clients watch counted
-/// for each of them, since each brings a copy of its own.
+/// How many bytes the paths of all these watches may have together, one that several clients watch
+/// counted for each of them, since each brings a copy of its own.
 pub const WATCH_BYTES_PER_SERVER_MAX: usize = 512 << 20;
 
 /// How much is watched, or may be.
@@ -98,7 +100,8 @@ impl Default for WatchBounds {
 pub enum WatchKind {
     /// On the data of a znode that is there.
     Data,
-    /// On a znode that is not there. Kept as a watch on data: either fires at whatever happens first.
+    /// On a znode that is not there. Kept as a watch on data: either fires at whatever happens
+    /// first.
     Exist,
     /// On a list of children.
     Child,
@@ -209,7 +212,8 @@ impl Watches {
     /// A watch that is used up by its first event.
     ///
     /// # Errors
-    /// [`ErrorCode::Throttled`] when the client has as many as it may have, or all clients together do.
+    /// [`ErrorCode::Throttled`] when the client has as many as it may have, or all clients together
+    /// do.
     pub fn add_one_shot(
         &mut self,
         client: ClientId,

@@ -52,7 +52,8 @@ impl Node {
         self.draw(Draw::Client { connection, address }, 2, out);
     }
 
-    /// Closes the oldest silent client where there are too many; whether one more can come from there.
+    /// Closes the oldest silent client where there are too many; whether one more can come from
+    /// there.
     fn make_room(&mut self, now: Now, from: IpAddr, out: &mut Vec<Output>) -> bool {
         let room = self.clients.room;
         // Each turn closes one that is silent, so it ends.

@@ -1,7 +1,7 @@
 //! Complaints about strangers, few enough to be read.
 //!
-//! Holds: whoever sends nonsense to a port makes at most one line of log in ten seconds, which says how many
-//! there were.
+//! Holds: whoever sends nonsense to a port makes at most one line of log in ten seconds, which says
+//! how many there were.
 
 use mailstorm_shared::{Instant, Millis};
 

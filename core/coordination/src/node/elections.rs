@@ -1,10 +1,10 @@
 //! The election links to all peers, and when to connect to those without one.
 //!
-//! Holds: between two servers there is at most one election link that the server knows of, and one is
-//! opened again when it is lost. The server with the higher number connects at once; the other one
-//! waits first, and then connects as well: 1. server 3 has a link to server 1. 2. Server 1 is cut off,
-//! crashes and starts again. 3. Nothing travels on the link, so server 3 does not notice. 4. If server 1
-//! only waited to be called, it would wait for ever.
+//! Holds: between two servers there is at most one election link that the server knows of, and one
+//! is opened again when it is lost. The server with the higher number connects at once; the other
+//! one waits first, and then connects as well: 1. server 3 has a link to server 1. 2. Server 1 is
+//! cut off, crashes and starts again. 3. Nothing travels on the link, so server 3 does not notice.
+//! 4. If server 1 only waited to be called, it would wait for ever.
 
 use super::settings::LinkTiming;
 use mailstorm_shared::machine::{ConnectionId, DialId};
@@ -99,9 +99,9 @@ impl Elections {
         self.refresh();
     }
 
-    /// A link is up, perhaps by an attempt of ours. What it replaces: an older link, and another attempt
-    /// of ours that is no longer needed. Of two servers that try at once only the lower gives its
-    /// attempt up, so one attempt remains.
+    /// A link is up, perhaps by an attempt of ours. What it replaces: an older link, and another
+    /// attempt of ours that is no longer needed. Of two servers that try at once only the lower
+    /// gives its attempt up, so one attempt remains.
     pub(super) fn won(
         &mut self,
         peer: ServerId,

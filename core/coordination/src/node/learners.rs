@@ -1,7 +1,7 @@
 //! When learner links are dialled.
 //!
-//! Owns: the pause after an attempt that came to nothing. Leaves: what a link is for to the server, which is
-//! told at once of each attempt and asks again at once.
+//! Owns: the pause after an attempt that came to nothing. Leaves: what a link is for to the server,
+//! which is told at once of each attempt and asks again at once.
 //! Holds: a leader that refuses is called a few times a second at most, whoever fills its port.
 
 use super::settings::LinkTiming;
@@ -40,8 +40,8 @@ impl Learners {
         !waits
     }
 
-    /// An attempt came to nothing: the next one after a pause, which is longer each time and shortened by
-    /// chance.
+    /// An attempt came to nothing: the next one after a pause, which is longer each time and
+    /// shortened by chance.
     pub(super) fn failed(&mut self, peer: ServerId, now: Instant, chance: u64) {
         let attempts = self.peers.entry(peer).or_default();
         let (pause, shortened) = self.timing.pause_after(attempts.pause, chance);

@@ -1,7 +1,7 @@
 //! Links to the other servers: the handshake, messages, and what happens when one is lost.
 //!
-//! Owns: connections on the peers' port until they are links, and our attempts to connect. Leaves: when
-//! to connect to `elections` and `learners`, what a message means to the server.
+//! Owns: connections on the peers' port until they are links, and our attempts to connect. Leaves:
+//! when to connect to `elections` and `learners`, what a message means to the server.
 
 use super::complaints::Complaints;
 use super::connections::{Connection, Link};
@@ -42,8 +42,8 @@ pub(super) struct Links {
     refusals: Complaints,
 }
 
-/// Connections that one peer may have besides those that have not said hello: an election link and a
-/// learner link each way, and the ones that replace them at this moment.
+/// Connections that one peer may have besides those that have not said hello: an election link and
+/// a learner link each way, and the ones that replace them at this moment.
 const PER_PEER_MAX: usize = 6;
 
 /// One attempt of ours.
@@ -417,8 +417,8 @@ impl Node {
         }
     }
 
-    /// An attempt of ours did not become a link. The server hears of a learner link with the pause before
-    /// the next one, since it asks for that at once.
+    /// An attempt of ours did not become a link. The server hears of a learner link with the pause
+    /// before the next one, since it asks for that at once.
     fn dial_failed(&mut self, dial: DialId, state: Dial, out: &mut Vec<Output>) {
         let Dial { peer, purpose, .. } = state;
         self.forget_election(peer, purpose, Lost::Attempt(dial), out);

@@ -1,12 +1,12 @@
 //! One machine's coordination server as a host's [`Core`](mailstorm_shared::machine::Core): a
-//! [`Server`](crate::server::Server), its clients' connections, its links to the other servers, and its
-//! data folder.
+//! [`Server`](crate::server::Server), its clients' connections, its links to the other servers, and
+//! its data folder.
 //!
-//! Owns: who may connect, the handshake between servers, when to connect to whom, four-letter words,
-//! the order in which the disk gets what the server asks of it, recovery step by step. Leaves: every
-//! decision of the service to the server; bytes, files and timers to the host.
-//! Holds: the server takes one input at a time, and all that it asks for goes out before the next. A
-//! message that rests on the disk leaves in the step that the disk's answer causes.
+//! Owns: who may connect, the handshake between servers, when to connect to whom, four-letter
+//! words, the order in which the disk gets what the server asks of it, recovery step by step.
+//! Leaves: every decision of the service to the server; bytes, files and timers to the host.
+//! Holds: the server takes one input at a time, and all that it asks for goes out before the next.
+//! A message that rests on the disk leaves in the step that the disk's answer causes.
 //!
 //! ```text
 //!   host --machine::Input--> Node --+--> clients   who may connect, four-letter words

@@ -2,9 +2,10 @@
 //!
 //! Owns: the counts by address, and the order in which silent clients came. Leaves: closing to
 //! `clients` and `links`.
-//! Holds: a client is silent until its first whole frame. Whoever opens connections and says nothing keeps
-//! nobody out who speaks: at a limit the oldest silent client goes, and a newcomer is refused only
-//! where everybody has spoken. So one who says at once what it wants, as every client does, is heard.
+//! Holds: a client is silent until its first whole frame. Whoever opens connections and says
+//! nothing keeps nobody out who speaks: at a limit the oldest silent client goes, and a newcomer is
+//! refused only where everybody has spoken. So one who says at once what it wants, as every client
+//! does, is heard.
 
 use mailstorm_shared::machine::ConnectionId;
 use std::collections::{BTreeMap, BTreeSet};

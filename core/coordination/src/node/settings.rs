@@ -15,8 +15,9 @@ pub struct NodeSettings {
     pub client_address: Address,
     /// Where the servers reach each other, this one included. A server that is alone needs none.
     pub peers: BTreeMap<ServerId, Address>,
-    /// The first start of a new ensemble: an empty folder is that of a server that votes. Must not be
-    /// left on: a server whose disk was replaced would take its empty folder for the whole truth.
+    /// The first start of a new ensemble: an empty folder is that of a server that votes. Must not
+    /// be left on: a server whose disk was replaced would take its empty folder for the whole
+    /// truth.
     pub initialise: bool,
     /// Takes over a folder that was written when the ensemble had other members.
     pub membership_changed: bool,
@@ -57,8 +58,8 @@ pub struct NodeLimits {
     pub clients_per_address_max: usize,
     /// Connections of clients, from wherever, that have said nothing. For one more the oldest goes.
     pub silent_clients_max: usize,
-    /// Connections to the peers' address whose other end has not said who it is. For one more the oldest
-    /// goes: a member says hello at once.
+    /// Connections to the peers' address whose other end has not said who it is. For one more the
+    /// oldest goes: a member says hello at once.
     pub strangers_max: usize,
     /// As many of them from one address.
     pub strangers_per_address_max: usize,
@@ -96,8 +97,8 @@ pub struct LinkTiming {
 }
 
 impl LinkTiming {
-    /// The pause that follows this one, and how much of it is waited this time: it is shortened by chance,
-    /// so that not all servers try in step.
+    /// The pause that follows this one, and how much of it is waited this time: it is shortened by
+    /// chance, so that not all servers try in step.
     pub(super) fn pause_after(&self, last: Millis, chance: u64) -> (Millis, Millis) {
         let longer = Millis(last.0.saturating_mul(2));
         let pause = longer.clamp(self.reconnect_min, self.reconnect_max);

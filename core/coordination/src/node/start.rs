@@ -36,8 +36,8 @@ pub struct NodeStart {
     identity: Identity,
     /// Files to be read before anything is concluded.
     unread: VecDeque<FileName>,
-    /// Snapshots but the newest, oldest first. They are large: one of them is read only if those that
-    /// were read do not suffice.
+    /// Snapshots but the newest, oldest first. They are large: one of them is read only if those
+    /// that were read do not suffice.
     snapshots: Vec<Zxid>,
     files: BTreeMap<FileName, Option<Bytes>>,
     recovered: Option<(storage::Recovery, Writer)>,

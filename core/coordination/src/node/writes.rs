@@ -1,10 +1,10 @@
 //! What waits for the two lanes of the disk.
 //!
 //! Owns: who waits for whom. Leaves: which files, to [`crate::storage`].
-//! Holds: every acknowledgement waits for the log's lane and for nothing on the other, where our own
-//! snapshots are written and old files are removed. What a command on that other lane asks for is begun when
-//! everything before it is durable. A leader's snapshot begins on the log's lane when the other is idle,
-//! and what waits there of a snapshot of our own is void.
+//! Holds: every acknowledgement waits for the log's lane and for nothing on the other, where our
+//! own snapshots are written and old files are removed. What a command on that other lane asks for
+//! is begun when everything before it is durable. A leader's snapshot begins on the log's lane when
+//! the other is idle, and what waits there of a snapshot of our own is void.
 
 use crate::io::{DiskCommand, DiskTicket};
 use crate::storage::Writer;
@@ -13,7 +13,8 @@ use mailstorm_shared::facts::EnsembleFact;
 use mailstorm_shared::machine::{FileOp, Lane, Loads, Output, Writes};
 use std::collections::VecDeque;
 
-/// What may wait for the other lane: a snapshot has one piece under way, and what its end removes goes with it.
+/// What may wait for the other lane: a snapshot has one piece under way, and what its end removes
+/// goes with it.
 const ASIDE_MAX: usize = 2;
 
 /// See the module's head.
@@ -70,7 +71,8 @@ impl WriteQueue {
         self.queue.push(Work { lane, ticket, command });
     }
 
-    /// All commands that wait, with one sync for them together, and a note of what is committed by now.
+    /// All commands that wait, with one sync for them together, and a note of what is committed by
+    /// now.
     pub(super) fn take_log(&mut self, committed: Zxid, ops: &mut Vec<FileOp>) -> Writes {
         assert!(self.log.is_none(), "a lane is asked for more when it is free");
         if self.batch.is_empty() {

@@ -12,8 +12,8 @@ use mailstorm_wire::peer::{Notification, PeerMessage, Standing, Vote};
 use mailstorm_wire::txn::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many epochs a peer may be ahead of us: one election a second for half a year. Whoever claims more
-/// is damaged, and must not carry us to where there is no next epoch.
+/// How many epochs a peer may be ahead of us: one election a second for half a year. Whoever claims
+/// more is damaged, and must not carry us to where there is no next epoch.
 const EPOCHS_AHEAD_MAX: u32 = 1 << 24;
 
 /// Disk commands that may wait besides entries: promises, epochs, pieces of a leader's snapshot.
@@ -41,8 +41,8 @@ pub(super) struct Base {
     pub(super) config: ReplicaConfig,
     pub(super) log: Log,
     pub(super) disk: DiskQueue,
-    /// The promises as last handed to the disk: what was handed over may be told nobody before it is
-    /// durable, but must not be gone back on either.
+    /// The promises as last handed to the disk: what was handed over may be told nobody before it
+    /// is durable, but must not be gone back on either.
     pub(super) state: DurableState,
     /// Whether we may vote, durably.
     pub(super) voting: bool,
@@ -86,8 +86,8 @@ impl Base {
     }
 
     /// Where our history ends, for candidates and for leaders: with the log, committed or not
-    /// (ZOOKEEPER-2832, ZOOKEEPER-2845). What is in it and not in the leader's must be cut, and what
-    /// the leader believes us to have is not sent again.
+    /// (ZOOKEEPER-2832, ZOOKEEPER-2845). What is in it and not in the leader's must be cut, and
+    /// what the leader believes us to have is not sent again.
     pub(super) fn history_end(&self) -> Zxid {
         let was_in_an_election = self.settled.0 > 0;
         if planted!(self.config.defects, TreeKeptThroughElection) && was_in_an_election {

@@ -6,15 +6,15 @@ use mailstorm_wire::txn::TXN_BYTES_MAX;
 /// A learner that lags may hold so many snapshots' worth of entries in our memory.
 pub(super) const SNAPSHOTS_HELD_BACK_MAX: usize = 4;
 
-/// How many entries may be on their way to a learner without being acknowledged. Higher: more of a slow
-/// learner's lag is on the link.
+/// How many entries may be on their way to a learner without being acknowledged. Higher: more of a
+/// slow learner's lag is on the link.
 pub const WINDOW_ENTRIES_MAX: usize = 2_048;
 
 /// How many bytes these entries may have, but always one entry.
 pub const WINDOW_BYTES_MAX: usize = 16 << 20;
 
-/// So many snapshots' worth of entries may be in memory: what a learner holds back, and what comes while
-/// two snapshots of our own are written.
+/// So many snapshots' worth of entries may be in memory: what a learner holds back, and what comes
+/// while two snapshots of our own are written.
 const SNAPSHOTS_IN_LOG_MAX: usize = SNAPSHOTS_HELD_BACK_MAX + 2;
 
 /// Who a replica is, with whom, and how patient. The same on every server but for [`Self::me`].
@@ -26,14 +26,15 @@ pub struct ReplicaConfig {
     pub ensemble: Ensemble,
     /// ZooKeeper's `tickTime`: the unit of the two limits below. A leader pings twice per tick.
     pub tick: Millis,
-    /// How many ticks a new leader has to get established, and a learner to hear of its leader's epoch.
+    /// How many ticks a new leader has to get established, and a learner to hear of its leader's
+    /// epoch.
     pub init_limit_ticks: u32,
     /// How many ticks leader and learner wait for each other before they part.
     pub sync_limit_ticks: u32,
     /// After at most how many applied entries a snapshot is due (see `snapshot_after`), ...
     pub snapshot_every_entries: usize,
-    /// ... or after how many bytes of them: what was applied since the last snapshot stays in memory, and
-    /// a hundred thousand entries may be a hundred megabytes or a hundred gigabytes.
+    /// ... or after how many bytes of them: what was applied since the last snapshot stays in
+    /// memory, and a hundred thousand entries may be a hundred megabytes or a hundred gigabytes.
     pub snapshot_every_bytes: usize,
     /// How many entries before the last snapshot stay in memory (ZooKeeper's `commitLogCount`), so
     /// that a learner that was away for a moment needs no snapshot.
@@ -59,8 +60,8 @@ pub struct ReplicaConfig {
     pub epoch_entries_max: u32,
     /// The defect that the laboratory planted in this server, if any.
     pub defects: Defects,
-    /// How many voters the defect `minority-quorum` takes for a majority; half of them unless it is said.
-    /// Without that defect it changes nothing.
+    /// How many voters the defect `minority-quorum` takes for a majority; half of them unless it is
+    /// said. Without that defect it changes nothing.
     pub minority_quorum: Option<usize>,
 }
 
@@ -99,9 +100,9 @@ impl ReplicaConfig {
         Millis(self.tick.0.saturating_mul(u64::from(self.sync_limit_ticks)))
     }
 
-    /// How many entries the log in memory may have: what learners may still want of what is older than the
-    /// last snapshot, what they may hold back, what comes while two snapshots are written, and what is not
-    /// committed.
+    /// How many entries the log in memory may have: what learners may still want of what is older
+    /// than the last snapshot, what they may hold back, what comes while two snapshots are written,
+    /// and what is not committed.
     pub(super) fn log_entries_max(&self) -> usize {
         let snapshots = self.snapshot_every_entries.saturating_mul(SNAPSHOTS_IN_LOG_MAX);
         snapshots
@@ -123,17 +124,17 @@ impl ReplicaConfig {
     }
 
     /// After how much of `every` the snapshot is due that follows the one at `last`: drawn, as in
-    /// ZooKeeper, from the upper half, so that the servers of an ensemble, which all apply the same,
-    /// do not all write at once what keeps their disks busy. Drawn from who we are and where the last
-    /// snapshot was, so that the same server in the same history does the same.
+    /// ZooKeeper, from the upper half, so that the servers of an ensemble, which all apply the
+    /// same, do not all write at once what keeps their disks busy. Drawn from who we are and where
+    /// the last snapshot was, so that the same server in the same history does the same.
     pub(super) fn snapshot_after(&self, last: Zxid, every: usize) -> usize {
         let half = every / 2;
         let drawn = StateHasher::of(&(self.me, last)) % (half as u64 + 1);
         every - drawn as usize
     }
 
-    /// Whether that much has come since the last snapshot. Asked after every step, so that nothing is drawn
-    /// while the answer would be no whatever was drawn.
+    /// Whether that much has come since the last snapshot. Asked after every step, so that nothing
+    /// is drawn while the answer would be no whatever was drawn.
     pub(super) fn is_snapshot_due(&self, last: Zxid, since: usize, every: usize) -> bool {
         since >= every - every / 2 && since >= self.snapshot_after(last, every)
     }

@@ -1,19 +1,19 @@
 //! Disk commands under way, and what waits for each.
 //!
-//! Owns: the numbers of all disk commands of a server (its own snapshots' included), in the order in
-//! which they are issued. Leaves: what follows from a command being done to the roles.
-//! Holds: commands are done in the order of their numbers (those of our own snapshots in an order of
-//! their own, each after all that was issued before it), so every prefix of them is a state that the
-//! server may find after a crash; whoever issues commands keeps to an order in which every prefix is
-//! one it can live with.
+//! Owns: the numbers of all disk commands of a server (its own snapshots' included), in the order
+//! in which they are issued. Leaves: what follows from a command being done to the roles.
+//! Holds: commands are done in the order of their numbers (those of our own snapshots in an order
+//! of their own, each after all that was issued before it), so every prefix of them is a state that
+//! the server may find after a crash; whoever issues commands keeps to an order in which every
+//! prefix is one it can live with.
 
 use crate::io::{DiskCommand, DiskTicket, LinkId, Output};
 use crate::replica::Outbox;
 use mailstorm_shared::{Epoch, Zxid};
 use std::collections::VecDeque;
 
-/// What follows when a command is on disk. Those that concern a relation name it, so that they come to
-/// nothing when it is over.
+/// What follows when a command is on disk. Those that concern a relation name it, so that they come
+/// to nothing when it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum WhenDurable {
     /// Nothing: it concerns the server alone, or is only a step.
@@ -42,7 +42,8 @@ pub(super) struct DiskQueue {
 }
 
 impl DiskQueue {
-    /// Nothing under way. The incarnation marks the numbers (only to recognise them in a recording).
+    /// Nothing under way. The incarnation marks the numbers (only to recognise them in a
+    /// recording).
     pub(super) fn new(incarnation: u32) -> Self {
         Self { last: DiskTicket(u64::from(incarnation >> 1) << 32), waiting: VecDeque::new() }
     }

@@ -1,9 +1,9 @@
 //! One server's replica: which role it has, and which part of it an input concerns.
 //!
-//! Owns: the change of roles, the dispatch of inputs to them, and the public face. Leaves: what roles do
-//! to `election`, `leading`, `following`.
-//! Holds: a message counts only if it comes on a link that belongs to the present role; what is given
-//! up is closed, and told, before something new begins.
+//! Owns: the change of roles, the dispatch of inputs to them, and the public face. Leaves: what
+//! roles do to `election`, `leading`, `following`.
+//! Holds: a message counts only if it comes on a link that belongs to the present role; what is
+//! given up is closed, and told, before something new begins.
 //! Start at [`Replica::received`] and [`Replica::go_on`].
 
 use super::base::{Base, Leave, OwnSnapshots, Stay, send};
@@ -61,8 +61,8 @@ enum RoleState {
 impl Replica {
     // ---- the beginning -------------------------------------------------------------------------
 
-    /// A replica that has just been started, with what was found on its disk: its promises, the zxid
-    /// of the newest snapshot, and the log, which may reach back before the snapshot.
+    /// A replica that has just been started, with what was found on its disk: its promises, the
+    /// zxid of the newest snapshot, and the log, which may reach back before the snapshot.
     pub fn new(
         config: ReplicaConfig,
         state: DurableState,
@@ -106,13 +106,14 @@ impl Replica {
         replica
     }
 
-    /// The disk knows from an earlier life that everything up to here is committed. It is delivered when a
-    /// leader says so, but cut it is never.
+    /// The disk knows from an earlier life that everything up to here is committed. It is delivered
+    /// when a leader says so, but cut it is never.
     pub fn recall_committed(&mut self, zxid: Zxid) {
         self.base.log.recall_committed(zxid);
     }
 
-    /// Up to here everything is committed, as far as this server knows from this life or an earlier one.
+    /// Up to here everything is committed, as far as this server knows from this life or an earlier
+    /// one.
     pub fn known_committed(&self) -> Zxid {
         self.base.log.known_committed()
     }
@@ -488,8 +489,8 @@ impl Replica {
         }
     }
 
-    /// Whether a proposal may be made now: there is a place for it, and neither the majority nor our
-    /// own disk is too far behind. Whoever proposes asks this first and holds its clients back.
+    /// Whether a proposal may be made now: there is a place for it, and neither the majority nor
+    /// our own disk is too far behind. Whoever proposes asks this first and holds its clients back.
     pub fn can_propose(&self) -> bool {
         let log = &self.base.log;
         let not_durable = match log.last().counter().checked_sub(log.durable().counter()) {
@@ -511,9 +512,9 @@ impl Replica {
         }
     }
 
-    /// Asks for [`ReplicaEvent::Confirmed`] with this token after a majority of the voters, in a round
-    /// that begins after this call, has shown that it follows no later leader. Without the role, the
-    /// token comes to nothing.
+    /// Asks for [`ReplicaEvent::Confirmed`] with this token after a majority of the voters, in a
+    /// round that begins after this call, has shown that it follows no later leader. Without the
+    /// role, the token comes to nothing.
     pub fn confirm(&mut self, now: Now, token: u64, out: &mut Outbox) {
         if let RoleState::Leading(leading) = &mut self.role
             && leading.is_established()
@@ -694,8 +695,8 @@ impl Replica {
         self.base.config.snapshot_every_entries
     }
 
-    /// Leader: up to when the learner on this link has told of which of its sessions it heard; every
-    /// such report was handed out as [`ReplicaEvent::Touched`].
+    /// Leader: up to when the learner on this link has told of which of its sessions it heard;
+    /// every such report was handed out as [`ReplicaEvent::Touched`].
     pub fn reported_until(&self, link: LinkId) -> Option<Instant> {
         match &self.role {
             RoleState::Leading(leading) => leading.reported_until(link),

@@ -1,29 +1,30 @@
 //! Fast leader election: whom a looking server votes for, and when it knows the winner.
 //!
-//! Owns: rounds, votes, the wait for better ones, and when to repeat ours. Leaves: who hears whom to
-//! `hearing`, links and sending to `dispatch`, and everything after the choice to `leading` and
+//! Owns: rounds, votes, the wait for better ones, and when to repeat ours. Leaves: who hears whom
+//! to `hearing`, links and sending to `dispatch`, and everything after the choice to `leading` and
 //! `following`; the choice is only a good guess, discovery makes it safe.
 //! Holds: votes are compared by (epoch, zxid, id); votes of different rounds are never counted
-//! together; the votes of observers, joiners and strangers are never counted, nor are they voted for;
-//! nobody votes for whom it does not reach, or who does not reach a majority.
+//! together; the votes of observers, joiners and strangers are never counted, nor are they voted
+//! for; nobody votes for whom it does not reach, or who does not reach a majority.
 //! Start at [`Election::look_round`], then [`Election::winner`].
 //!
-//! The rules are those of ZooKeeper's `FastLeaderElection`, but for one. There a voter passes on the
-//! best vote that it has heard of, so that all that are connected somehow agree. Three servers that
-//! hear each other then elect nobody while one of them hears a fourth with a better vote, which the
-//! other two cannot follow. Here nobody passes on anything: a candidate says itself that it stands,
-//! and a voter takes the best of those that it reaches (as in Omni-Paxos' ballot leader election: Ng,
-//! Haridi, Carbone, "Omni-Paxos: Breaking the Barriers of Partial Connectivity", EuroSys 2023). Let c be
-//! the best of all candidates. Each voter that c reaches votes for c, and they are a majority: so c is
-//! elected, and whoever else is half heard is not.
+//! The rules are those of ZooKeeper's `FastLeaderElection`, but for one. There a voter passes on
+//! the best vote that it has heard of, so that all that are connected somehow agree. Three servers
+//! that hear each other then elect nobody while one of them hears a fourth with a better vote,
+//! which the other two cannot follow. Here nobody passes on anything: a candidate says itself that
+//! it stands, and a voter takes the best of those that it reaches (as in Omni-Paxos' ballot leader
+//! election: Ng, Haridi, Carbone, "Omni-Paxos: Breaking the Barriers of Partial Connectivity",
+//! EuroSys 2023). Let c be the best of all candidates. Each voter that c reaches votes for c, and
+//! they are a majority: so c is elected, and whoever else is half heard is not.
 
 use super::ReplicaConfig;
 use super::hearing::Hearing;
 use mailstorm_shared::{Instant, Millis, ServerId, planted};
 use mailstorm_wire::peer::{Notification, PeerState, Vote};
 
-/// The last round that a peer can be in: one election a microsecond would take three hundred thousand
-/// years to get there. A peer that claims to be further must not carry us to where counting ends.
+/// The last round that a peer can be in: one election a microsecond would take three hundred
+/// thousand years to get there. A peer that claims to be further must not carry us to where
+/// counting ends.
 const ROUND_MAX: u64 = u64::MAX / 2;
 
 /// One server's search for a leader.
@@ -162,8 +163,8 @@ impl Election {
         self.counts && said.votes && said.round < self.round
     }
 
-    /// Whom to follow from now on (perhaps ourselves), once that is known, and the round in which it
-    /// was elected.
+    /// Whom to follow from now on (perhaps ourselves), once that is known, and the round in which
+    /// it was elected.
     pub(super) fn winner(
         &mut self,
         config: &ReplicaConfig,
@@ -184,8 +185,9 @@ impl Election {
         }
         let agree = |said: &Notification| {
             // A voter that settled in our own round has voted in it, too: its looking notification
-            // may have been lost with a link. Votes are compared whole, so that what a server says of
-            // our reign before a restart, in a round of the same number, is not taken for a vote.
+            // may have been lost with a link. Votes are compared whole, so that what a server says
+            // of our reign before a restart, in a round of the same number, is not taken for a
+            // vote.
             let votes = matches!(said.state, PeerState::Looking | PeerState::Following);
             votes && said.votes && said.round == self.round && said.vote == proposal
         };
@@ -205,9 +207,9 @@ impl Election {
     /// A leader that we reach and that says that it leads a majority.
     ///
     /// ZOOKEEPER-975: a server that restarts hears of its own former reign from followers that have
-    /// not noticed its death. So what settled servers say never makes *us* the leader, and nobody else
-    /// without that leader's own word. That word is enough: which of its followers we hear says
-    /// nothing about whom it reaches.
+    /// not noticed its death. So what settled servers say never makes *us* the leader, and nobody
+    /// else without that leader's own word. That word is enough: which of its followers we hear
+    /// says nothing about whom it reaches.
     fn living_ensemble(
         &self,
         config: &ReplicaConfig,
@@ -296,8 +298,8 @@ mod tests {
         ReplicaConfig::new(id(me), Ensemble::new((1..=voters).map(id), []).unwrap())
     }
 
-    /// What a sender says in a line `sender state round vote`, and it hears everybody. Who votes for
-    /// itself stands.
+    /// What a sender says in a line `sender state round vote`, and it hears everybody. Who votes
+    /// for itself stands.
     fn word(line: &str, voters: u8) -> (ServerId, Notification) {
         let words: Vec<&str> = line.split(' ').collect();
         let (state, votes) = match words[1] {
@@ -337,7 +339,8 @@ mod tests {
         (config, election, hearing)
     }
 
-    /// Plays words to a looking server, and tells who wins before and after the wait for better votes.
+    /// Plays words to a looking server, and tells who wins before and after the wait for better
+    /// votes.
     fn check(me: &str, voters: u8, heard: &[&str], at_once: Option<u8>, after_wait: Option<u8>) {
         let (config, mut election, hearing) = looking(me, voters, heard);
         let winner = |election: &mut Election, at| {

@@ -17,7 +17,8 @@ pub enum ReplicaEvent {
         /// Its epoch.
         epoch: Epoch,
     },
-    /// This server is synchronised: serve clients. Every entry committed up to here was told before.
+    /// This server is synchronised: serve clients. Every entry committed up to here was told
+    /// before.
     FollowingBegins {
         /// Whom it follows.
         leader: ServerId,

@@ -1,13 +1,14 @@
 //! The learner's part of Zab: promising the leader's epoch, taking over its history, logging its
 //! proposals. Followers, observers and joiners alike; what differs is how the leader counts them.
 //!
-//! Owns: one relation to one leader, from the choice to the end. Leaves: the leader's side to `leading`.
+//! Owns: one relation to one leader, from the choice to the end. Leaves: the leader's side to
+//! `leading`.
 //! Holds: nothing is acknowledged before it is on disk; nothing is delivered before UPTODATE; what
 //! was delivered is never cut. Whoever breaks the protocol is left.
 //! Start at [`Step`], then [`Following::received`].
 //!
-//! What goes to the disk goes in this order, so that a crash after any part of it leaves a server that
-//! may vote with what it has:
+//! What goes to the disk goes in this order, so that a crash after any part of it leaves a server
+//! that may vote with what it has:
 //!
 //! ```text
 //!   accepted epoch            then ACKEPOCH
@@ -30,8 +31,8 @@ use mailstorm_wire::peer::{Forwarded, Notification, PeerMessage, PeerState, Stan
 use mailstorm_wire::txn::{Entry, TXN_BYTES_MAX};
 use std::collections::BTreeSet;
 
-/// How many sessions one pong tells of; the rest follows in more pongs of the same round. At ten bytes
-/// each they stay far below what a frame between servers can carry.
+/// How many sessions one pong tells of; the rest follows in more pongs of the same round. At ten
+/// bytes each they stay far below what a frame between servers can carry.
 pub(super) const TOUCHED_PER_PONG_MAX: usize = 100_000;
 
 /// What an entry takes in a message besides its bytes, at most.
@@ -342,8 +343,8 @@ impl Following {
         }
     }
 
-    /// The leader has less history than we do, and needs us for its majority: sends what follows its
-    /// own, as far as one message goes.
+    /// The leader has less history than we do, and needs us for its majority: sends what follows
+    /// its own, as far as one message goes.
     fn hand_over(&self, base: &Base, last_logged: Zxid, out: &mut Outbox) -> Stay {
         let (SyncPlan::Diff { after } | SyncPlan::Truncate { after }) = base.log.plan(last_logged)
         else {
@@ -365,8 +366,8 @@ impl Following {
         Ok(())
     }
 
-    /// The leader's snapshot replaces everything, but only when it is whole; until then the old state
-    /// stays, on disk and in memory.
+    /// The leader's snapshot replaces everything, but only when it is whole; until then the old
+    /// state stays, on disk and in memory.
     fn begin_snapshot(&mut self, base: &mut Base, zxid: Zxid, out: &mut Outbox) -> Stay {
         if zxid < base.log.last() {
             return Err(Leave::Look("the leader's snapshot is older than our log"));
@@ -433,8 +434,8 @@ impl Following {
         if planted!(defects, RepeatedProposalSkipsAck) {
             return Err(Leave::Look("the leader repeats a proposal"));
         }
-        // The second hole in the published Zab: a proposal may come twice, from the history and as a
-        // proposal. Once is enough, and the leader must have its acknowledgement.
+        // The second hole in the published Zab: a proposal may come twice, from the history and as
+        // a proposal. Once is enough, and the leader must have its acknowledgement.
         let ours = base.log.get(entry.zxid);
         if ours.is_none_or(|ours| *ours != entry) && entry.zxid > base.log.base() {
             return Err(Leave::Look("the leader has another history than we do"));
@@ -446,8 +447,8 @@ impl Following {
     }
 
     /// Zab phase 2: the leader's history is complete. The epoch becomes our current one *after* the
-    /// history, on disk: if a crash left the epoch without the history, we could win an election with
-    /// too little and have others cut what was committed (ZOOKEEPER-4643).
+    /// history, on disk: if a crash left the epoch without the history, we could win an election
+    /// with too little and have others cut what was committed (ZOOKEEPER-4643).
     fn begin_epoch(
         &mut self,
         base: &mut Base,
@@ -469,9 +470,9 @@ impl Following {
         Ok(())
     }
 
-    /// History and epoch are on our disk: only now is NEWLEADER acknowledged. An acknowledgement that
-    /// is sent when they have merely been handed to the disk lets the leader commit what a crash takes
-    /// away (ZOOKEEPER-3911, ZOOKEEPER-3023, ZOOKEEPER-4646).
+    /// History and epoch are on our disk: only now is NEWLEADER acknowledged. An acknowledgement
+    /// that is sent when they have merely been handed to the disk lets the leader commit what a
+    /// crash takes away (ZOOKEEPER-3911, ZOOKEEPER-3023, ZOOKEEPER-4646).
     pub(super) fn began_durably(&mut self, link: LinkId, epoch: Epoch, out: &mut Outbox) {
         if self.link != Some(link) || self.step != Step::Beginning {
             return; // of an earlier relation
@@ -551,8 +552,8 @@ impl Following {
     }
 }
 
-/// Whether the learner takes any history that grows, as ZooKeeper's learners do: they note a gap in their
-/// own log file and go on. The defects that leave gaps or tails are made for such learners.
+/// Whether the learner takes any history that grows, as ZooKeeper's learners do: they note a gap in
+/// their own log file and go on. The defects that leave gaps or tails are made for such learners.
 fn is_credulous(defects: Defects) -> bool {
     planted!(defects, NewLeaderStartUnset)
         || planted!(defects, DiffForTrunc)

@@ -1,10 +1,10 @@
-//! Who hears whom, exhaustively: every graph of connections among up to five voters, each voter as the
-//! leader before, with and without a write that the leader could tell nobody.
+//! Who hears whom, exhaustively: every graph of connections among up to five voters, each voter as
+//! the leader before, with and without a write that the leader could tell nobody.
 //!
-//! Owns: a network in which time passes evenly and connections are as the graph says ([`Mesh`]), and
-//! the property: *while any voter reaches a majority of the voters, in both directions, a leader is
-//! established within a bound, and stays; otherwise nobody leads.* Leaves: crashes, slow disks and
-//! random orders to `storm`.
+//! Owns: a network in which time passes evenly and connections are as the graph says ([`Mesh`]),
+//! and the property: *while any voter reaches a majority of the voters, in both directions, a
+//! leader is established within a bound, and stays; otherwise nobody leads.* Leaves: crashes, slow
+//! disks and random orders to `storm`.
 
 use super::event::{Outbox, ReplicaEvent};
 use super::transcripts::{entries, id};

@@ -3,9 +3,9 @@
 //! Owns: what each peer said last on its election link and when, whom we cannot reach as a learner
 //! although we hear it, and for how long we do not offer to lead. Leaves: what to make of votes to
 //! `election`.
-//! Holds: a link that is up says little, since it may carry one direction only, or nothing any more.
-//! Two servers *reach* each other when each has heard the other of late: we it by its word, and it us
-//! by what its word says. Only a voter that reaches a majority of the voters may lead.
+//! Holds: a link that is up says little, since it may carry one direction only, or nothing any
+//! more. Two servers *reach* each other when each has heard the other of late: we it by its word,
+//! and it us by what its word says. Only a voter that reaches a majority of the voters may lead.
 //! Start at [`Hearing::reaches`].
 
 use super::ReplicaConfig;
@@ -49,8 +49,8 @@ impl Hearing {
         }
     }
 
-    /// No learner link to `leader` could be opened: others will do better, and those who hear that we
-    /// do not hear it will not count us for it.
+    /// No learner link to `leader` could be opened: others will do better, and those who hear that
+    /// we do not hear it will not count us for it.
     pub(super) fn avoid(&mut self, leader: ServerId, until: Instant) {
         self.avoided.insert(leader, until);
     }

@@ -1,7 +1,7 @@
 //! The leader's part of Zab: discovery, synchronisation, broadcast.
 //!
-//! Owns: the learners, the new epoch, when a majority has promised, taken over the history, logged a
-//! proposal, or confirmed that we lead. Leaves: the way of one learner to `learner`, elections to
+//! Owns: the learners, the new epoch, when a majority has promised, taken over the history, logged
+//! a proposal, or confirmed that we lead. Leaves: the way of one learner to `learner`, elections to
 //! `election`, what entries mean to the server.
 //! Holds: every decision is made by a majority of the configured voters, the leader among them and
 //! joiners and observers never; nothing counts before it is durable, the leader's own word neither;
@@ -60,8 +60,8 @@ pub(super) struct Leading {
     /// Tokens, each with the round that confirms it.
     confirmations: VecDeque<(u64, u64)>,
     ping_at: Instant,
-    /// When to look which learners are to be given up. A clock of its own: a round that somebody waits
-    /// for moves the next ping, and with a sync now and then this look would never come.
+    /// When to look which learners are to be given up. A clock of its own: a round that somebody
+    /// waits for moves the next ping, and with a sync now and then this look would never come.
     look_at: Instant,
     /// When time last passed for us. Learners may have been silent only since we sleep.
     ticked_at: Instant,
@@ -200,9 +200,9 @@ impl Leading {
         }
     }
 
-    /// Whether a majority may still come, while we are not established. A voter that is not here yet
-    /// may when its vote is ours; one that votes for another will not. What it said in an earlier
-    /// round it said before it voted for us, unless that is long ago.
+    /// Whether a majority may still come, while we are not established. A voter that is not here
+    /// yet may when its vote is ours; one that votes for another will not. What it said in an
+    /// earlier round it said before it voted for us, unless that is long ago.
     pub(super) fn still_supported(&self, base: &Base, now: Instant) -> Stay {
         if self.is_established() {
             return Ok(());
@@ -330,8 +330,8 @@ impl Leading {
             return Err(Leave::Look("a learner has promised a later epoch"));
         }
         // It has promised this very epoch already: to another leader-to-be, or to us in a relation
-        // that is over. Its promise cannot be counted, since two leaders could then be established in
-        // one epoch; once we are established, it need not be.
+        // that is over. Its promise cannot be counted, since two leaders could then be established
+        // in one epoch; once we are established, it need not be.
         if learner.accepted_epoch == self.epoch
             && learner.standing == Standing::Voter
             && !self.is_established()
@@ -384,8 +384,8 @@ impl Leading {
         self.learners.values().filter(move |l| l.step == step).map(|l| l.link)
     }
 
-    /// Asks a learner to promise our epoch. Those that do not vote wait until we are established, so
-    /// that they are bound only by epochs that really began.
+    /// Asks a learner to promise our epoch. Those that do not vote wait until we are established,
+    /// so that they are bound only by epochs that really began.
     fn ask(&mut self, link: LinkId, out: &mut Outbox) {
         let established = self.is_established();
         let Some(learner) = self.learners.get_mut(&link) else { return };
@@ -410,14 +410,15 @@ impl Leading {
 
     // ---- a longer history ----------------------------------------------------------------------
 
-    /// Zab phase 1: the history that begins the epoch is the latest of a majority that has promised.
-    /// Election has seen to that where it could: of the voters that may lead the one with the longest
-    /// history does. A voter that reaches no majority may have more. If a majority promises without
-    /// it, what it has more was never committed, and will be cut. Otherwise we take it over, as the
-    /// published Zab does: it may be all that is left of what was committed.
+    /// Zab phase 1: the history that begins the epoch is the latest of a majority that has
+    /// promised. Election has seen to that where it could: of the voters that may lead the one with
+    /// the longest history does. A voter that reaches no majority may have more. If a majority
+    /// promises without it, what it has more was never committed, and will be cut. Otherwise we
+    /// take it over, as the published Zab does: it may be all that is left of what was committed.
     ///
-    /// What we cut for it is not committed either: it is of an epoch before the voter's current one,
-    /// which began with all that was. So whatever we have when we are interrupted, we may vote with.
+    /// What we cut for it is not committed either: it is of an epoch before the voter's current
+    /// one, which began with all that was. So whatever we have when we are interrupted, we may vote
+    /// with.
     fn take_over_if_needed(&mut self, base: &Base, out: &mut Outbox) {
         if self.phase != Phase::Promises || self.source.is_some() || self.majority_promises(base) {
             return;
@@ -494,18 +495,19 @@ impl Leading {
 
     /// Once a majority has promised, asks whether it still does.
     ///
-    /// The extra round is there for voters that lose their disk *after* they promised, and forget it:
-    /// 1. of five, we (a) have the promises of b and c and wait for no more; b's disk dies, which we
-    ///    do not notice, because the link to b hangs; or c's promise arrives only after b's death;
+    /// The extra round is there for voters that lose their disk *after* they promised, and forget
+    /// it:
+    /// 1. of five, we (a) have the promises of b and c and wait for no more; b's disk dies, which
+    ///    we do not notice, because the link to b hangs; or c's promise arrives only after b's
+    ///    death;
     /// 2. b comes back as a joiner to the leader of an earlier epoch, which c, d and e confirm, c
     ///    before it promises ours; b is admitted and votes, free of the promise it made us;
     /// 3. that leader commits with b and d, and our majority a, b, c has seen nothing of it.
     ///
-    /// A round that begins after the last of the promises, and that all of the majority answer (or a
-    /// later one), shows that b still remembered when c had promised already, so that the confirmation
-    /// in 2 would lack c.
-    /// (The same trap as in Viewstamped Replication's recovery: Michael et al., "Recovering Shared
-    /// Objects Without Stable Storage", DISC 2017.)
+    /// A round that begins after the last of the promises, and that all of the majority answer (or
+    /// a later one), shows that b still remembered when c had promised already, so that the
+    /// confirmation in 2 would lack c. (The same trap as in Viewstamped Replication's recovery:
+    /// Michael et al., "Recovering Shared Objects Without Stable Storage", DISC 2017.)
     fn count_promises(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) {
         if self.phase != Phase::Promises || self.source.is_some() {
             return;
@@ -519,7 +521,8 @@ impl Leading {
 
     // ---- synchronisation -----------------------------------------------------------------------
 
-    /// Our history is the one that begins the epoch. Nothing is added to it before we are established.
+    /// Our history is the one that begins the epoch. Nothing is added to it before we are
+    /// established.
     fn begin_synchronisation(&mut self, base: &mut Base, out: &mut Outbox) {
         self.phase = Phase::Synchronisation;
         let epoch = self.epoch;
@@ -549,16 +552,16 @@ impl Leading {
         learner.up_to_date(base, out);
         if learner.standing == Standing::Joiner {
             // It may vote when a majority of others confirms that we lead, in a round that begins
-            // after it came and has all that we have. A later leader that it may have served before it
-            // lost its data would have kept one of them from confirming.
+            // after it came and has all that we have. A later leader that it may have served before
+            // it lost its data would have kept one of them from confirming.
             learner.admit_round = Some(self.round + 1);
             self.begin_round_unless_under_way(base, now, out);
         }
         self.count_acks(base, out)
     }
 
-    /// Zab phase 2, step 2: with our history on the disks of a majority, ours among them only if it is
-    /// on ours, the epoch begins, and the whole history is committed, however it came about.
+    /// Zab phase 2, step 2: with our history on the disks of a majority, ours among them only if it
+    /// is on ours, the epoch begins, and the whole history is committed, however it came about.
     fn try_establish(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) -> Stay {
         assert!(!self.is_established(), "an epoch begins once");
         let history_end = base.log.last();
@@ -613,8 +616,8 @@ impl Leading {
         (next.counter() <= counter_max).then_some(next)
     }
 
-    /// Zab phase 3: logs a proposal and sends it to every learner whose sync plan is fixed, not only
-    /// to those that have acknowledged NEWLEADER (see [`Learner::begin_sync`]).
+    /// Zab phase 3: logs a proposal and sends it to every learner whose sync plan is fixed, not
+    /// only to those that have acknowledged NEWLEADER (see [`Learner::begin_sync`]).
     pub(super) fn propose(&mut self, base: &mut Base, bytes: Bytes, out: &mut Outbox) -> Zxid {
         let zxid = self.next_zxid(base).expect("only an established leader with a place proposes");
         let previous = base.log.last();
@@ -646,9 +649,9 @@ impl Leading {
 
     /// Commits what a majority of the voters has on disk.
     ///
-    /// Acknowledgements are cumulative, so the commit point moves in the order of the log. It is never
-    /// before the history that began the epoch, which NEWLEADER's majority committed as a whole: an
-    /// entry of an earlier epoch is not committed by being counted on disks.
+    /// Acknowledgements are cumulative, so the commit point moves in the order of the log. It is
+    /// never before the history that began the epoch, which NEWLEADER's majority committed as a
+    /// whole: an entry of an earlier epoch is not committed by being counted on disks.
     fn count_acks(&mut self, base: &mut Base, out: &mut Outbox) -> Stay {
         if !self.is_established() {
             return Ok(());
@@ -701,8 +704,8 @@ impl Leading {
         self.count_pongs(base, now, out);
     }
 
-    /// A round that someone waits for begins at once, or after the one that is under way: so one round
-    /// serves all that came to wait meanwhile.
+    /// A round that someone waits for begins at once, or after the one that is under way: so one
+    /// round serves all that came to wait meanwhile.
     fn begin_round_unless_under_way(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) {
         if self.confirmed_round == self.round {
             self.begin_round(base, now, out);
@@ -724,8 +727,8 @@ impl Leading {
                 let confirming = |round: u64| {
                     self.learners.values().filter(move |l| l.confirms_promise_in(round, history))
                 };
-                // Any round will do, not the last alone: on a link that is slower than the pace of the
-                // pings, each answer comes when the next round has begun.
+                // Any round will do, not the last alone: on a link that is slower than the pace of
+                // the pings, each answer comes when the next round has begun.
                 let mut rounds = self.learners.values().map(|l| l.pong_round);
                 if rounds.any(|round| base.config.is_majority(1 + confirming(round).count())) {
                     self.begin_synchronisation(base, out);
@@ -736,8 +739,8 @@ impl Leading {
         }
     }
 
-    /// A voter that answers has promised no later epoch, so with a majority's answers no later leader
-    /// was established when the round began. Joiners may have forgotten what they promised.
+    /// A voter that answers has promised no later epoch, so with a majority's answers no later
+    /// leader was established when the round began. Joiners may have forgotten what they promised.
     fn count_confirmations(&mut self, base: &mut Base, now: Instant, out: &mut Outbox) {
         let answered = || {
             let voters = self.learners.values().filter(|l| l.votes_at(Step::Acknowledged));
@@ -803,8 +806,8 @@ impl Leading {
                 let in_sync = l.step >= Step::Promised;
                 let limit =
                     if in_sync { base.config.sync_limit() } else { base.config.init_limit() };
-                // Neither answers, or lags so far that our memory fills with what it lacks: it comes
-                // again, and gets a newer snapshot.
+                // Neither answers, or lags so far that our memory fills with what it lacks: it
+                // comes again, and gets a newer snapshot.
                 let silent = now.since(l.answered_at) > limit;
                 let lags = || l.step >= Step::Snapshot && holds_back_too_much(l.sent);
                 (silent || lags()).then_some((l.link, l.server, silent))

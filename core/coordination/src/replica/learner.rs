@@ -1,8 +1,8 @@
 //! One learner, as its leader sees it: how far the relation has come, and what is on its way to it.
 //!
-//! Holds: everything after the sync plan's first entry is sent to the learner in the order of the log
-//! and without a gap, by one cursor (`sent`); what is on its way is bounded by a window, so a slow
-//! learner costs no memory beyond the leader's log.
+//! Holds: everything after the sync plan's first entry is sent to the learner in the order of the
+//! log and without a gap, by one cursor (`sent`); what is on its way is bounded by a window, so a
+//! slow learner costs no memory beyond the leader's log.
 
 use super::base::{Base, send};
 use super::log::SyncPlan;
@@ -55,8 +55,8 @@ pub(super) struct Learner {
     pub(super) pong_round: u64,
     /// A ping that it has not answered yet, and when that was sent; others may follow it.
     unanswered: Option<(u64, Instant)>,
-    /// It has told everything that it had heard by then of its clients: its answer to a ping of that
-    /// time has come.
+    /// It has told everything that it had heard by then of its clients: its answer to a ping of
+    /// that time has come.
     pub(super) reported_until: Instant,
     /// The ping round that was running when it promised.
     pub(super) promised_in_round: u64,
@@ -120,8 +120,8 @@ impl Learner {
         self.unanswered.get_or_insert((round, now));
     }
 
-    /// It has answered this ping. The answer may take several messages, of which all but the last are
-    /// full of sessions.
+    /// It has answered this ping. The answer may take several messages, of which all but the last
+    /// are full of sessions.
     pub(super) fn answered(&mut self, round: u64, now: Instant, is_full: bool) {
         self.pong_round = self.pong_round.max(round);
         self.answered_at = now;
@@ -142,10 +142,11 @@ impl Learner {
     /// Fixes how this learner is brought to our history, and begins. From here on it gets every
     /// proposal, old or new, in order.
     ///
-    /// That is the answer to the first hole in the published Zab: a proposal made while a learner is
-    /// between its promise and its acknowledgement of NEWLEADER must reach it, or it would be missing
-    /// for ever (ZOOKEEPER-1319 lost data that way). Here nobody has to be put on a list in time: the
-    /// cursor runs from the plan's first entry to the end of the log, wherever that is by then.
+    /// That is the answer to the first hole in the published Zab: a proposal made while a learner
+    /// is between its promise and its acknowledgement of NEWLEADER must reach it, or it would be
+    /// missing for ever (ZOOKEEPER-1319 lost data that way). Here nobody has to be put on a list in
+    /// time: the cursor runs from the plan's first entry to the end of the log, wherever that is by
+    /// then.
     pub(super) fn begin_sync(&mut self, base: &Base, out: &mut Outbox) {
         assert_eq!(self.step, Step::Promised, "synchronisation begins with the promise");
         let defects = base.config.defects;
@@ -189,8 +190,8 @@ impl Learner {
     fn catch_up_after(&mut self, after: Zxid, base: &Base) {
         self.sent = after;
         // Our database went on while the snapshot was made, so parts of it are newer than its zxid.
-        // It makes sense only together with all entries up to here (ZOOKEEPER-3104: NEWLEADER that is
-        // sent earlier lets the learner serve, or vote with, half a history).
+        // It makes sense only together with all entries up to here (ZOOKEEPER-3104: NEWLEADER that
+        // is sent earlier lets the learner serve, or vote with, half a history).
         self.history_end = base.log.last();
         self.step = Step::CatchingUp;
     }
@@ -301,8 +302,8 @@ impl Learner {
     }
 
     /// Tells it to serve. What it may deliver is the leader's commit point, never what it
-    /// acknowledged itself: the third hole in the published Zab, where COMMIT-LD says no zxid and an
-    /// acknowledgement's is taken for it. Only so far, though, as it has been sent entries.
+    /// acknowledged itself: the third hole in the published Zab, where COMMIT-LD says no zxid and
+    /// an acknowledgement's is taken for it. Only so far, though, as it has been sent entries.
     pub(super) fn up_to_date(&mut self, base: &Base, out: &mut Outbox) {
         let committed = if planted!(base.config.defects, CommitWithAckZxid) {
             self.acked

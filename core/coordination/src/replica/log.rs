@@ -1,11 +1,11 @@
 //! The history as far as it is in memory: what learners are synchronised from.
 //!
-//! Owns: the entries since a bit before the last snapshot, how far they are known to be committed, and
-//! how far they are on disk. Leaves: the disk itself to `disk`, and who may say what is committed to
-//! `leading` and `following`.
-//! Holds: entries ascend; after `base` there is no gap; `base <= committed <= last` and
-//! `durable <= last`. Committed means delivered: nothing is marked committed without being handed to
-//! the server in the same call, and committed entries are never cut, nor those that an earlier life of the
+//! Owns: the entries since a bit before the last snapshot, how far they are known to be committed,
+//! and how far they are on disk. Leaves: the disk itself to `disk`, and who may say what is
+//! committed to `leading` and `following`.
+//! Holds: entries ascend; after `base` there is no gap; `base <= committed <= last` and `durable <=
+//! last`. Committed means delivered: nothing is marked committed without being handed to the server
+//! in the same call, and committed entries are never cut, nor those that an earlier life of the
 //! server knew to be committed.
 //! Start at [`Log::plan`].
 
@@ -25,7 +25,8 @@ pub(super) struct Log {
     committed_count: usize,
     /// The last committed transaction; may be `base`.
     committed: Zxid,
-    /// Up to here everything was committed in an earlier life: not delivered for that, and never cut.
+    /// Up to here everything was committed in an earlier life: not delivered for that, and never
+    /// cut.
     recalled: Zxid,
     /// Up to here the present history is on disk.
     durable: Zxid,
@@ -67,8 +68,8 @@ fn bytes_of(entries: &VecDeque<Entry>) -> usize {
     entries.iter().map(|entry| entry.bytes.len()).sum()
 }
 
-/// Whether `next` can stand right after `last`: the same epoch's next counter, or the first of a later
-/// epoch. What lies between two epochs cannot be told from the numbers.
+/// Whether `next` can stand right after `last`: the same epoch's next counter, or the first of a
+/// later epoch. What lies between two epochs cannot be told from the numbers.
 pub(super) fn stands_after(last: Zxid, next: Zxid) -> bool {
     if next.epoch() == last.epoch() {
         last.counter().checked_add(1) == Some(next.counter())
@@ -78,8 +79,8 @@ pub(super) fn stands_after(last: Zxid, next: Zxid) -> bool {
 }
 
 impl Log {
-    /// The history found on disk: a snapshot, and a log that may reach back before it. What is in the
-    /// snapshot is committed; of the rest nobody can tell until a leader does.
+    /// The history found on disk: a snapshot, and a log that may reach back before it. What is in
+    /// the snapshot is committed; of the rest nobody can tell until a leader does.
     pub(super) fn recovered(snapshot: Option<Zxid>, log: Vec<Entry>) -> Self {
         let snapshot = snapshot.unwrap_or(Zxid::ZERO);
         let mut entries = VecDeque::from(log);
@@ -92,8 +93,8 @@ impl Log {
         if !continues {
             entries.clear();
         }
-        // When the log reaches back before the snapshot, its first entry is the base: what was before
-        // is gone, but a learner that ends exactly there can be brought up to date.
+        // When the log reaches back before the snapshot, its first entry is the base: what was
+        // before is gone, but a learner that ends exactly there can be brought up to date.
         let base = match entries.front() {
             Some(first) if first.zxid <= snapshot => first.zxid,
             _ => snapshot,
@@ -150,8 +151,8 @@ impl Log {
     }
 
     /// Adds an entry. Every entry that goes to the disk goes in here as well, whatever the phase: a
-    /// history in memory with a hole in it would be handed on when this server leads (ZOOKEEPER-4925,
-    /// ZOOKEEPER-2845 is the reverse).
+    /// history in memory with a hole in it would be handed on when this server leads
+    /// (ZOOKEEPER-4925, ZOOKEEPER-2845 is the reverse).
     pub(super) fn append(&mut self, entry: Entry) {
         assert!(entry.zxid > self.last(), "a history only grows at its end");
         self.bytes += entry.bytes.len();
@@ -213,16 +214,16 @@ impl Log {
 
     /// How to bring a learner whose history ends with `learner_last` to this one.
     ///
-    /// Only zxids identify entries here, so "the last entry both have" is the largest of ours that is
-    /// not after the learner's last. That it is the learner's as well follows from Zab: proposals of an
-    /// epoch come from its one established leader, and every later leader's history begins with the one
-    /// that epoch began with, followed by a prefix of that epoch's proposals. So where the learner's
-    /// tail is of an epoch unknown here, it branched off after an entry that is known here. The learner
-    /// checks it all the same when it is told to cut.
+    /// Only zxids identify entries here, so "the last entry both have" is the largest of ours that
+    /// is not after the learner's last. That it is the learner's as well follows from Zab:
+    /// proposals of an epoch come from its one established leader, and every later leader's history
+    /// begins with the one that epoch began with, followed by a prefix of that epoch's proposals.
+    /// So where the learner's tail is of an epoch unknown here, it branched off after an entry that
+    /// is known here. The learner checks it all the same when it is told to cut.
     ///
-    /// The plan is made from the *log*, committed or not, and never from how far the database has come:
-    /// a leader that compares what it has applied takes a learner with more in its log for one that
-    /// needs nothing (ZOOKEEPER-2832), or one that needs a cut for one that does not
+    /// The plan is made from the *log*, committed or not, and never from how far the database has
+    /// come: a leader that compares what it has applied takes a learner with more in its log for
+    /// one that needs nothing (ZOOKEEPER-2832), or one that needs a cut for one that does not
     /// (ZOOKEEPER-1154), or cuts too much (ZOOKEEPER-1156).
     pub(super) fn plan(&self, learner_last: Zxid) -> SyncPlan {
         if learner_last < self.base {
@@ -245,7 +246,8 @@ impl Log {
         index.checked_sub(1).map_or(self.base, |before| self.entries[before].zxid)
     }
 
-    /// Forgets committed entries in the middle, and never the newest: the hole that ZOOKEEPER-4925 left.
+    /// Forgets committed entries in the middle, and never the newest: the hole that ZOOKEEPER-4925
+    /// left.
     pub(super) fn forget_between(&mut self, after: Zxid, up_to: Zxid) {
         let (count, last) = (self.entries.len(), self.last());
         self.entries.retain(|e| e.zxid <= after || e.zxid > up_to || e.zxid == last);
@@ -253,8 +255,8 @@ impl Log {
         self.bytes = bytes_of(&self.entries);
     }
 
-    /// Forgets entries that a snapshot on disk contains, except the youngest `kept` of them (with at
-    /// most `kept_bytes`) and those after `needed`, which a learner still has to be sent.
+    /// Forgets entries that a snapshot on disk contains, except the youngest `kept` of them (with
+    /// at most `kept_bytes`) and those after `needed`, which a learner still has to be sent.
     pub(super) fn trim(
         &mut self,
         snapshot: Zxid,

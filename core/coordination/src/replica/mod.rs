@@ -1,11 +1,12 @@
 //! Agreement between the servers of an ensemble: fast leader election, then Zab (Junqueira, Reed,
 //! Serafini, "Zab: High-performance broadcast for primary-backup systems", DSN 2011).
 //!
-//! Owns: who leads, what is in the log, what is committed. Leaves: what entries mean to `data`, clients
-//! and sessions to `server`, bytes on disk to `storage`.
-//! Holds: an entry is committed once a majority of the configured voters has it on disk, and is in the
-//! history of every later leader; entries are delivered in one order everywhere; an epoch has at most
-//! one established leader. A voter that lost its disk has no vote until it is admitted again.
+//! Owns: who leads, what is in the log, what is committed. Leaves: what entries mean to `data`,
+//! clients and sessions to `server`, bytes on disk to `storage`.
+//! Holds: an entry is committed once a majority of the configured voters has it on disk, and is in
+//! the history of every later leader; entries are delivered in one order everywhere; an epoch has
+//! at most one established leader. A voter that lost its disk has no vote until it is admitted
+//! again.
 //!
 //! In reading order: [`config`] and [`event`] are the face to the server; `log` is the history in
 //! memory, `disk` the commands under way, `base` what lives through all roles; `hearing` knows who

@@ -1,9 +1,9 @@
 //! What a committed transaction does on this server, in the order that clients may rely on.
 //!
 //! Owns: that order. Leaves: what the transaction changes to the database.
-//! Holds: the tree changes first; then every watch event of the change leaves; only then the answer to
-//! whoever asked for it, and whatever was waiting for this state. So nobody sees a change before the
-//! event that tells of it, and a client that has its answer finds its own write.
+//! Holds: the tree changes first; then every watch event of the change leaves; only then the answer
+//! to whoever asked for it, and whatever was waiting for this state. So nobody sees a change before
+//! the event that tells of it, and a client that has its answer finds its own write.
 
 use super::Server;
 use super::invariants::CHANGES_EVERY;
@@ -93,8 +93,8 @@ impl Server {
         }
     }
 
-    /// A session is over. Its connection goes with it, unless it asked for that itself: then it still
-    /// gets its answers.
+    /// A session is over. Its connection goes with it, unless it asked for that itself: then it
+    /// still gets its answers.
     fn session_ended(&mut self, session: SessionId, ticket: Option<u64>, out: &mut Outbox) {
         let Some(id) = self.clients.of_session(session) else { return };
         let closer = ticket.and_then(|ticket| self.forwarded.client(ticket));

@@ -5,8 +5,8 @@
 //! together. Leaves: one connection's requests to `requests`, how a connection comes and goes to
 //! `connections`.
 //! Holds: a session is attached to at most one connection, and each attached connection is that of
-//! its session; the bytes are the sum of those of all connections, since a connection's requests are
-//! changed by [`Clients::change`] alone.
+//! its session; the bytes are the sum of those of all connections, since a connection's requests
+//! are changed by [`Clients::change`] alone.
 //! Start at [`Client`].
 
 use super::ServerConfig;

@@ -16,12 +16,14 @@ pub const SESSION_TIMEOUT_TICKS_MIN: u64 = 2;
 /// client stand in everybody's way for longer.
 pub const SESSION_TIMEOUT_TICKS_MAX: u64 = 20;
 
-/// The longest handshake a client may send. One with its password has 45 bytes; the rest is for what
-/// later versions of the protocol may append. Until then nobody has proved to be a client at all.
+/// The longest handshake a client may send. One with its password has 45 bytes; the rest is for
+/// what later versions of the protocol may append. Until then nobody has proved to be a client at
+/// all.
 pub const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
 
-/// How many identities a client may have, that of its address included. They travel with each of its
-/// writes. One that wants more is refused as if it had not proved it, which ends the connection.
+/// How many identities a client may have, that of its address included. They travel with each of
+/// its writes. One that wants more is refused as if it had not proved it, which ends the
+/// connection.
 pub const IDENTITIES_PER_CLIENT_MAX: usize = 32;
 
 /// How many bytes the identities of a client may have together: a name can be as long as a request.
@@ -35,9 +37,9 @@ pub const OUTSTANDING_PER_CLIENT_MAX: usize = 1_000;
 pub const OUTSTANDING_BYTES_PER_CLIENT_MAX: usize = 4 << 20;
 
 /// Requests of one server that may be in flight at the leader before clients that ask for more are
-/// held: the part of ZooKeeper's `globalOutstandingLimit`, which is 1,000. At twice as many, what is
-/// for the leader waits here. It also bounds the leader, which has at most twice this from each server,
-/// and one end of a session for each of its connections.
+/// held: the part of ZooKeeper's `globalOutstandingLimit`, which is 1,000. At twice as many, what
+/// is for the leader waits here. It also bounds the leader, which has at most twice this from each
+/// server, and one end of a session for each of its connections.
 pub const OUTSTANDING_MAX: usize = 10_000;
 
 /// How many bytes these requests may have together; beyond, the same happens as beyond their
@@ -45,17 +47,18 @@ pub const OUTSTANDING_MAX: usize = 10_000;
 /// memory.
 pub const OUTSTANDING_BYTES_MAX: usize = 16 << 20;
 
-/// How many bytes the requests without an answer may have together, of all clients of a server. Beyond,
-/// clients that ask for more are held; at twice as many, their reads are refused as throttled, and whoever
-/// asks for more than reads is closed. What one
-/// client may have under way, times all clients, would be more than any memory.
+/// How many bytes the requests without an answer may have together, of all clients of a server.
+/// Beyond, clients that ask for more are held; at twice as many, their reads are refused as
+/// throttled, and whoever asks for more than reads is closed. What one client may have under way,
+/// times all clients, would be more than any memory.
 pub const WAITING_BYTES_MAX: usize = 256 << 20;
 
 /// Connections of clients that a server keeps. The next one is closed as soon as it is accepted.
 pub const CLIENTS_MAX: usize = 10_000;
 
-/// Sessions of the whole ensemble, connected or not; a new one beyond is refused, and its connection closed.
-/// Each is in every server's memory. A session outlives its connection, so connections do not bound them.
+/// Sessions of the whole ensemble, connected or not; a new one beyond is refused, and its
+/// connection closed. Each is in every server's memory. A session outlives its connection, so
+/// connections do not bound them.
 pub const SESSIONS_MAX: usize = 200_000;
 
 /// How long a connection may say nothing at its beginning, unless the longest session timeout is
@@ -69,8 +72,8 @@ pub const SWEEP_EVERY: Millis = Millis(60_000);
 /// How many znodes one sweep deletes at most. As ZooKeeper's `znode.container.maxPerMinute`.
 pub const SWEEP_COUNT_MAX: usize = 10_000;
 
-/// The size of a snapshot's pieces. Smaller pieces let more transactions in between; larger ones have
-/// less overhead. It is also what one step may add to its output beyond the rest.
+/// The size of a snapshot's pieces. Smaller pieces let more transactions in between; larger ones
+/// have less overhead. It is also what one step may add to its output beyond the rest.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 64 * 1024;
 
 /// How one server is set up.
@@ -107,8 +110,8 @@ pub struct ServerConfig {
     pub frame_bytes_max: usize,
     /// What one client may watch.
     pub watches: WatchBounds,
-    /// Whether a server without a leader serves reads to clients that said they would take them. Off
-    /// by default, as in ZooKeeper: what they see may be arbitrarily old.
+    /// Whether a server without a leader serves reads to clients that said they would take them.
+    /// Off by default, as in ZooKeeper: what they see may be arbitrarily old.
     pub read_only_mode: bool,
     /// `user:base64(sha1(user:password))` of the user whom no access list stops, if there is one.
     pub super_digest: Option<Arc<str>>,

@@ -90,7 +90,8 @@ impl Server {
         out.outputs.push(Output::RespondText { client: id, text });
     }
 
-    /// The host says that a connection is gone. Its session lives on, until it is resumed or expires.
+    /// The host says that a connection is gone. Its session lives on, until it is resumed or
+    /// expires.
     pub(super) fn client_closed(&mut self, id: ClientId) {
         self.forget_client(id);
     }
@@ -149,8 +150,9 @@ impl Server {
         self.forward(now, ticket, request.session, to_leader, out);
     }
 
-    /// Serves a reader from what was last applied. A session that it brings must be known here; a new
-    /// one is local: negative, so that it can never be taken for a zxid, and gone with the connection.
+    /// Serves a reader from what was last applied. A session that it brings must be known here; a
+    /// new one is local: negative, so that it can never be taken for a zxid, and gone with the
+    /// connection.
     fn attach_read_only(
         &mut self,
         now: Now,
@@ -215,7 +217,8 @@ impl Server {
         let Some(client) = self.clients.get(id) else { return };
         let Phase::Connecting { read_only, resume } = client.phase() else { return };
         let Some((session, password)) = resume else {
-            // There are as many sessions as there may be. Nothing is over for who has none: it tries again.
+            // There are as many sessions as there may be. Nothing is over for who has none: it
+            // tries again.
             self.hang_up(id, out);
             return;
         };
@@ -232,8 +235,8 @@ impl Server {
         self.attach(now, id, timeout, false, &response, out);
     }
 
-    /// Attaches a session to a connection: from here on it is served. An older connection of the same
-    /// session is closed.
+    /// Attaches a session to a connection: from here on it is served. An older connection of the
+    /// same session is closed.
     fn attach(
         &mut self,
         now: Now,
@@ -309,8 +312,8 @@ impl Server {
         }
     }
 
-    /// A server that lost its role knows nothing any more of what its clients wait for: they must ask
-    /// elsewhere. Connections without a handshake have asked for nothing and stay.
+    /// A server that lost its role knows nothing any more of what its clients wait for: they must
+    /// ask elsewhere. Connections without a handshake have asked for nothing and stay.
     pub(super) fn hang_up_everybody(&mut self, out: &mut Outbox) {
         let mut busy: Vec<ClientId> = Vec::with_capacity(self.clients.len());
         let asked = self.clients.iter().filter(|(_, client)| client.phase() != Phase::Fresh);

@@ -46,12 +46,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that starts with what its disk holds. `incarnation` is random, so that no two lives of
-    /// a server share one.
+    /// A server that starts with what its disk holds. `incarnation` is random, so that no two lives
+    /// of a server share one.
     ///
     /// # Errors
-    /// [`CorruptSnapshot`] when the snapshot cannot be read; the host should have found that out and
-    /// offered an older one, or none and no vote.
+    /// [`CorruptSnapshot`] when the snapshot cannot be read; the host should have found that out
+    /// and offered an older one, or none and no vote.
     pub fn new(
         config: ServerConfig,
         recovered: Recovered,

@@ -5,8 +5,8 @@
 //! at twice the bound what is for the leader waits for room there, and when too many bytes wait,
 //! reads are refused and connections that ask for more than reads are closed.
 //! Holds: a connection that is held is read from again as soon as it has little and the server has:
-//! those that wait for nothing themselves are released by whoever leaves the crowd last. Connections
-//! that wait for room at the leader take turns.
+//! those that wait for nothing themselves are released by whoever leaves the crowd last.
+//! Connections that wait for room at the leader take turns.
 //! Start at `Server::hold_if_crowded`.
 
 use super::Server;
@@ -71,7 +71,8 @@ impl Server {
         self.forwarded.reaches(count, bytes)
     }
 
-    /// From how many requests in flight, and from how many of their bytes on, nothing more is forwarded.
+    /// From how many requests in flight, and from how many of their bytes on, nothing more is
+    /// forwarded.
     pub(super) fn room_at_leader(&self) -> (usize, usize) {
         (self.config.outstanding_max * 2, self.config.outstanding_bytes_max * 2)
     }

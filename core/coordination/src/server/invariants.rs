@@ -67,7 +67,8 @@ impl Server {
     /// Tells how much it keeps of everything that could grow.
     pub fn loads(&self, loads: &mut Loads) {
         let config = &self.config;
-        // Each server closes a session for each connection, whether there is room at the leader or not.
+        // Each server closes a session for each connection, whether there is room at the leader or
+        // not.
         let (room, room_bytes) = self.room_at_leader();
         let in_flight_max = room + config.clients_max;
         self.clients.loads(config, loads);

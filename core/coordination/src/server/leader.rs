@@ -32,8 +32,8 @@ pub(super) struct Leading {
     pub(super) sessions: SessionTracker,
     /// What is to become a transaction when the replica can take more proposals, oldest first.
     queue: VecDeque<Queued>,
-    /// Answers that only the newest leader may give, until a majority has confirmed that this is it; by
-    /// the replica's token.
+    /// Answers that only the newest leader may give, until a majority has confirmed that this is
+    /// it; by the replica's token.
     unconfirmed: BTreeMap<u64, Unconfirmed>,
     /// Who wants to resume a session whose end is proposed but not decided: it may yet come to
     /// nothing, so nobody is told before it is applied.
@@ -163,7 +163,8 @@ impl Server {
         let replica = &self.replica;
         let expired = leading.sessions.expire(now.monotonic, |owner| match owner {
             _ if planted!(defects, ExpiredUnreported) => now.monotonic,
-            // Only a leader that slept waits for reports: of a learner that sleeps, its clients are gone.
+            // Only a leader that slept waits for reports: of a learner that sleeps, its clients are
+            // gone.
             Some(Source::Learner { link, .. }) if heard_here < now.monotonic => {
                 replica.reported_until(link).unwrap_or(heard_here)
             }
@@ -196,19 +197,19 @@ impl Server {
 
     /// May the session be served where the request comes from? Whoever had it before is told.
     ///
-    /// A client that comes back asks first of all what became of its last write, and must get the final
-    /// answer: "my znode is not there" is taken as leave to make it again. So nothing of an earlier
-    /// connection may be under way any more when it is served:
+    /// A client that comes back asks first of all what became of its last write, and must get the
+    /// final answer: "my znode is not there" is taken as leave to make it again. So nothing of an
+    /// earlier connection may be under way any more when it is served:
     /// 1. what was proposed for it is applied there first, up to the end of our log as it is now;
     /// 2. what comes later from another server is refused, since the owner has changed;
-    /// 3. what comes later from the same server comes from the new connection, since that server asks
-    ///    nothing for the old one once it has asked this (see `pipeline`).
+    /// 3. what comes later from the same server comes from the new connection, since that server
+    ///    asks nothing for the old one once it has asked this (see `pipeline`).
     ///
-    /// `None`: the answer comes later. The session's end may be proposed: a leader that falls before it is
-    /// committed takes the proposal with it and the session lives on, so a client that was told of its end
-    /// too early would believe its ephemerals gone while they are not. Or nothing is known of the session:
-    /// a leader that was replaced unawares knows nothing of those that its successor opened, so a majority
-    /// has to confirm it before it calls them ended.
+    /// `None`: the answer comes later. The session's end may be proposed: a leader that falls
+    /// before it is committed takes the proposal with it and the session lives on, so a client that
+    /// was told of its end too early would believe its ephemerals gone while they are not. Or
+    /// nothing is known of the session: a leader that was replaced unawares knows nothing of those
+    /// that its successor opened, so a majority has to confirm it before it calls them ended.
     fn resume(
         &mut self,
         now: Now,
@@ -381,8 +382,8 @@ impl Leading {
         loads.unbounded("znodes_pending", of(|leading| leading.pending.znode_count()) as u64);
     }
 
-    /// Up to when we have read what clients and new learners sent us: now, unless we have just slept.
-    /// A leader that is awake looks at least twice per tick.
+    /// Up to when we have read what clients and new learners sent us: now, unless we have just
+    /// slept. A leader that is awake looks at least twice per tick.
     fn heard_here_until(&mut self, now: Instant, tick: Millis) -> Instant {
         let before = std::mem::replace(&mut self.looked_at, now);
         if now.since(before) > tick {

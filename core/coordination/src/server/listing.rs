@@ -81,8 +81,8 @@ impl Server {
         lines.end()
     }
 
-    /// Sessions, when they expire, and what they own. Only a leader knows the deadlines; others list
-    /// the timeouts.
+    /// Sessions, when they expire, and what they own. Only a leader knows the deadlines; others
+    /// list the timeouts.
     pub(super) fn dump(&self, now: Now) -> String {
         let mut lines = Lines::default();
         lines.add(format_args!("SessionTracker dump:"));
@@ -156,8 +156,8 @@ fn date(wall: WallTime) -> String {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let seconds = wall.since(WallTime::UNIX_EPOCH).0 / 1_000;
     let days = seconds / 86_400;
-    // Years that begin in March end with the leap day; 146,097 days are 400 years. 1970-01-01 is day
-    // 719,468 since the first of March of the year 0.
+    // Years that begin in March end with the leap day; 146,097 days are 400 years. 1970-01-01 is
+    // day 719,468 since the first of March of the year 0.
     let since_march = days + 719_468;
     let (era, day_of_era) = (since_march / 146_097, since_march % 146_097);
     let leap_days = day_of_era / 1_460 + day_of_era / 146_096 - day_of_era / 36_524;

@@ -271,8 +271,8 @@ impl Server {
         self.forward_pending(now, id, out);
     }
 
-    /// Answers what can be answered, oldest first, and ends the connection if nothing is left of one
-    /// that was to end.
+    /// Answers what can be answered, oldest first, and ends the connection if nothing is left of
+    /// one that was to end.
     pub(super) fn advance(&mut self, now: Now, id: ClientId, out: &mut Outbox) {
         let mut spent = Spent::default();
         loop {
@@ -404,10 +404,10 @@ impl Server {
         }
     }
 
-    /// The one-shot watch that a read asked for. Of a znode that is not there, `exists` alone leaves
-    /// one; whoever may not read a znode may not watch it either, and a list too long for any reply is not
-    /// watched: its client takes the error for "no watch". A read whose watch is one too many finds
-    /// nothing: its client would wait for an event that never comes.
+    /// The one-shot watch that a read asked for. Of a znode that is not there, `exists` alone
+    /// leaves one; whoever may not read a znode may not watch it either, and a list too long for
+    /// any reply is not watched: its client takes the error for "no watch". A read whose watch is
+    /// one too many finds nothing: its client would wait for an event that never comes.
     fn leave_watch(
         &mut self,
         id: ClientId,

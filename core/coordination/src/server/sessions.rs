@@ -1,11 +1,12 @@
-//! The leader's view of sessions: when each was last heard of, where it is connected, when it is over.
+//! The leader's view of sessions: when each was last heard of, where it is connected, when it is
+//! over.
 //!
-//! Owns: deadlines, in buckets of one tick so that hearing of a session is cheap, and owners. Leaves:
-//! the sessions themselves (timeouts, passwords) to the database, which every server has.
+//! Owns: deadlines, in buckets of one tick so that hearing of a session is cheap, and owners.
+//! Leaves: the sessions themselves (timeouts, passwords) to the database, which every server has.
 //! Holds: a session expires only when its whole timeout has passed on the leader's monotonic clock
-//! since the leader last heard of it, or since it became leader. The tracker is made from the database
-//! when leadership begins, so a restart or a change of leader ends no session and forgets none
-//! (ZOOKEEPER-1367: sessions missing from the tracker left their ephemerals behind for ever).
+//! since the leader last heard of it, or since it became leader. The tracker is made from the
+//! database when leadership begins, so a restart or a change of leader ends no session and forgets
+//! none (ZOOKEEPER-1367: sessions missing from the tracker left their ephemerals behind for ever).
 //! Start at [`SessionTracker::begin`], then [`SessionTracker::expire`].
 
 use crate::io::LinkId;
@@ -126,8 +127,9 @@ impl SessionTracker {
     /// Whether a request from `source` may act for this session.
     ///
     /// # Errors
-    /// [`ErrorCode::SessionExpired`] when it is over or about to be, [`ErrorCode::SessionMoved`] when
-    /// it is connected elsewhere: a write of its old connection must not follow one of its new.
+    /// [`ErrorCode::SessionExpired`] when it is over or about to be, [`ErrorCode::SessionMoved`]
+    /// when it is connected elsewhere: a write of its old connection must not follow one of its
+    /// new.
     pub(super) fn check(&self, session: SessionId, source: Source) -> Result<(), ErrorCode> {
         match self.sessions.get(&session) {
             None => Err(ErrorCode::SessionExpired),
@@ -191,8 +193,8 @@ impl SessionTracker {
         }
     }
 
-    /// Takes out the sessions whose deadline has passed in silence. The caller proposes their end, and
-    /// with that they are closing.
+    /// Takes out the sessions whose deadline has passed in silence. The caller proposes their end,
+    /// and with that they are closing.
     ///
     /// Silence is known only up to `reported_until`, which for a leader that slept is not now but
     /// what the session's server has reported: 1. the leader sleeps for longer than a timeout; 2.

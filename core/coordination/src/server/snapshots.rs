@@ -1,9 +1,9 @@
 //! Snapshots: our own to disk, the leader's to learners, and a leader's in place of our tree.
 //!
-//! Owns: who is where in which snapshot. Leaves: their bytes to [`crate::data::snapshot`], when one is
-//! due and what the disk keeps to the replica.
-//! Holds: at most one piece of each snapshot is under way, so a large tree neither fills the memory nor
-//! keeps clients waiting. The tree goes on changing between the pieces (fuzzy): replaying the
+//! Owns: who is where in which snapshot. Leaves: their bytes to [`crate::data::snapshot`], when one
+//! is due and what the disk keeps to the replica.
+//! Holds: at most one piece of each snapshot is under way, so a large tree neither fills the memory
+//! nor keeps clients waiting. The tree goes on changing between the pieces (fuzzy): replaying the
 //! transactions after the snapshot's beginning repairs that, and all of them are committed, since
 //! nothing else ever reaches the tree.
 
@@ -156,7 +156,8 @@ impl Server {
     }
 
     /// A piece of the leader's snapshot. It passed the peer protocol's checksum, so if it makes no
-    /// sense the leader itself is damaged; starting again leads to another snapshot, or another leader.
+    /// sense the leader itself is damaged; starting again leads to another snapshot, or another
+    /// leader.
     pub(super) fn snapshot_chunk(&mut self, chunk: &Bytes, out: &mut Outbox) {
         let Some(loading) = &mut self.snapshots.loading else { return };
         loading.chunks += 1;

@@ -1,7 +1,7 @@
 //! What a server counts for those who watch over it: frames, and how long answers took.
 //!
-//! Holds: nothing here has any effect on what the server does. Times come from the host's clocks, as
-//! everywhere, so equal inputs give equal numbers.
+//! Holds: nothing here has any effect on what the server does. Times come from the host's clocks,
+//! as everywhere, so equal inputs give equal numbers.
 
 use mailstorm_shared::{Instant, Millis, WallTime, Zxid};
 use mailstorm_wire::client::{Request, Write};

@@ -1,9 +1,10 @@
 //! Four-letter words and their answers, in ZooKeeper's format, for those who watch over servers.
 //!
-//! Owns: the texts that are about the server as a whole. Leaves: lists of connections and sessions to
-//! `listing`, counting to `stats`.
-//! Holds: an answer is made of what the server knows at that moment, so equal states give equal texts. What
-//! is not measured here (file descriptors, proposal sizes) is left out rather than told as zero.
+//! Owns: the texts that are about the server as a whole. Leaves: lists of connections and sessions
+//! to `listing`, counting to `stats`.
+//! Holds: an answer is made of what the server knows at that moment, so equal states give equal
+//! texts. What is not measured here (file descriptors, proposal sizes) is left out rather than told
+//! as zero.
 //! Start at `Server::word`.
 
 use super::Server;
@@ -14,8 +15,8 @@ use mailstorm_wire::client::FourLetterWord;
 use mailstorm_wire::peer::Standing;
 use std::fmt::Write as _;
 
-/// Clients and monitors read three numbers and then a dash: those of the ZooKeeper whose protocol this
-/// server follows. What comes behind says which server it is.
+/// Clients and monitors read three numbers and then a dash: those of the ZooKeeper whose protocol
+/// this server follows. What comes behind says which server it is.
 const VERSION: &str = concat!("3.9.0-mailstorm-", env!("CARGO_PKG_VERSION"));
 
 /// When this version was released, as parsers of `srvr` want it. The time of a build would make two

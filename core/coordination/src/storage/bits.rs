@@ -15,11 +15,13 @@ pub(super) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
 /// CRC-32C's polynomial, bits reversed.
 const POLYNOMIAL: u32 = 0x82F6_3B78;
 
-/// The bit that is wrong, if `bytes`, whose CRC-32C ought to be `expected`, are one flipped bit away from
-/// it. Bits are counted from the lowest of the first byte; those behind the bytes are the checksum's.
+/// The bit that is wrong, if `bytes`, whose CRC-32C ought to be `expected`, are one flipped bit
+/// away from it. Bits are counted from the lowest of the first byte; those behind the bytes are the
+/// checksum's.
 ///
-/// A checksum is linear: the flip of one bit changes it by a pattern that depends on the bit's distance
-/// from the end alone, and those patterns come one from the other by one step of the shift register.
+/// A checksum is linear: the flip of one bit changes it by a pattern that depends on the bit's
+/// distance from the end alone, and those patterns come one from the other by one step of the shift
+/// register.
 pub(super) fn one_wrong_bit(bytes: &[u8], expected: u32) -> Option<usize> {
     let count = bytes.len() * 8;
     let syndrome = crc32c(bytes) ^ expected;
@@ -27,7 +29,8 @@ pub(super) fn one_wrong_bit(bytes: &[u8], expected: u32) -> Option<usize> {
         return Some(count + syndrome.trailing_zeros() as usize);
     }
     // The last bit of the message that enters the register is the highest bit of the last byte; its
-    // flip leaves the polynomial itself, and every earlier bit leaves what one more step makes of it.
+    // flip leaves the polynomial itself, and every earlier bit leaves what one more step makes of
+    // it.
     let mut pattern = POLYNOMIAL;
     for bit in (0..count).rev() {
         if pattern == syndrome {

@@ -1,7 +1,8 @@
 //! What a folder says on its own, for onlookers: how far its log reaches, and what was promised.
 //!
-//! Owns: reading the two files that say it, the state file and the end of the log. Leaves: everything that
-//! a start needs to [`super::recovery`]; a snapshot is not looked at, since the log is kept as far back.
+//! Owns: reading the two files that say it, the state file and the end of the log. Leaves:
+//! everything that a start needs to [`super::recovery`]; a snapshot is not looked at, since the log
+//! is kept as far back.
 //! Holds: it claims nothing of a folder that is damaged where it looks.
 
 use super::log::{self, End, Header};
@@ -20,8 +21,8 @@ pub struct OnDisk {
     pub current_epoch: Epoch,
 }
 
-/// What the folder of this server says, given its files' names and a way to read one. `None` where it is
-/// empty, or cannot be believed.
+/// What the folder of this server says, given its files' names and a way to read one. `None` where
+/// it is empty, or cannot be believed.
 pub fn inspect(
     me: ServerId,
     names: impl IntoIterator<Item = FileName>,

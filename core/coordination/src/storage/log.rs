@@ -7,23 +7,25 @@
 //!           32 4 CRC-32C of the body · 36 4 CRC-32C of the above, the sequence and the offset
 //!           40 n body, padded with zeros to a multiple of eight
 //! ```
-//! A file's records are written by one incarnation, and never overwritten. Cutting the log on
-//! a leader's order is a record as well ([`Kind::Truncate`]), so no crash can leave it half done. How far
-//! the log is known to be committed is noted behind a batch of other records ([`Kind::Committed`], since
-//! version 2): it costs no sync, and what the last batch did not note was at least not promised. The
-//! last record of a file whose successor exists is a [`Kind::Seal`]: a file that vanishes leaves a
-//! sealed file without a successor.
+//! A file's records are written by one incarnation, and never overwritten. Cutting the log on a
+//! leader's order is a record as well ([`Kind::Truncate`]), so no crash can leave it half done. How
+//! far the log is known to be committed is noted behind a batch of other records
+//! ([`Kind::Committed`], since version 2): it costs no sync, and what the last batch did not note
+//! was at least not promised. The last record of a file whose successor exists is a [`Kind::Seal`]:
+//! a file that vanishes leaves a sealed file without a successor.
 //!
-//! **Torn or rotten?** A crash may keep, lose or tear every sector that was not synced, so what follows
-//! the last valid record of the newest file says little. Each record carries in `synced` the offset up
-//! to which the file was synced when it was written: an invalid record at `p`, with a valid one behind
-//! it whose `synced` is beyond `p`, was synced once, and is damage. If no record says so it stood in the
-//! last batch of writes; then it is taken for torn, except where a single bit is wrong in a byte that is
-//! there: a torn write lacks whole bytes. **What cannot be told:** worse rot within the very last batch
-//! that was synced, or rot that took all batches behind it as well, looks like a torn write, and is cut.
+//! **Torn or rotten?** A crash may keep, lose or tear every sector that was not synced, so what
+//! follows the last valid record of the newest file says little. Each record carries in `synced`
+//! the offset up to which the file was synced when it was written: an invalid record at `p`, with a
+//! valid one behind it whose `synced` is beyond `p`, was synced once, and is damage. If no record
+//! says so it stood in the last batch of writes; then it is taken for torn, except where a single
+//! bit is wrong in a byte that is there: a torn write lacks whole bytes. **What cannot be told:**
+//! worse rot within the very last batch that was synced, or rot that took all batches behind it as
+//! well, looks like a torn write, and is cut.
 //!
-//! A file is made `reserved` bytes long before its first record is written, and grows no further, so a
-//! file that is shorter (and not sealed) has lost bytes; what follows the last record are zeros.
+//! A file is made `reserved` bytes long before its first record is written, and grows no further,
+//! so a file that is shorter (and not sealed) has lost bytes; what follows the last record are
+//! zeros.
 
 use super::FileName;
 use super::bits::{one_wrong_bit, u32_at, u64_at};
@@ -97,8 +99,8 @@ impl Header {
     }
 }
 
-/// Whether a file was made by a program of this version: an older one may not know all kinds of records, so
-/// none are added to its files.
+/// Whether a file was made by a program of this version: an older one may not know all kinds of
+/// records, so none are added to its files.
 pub(super) fn is_of_this_version(file: &[u8]) -> bool {
     file.get(8..10) == Some(&VERSION.to_le_bytes()[..])
 }
@@ -137,7 +139,8 @@ impl Kind {
 pub struct Record {
     /// What it does.
     pub kind: Kind,
-    /// An entry's place; the last entry kept; the last one committed; for a seal the last entry of all.
+    /// An entry's place; the last entry kept; the last one committed; for a seal the last entry of
+    /// all.
     pub zxid: Zxid,
     /// The last entry of the log before this record.
     pub previous: Zxid,
@@ -389,7 +392,8 @@ enum Behind {
     Nothing,
     /// Records of the same batch of writes, which the crash left.
     SameBatch,
-    /// A record that was written after the invalid one had been synced; the first valid head behind.
+    /// A record that was written after the invalid one had been synced; the first valid head
+    /// behind.
     SyncedOver(u64),
 }
 

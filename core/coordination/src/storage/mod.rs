@@ -1,18 +1,19 @@
 //! What a server leaves on its disk, and what it makes of that at its next start.
 //!
 //! Owns: the formats of log, snapshot and state file, which file operations carry out a
-//! [`crate::io::DiskCommand`], and recovery. Leaves: doing the operations to `host`. Everything here is
-//! bytes in, bytes out.
+//! [`crate::io::DiskCommand`], and recovery. Leaves: doing the operations to `host`. Everything
+//! here is bytes in, bytes out.
 //!
 //! ```text
 //!   state                     the promises, twice in one file; replaced by renaming `state.new`
 //!   log.<sequence>            records, chained by zxid; only ever appended, by one incarnation
 //!   snapshot.<zxid>           a tree; complete or absent, since it is renamed from `snapshot.new`
 //! ```
-//! Holds: a crash at any moment leaves a folder from which everything that was synced comes back. What
-//! a crash cannot leave is damage; nothing behind damage is believed, and damage that may have cost
-//! anything synced costs the vote.
-//! Start at [`log`] for the one file that matters, then [`recovery::recover`] and [`writer::Writer`].
+//! Holds: a crash at any moment leaves a folder from which everything that was synced comes back.
+//! What a crash cannot leave is damage; nothing behind damage is believed, and damage that may have
+//! cost anything synced costs the vote.
+//! Start at [`log`] for the one file that matters, then [`recovery::recover`] and
+//! [`writer::Writer`].
 
 mod bits;
 pub mod inspect;

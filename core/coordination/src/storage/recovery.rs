@@ -1,15 +1,17 @@
-//! What a folder's files amount to: the promises, the newest snapshot and the log that can be believed.
+//! What a folder's files amount to: the promises, the newest snapshot and the log that can be
+//! believed.
 //!
-//! The log files are walked in order into *chains*: entries that follow each other without a hole. Every
-//! hole begins a new chain. If the last chain reaches the end of the log, and a snapshot (or the
-//! beginning of all things) stands on it, nothing was lost: the folder is [`Condition::Whole`].
-//! Otherwise it is [`Condition::Damaged`]: the server keeps what stands before the hole, refuses the
-//! rest, and has no vote until a leader admits it.
+//! The log files are walked in order into *chains*: entries that follow each other without a hole.
+//! Every hole begins a new chain. If the last chain reaches the end of the log, and a snapshot (or
+//! the beginning of all things) stands on it, nothing was lost: the folder is [`Condition::Whole`].
+//! Otherwise it is [`Condition::Damaged`]: the server keeps what stands before the hole, refuses
+//! the rest, and has no vote until a leader admits it.
 //!
-//! Why the vote: 1. A server logs 1:5, acknowledges it, and 1:5 is committed with its help. 2. Its disk
-//! rots at 1:5. 3. It restarts, cuts the log before 1:5 and votes. 4. Together with a server that never
-//! had 1:5 it elects a leader without it: an acknowledged write is lost. Hence no vote; and hence "no
-//! vote" must be on the disk before anything is repaired, or the next start would find nothing wrong.
+//! Why the vote: 1. A server logs 1:5, acknowledges it, and 1:5 is committed with its help. 2. Its
+//! disk rots at 1:5. 3. It restarts, cuts the log before 1:5 and votes. 4. Together with a server
+//! that never had 1:5 it elects a leader without it: an acknowledged write is lost. Hence no vote;
+//! and hence "no vote" must be on the disk before anything is repaired, or the next start would
+//! find nothing wrong.
 
 use super::log::{self, Contents, End, HEADER_BYTES, Header, Kind};
 use super::origin::RecoverError;
@@ -30,7 +32,8 @@ pub struct RecoverOptions {
     pub initialise: bool,
     /// A folder written under another membership is taken over.
     pub membership_changed: bool,
-    /// How many entries from before the snapshot are kept, so that followers can be brought up to date.
+    /// How many entries from before the snapshot are kept, so that followers can be brought up to
+    /// date.
     pub entries_before_snapshot: usize,
     /// The defect that the laboratory planted in this server, if any.
     pub defects: Defects,
@@ -66,8 +69,8 @@ pub(super) struct Ending {
     pub sequence: u64,
     /// Where its last record ends.
     pub offset: u64,
-    /// How many bytes behind that a crash left something in. They are wiped before the seal is written:
-    /// a seal torn over half a record could look like rot.
+    /// How many bytes behind that a crash left something in. They are wiped before the seal is
+    /// written: a seal torn over half a record could look like rot.
     pub torn_bytes: u64,
 }
 
@@ -87,9 +90,10 @@ pub struct Recovery {
 pub(super) struct Resume {
     /// The promises are not on the disk as they are now.
     pub save_state: bool,
-    /// What was read of the log's end, to be written again as it is. The process before this one may have
-    /// died before it synced it, or of a sync that failed: then the page cache still gives what the disk
-    /// does not have, and takes it for clean, so that another sync alone would change nothing.
+    /// What was read of the log's end, to be written again as it is. The process before this one
+    /// may have died before it synced it, or of a sync that failed: then the page cache still gives
+    /// what the disk does not have, and takes it for clean, so that another sync alone would change
+    /// nothing.
     pub rewrite: Vec<(FileName, Bytes)>,
     /// Leftovers and what cannot be read.
     pub remove: Vec<FileName>,
@@ -116,9 +120,10 @@ pub(super) enum ResumeLog {
     First,
 }
 
-/// Makes what can be made of a folder's files. A file that the disk does not give is `None`: what it held is
-/// damage, and no evidence of anything. `unread` names older snapshots that are there, but were not read in;
-/// when the folder looks damaged, one of them may help: read it, and call again.
+/// Makes what can be made of a folder's files. A file that the disk does not give is `None`: what
+/// it held is damage, and no evidence of anything. `unread` names older snapshots that are there,
+/// but were not read in; when the folder looks damaged, one of them may help: read it, and call
+/// again.
 ///
 /// # Errors
 /// When the folder is another server's or another ensemble's, or was written by a newer program.
@@ -260,9 +265,9 @@ fn empty(files: &BTreeMap<FileName, Option<Bytes>>, options: &RecoverOptions) ->
     }
 }
 
-/// The files that the last process may have written without a sync that worked: the newest and, as long as
-/// that has no record, the one before it, whose seal may be as new; in a damaged folder also the one with
-/// the last entry that is believed.
+/// The files that the last process may have written without a sync that worked: the newest and, as
+/// long as that has no record, the one before it, whose seal may be as new; in a damaged folder
+/// also the one with the last entry that is believed.
 fn end_of_log(
     files: &BTreeMap<FileName, Option<Bytes>>,
     walk: &Walk,
@@ -520,8 +525,8 @@ fn walk_logs(
     Ok(walk)
 }
 
-/// Whether the newest file was being made at the crash. Its first record is written after the seal of
-/// the file before it is synced: without that seal it can have none.
+/// Whether the newest file was being made at the crash. Its first record is written after the seal
+/// of the file before it is synced: without that seal it can have none.
 fn is_unfinished(logs: &[LogRead<'_>]) -> bool {
     let [.., before, newest] = logs else { return false };
     let sealed = before.readable.as_ref().is_some_and(|(_, contents)| contents.end == End::Sealed);
@@ -618,15 +623,15 @@ fn end_walk(walk: &mut Walk, newest: Option<&LogRead<'_>>) {
     }
 }
 
-/// On what the last chain stands: `Some(None)` is the beginning of all things. `None`: on nothing, or
-/// a newer snapshot proves that the chain lacks something.
+/// On what the last chain stands: `Some(None)` is the beginning of all things. `None`: on nothing,
+/// or a newer snapshot proves that the chain lacks something.
 fn stand(chain: &Chain, snapshots: &Snapshots) -> Option<Option<Zxid>> {
     let newest = snapshots.good.keys().rev().find(|zxid| chain.contains(**zxid)).copied();
     if newest.is_none() && chain.base != Zxid::ZERO {
         return None;
     }
-    // A snapshot of our own is renamed to its name after the entry it names was synced. A leader's is
-    // there a moment before the log that continues it, so it may be a crash's leftover.
+    // A snapshot of our own is renamed to its name after the entry it names was synced. A leader's
+    // is there a moment before the log that continues it, so it may be a crash's leftover.
     let proves_loss = |zxid: &Zxid| Some(*zxid) > newest && !chain.contains(*zxid);
     let own = snapshots.good.values().filter(|content| !content.replaces_log);
     let mut proofs = own.map(|content| &content.zxid).chain(&snapshots.bad);

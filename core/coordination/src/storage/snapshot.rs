@@ -43,7 +43,8 @@ pub fn chunk(index: u64, bytes: &[u8]) -> Bytes {
     chunk.freeze()
 }
 
-/// The file's end. `replaces_log`: it came from a leader, and the log that was there before is void.
+/// The file's end. `replaces_log`: it came from a leader, and the log that was there before is
+/// void.
 pub fn trailer(zxid: Zxid, chunks: u64, replaces_log: bool) -> Bytes {
     let mut trailer = BytesMut::with_capacity(TRAILER_BYTES);
     trailer.put_u32_le(TRAILER);

@@ -7,8 +7,8 @@
 //!                             11  1  votes          32  4  CRC-32C of the above
 //!                             12  4  zero
 //! ```
-//! The file is replaced as a whole by a rename, so a crash never tears it. Rot may: hence two copies,
-//! one sector apart.
+//! The file is replaced as a whole by a rename, so a crash never tears it. Rot may: hence two
+//! copies, one sector apart.
 
 use super::bits::{u32_at, u64_at};
 use super::origin::{RecoverError, check_origin};
@@ -42,7 +42,8 @@ pub fn encode(identity: Identity, state: DurableState) -> Bytes {
     file.into()
 }
 
-/// What the file says, and the ensemble it was written in; `None` when neither copy can be believed.
+/// What the file says, and the ensemble it was written in; `None` when neither copy can be
+/// believed.
 ///
 /// # Errors
 /// When it was written by a newer version, or by another server.

@@ -38,8 +38,8 @@ impl Dice {
     }
 }
 
-/// One file: as it is on the platters, as the page cache gives it, and what a sync would write. A sync
-/// that fails writes nothing and takes the cache for clean all the same.
+/// One file: as it is on the platters, as the page cache gives it, and what a sync would write. A
+/// sync that fails writes nothing and takes the cache for clean all the same.
 #[derive(Clone, Default)]
 struct File {
     durable: Vec<u8>,
@@ -310,7 +310,8 @@ impl Model {
         self.carry_out(&ops);
     }
 
-    /// A command of our own snapshot: what is to be done beside the rest waits until that is durable.
+    /// A command of our own snapshot: what is to be done beside the rest waits until that is
+    /// durable.
     fn command_aside(&mut self, command: DiskCommand) {
         let (mut ops, mut aside) = (Vec::new(), Vec::new());
         self.writer.as_mut().unwrap().aside(&command, &mut ops, &mut aside);
@@ -489,8 +490,8 @@ impl Model {
         self.go_on_from(beginning, recovered);
     }
 
-    /// Flips, garbles, cuts, removes, or gives no longer; not more than a bit of what the last batch of writes
-    /// brought, but for what is no longer given.
+    /// Flips, garbles, cuts, removes, or gives no longer; not more than a bit of what the last
+    /// batch of writes brought, but for what is no longer given.
     fn damage(&mut self, alone: bool) {
         let names: Vec<FileName> =
             self.folder.names.keys().map(|name| FileName::parse(name).unwrap()).collect();
@@ -512,8 +513,8 @@ impl Model {
                 return;
             }
             let near = (written as usize).clamp(1, content.len());
-            // The last batch is the evidence that all before it was synced, and has none itself: one
-            // flip there is noticed, more damage than that may not be.
+            // The last batch is the evidence that all before it was synced, and has none itself:
+            // one flip there is noticed, more damage than that may not be.
             let flip_below = if alone { near } else { last_batch as usize };
             let flipped = &mut content[a % flip_below.clamp(1, near)];
             match kind {
@@ -897,7 +898,8 @@ fn a_file_that_the_disk_does_not_give_is_damage_whichever_it_is() {
         blind_to(LOG_0),
         &format!(" | no vote | {not_given}; {}", going_on("0:0")),
     );
-    // The very first file of a start that was never finished is blank; this one may have been anything.
+    // The very first file of a start that was never finished is blank; this one may have been
+    // anything.
     let first_of_all = |folder: &mut Folder| {
         folder.names.remove(&FileName::State.to_string()).unwrap();
         folder.lose_sight_of(LOG_0);

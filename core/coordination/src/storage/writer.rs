@@ -1,16 +1,17 @@
-//! Which file operations carry out a disk command, so that a crash between any two of them does no harm.
+//! Which file operations carry out a disk command, so that a crash between any two of them does no
+//! harm.
 //!
-//! Owns: the order of writes, syncs and renames, and which files are needed. Leaves: doing them, and
-//! when to sync, to the host. Holds: when the operations up to a [`Writer::commit`] are done, everything
-//! commanded before it is durable (a snapshot at its end, and as a whole); the order on disk is the order
-//! of the commands.
-//! Our own snapshots go on a lane of their own ([`Writer::aside`]), since no acknowledgement waits for
-//! them: neither for their pages nor for the removal of what they replace. Three rules keep a crash
-//! harmless there, too:
-//! 1. What a command on that lane asks for is begun when all that was commanded before it is durable: a
-//!    snapshot may contain entries that are then in the log.
+//! Owns: the order of writes, syncs and renames, and which files are needed. Leaves: doing them,
+//! and when to sync, to the host. Holds: when the operations up to a [`Writer::commit`] are done,
+//! everything commanded before it is durable (a snapshot at its end, and as a whole); the order on
+//! disk is the order of the commands. Our own snapshots go on a lane of their own
+//! ([`Writer::aside`]), since no acknowledgement waits for them: neither for their pages nor for
+//! the removal of what they replace. Three rules keep a crash harmless there, too:
+//! 1. What a command on that lane asks for is begun when all that was commanded before it is
+//!    durable: a snapshot may contain entries that are then in the log.
 //! 2. A snapshot and its name are durable before the first file is removed that it replaces.
-//! 3. A leader's snapshot, on the log's lane, begins when the other lane is idle: both write one file.
+//! 3. A leader's snapshot, on the log's lane, begins when the other lane is idle: both write one
+//!    file.
 
 use super::log::{self, ALIGNMENT, HEADER_BYTES, Header, Place, RECORD_BYTES, record_bytes};
 use super::recovery::{LogFile, Recovery, ResumeLog};
@@ -26,13 +27,13 @@ use std::sync::Arc;
 /// How the files are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageOptions {
-    /// How long a log file is made, and so when the next one begins. Longer: fewer files. Shorter: less
-    /// is read at a start.
+    /// How long a log file is made, and so when the next one begins. Longer: fewer files. Shorter:
+    /// less is read at a start.
     pub log_file_bytes: u64,
     /// How many snapshots are kept, with the log that continues the oldest of them.
     pub snapshots_kept: usize,
-    /// How much of our own snapshot is written between two syncs. All of it in one sync would make the
-    /// disk's queue so long that the log's next sync waits in it.
+    /// How much of our own snapshot is written between two syncs. All of it in one sync would make
+    /// the disk's queue so long that the log's next sync waits in it.
     pub snapshot_sync_bytes: u64,
 }
 
@@ -91,8 +92,9 @@ fn name(file: FileName) -> Arc<str> {
 }
 
 impl Writer {
-    /// The writer that goes on where a recovery ended. The operations it gives must be done before the
-    /// core is told of the recovery: they make repairs, and "no vote" durable before the repairs.
+    /// The writer that goes on where a recovery ended. The operations it gives must be done before
+    /// the core is told of the recovery: they make repairs, and "no vote" durable before the
+    /// repairs.
     pub fn open(
         identity: Identity,
         options: StorageOptions,
@@ -121,7 +123,8 @@ impl Writer {
             },
         };
         let state = recovery.recovered.state;
-        // On an empty folder the log comes first (see `recovery::is_empty`), otherwise the promises.
+        // On an empty folder the log comes first (see `recovery::is_empty`), otherwise the
+        // promises.
         let first_start = resume.log == ResumeLog::First;
         if resume.save_state && !first_start {
             writer.save_state(state, ops);
@@ -208,8 +211,8 @@ impl Writer {
         self.invariants();
     }
 
-    /// Adds the operations that carry out a command of our own snapshot: to `ops` what belongs to the
-    /// log, to `aside` what may be done beside that, once all of `ops` is done and synced.
+    /// Adds the operations that carry out a command of our own snapshot: to `ops` what belongs to
+    /// the log, to `aside` what may be done beside that, once all of `ops` is done and synced.
     pub fn aside(&mut self, command: &DiskCommand, ops: &mut Vec<FileOp>, aside: &mut Vec<FileOp>) {
         self.snapshot(command, true, ops, aside);
         self.invariants();
@@ -239,9 +242,10 @@ impl Writer {
         }
     }
 
-    /// Adds the operations that make everything durable that was commanded, and with that, if anything is
-    /// written to the log, that it is known to be committed up to `committed`. The last entry, if entries
-    /// were appended or a leader's snapshot brought a new history since the last commit.
+    /// Adds the operations that make everything durable that was commanded, and with that, if
+    /// anything is written to the log, that it is known to be committed up to `committed`. The last
+    /// entry, if entries were appended or a leader's snapshot brought a new history since the last
+    /// commit.
     pub fn commit(&mut self, committed: Zxid, ops: &mut Vec<FileOp>) -> Option<Zxid> {
         self.note_committed(committed);
         self.flush(ops);
@@ -250,8 +254,8 @@ impl Writer {
         std::mem::take(&mut self.appended).then_some(self.last)
     }
 
-    /// Notes it behind what is to be written anyway. What is committed may be logged by commands that were
-    /// not carried out yet: then it has to wait.
+    /// Notes it behind what is to be written anyway. What is committed may be logged by commands
+    /// that were not carried out yet: then it has to wait.
     fn note_committed(&mut self, committed: Zxid) {
         let has_room = self.end() + 2 * RECORD_BYTES <= self.reserved;
         let is_news = committed > self.noted && committed <= self.last;
@@ -317,9 +321,9 @@ impl Writer {
         }
     }
 
-    /// Ends the file and begins the next. 1. The next is made and synced, without records. 2. The old
-    /// one is sealed and synced. 3. Records go to the next. So a sealed file has a successor, and a file
-    /// with records has a sealed predecessor, whenever the power fails.
+    /// Ends the file and begins the next. 1. The next is made and synced, without records. 2. The
+    /// old one is sealed and synced. 3. Records go to the next. So a sealed file has a successor,
+    /// and a file with records has a sealed predecessor, whenever the power fails.
     fn roll(&mut self, bytes: u64, ops: &mut Vec<FileOp>) {
         let (old, place) = (self.log.clone(), self.place());
         log::put_seal(&mut self.buffer, place, self.last);
@@ -422,8 +426,8 @@ impl Writer {
         }
     }
 
-    /// The leader's snapshot is there; with the file that restarts the log it takes effect, and only
-    /// then is the old history removed.
+    /// The leader's snapshot is there; with the file that restarts the log it takes effect, and
+    /// only then is the old history removed.
     fn replace_log(&mut self, zxid: Zxid, ops: &mut Vec<FileOp>) {
         let old_logs = std::mem::take(&mut self.logs);
         let old_snapshots = std::mem::replace(&mut self.snapshots, vec![zxid]);
@@ -437,8 +441,8 @@ impl Writer {
         ops.push(FileOp::SyncFolder);
     }
 
-    /// Removes all but the newest snapshots, and the log files before the one from which the oldest of
-    /// them is continued: the newest that begins no later than the snapshot.
+    /// Removes all but the newest snapshots, and the log files before the one from which the oldest
+    /// of them is continued: the newest that begins no later than the snapshot.
     fn purge(&mut self, ops: &mut Vec<FileOp>) {
         let is_durable = matches!(ops.last(), Some(FileOp::SyncFolder));
         assert!(is_durable, "a snapshot is durable before what it replaces is removed");

@@ -1,5 +1,5 @@
-//! A few machines in memory, on which the driver can be watched: a network without delay, disks that
-//! wait or fail on command, and a clock that moves when it is told to.
+//! A few machines in memory, on which the driver can be watched: a network without delay, disks
+//! that wait or fail on command, and a clock that moves when it is told to.
 
 use bytes::Bytes;
 use mailstorm_platform::{

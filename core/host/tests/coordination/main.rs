@@ -272,8 +272,8 @@ fn a_server_that_lost_its_disk_is_brought_up_to_date_and_votes_again() {
     assert_eq!(client.answers(), [(1, None), (2, None)]);
 }
 
-/// Starts a server of three again on a disk of which so many reads of each file fail. Its vote is needed
-/// then: the third server is gone. Whether there is a majority after so long.
+/// Starts a server of three again on a disk of which so many reads of each file fail. Its vote is
+/// needed then: the third server is gone. Whether there is a majority after so long.
 fn starts_on_failing_reads(count: u32, span: u64) -> bool {
     let mut servers = Servers::established(3);
     let leader = servers.leader();

@@ -76,10 +76,10 @@ pub struct Description {
 
 /// Declares a package's table of defects: `enum Defect` with the description of each.
 ///
-/// Above each stands its story, how it came about and what a user sees, without which there is none: it is
-/// read here and in the documentation. The table lies in the package's module
-/// `defect`, where [`planted!`](crate::planted) looks for it. In a build without the feature
-/// `defects` it expands to nothing.
+/// Above each stands its story, how it came about and what a user sees, without which there is
+/// none: it is read here and in the documentation. The table lies in the package's module `defect`,
+/// where [`planted!`](crate::planted) looks for it. In a build without the feature `defects` it
+/// expands to nothing.
 #[macro_export]
 macro_rules! defects {
     (

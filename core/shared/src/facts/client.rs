@@ -168,8 +168,8 @@ pub struct Call {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asked {
-    /// A create that asks for more than a persistent or ephemeral znode that everybody may use. Of whom
-    /// lives with the session, the session is left open.
+    /// A create that asks for more than a persistent or ephemeral znode that everybody may use. Of
+    /// whom lives with the session, the session is left open.
     Create {
         /// Whose it shall be; [`SessionId::NONE`] stands for whoever creates it.
         owner: Owner,
@@ -299,8 +299,8 @@ pub enum Outcome {
     Ok {
         /// The zxid in the reply's header: the last one the server had applied.
         zxid: Zxid,
-        /// Reads: the digest of the data; for `Children` and `Ephemerals` the digest of the list, for
-        /// `AllChildrenNumber` the number.
+        /// Reads: the digest of the data; for `Children` and `Ephemerals` the digest of the list,
+        /// for `AllChildrenNumber` the number.
         value: u64,
         /// The znode's data version after it, where the reply carries a `Stat`; -1 otherwise.
         version: i32,

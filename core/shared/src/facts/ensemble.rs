@@ -115,7 +115,8 @@ pub enum EnsembleFact {
         zxid: Zxid,
         /// CRC-32C of its bytes: equal on every server.
         digest: u32,
-        /// On whose behalf; [`SessionId::NONE`] for what the leader does by itself, such as a sweep.
+        /// On whose behalf; [`SessionId::NONE`] for what the leader does by itself, such as a
+        /// sweep.
         session: SessionId,
         /// When its leader proposed it, on the wall clock of that leader.
         wall: WallTime,

@@ -20,7 +20,8 @@ pub enum MailFact {
         /// Which try this is, from 1, as noted in the claim.
         attempt: u32,
     },
-    /// The sink compares with a higher token from here on: whoever comes with a lower one is refused.
+    /// The sink compares with a higher token from here on: whoever comes with a lower one is
+    /// refused.
     FenceRaised {
         /// What tokens are compared within: the claim.
         resource: Arc<str>,

@@ -31,8 +31,8 @@ pub trait Core: 'static {
     /// When it does not: no input may lead there.
     fn invariants(&self);
 
-    /// Tells how much it keeps in memory of everything that could grow, each with the bound that its
-    /// configuration promises. It costs the same however much that is.
+    /// Tells how much it keeps in memory of everything that could grow, each with the bound that
+    /// its configuration promises. It costs the same however much that is.
     fn loads(&self, loads: &mut Loads);
 }
 

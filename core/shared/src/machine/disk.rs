@@ -44,8 +44,8 @@ pub enum FileOp {
 }
 
 impl FileOp {
-    /// What puts a file that was written as a whole in the place of another one, durably: a crash leaves
-    /// the one or the other.
+    /// What puts a file that was written as a whole in the place of another one, durably: a crash
+    /// leaves the one or the other.
     pub fn replace(written: &Arc<str>, other: &Arc<str>) -> [Self; 3] {
         let rename = Self::Rename { from: written.clone(), to: other.clone() };
         [Self::Sync { name: written.clone() }, rename, Self::SyncFolder]

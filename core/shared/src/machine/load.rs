@@ -1,8 +1,9 @@
 //! How much a core keeps in memory, and which of that is news.
 //!
-//! Holds: a core names the same loads in the same order each time, so that a look costs one comparison for
-//! each; one that does not apply at the moment is 0. News is a load beyond its bound, at its bound, or at a
-//! power of two that it had not reached before: there is little of it, however often is looked.
+//! Holds: a core names the same loads in the same order each time, so that a look costs one
+//! comparison for each; one that does not apply at the moment is 0. News is a load beyond its
+//! bound, at its bound, or at a power of two that it had not reached before: there is little of it,
+//! however often is looked.
 
 use crate::facts::MemoryFact;
 use std::vec::Drain;
@@ -28,8 +29,8 @@ struct Mark {
 }
 
 impl Loads {
-    /// So much of this is kept, and the configuration promises that it is never more than `max`. The name
-    /// is in `snake_case`, with the unit at its end where it has one.
+    /// So much of this is kept, and the configuration promises that it is never more than `max`.
+    /// The name is in `snake_case`, with the unit at its end where it has one.
     #[inline]
     pub fn bounded(&mut self, what: &'static str, now: usize, max: usize) {
         self.look(what, now as u64, Some(max as u64));

@@ -109,8 +109,8 @@ impl Keeper {
         if !watches || watch.await.is_err() {
             return;
         }
-        // The mistake: between the former master's end and the next one's beginning there is nothing to be
-        // read, and nobody who would tell of what comes after.
+        // The mistake: between the former master's end and the next one's beginning there is
+        // nothing to be read, and nobody who would tell of what comes after.
         if let Ok((data, stat)) = self.client.get_data(MASTER_IP).await {
             self.known.replace(Master::of(data, &stat));
         }

@@ -32,8 +32,8 @@ pub(in crate::lessons) struct Application {
     /// How many times it was started before: what it asks for then is not what it asked for before.
     pub(in crate::lessons) incarnation: u32,
     pub(in crate::lessons) lookup: Lookup,
-    /// When it begins, and how often it asks. A turn that comes while the request before it is under way
-    /// is left out.
+    /// When it begins, and how often it asks. A turn that comes while the request before it is
+    /// under way is left out.
     pub(in crate::lessons) begins: Millis,
     pub(in crate::lessons) every: Millis,
     /// Whether each request is an entry for the ledger.
@@ -81,8 +81,8 @@ impl Application {
     }
 }
 
-/// The machines of a lesson's candidates, and of so many applications that go to whoever is master: `c1`, `c2`
-/// and so on.
+/// The machines of a lesson's candidates, and of so many applications that go to whoever is master:
+/// `c1`, `c2` and so on.
 pub(in crate::lessons) fn candidates_and_applications(
     applications: u64,
 ) -> impl Iterator<Item = NodeSpec> {

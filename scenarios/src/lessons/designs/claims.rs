@@ -1,4 +1,5 @@
-//! The design that holds: an ensemble of servers keeps the claims, workers take them, a sink fences.
+//! The design that holds: an ensemble of servers keeps the claims, workers take them, a sink
+//! fences.
 //!
 //! The workers are those of `mailstorm_mail::pipeline`, the pipeline that ships.
 
@@ -130,7 +131,8 @@ pub(crate) fn session_expired() -> Goal {
     )
 }
 
-/// When somebody attempts a mail, after this second, that a worker who is gone had attempted before.
+/// When somebody attempts a mail, after this second, that a worker who is gone had attempted
+/// before.
 pub(crate) fn taken_over_at(
     records: &Records,
     design: &str,

@@ -3,10 +3,11 @@
 //! ```text
 //!   mail | holder | fence | lease ends | done
 //! ```
-//! Every request is one statement under the row's lock, and takes the server a while. A change stands in the
-//! log before it is answered; whether the log is on the disk by then is a setting ([`SyncLog`]).
-//! Holds: the highest fence only grows, so that of two holders of a row the later has the higher one.
-//! Leases are counted on the server's own clock, and begin anew when it is started again.
+//! Every request is one statement under the row's lock, and takes the server a while. A change
+//! stands in the log before it is answered; whether the log is on the disk by then is a setting
+//! ([`SyncLog`]).
+//! Holds: the highest fence only grows, so that of two holders of a row the later has the higher
+//! one. Leases are counted on the server's own clock, and begin anew when it is started again.
 //! Start at [`Ask`].
 
 mod log;
@@ -38,8 +39,8 @@ pub(crate) enum SyncLog {
     Every(Millis),
 }
 
-/// The machine. Its process, network and clock may fail; if its disk rots, there is no second copy, and no
-/// design around it could be right.
+/// The machine. Its process, network and clock may fail; if its disk rots, there is no second copy,
+/// and no design around it could be right.
 pub(crate) fn node() -> NodeSpec {
     NodeSpec::client(DATABASE)
         .called("database")
@@ -56,7 +57,8 @@ pub(crate) fn boot(process: Process, table: Table, takes: Millis, sync: SyncLog)
     })
 }
 
-/// Serves until the disk fails: what is on it is known only after another look, by the next process.
+/// Serves until the disk fails: what is on it is known only after another look, by the next
+/// process.
 async fn serve(
     platform: SimPlatform,
     mut table: Table,

@@ -1,7 +1,7 @@
 //! The ledger: where the writes of masters end up, outside of everything that fails.
 //!
-//! Holds: an entry is stored once, whoever brings it again; and if the ledger is fenced, nothing is stored
-//! for anybody whose token is below the highest it has seen.
+//! Holds: an entry is stored once, whoever brings it again; and if the ledger is fenced, nothing is
+//! stored for anybody whose token is below the highest it has seen.
 
 use crate::talk::{Caller, Desk};
 use mailstorm_platform::{Address, Platform};

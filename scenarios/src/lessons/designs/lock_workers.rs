@@ -4,9 +4,9 @@
 //!   /mail/lock/...    the line of those who want the lock
 //!   /mail/sent        how many mails of the inbox have been sent
 //! ```
-//! The holder reads how far its predecessors came and goes on from there: judges a mail, writes its answer,
-//! sends it, notes it as sent. A lock cannot make one act of the last two, nor of looking at the lock and
-//! sending: where that matters, the sink has to help ([`Guard::Fence`]).
+//! The holder reads how far its predecessors came and goes on from there: judges a mail, writes its
+//! answer, sends it, notes it as sent. A lock cannot make one act of the last two, nor of looking
+//! at the lock and sending: where that matters, the sink has to help ([`Guard::Fence`]).
 
 use super::mails::{Mails, Shelf};
 use super::outbox::{Outbox, Refused, Sink};
@@ -162,8 +162,8 @@ impl LockWorker {
             let sent = Bytes::from((index + 1).to_string());
             match client.set_data(SENT, sent, stat.version).await {
                 Ok(_) => {}
-                // Noted or not: the next reading tells, and the same mail under the same token is no
-                // second letter.
+                // Noted or not: the next reading tells, and the same mail under the same token is
+                // no second letter.
                 Err(CallError::ConnectionLoss) => client.settle().await?,
                 Err(_) => return Err(Ended),
             }

@@ -1,11 +1,12 @@
-//! A master: whoever has put its address into `/clusterx/master_ip`, and what it does for those who ask.
+//! A master: whoever has put its address into `/clusterx/master_ip`, and what it does for those who
+//! ask.
 //!
-//! Owns: standing for it, and serving. Leaves: how applications find the address to `address`, what they
-//! ask to `application`.
+//! Owns: standing for it, and serving. Leaves: how applications find the address to `address`, what
+//! they ask to `application`.
 //! Holds: a candidate's epoch is the `czxid` of its znode, so that a later master has a higher one.
 //!
-//! The one well-known znode with an address in it is how the course has it; the recipe `Election` keeps a
-//! line of candidates instead, and would need a second znode for the address.
+//! The one well-known znode with an address in it is how the course has it; the recipe `Election`
+//! keeps a line of candidates instead, and would need a second znode for the address.
 
 use super::ledger::{self, Entry, to_ledger};
 use crate::talk::Desk;
@@ -26,8 +27,8 @@ const FOLDER: &str = "/clusterx";
 /// Where masters listen.
 const PORT: u16 = 7000;
 
-/// The candidates of a lesson, each with its node and when it begins to stand: `m1` before all others, so
-/// that it is master first.
+/// The candidates of a lesson, each with its node and when it begins to stand: `m1` before all
+/// others, so that it is master first.
 pub(in crate::lessons) const CANDIDATES: [(&str, Millis); 3] =
     [("m1", Millis(0)), ("m2", Millis(500)), ("m3", Millis(500))];
 
@@ -64,8 +65,8 @@ pub(in crate::lessons) enum Reply {
 pub(in crate::lessons) struct Manners {
     /// Whether its znode goes with its session; otherwise it stays.
     pub(in crate::lessons) is_ephemeral: bool,
-    /// Whether it stops to serve while it is not connected, and serves only who means its own epoch.
-    /// Otherwise it serves until it is told that its session is over.
+    /// Whether it stops to serve while it is not connected, and serves only who means its own
+    /// epoch. Otherwise it serves until it is told that its session is over.
     pub(in crate::lessons) steps_down: bool,
 }
 
@@ -141,8 +142,8 @@ impl Candidate {
         }
     }
 
-    /// Whether the znode is the one that a create of this candidate has left: an ephemeral of an earlier
-    /// session is not, since it goes with that.
+    /// Whether the znode is the one that a create of this candidate has left: an ephemeral of an
+    /// earlier session is not, since it goes with that.
     fn is_ours(
         &self,
         session: SessionId,

@@ -1,12 +1,12 @@
 //! Programs and machines that several lessons share.
 //!
-//! In reading order: what there is to process ([`mails`]), a worker's way to the sink and the sink itself
-//! ([`outbox`]), a database ([`database`]), workers who share one lock ([`lock_workers`]), and the design
-//! that holds: claims of an ensemble ([`claims`]).
+//! In reading order: what there is to process ([`mails`]), a worker's way to the sink and the sink
+//! itself ([`outbox`]), a database ([`database`]), workers who share one lock ([`lock_workers`]),
+//! and the design that holds: claims of an ensemble ([`claims`]).
 //!
-//! About quorums: a client that writes one znode ([`writer`]). About who is master: candidates ([`master`]),
-//! how they are found ([`address`]), who asks them ([`application`]), and what all of them write to
-//! ([`ledger`]).
+//! About quorums: a client that writes one znode ([`writer`]). About who is master: candidates
+//! ([`master`]), how they are found ([`address`]), who asks them ([`application`]), and what all of
+//! them write to ([`ledger`]).
 
 pub(super) mod address;
 pub(super) mod application;

@@ -1,7 +1,7 @@
 //! A worker's way to the sink, the mail server of the outside world, and that server itself.
 //!
-//! Holds: whatever a worker sends under one token is one effect, however often the network makes it send
-//! it. What it sends under another token is another letter.
+//! Holds: whatever a worker sends under one token is one effect, however often the network makes it
+//! send it. What it sends under another token is another letter.
 
 use super::mails::Mails;
 use crate::lessons::stage::Program;

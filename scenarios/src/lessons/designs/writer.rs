@@ -24,8 +24,8 @@ pub(in crate::lessons) struct Writer {
     pub(in crate::lessons) name: &'static str,
     pub(in crate::lessons) znode: &'static str,
     pub(in crate::lessons) data: &'static str,
-    /// How often it writes, and how much later than the full period. A turn that comes while the write
-    /// before it is under way is left out.
+    /// How often it writes, and how much later than the full period. A turn that comes while the
+    /// write before it is under way is left out.
     pub(in crate::lessons) every: Millis,
     pub(in crate::lessons) offset: Millis,
 }

@@ -1,32 +1,37 @@
 //! Answers: what a server says is what the committed history says at the zxid that it names.
 //!
 //! Definition. Every reply names the last transaction that its server had applied. The transactions
-//! applied, put together in their order, give the one tree as of that zxid, and the reply is the one that
-//! ZooKeeper's documents demand of this tree ([`model`]):
-//! - a read shows the znode's data and every field of its `Stat` (`read_differs`), a list of children
-//!   exactly its children (`list_differs`); neither finds a znode that is not there, nor misses one that
-//!   is; of several reads at one instant each does so, in their order (`steps_differ`);
+//! applied, put together in their order, give the one tree as of that zxid, and the reply is the
+//! one that ZooKeeper's documents demand of this tree (`model`):
+//! - a read shows the znode's data and every field of its `Stat` (`read_differs`), a list of
+//!   children exactly its children (`list_differs`); neither finds a znode that is not there, nor
+//!   misses one that is; of several reads at one instant each does so, in their order
+//!   (`steps_differ`);
 //! - an access list is shown as it is, its digests only to whoever may replace it (`acl_differs`);
-//! - a session's ephemerals are its own, all of them and no others (`ephemerals_differ`); the number of
-//!   znodes below one counts all of them, and not itself (`count_differs`);
-//! - a write that was done is the transaction of that zxid, changed what was asked for and nothing else,
-//!   and shows the znode as it then was (`write_differs`), a `multi` likewise in each of its steps, which
-//!   see those before them (`steps_differ`); a sequential znode has as its number how many znodes were
-//!   ever created under its parent before it (`wrong_sequence`);
+//! - a session's ephemerals are its own, all of them and no others (`ephemerals_differ`); the
+//!   number of znodes below one counts all of them, and not itself (`count_differs`);
+//! - a write that was done is the transaction of that zxid, changed what was asked for and nothing
+//!   else, and shows the znode as it then was (`write_differs`), a `multi` likewise in each of its
+//!   steps, which see those before them (`steps_differ`); a sequential znode has as its number how
+//!   many znodes were ever created under its parent before it (`wrong_sequence`);
 //! - what was refused for the state of the tree (no such znode, one there already, another version,
-//!   children, a parent that lives with a session, an access list) was refused with the first reason that
-//!   there is (`refusal_differs`), and what an access list forbids is not done (`granted`);
-//! - a client is taken for everybody whom it has proved to be, and for nobody else (`identity_differs`).
+//!   children, a parent that lives with a session, an access list) was refused with the first
+//!   reason that there is (`refusal_differs`), and what an access list forbids is not done
+//!   (`granted`);
+//! - a client is taken for everybody whom it has proved to be, and for nobody else
+//!   (`identity_differs`).
 //!
-//! Sources: ZooKeeper's documentation, "Consistency Guarantees" (single system image: a view, though old,
-//! is one of the views that were); ZOOKEEPER-1624 (numbers after a multi that aborted); those of the model.
+//! Sources: ZooKeeper's documentation, "Consistency Guarantees" (single system image: a view,
+//! though old, is one of the views that were); ZOOKEEPER-1624 (numbers after a multi that aborted);
+//! those of the model.
 //!
-//! Exactly: the first server to apply a transaction tells what it changed; that all others do the same is
-//! for `quorum` to judge. A session's replies may be of any age; that they move forward, and that they are
-//! fresh after a `sync`, is for `session_order` and `linearizable` to judge. Whom a server takes a client
-//! for grows while a proof is under way: then the answer is right for one of the moments in between. What
-//! depends on a client's address is judged once `whoAmI` has named that. Nothing is said of `/zookeeper`,
-//! which comes with the server. A reply without a `Stat` (mzxid zero) is compared by what it has.
+//! Exactly: the first server to apply a transaction tells what it changed; that all others do the
+//! same is for `quorum` to judge. A session's replies may be of any age; that they move forward,
+//! and that they are fresh after a `sync`, is for `session_order` and `linearizable` to judge. Whom
+//! a server takes a client for grows while a proof is under way: then the answer is right for one
+//! of the moments in between. What depends on a client's address is judged once `whoAmI` has named
+//! that. Nothing is said of `/zookeeper`, which comes with the server. A reply without a `Stat`
+//! (mzxid zero) is compared by what it has.
 
 mod client;
 mod model;
@@ -54,8 +59,8 @@ pub struct Answers {
     clients: BTreeMap<u32, Client>,
 }
 
-/// What a reply has of a znode, if it has no more: the digest of its data or of its list, its version, mzxid
-/// or pzxid.
+/// What a reply has of a znode, if it has no more: the digest of its data or of its list, its
+/// version, mzxid or pzxid.
 #[derive(Clone, Copy)]
 struct Told {
     value: u64,
@@ -85,7 +90,8 @@ impl Answers {
         Self::default()
     }
 
-    /// Judges an answer as one to a client with these identities. True if it depends on more than is known.
+    /// Judges an answer as one to a client with these identities. True if it depends on more than
+    /// is known.
     fn judge(&mut self, answered: &Answered<'_>) -> (Result<(), Wrong>, bool) {
         let (zxid, told) = match *answered.outcome {
             Outcome::Ok { zxid, value, version, modified } => {
@@ -340,8 +346,8 @@ fn read(
     }
 }
 
-/// Several reads at one instant. Each may be refused, and the others answered: whoever looks for one code
-/// calls that a refusal, so what became of the whole says nothing.
+/// Several reads at one instant. Each may be refused, and the others answered: whoever looks for
+/// one code calls that a refusal, so what became of the whole says nothing.
 fn several_reads(
     model: &Model<'_>,
     call: &Call,

@@ -25,8 +25,9 @@ impl Wrong {
     }
 }
 
-/// The newest transaction that any server has applied. Every server applies each one, and a restarted
-/// server some of them once more: what it changed counts when it is told for the first time.
+/// The newest transaction that any server has applied. Every server applies each one, and a
+/// restarted server some of them once more: what it changed counts when it is told for the first
+/// time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NewestApplied(Zxid);
 
@@ -46,7 +47,8 @@ impl NewestApplied {
 
 /// Somebody who follows clients, and the transactions that are applied.
 pub(crate) trait FollowsClients {
-    /// A transaction was applied, for the first time or once more. `wall`: as its leader's clock said.
+    /// A transaction was applied, for the first time or once more. `wall`: as its leader's clock
+    /// said.
     fn applied(&mut self, zxid: Zxid, wall: WallTime, changes: &[Change]);
     /// A client began an operation.
     fn invoked(&mut self, client: u32, operation: u64, call: &Call);

@@ -1,22 +1,23 @@
 //! Linearizability of writes and synced reads, key by key.
 //!
-//! Definition. For each znode there is one order of all writes to it and all synced reads of it that
-//! respects real time (what returned before something else was invoked comes first) and in which every
-//! answer is the one that a single znode would give (`not_linearizable`). A synced read is a `getData` or
-//! `exists` that directly follows a completed `sync` of the same client, with no reconnect from the sync's
-//! start to the read's end; the pair counts as one operation, since the state it shows need only be as new
-//! as the sync's beginning. Plain reads promise less; `session_order` judges them.
+//! Definition. For each znode there is one order of all writes to it and all synced reads of it
+//! that respects real time (what returned before something else was invoked comes first) and in
+//! which every answer is the one that a single znode would give (`not_linearizable`). A synced read
+//! is a `getData` or `exists` that directly follows a completed `sync` of the same client, with no
+//! reconnect from the sync's start to the read's end; the pair counts as one operation, since the
+//! state it shows need only be as new as the sync's beginning. Plain reads promise less;
+//! `session_order` judges them.
 //!
-//! Sources: Herlihy and Wing, "Linearizability" (1990), also for why it may be judged key by key; Wing and
-//! Gong (1993) and Lowe, "Testing for linearizability" (2017), for the search (`search.rs`). ZooKeeper
-//! promises it for writes; for synced reads it is this ensemble's own promise (ZOOKEEPER-1675 tells why
-//! ZooKeeper's `sync` is not enough).
+//! Sources: Herlihy and Wing, "Linearizability" (1990), also for why it may be judged key by key;
+//! Wing and Gong (1993) and Lowe, "Testing for linearizability" (2017), for the search
+//! (`search.rs`). ZooKeeper promises it for writes; for synced reads it is this ensemble's own
+//! promise (ZOOKEEPER-1675 tells why ZooKeeper's `sync` is not enough).
 //!
-//! What is judged: create, delete and setData with their conditions, values and versions; refusals for a
-//! znode that exists (-110), does not (-101), or has another version (-103) or children (-111), and other
-//! refusals not at all. A write with unknown outcome may take effect at any time after it was invoked, or
-//! never; one that was done after its connection broke may have been sent twice, and so have taken effect
-//! once more.
+//! What is judged: create, delete and setData with their conditions, values and versions; refusals
+//! for a znode that exists (-110), does not (-101), or has another version (-103) or children
+//! (-111), and other refusals not at all. A write with unknown outcome may take effect at any time
+//! after it was invoked, or never; one that was done after its connection broke may have been sent
+//! twice, and so have taken effect once more.
 //!
 //! What is left out, and counted as such (`answers` and `real_time` judge these, too): ephemeral
 //! and sequential znodes (they vanish, or are named, by themselves), znodes that a `multi` touches
@@ -137,8 +138,8 @@ impl Linearizable {
             client.node = node.cloned();
         }
         let sync = client.sync.take();
-        // A number comes again when another session, or another process, counts from the beginning. What
-        // had it before will not return.
+        // A number comes again when another session, or another process, counts from the beginning.
+        // What had it before will not return.
         if let Some(forgotten) = client.outstanding.remove(&operation) {
             self.end(me, forgotten, None, &Outcome::Unknown);
         }
@@ -167,8 +168,8 @@ impl Linearizable {
         }
     }
 
-    /// Another session, or another process, under the same number: what was synced before says nothing
-    /// about this connection.
+    /// Another session, or another process, under the same number: what was synced before says
+    /// nothing about this connection.
     fn began_anew(&mut self, client: u32) {
         let client = self.clients.entry(client).or_default();
         client.sync = None;
@@ -310,7 +311,8 @@ impl AskedFor {
     }
 }
 
-/// The steps of a `multi`, if they are told: then each znode that it may write is left out by its name.
+/// The steps of a `multi`, if they are told: then each znode that it may write is left out by its
+/// name.
 fn steps_of(call: &Call) -> Option<&[Call]> {
     match call.asked.as_deref() {
         Some(Asked::Steps(steps)) => Some(steps),

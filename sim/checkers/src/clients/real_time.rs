@@ -1,19 +1,21 @@
-//! Real time: what was asked after something else had been told comes after it, whatever it is about.
+//! Real time: what was asked after something else had been told comes after it, whatever it is
+//! about.
 //!
 //! Definition. A reply's zxid says how much of the one history it shows. Then, over all clients:
-//! - the answer to a `sync` is no older than anything that anybody had been told before the sync was
-//!   asked (`stale_after_sync`);
+//! - the answer to a `sync` is no older than anything that anybody had been told before the sync
+//!   was asked (`stale_after_sync`);
 //! - a write takes a place after everything that anybody had been told before it was asked
 //!   (`written_into_the_past`).
 //!
-//! Sources: Herlihy and Wing, "Linearizability" (1990): an order of all operations that respects real
-//! time. Here the order is the zxids', so no search is needed, and nothing has to be left out: ephemeral
-//! and sequential znodes, those of a `multi`, those that vanish by themselves. ZOOKEEPER-1675 tells why
-//! ZooKeeper's own `sync` is not enough; this ensemble confirms it with a majority.
+//! Sources: Herlihy and Wing, "Linearizability" (1990): an order of all operations that respects
+//! real time. Here the order is the zxids', so no search is needed, and nothing has to be left out:
+//! ephemeral and sequential znodes, those of a `multi`, those that vanish by themselves.
+//! ZOOKEEPER-1675 tells why ZooKeeper's own `sync` is not enough; this ensemble confirms it with a
+//! majority.
 //!
-//! Exactly: that a reply is what its zxid says is for `answers` to judge, and that reads after a sync go
-//! no further back for `session_order`. Three together make synced reads and writes linearizable over all
-//! znodes. Refused writes are not judged, but count as told.
+//! Exactly: that a reply is what its zxid says is for `answers` to judge, and that reads after a
+//! sync go no further back for `session_order`. Three together make synced reads and writes
+//! linearizable over all znodes. Refused writes are not judged, but count as told.
 
 use crate::clients::followed::{FollowsClients, Wrong, tell};
 use crate::{Checker, Interests};
@@ -46,7 +48,8 @@ impl FollowsClients for RealTime {
         if call.kind.is_write() || call.kind == CallKind::Sync {
             self.asked.insert((client, operation), (call.kind, self.told));
         } else {
-            // A number comes again when another session, or another process, counts from the beginning.
+            // A number comes again when another session, or another process, counts from the
+            // beginning.
             self.asked.remove(&(client, operation));
         }
     }

@@ -2,23 +2,23 @@
 //!
 //! Definition. Per client session, across reconnects:
 //! - the zxid in replies and events never goes back (`went_back`);
-//! - a plain read shows no older state of a znode than this session has seen (`stale_read`) or written
-//!   (`own_write_missed`): the znode's mzxid, or for a list of children its pzxid, never falls; a znode
-//!   that was there is missing only when somebody deleted it, and one that was missing comes back only
-//!   with a later mzxid;
-//! - answers come in the order of the questions (`out_of_order`), and everything a server says can be
-//!   understood (`broken_protocol`): the network delivers what was sent, or nothing;
+//! - a plain read shows no older state of a znode than this session has seen (`stale_read`) or
+//!   written (`own_write_missed`): the znode's mzxid, or for a list of children its pzxid, never
+//!   falls; a znode that was there is missing only when somebody deleted it, and one that was
+//!   missing comes back only with a later mzxid;
+//! - answers come in the order of the questions (`out_of_order`), and everything a server says can
+//!   be understood (`broken_protocol`): the network delivers what was sent, or nothing;
 //! - nothing is served to a session from a state in which it is closed (`served_after_close`).
 //!
-//! Sources: ZooKeeper's documentation, "Consistency Guarantees" (single system image, FIFO client order);
-//! ordered sequential consistency (Lev-Ari, Bortnikov, Keidar, Shraer, 2017).
+//! Sources: ZooKeeper's documentation, "Consistency Guarantees" (single system image, FIFO client
+//! order); ordered sequential consistency (Lev-Ari, Bortnikov, Keidar, Shraer, 2017).
 //!
-//! Exactly: a write's own place is the mzxid of its `Stat`, or else the zxid in its reply's header, which
-//! for a write is its own transaction's. That a missing znode was deleted by somebody is checked where
-//! the record tells of applied transactions at all. The order of answers is that of the questions of one
-//! client, in the order in which they were told as invoked; `Other` operations (among them
-//! authentication, which the protocol answers out of line) take no part in it, nor do operations that
-//! ended without an answer.
+//! Exactly: a write's own place is the mzxid of its `Stat`, or else the zxid in its reply's header,
+//! which for a write is its own transaction's. That a missing znode was deleted by somebody is
+//! checked where the record tells of applied transactions at all. The order of answers is that of
+//! the questions of one client, in the order in which they were told as invoked; `Other` operations
+//! (among them authentication, which the protocol answers out of line) take no part in it, nor do
+//! operations that ended without an answer.
 
 use crate::clients::followed::{FollowsClients, NewestApplied, Wrong, tell};
 use crate::clients::znodes::{NO_NODE, parent_of};
@@ -159,8 +159,8 @@ impl Client {
     }
 
     fn changed_children_of_parent(&mut self, path: &str, own: Zxid) {
-        // Only where the list was looked at before: a floor for every parent ever written would be memory
-        // for nothing. Whoever reads the list later is checked by the header's zxid.
+        // Only where the list was looked at before: a floor for every parent ever written would be
+        // memory for nothing. Whoever reads the list later is checked by the header's zxid.
         if let Some(seen) = self.children.get_mut(parent_of(path)) {
             *seen = Seen { at: seen.at.max(own), present: true, own_write: true };
         }
@@ -271,7 +271,8 @@ impl FollowsClients for SessionOrder {
 
     fn invoked(&mut self, client: u32, operation: u64, call: &Call) {
         let outstanding = &mut self.clients.entry(client).or_default().outstanding;
-        // A number comes again when the client's process died and another one counts from the beginning.
+        // A number comes again when the client's process died and another one counts from the
+        // beginning.
         outstanding.retain(|earlier| earlier.operation != operation);
         outstanding.push_back(Outstanding {
             operation,

@@ -5,7 +5,8 @@
 //! from the moment at which the first server applied a newer change of that znode until the read
 //! was answered; zero for a read that shows the newest.
 //! Figure: that time, of every read of a znode's data, its existence or its children.
-//! Source: ZooKeeper's documentation, "Consistency Guarantees" (timeliness, and `sync` before a read).
+//! Source: ZooKeeper's documentation, "Consistency Guarantees" (timeliness, and `sync` before a
+//! read).
 
 use crate::clients::followed::NewestApplied;
 use crate::clients::znodes::parent_of;
@@ -17,7 +18,8 @@ use mailstorm_shared::{Observation, Zxid};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-/// How many changes of one znode are remembered: a read that is older counts as old as the oldest of them.
+/// How many changes of one znode are remembered: a read that is older counts as old as the oldest
+/// of them.
 const CHANGES_MAX: usize = 256;
 
 /// What a read shows: the list of a znode's children, or else the znode itself.

@@ -1,26 +1,27 @@
 //! Watches: none lost, none late, none twice, none for nothing.
 //!
-//! Definition. A read that leaves a one-shot watch registers it as of the zxid in its reply's header.
-//! `exists` and `getData` watch the znode's data, or, where there is no znode, its creation; `getChildren`
-//! watches the list. Then, per client session:
-//! - the first change after the registration that the watch is for is told before any reply that could
-//!   show it, that is, before any reply with a header zxid at or past the change (`lost_or_late`), and it
-//!   is that change that is told, not a later one (`skipped`);
-//! - once everything is healed it is told to a client that is connected and asks for nothing, too, within
-//!   a bound (`never_told`);
-//! - an event is told only to a session that watches, once per watch (`unasked`), only for a change that
-//!   happened (`invented`) and that came after the registration (`before_registration`);
+//! Definition. A read that leaves a one-shot watch registers it as of the zxid in its reply's
+//! header. `exists` and `getData` watch the znode's data, or, where there is no znode, its
+//! creation; `getChildren` watches the list. Then, per client session:
+//! - the first change after the registration that the watch is for is told before any reply that
+//!   could show it, that is, before any reply with a header zxid at or past the change
+//!   (`lost_or_late`), and it is that change that is told, not a later one (`skipped`);
+//! - once everything is healed it is told to a client that is connected and asks for nothing, too,
+//!   within a bound (`never_told`);
+//! - an event is told only to a session that watches, once per watch (`unasked`), only for a change
+//!   that happened (`invented`) and that came after the registration (`before_registration`);
 //! - events come in the order of their zxids (`out_of_order`).
 //!
-//! Source: ZooKeeper's programmer's guide, "What ZooKeeper Guarantees about Watches": a client sees the
-//! watch event before it sees the new data. ZOOKEEPER-2355, 4475 (watches lost around reconnects).
+//! Source: ZooKeeper's programmer's guide, "What ZooKeeper Guarantees about Watches": a client sees
+//! the watch event before it sees the new data. ZOOKEEPER-2355, 4475 (watches lost around
+//! reconnects).
 //!
-//! Exactly: what changed is taken from applied transactions. After a reconnect the client arms its watches
-//! anew, and what it missed comes with zxid zero, before anything else. So a session's watches are owed
-//! over any number of reconnects, with two exceptions: those that their application has given up, and
-//! a znode that was waited for and came and went in between, which nobody can know afterwards. What
-//! `removeWatches` was asked to remove may be gone, so nothing is demanded of them from then on, nor of
-//! watches on znodes whose access list was changed.
+//! Exactly: what changed is taken from applied transactions. After a reconnect the client arms its
+//! watches anew, and what it missed comes with zxid zero, before anything else. So a session's
+//! watches are owed over any number of reconnects, with two exceptions: those that their
+//! application has given up, and a znode that was waited for and came and went in between, which
+//! nobody can know afterwards. What `removeWatches` was asked to remove may be gone, so nothing is
+//! demanded of them from then on, nor of watches on znodes whose access list was changed.
 //!
 //! A lasting watch (`addWatch`) is owed every change that it covers, before any reply that could
 //! show it (`lasting_lost_or_late`), or, when its client was away in between, a hint in the
@@ -42,8 +43,8 @@ use mailstorm_shared::{Observation, SessionId, WallTime, Zxid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How long after everything is healed, the change has happened and the client is connected an event may
-/// take: several times what a healthy ensemble needs for anything.
+/// How long after everything is healed, the change has happened and the client is connected an
+/// event may take: several times what a healthy ensemble needs for anything.
 const TOLD_WITHIN_NS: u64 = 5_000_000_000;
 
 /// Follows every client's watches, and every change.
@@ -157,8 +158,8 @@ impl Watches {
         })
     }
 
-    /// A reply that shows everything up to `zxid` has come: whatever is due by then should have come
-    /// before.
+    /// A reply that shows everything up to `zxid` has come: whatever is due by then should have
+    /// come before.
     fn expect_nothing_due(&self, client: &Client, zxid: Zxid) -> Result<(), Wrong> {
         for due in client.due.iter().filter(|due| due.at <= zxid) {
             let Some(watch) = self.demanded(client, due, Some(zxid)) else { continue };
@@ -218,7 +219,8 @@ impl Watches {
         Ok(())
     }
 
-    /// The watch that this is owed to, as of this moment (`None`: now), unless nobody can demand it.
+    /// The watch that this is owed to, as of this moment (`None`: now), unless nobody can demand
+    /// it.
     fn demanded<'a>(
         &self,
         client: &'a Client,

@@ -1,7 +1,7 @@
 //! A numeric bound: a quantity that may not become more than so much.
 //!
-//! Definition. Every sample of the quantity is at most the bound (`exceeded`). What a sample is, and what
-//! the bound is, the scenario says: mails that wait, notifications per release of a lock.
+//! Definition. Every sample of the quantity is at most the bound (`exceeded`). What a sample is,
+//! and what the bound is, the scenario says: mails that wait, notifications per release of a lock.
 //! Figure: the samples, under the quantity's name.
 
 use crate::common::checker::violation;

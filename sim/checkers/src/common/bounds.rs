@@ -1,11 +1,13 @@
 //! Memory: no core keeps more of anything than its configuration promises.
 //!
-//! Definition. Of each load that a core tells with a bound ([`MemoryFact::Keeps`]) it never keeps more than
-//! that. The kind of the violation is the load's name, where the name is among the kinds, else `exceeded`.
-//! Sources: each bound's reason stands where it is configured. A queue that nobody bounds fails only after
-//! hours, on a machine that nobody looks at; its bound is passed in seconds.
-//! Figures: the most of each load that any core of the run kept, as `kept_` and its name. A core tells what it
-//! keeps at powers of two and at the bound, so the figure may be up to half of what there was at the most.
+//! Definition. Of each load that a core tells with a bound ([`MemoryFact::Keeps`]) it never keeps
+//! more than that. The kind of the violation is the load's name, where the name is among the kinds,
+//! else `exceeded`.
+//! Sources: each bound's reason stands where it is configured. A queue that nobody bounds fails
+//! only after hours, on a machine that nobody looks at; its bound is passed in seconds. Figures:
+//! the most of each load that any core of the run kept, as `kept_` and its name. A core tells what
+//! it keeps at powers of two and at the bound, so the figure may be up to half of what there was at
+//! the most.
 
 use crate::common::checker::violation;
 use crate::common::kinds;

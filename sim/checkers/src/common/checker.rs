@@ -16,11 +16,13 @@ pub trait Checker {
         kinds::of(self.name())
     }
 
-    /// What will go wrong. Told once, before the first event; a history of real servers may have no plan.
+    /// What will go wrong. Told once, before the first event; a history of real servers may have no
+    /// plan.
     fn plan(&mut self, _plan: &Plan) {}
 
-    /// Measures, before [`Checker::observe`] looks at the same event. A checker that has found something
-    /// goes on measuring: how long two masters believed in themselves matters most when it did harm.
+    /// Measures, before [`Checker::observe`] looks at the same event. A checker that has found
+    /// something goes on measuring: how long two masters believed in themselves matters most when
+    /// it did harm.
     fn measure(&mut self, _event: &Event) {}
 
     /// The run ends at `at_ns`, whatever was found: what was being measured is over.
@@ -29,12 +31,12 @@ pub trait Checker {
     /// Looks at the next event of the run.
     ///
     /// # Errors
-    /// A [`Violation`] as soon as the property is known to be broken. The checker is done then: it judges
-    /// no more.
+    /// A [`Violation`] as soon as the property is known to be broken. The checker is done then: it
+    /// judges no more.
     fn observe(&mut self, event: &Event) -> Result<(), Violation>;
 
-    /// Judges what can only be judged at the end of the run, at `at_ns`. Called once, and only if no
-    /// call of [`Checker::observe`] returned a violation.
+    /// Judges what can only be judged at the end of the run, at `at_ns`. Called once, and only if
+    /// no call of [`Checker::observe`] returned a violation.
     fn finish(&mut self, at_ns: u64) -> Verdict {
         let _ = at_ns;
         Verdict::Pass
@@ -45,7 +47,8 @@ pub trait Checker {
         Interests::ALL
     }
 
-    /// What it measured. Complete after [`Checker::measured`] and, where it was called, [`Checker::finish`].
+    /// What it measured. Complete after [`Checker::measured`] and, where it was called,
+    /// [`Checker::finish`].
     fn figures(&self) -> Vec<Figure> {
         Vec::new()
     }
@@ -86,8 +89,8 @@ impl Interests {
     pub const CONNECTIONS: Self = Self::facts_about(Subject::Connections);
     /// Watch events delivered.
     pub const WATCH_EVENTS: Self = Self::facts_about(Subject::Watches);
-    /// Mails attempted, accepted and refused; masters; what applications measure; milestones; what only
-    /// an application knows.
+    /// Mails attempted, accepted and refused; masters; what applications measure; milestones; what
+    /// only an application knows.
     pub const APPLICATION: Self = Self::facts_about(Subject::Application);
     /// Processes started, crashed, paused, resumed; disks damaged, writes lost.
     pub const PROCESSES: Self = Self(1 << 13);

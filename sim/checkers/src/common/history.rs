@@ -323,8 +323,8 @@ impl History {
         )
     }
 
-    /// The whole life of a transaction on these servers, all of which log it durably: appended, durable,
-    /// committed by the first of them, applied by all.
+    /// The whole life of a transaction on these servers, all of which log it durably: appended,
+    /// durable, committed by the first of them, applied by all.
     pub(crate) fn written(self, servers: &[u8], epoch: u32, zxid: Zxid) -> Self {
         self.appended(servers, zxid)
             .durable(servers, zxid)

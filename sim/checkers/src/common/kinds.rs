@@ -1,7 +1,7 @@
 //! What each checker can find: the kinds of its violations, by name.
 //!
-//! Owns: the list, by which names that people write are checked. Leaves: what a kind means to the checker
-//! that finds it.
+//! Owns: the list, by which names that people write are checked. Leaves: what a kind means to the
+//! checker that finds it.
 //! Holds: no violation has a kind that does not stand here; whoever makes one is stopped.
 //! Start at [`of`].
 
@@ -157,7 +157,8 @@ const KINDS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The kinds of violations that a checker of this name can find; none for a name that no checker has.
+/// The kinds of violations that a checker of this name can find; none for a name that no checker
+/// has.
 pub fn of(checker: &str) -> &'static [&'static str] {
     KINDS.iter().find(|(name, _)| *name == checker).map_or(&[], |(_, kinds)| kinds)
 }

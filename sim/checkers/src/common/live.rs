@@ -1,9 +1,9 @@
 //! Liveness, as far as a run can show it: work goes on.
 //!
-//! Definition. There is so much work to be done, in pieces. From the beginning of the run until the last
-//! piece is done, no longer than the bound passes without one: otherwise the work stood still (`gap`, made
-//! known by the piece that ends it, or by the first event after the bound if none ever comes: `stopped`).
-//! At the end of the run no piece is missing (`unfinished`).
+//! Definition. There is so much work to be done, in pieces. From the beginning of the run until the
+//! last piece is done, no longer than the bound passes without one: otherwise the work stood still
+//! (`gap`, made known by the piece that ends it, or by the first event after the bound if none ever
+//! comes: `stopped`). At the end of the run no piece is missing (`unfinished`).
 //!
 //! Where it is said what the work [needs], this is asked only while it has that: while no majority
 //! of the servers hears itself, or nobody who does the work hears it, the clock stands still, and
@@ -12,8 +12,9 @@
 //! servers or links that come or go cost what it takes until somebody leads and everybody has found
 //! the way back.
 //!
-//! A bound on virtual time makes of liveness, which no finite run can refute, a safety property that it
-//! can (Alpern and Schneider, "Defining liveness", 1985). What the bound is, the scenario says.
+//! A bound on virtual time makes of liveness, which no finite run can refute, a safety property
+//! that it can (Alpern and Schneider, "Defining liveness", 1985). What the bound is, the scenario
+//! says.
 //! Figure: the stretches between two pieces, whatever the reason for them is.
 //!
 //! [needs]: crate::ensemble::needs
@@ -28,21 +29,23 @@ use std::collections::BTreeMap;
 
 const NS_PER_MS: u64 = 1_000_000;
 
-/// How much longer work may take to go on after servers or links have come or gone. A follower believes in
-/// its silent leader for ten seconds (ZooKeeper's `syncLimit`); then come an election, the end of sessions
-/// that the new leader counts from its own beginning, and clients whose connection attempts hang.
+/// How much longer work may take to go on after servers or links have come or gone. A follower
+/// believes in its silent leader for ten seconds (ZooKeeper's `syncLimit`); then come an election,
+/// the end of sessions that the new leader counts from its own beginning, and clients whose
+/// connection attempts hang.
 const SETTLING: Millis = Millis(20_000);
 
-/// How much longer work may take to go on after somebody who does it has died, slept or come back: what he
-/// held is free when his session is over, which is six seconds, or what the scenario adds to the bound, up to
-/// a tick of two seconds, and a report to the leader.
+/// How much longer work may take to go on after somebody who does it has died, slept or come back:
+/// what he held is free when his session is over, which is six seconds, or what the scenario adds
+/// to the bound, up to a tick of two seconds, and a report to the leader.
 const SESSION_END: Millis = Millis(9_000);
 
 /// Watches one kind of work.
 pub struct Live {
     /// What a piece of it is, in a word or two: `mail`, `acknowledged write`.
     piece: &'static str,
-    /// How many there are to be done; `None` for work without an end, which must go on until the run's.
+    /// How many there are to be done; `None` for work without an end, which must go on until the
+    /// run's.
     pieces: Option<u64>,
     gap_ns_max: u64,
     interests: Interests,
@@ -91,8 +94,8 @@ struct Supply {
 }
 
 impl Live {
-    /// Work of so many pieces, of which each event of which `is_piece` is true is one. It sees every event
-    /// of the kinds it is interested in.
+    /// Work of so many pieces, of which each event of which `is_piece` is true is one. It sees
+    /// every event of the kinds it is interested in.
     pub fn new(
         piece: &'static str,
         pieces: impl Into<Option<u64>>,
@@ -116,8 +119,8 @@ impl Live {
         }
     }
 
-    /// Work of which each of so many workers has to do so many pieces: `whose` says of an event whose piece it
-    /// is, if it is one. What somebody does beyond his share is no piece of it.
+    /// Work of which each of so many workers has to do so many pieces: `whose` says of an event
+    /// whose piece it is, if it is one. What somebody does beyond his share is no piece of it.
     pub fn shared(
         piece: &'static str,
         (workers, each): (u64, u64),
@@ -144,7 +147,8 @@ impl Live {
         self.pieces.is_some_and(|pieces| self.done >= pieces)
     }
 
-    /// When a piece after the one at `last_ns` is overdue; never while the work has not got what it needs.
+    /// When a piece after the one at `last_ns` is overdue; never while the work has not got what it
+    /// needs.
     fn due_ns(&self, last_ns: u64) -> Option<u64> {
         let due_ns = last_ns.saturating_add(self.gap_ns_max);
         match &self.supply {
@@ -165,7 +169,8 @@ impl Live {
 }
 
 impl Shares {
-    /// Whether the event is a piece of somebody's share; also says who has just done the last one of it.
+    /// Whether the event is a piece of somebody's share; also says who has just done the last one
+    /// of it.
     fn add(&mut self, event: &Event) -> (bool, Option<NodeName>) {
         let Some(worker) = (self.whose)(event) else { return (false, None) };
         let done = self.done.entry(worker.clone()).or_default();

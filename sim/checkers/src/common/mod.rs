@@ -2,12 +2,12 @@
 //!
 //! - what a checker is, what it finds and measures, how several are fed: [`checker`], [`kinds`],
 //!   [`figure`], [`suite`];
-//! - whom storms aim at: [`targets`]; what guides them: [`states`]; both by the roles that nodes show:
-//!   [`roles`];
+//! - whom storms aim at: [`targets`]; what guides them: [`states`]; both by the roles that nodes
+//!   show: [`roles`];
 //! - whether a sweep saw what it was made for: [`reached`];
 //! - what the cores keep in memory: [`bounds`];
-//! - what a lesson bounds: [`live`], [`bound`]; who hears whom meanwhile: [`reach`]; what is asked only
-//!   where the work could be done: [`possible`].
+//! - what a lesson bounds: [`live`], [`bound`]; who hears whom meanwhile: [`reach`]; what is asked
+//!   only where the work could be done: [`possible`].
 
 pub mod checker;
 pub mod figure;

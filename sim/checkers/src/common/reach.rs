@@ -1,10 +1,10 @@
-//! Who can hear whom, as the record tells it: from the plan, the faults that began and ended, and the
-//! processes that died, slept and came back.
+//! Who can hear whom, as the record tells it: from the plan, the faults that began and ended, and
+//! the processes that died, slept and came back.
 //!
-//! Owns: the state of the network and of the machines at this moment. Leaves: what may be demanded of work
-//! in such a state to `needs`.
-//! Holds: two nodes hear one another only if each hears the other, so a cut in one direction is a cut; of a
-//! fault that comes and goes, the worse is taken.
+//! Owns: the state of the network and of the machines at this moment. Leaves: what may be demanded
+//! of work in such a state to `needs`.
+//! Holds: two nodes hear one another only if each hears the other, so a cut in one direction is a
+//! cut; of a fault that comes and goes, the worse is taken.
 //! Start at [`Reach::observe`].
 
 use crate::common::roles::ByRole;
@@ -41,9 +41,11 @@ enum Process {
 /// What has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Changed {
-    /// A worker or client died, slept or came back: who waits for it waits for the end of its session.
+    /// A worker or client died, slept or came back: who waits for it waits for the end of its
+    /// session.
     Client,
-    /// Servers, or links: it takes a while until somebody leads, and until everybody has found the way back.
+    /// Servers, or links: it takes a while until somebody leads, and until everybody has found the
+    /// way back.
     Service,
 }
 
@@ -240,7 +242,8 @@ fn hampers(kind: &FaultKind, is_server: bool) -> bool {
     }
 }
 
-/// What such a fault changes when it begins and when it ends, apart from what its victims' processes tell.
+/// What such a fault changes when it begins and when it ends, apart from what its victims'
+/// processes tell.
 fn changed_by(kind: &FaultKind) -> Changed {
     match kind {
         FaultKind::Kill { .. } | FaultKind::Crash { .. } | FaultKind::Pause { .. } => {
@@ -259,7 +262,8 @@ mod tests {
 
     const NODES: [&str; 5] = ["s1", "s2", "s3", "a1", "sink"];
 
-    /// The pairs that do not hear one another once the plan's only fault has begun, whose words mean these.
+    /// The pairs that do not hear one another once the plan's only fault has begun, whose words
+    /// mean these.
     fn apart(kind: &str, meant: &[(&str, &[&str])]) -> String {
         let text = format!("lasts_ms = 9\n[[faults]]\nat_ms = 1\nlasts_ms = 1\nkind.{kind}\n");
         let targets = meant.iter().map(|(word, _)| Target::some(word, "")).collect();

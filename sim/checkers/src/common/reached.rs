@@ -1,8 +1,9 @@
 //! Goals: what must have happened in a sweep, so that no pass is empty.
 //!
-//! A sweep in which no leader ever died proves nothing about leaders that die. A scenario names what its
-//! storms must reach; each goal counts how often a run reached it ([`Reached`]). Runs are added up where
-//! they are told, and a goal that no run reached is the sweep's failure, not a run's.
+//! A sweep in which no leader ever died proves nothing about leaders that die. A scenario names
+//! what its storms must reach; each goal counts how often a run reached it ([`Reached`]). Runs are
+//! added up where they are told, and a goal that no run reached is the sweep's failure, not a
+//! run's.
 //!
 //! The goals of the ensemble are in [`crate::ensemble::goals`], those of the mail in
 //! [`crate::mail::goals`]; a scenario adds its own with [`Goal::new`], or counts a
@@ -25,8 +26,8 @@ pub struct Goal {
 }
 
 impl Goal {
-    /// A goal that is reached once more with every event of which `reached` is true. It sees every event
-    /// of a run of the kinds it is interested in, in order.
+    /// A goal that is reached once more with every event of which `reached` is true. It sees every
+    /// event of a run of the kinds it is interested in, in order.
     pub fn new(
         name: &'static str,
         about: &'static str,

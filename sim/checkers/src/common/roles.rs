@@ -1,9 +1,9 @@
-//! Moving targets and abstract states that follow from the roles that nodes show: who has the role that
-//! decides, and the others.
+//! Moving targets and abstract states that follow from the roles that nodes show: who has the role
+//! that decides, and the others.
 //!
-//! Owns: following the bands of roles ([`RoleBand`]) of one system's members. Leaves: what a role means
-//! to the system. Holds: of several nodes with the role, the one of the newest epoch is meant; a process
-//! that dies has no role. Start at [`ByRole`].
+//! Owns: following the bands of roles ([`RoleBand`]) of one system's members. Leaves: what a role
+//! means to the system. Holds: of several nodes with the role, the one of the newest epoch is
+//! meant; a process that dies has no role. Start at [`ByRole`].
 
 use crate::common::states::States;
 use crate::common::targets::{Target, Targets, Whom};
@@ -28,8 +28,8 @@ pub struct ByRole {
 }
 
 impl ByRole {
-    /// The members of the system with facts of this topic. `one` means who has the first of the roles,
-    /// `rest` all other members.
+    /// The members of the system with facts of this topic. `one` means who has the first of the
+    /// roles, `rest` all other members.
     pub fn new(
         topic: &'static str,
         roles: &'static [&'static str],

@@ -1,13 +1,14 @@
-//! Abstract states: what a node of a system is at a moment, seen coarsely, so that a sweep can say when it last
-//! saw something new.
+//! Abstract states: what a node of a system is at a moment, seen coarsely, so that a sweep can say
+//! when it last saw something new.
 //!
-//! Owns: what a system tells of its states. Leaves: which faults were going on to `world`, which multiplies.
+//! Owns: what a system tells of its states. Leaves: which faults were going on to `world`, which
+//! multiplies.
 //! Start at [`States`].
 
 use mailstorm_record::{Event, NodeName};
 
-/// Somebody who follows a system's events and knows in which of a bounded number of states each node is. No
-/// judgement rests on it.
+/// Somebody who follows a system's events and knows in which of a bounded number of states each
+/// node is. No judgement rests on it.
 pub trait States {
     /// Every state is a number below this.
     fn bound(&self) -> u32;

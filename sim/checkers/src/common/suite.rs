@@ -78,8 +78,8 @@ impl Suite {
         self.members.iter().filter_map(|member| member.fired.as_ref())
     }
 
-    /// Ends the run: every checker's name and verdict, in the order in which they were added, and all
-    /// that they measured.
+    /// Ends the run: every checker's name and verdict, in the order in which they were added, and
+    /// all that they measured.
     pub fn finish(mut self, at_ns: u64) -> (Vec<(&'static str, Verdict)>, Vec<Figure>) {
         let mut figures = Vec::new();
         let verdicts = self

@@ -1,6 +1,7 @@
 //! Moving targets: nodes by what they are at a moment, as `leader`, which plans and storms aim at.
 //!
-//! Owns: what a system tells of its targets. Leaves: the words in plans to `record`, aiming to `world`.
+//! Owns: what a system tells of its targets. Leaves: the words in plans to `record`, aiming to
+//! `world`.
 //! Holds: what a word means depends on the events so far and on nothing else.
 //! Start at [`Targets`].
 

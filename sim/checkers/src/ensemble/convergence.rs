@@ -1,17 +1,17 @@
 //! Convergence: after the last fault everything works again, within a bound.
 //!
-//! Definition. No later than the bound after phase `heal` there is a moment at which every server of the
-//! ensemble serves (`server_left_behind`), all under one leader in one epoch (`divided`), and phase `end`
-//! is reached (`too_late`). That all serve at the very end is not asked: leaders may change without a
-//! fault, too, when an epoch's counter is full. Whether the mail is through is `exactly-once`'s business.
-//! From phase `converge` on nothing of the storm is left: every fault has ended, every process that was
-//! paused goes on, and none of this begins anew (`not_healed`). Otherwise it is the world that broke its
-//! promise, and what it shows of the servers says nothing. A run that ends without having healed, or
-//! before all servers have served again, is no pass but unknown: it demanded nothing.
-//! Source: the design's phases start, storm, heal, converge; "first faults and safety; then heal, and
-//! demand progress".
-//! Figures: the time from `heal` until all servers serve, and until `end`. Whoever ends runs before the
-//! bound waits for [`Service::is_whole`].
+//! Definition. No later than the bound after phase `heal` there is a moment at which every server
+//! of the ensemble serves (`server_left_behind`), all under one leader in one epoch (`divided`),
+//! and phase `end` is reached (`too_late`). That all serve at the very end is not asked: leaders
+//! may change without a fault, too, when an epoch's counter is full. Whether the mail is through is
+//! `exactly-once`'s business. From phase `converge` on nothing of the storm is left: every fault
+//! has ended, every process that was paused goes on, and none of this begins anew (`not_healed`).
+//! Otherwise it is the world that broke its promise, and what it shows of the servers says nothing.
+//! A run that ends without having healed, or before all servers have served again, is no pass but
+//! unknown: it demanded nothing.
+//! Source: the design's phases start, storm, heal, converge; "first faults and safety; then heal,
+//! and demand progress". Figures: the time from `heal` until all servers serve, and until `end`.
+//! Whoever ends runs before the bound waits for [`Service::is_whole`].
 
 use crate::common::checker::violation;
 use crate::ensemble::servers::{PerServer, Servers, node_of};
@@ -110,7 +110,8 @@ impl Service {
 }
 
 impl Convergence {
-    /// Demands that this ensemble serves again, and the run ends, within `bound_ns` after the faults.
+    /// Demands that this ensemble serves again, and the run ends, within `bound_ns` after the
+    /// faults.
     pub fn new(ensemble: Ensemble, bound_ns: u64) -> Self {
         Self {
             service: Service::new(ensemble),

@@ -99,7 +99,8 @@ pub fn leader_paused() -> Goal {
     )
 }
 
-/// A leader sleeps for longer than most sessions may be silent, and is back before its followers have left it.
+/// A leader sleeps for longer than most sessions may be silent, and is back before its followers
+/// have left it.
 pub fn leader_slept_and_led_on() -> Goal {
     /// Longer than a client is silent between two pings of a session of six seconds.
     const SLEPT_NS_MIN: u64 = 4_500_000_000;
@@ -302,7 +303,8 @@ pub fn own_snapshot_voided() -> Goal {
     )
 }
 
-/// A restart finds less than was handed to the disk: what was not synced was lost, or its torn end cut.
+/// A restart finds less than was handed to the disk: what was not synced was lost, or its torn end
+/// cut.
 pub fn unsynced_tail_lost() -> Goal {
     let mut handed_over: PerNode<Zxid> = PerNode::default();
     Goal::new(

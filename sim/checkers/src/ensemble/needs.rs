@@ -8,8 +8,8 @@
 //! and that may hold what others wait for. Who else is heard, and by whom, is no excuse: a majority
 //! that hears itself must find a leader, whatever some of its members hear besides.
 //!
-//! Sources: Fischer, Lynch and Paterson (1985): no design decides in bounded time under all faults; Gilbert and
-//! Lynch (2002): none is both consistent and available on both sides of a cut.
+//! Sources: Fischer, Lynch and Paterson (1985): no design decides in bounded time under all faults;
+//! Gilbert and Lynch (2002): none is both consistent and available on both sides of a cut.
 //!
 //! Start at [`Needs::allow`].
 

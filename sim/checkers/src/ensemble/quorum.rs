@@ -2,41 +2,41 @@
 //!
 //! Definition. Each server's log is followed through appends, cuts, snapshots, syncs, crashes and
 //! damaged disks (`server_log.rs`). Then:
-//! - a leader counts a transaction as committed only when a majority of the configured voters has it
-//!   durably (`minority`), and only if no newer leader's history can be without it (`forked`);
-//! - an established leader's history is on the disks of a majority (`established_early`) and contains
-//!   everything that leaders of earlier epochs committed (`lost`);
-//! - a log has no holes (`hole`), and one place has one transaction: the same bytes on every server, for
-//!   ever (`rewritten`);
-//! - a server applies committed transactions only (`applied_uncommitted`), in the one order, without gap
-//!   or repetition (`applied_out_of_order`), with the bytes that were committed, and to the same effect as
-//!   every other server (`diverged`);
-//! - a write is acknowledged only when it is committed (`acknowledged_uncommitted`) and the server that
-//!   answers has applied it (`acknowledged_unapplied`);
+//! - a leader counts a transaction as committed only when a majority of the configured voters has
+//!   it durably (`minority`), and only if no newer leader's history can be without it (`forked`);
+//! - an established leader's history is on the disks of a majority (`established_early`) and
+//!   contains everything that leaders of earlier epochs committed (`lost`);
+//! - a log has no holes (`hole`), and one place has one transaction: the same bytes on every
+//!   server, for ever (`rewritten`);
+//! - a server applies committed transactions only (`applied_uncommitted`), in the one order,
+//!   without gap or repetition (`applied_out_of_order`), with the bytes that were committed, and to
+//!   the same effect as every other server (`diverged`);
+//! - a write is acknowledged only when it is committed (`acknowledged_uncommitted`) and the server
+//!   that answers has applied it (`acknowledged_unapplied`);
 //! - a snapshot that a server starts from or is sent contains committed transactions only
 //!   (`snapshot_uncommitted`); a log is never cut below what is committed (`truncated_committed`);
-//! - a server takes part in no epoch before one that it has promised (`promise_broken`), and a leader is
-//!   established only in an epoch that a majority has promised (`unpromised`); a restart remembers the
-//!   last epoch that the server followed in (`epoch_forgotten`), and has the history that the epoch it
-//!   names began with (`epoch_without_history`);
-//! - what a server says to have on its disk is there, whoever reads it: its log, its promise and its epoch
-//!   (`not_on_disk`), as long as the disk was not damaged;
-//! - a restart finds everything that was durable (`recovery_lost`), unless the disk was damaged: then the
-//!   server does not vote (`voted_after_loss`), until it was synchronised and admitted; the servers that
-//!   vote and miss a committed transaction never are a majority (`endangered`).
+//! - a server takes part in no epoch before one that it has promised (`promise_broken`), and a
+//!   leader is established only in an epoch that a majority has promised (`unpromised`); a restart
+//!   remembers the last epoch that the server followed in (`epoch_forgotten`), and has the history
+//!   that the epoch it names began with (`epoch_without_history`);
+//! - what a server says to have on its disk is there, whoever reads it: its log, its promise and
+//!   its epoch (`not_on_disk`), as long as the disk was not damaged;
+//! - a restart finds everything that was durable (`recovery_lost`), unless the disk was damaged:
+//!   then the server does not vote (`voted_after_loss`), until it was synchronised and admitted;
+//!   the servers that vote and miss a committed transaction never are a majority (`endangered`).
 //!
 //! Sources: Zab (Junqueira, Reed, Serafini: "Zab: High-performance broadcast for primary-backup
-//! systems", DSN 2011), agreement, total order, and leader completeness; ZOOKEEPER-3911, 4785 (ack before
-//! the history is on disk), 4643 (an epoch on disk before its history), 1291 (a promise forgotten), 4925
-//! (holes), 3526 (TRUNC of committed data), 3144 (replicas that differ).
+//! systems", DSN 2011), agreement, total order, and leader completeness; ZOOKEEPER-3911, 4785 (ack
+//! before the history is on disk), 4643 (an epoch on disk before its history), 1291 (a promise
+//! forgotten), 4925 (holes), 3526 (TRUNC of committed data), 3144 (replicas that differ).
 //!
 //! What a majority is, is computed here and not asked of the ensemble under test: a mistake in its
 //! arithmetic would blind both.
 //!
-//! What a crash does: steps that were not durable may or may not have reached the disk, in order; the
-//! server's own word at its start tells which. A leader may be established late, after a newer one (its
-//! last acknowledgement waited in its inbox while it slept): it then must have what *earlier* epochs
-//! committed, and can commit nothing that the newer one does not know.
+//! What a crash does: steps that were not durable may or may not have reached the disk, in order;
+//! the server's own word at its start tells which. A leader may be established late, after a newer
+//! one (its last acknowledgement waited in its inbox while it slept): it then must have what
+//! *earlier* epochs committed, and can commit nothing that the newer one does not know.
 
 use crate::common::checker::violation;
 use crate::ensemble::server_log::{Logged, Recovery, ServerLog};
@@ -67,16 +67,16 @@ struct Server {
     log: ServerLog,
     /// How many transactions of the committed history its tree contains.
     applied: usize,
-    /// It has just loaded a snapshot, which may contain more than its name says: parts of it were made
-    /// while transactions went on. The next one applied may leave some out.
+    /// It has just loaded a snapshot, which may contain more than its name says: parts of it were
+    /// made while transactions went on. The next one applied may leave some out.
     may_skip: bool,
     /// Its disk lost something; what it has can be less than it reported.
     damaged: bool,
     /// It started without a vote, and has not caught up since.
     voteless: bool,
-    /// Its tree began with a snapshot, whose rows may be of later moments than its name says, so that some
-    /// changes of the transactions up to here were made already. What is committed after it began to serve
-    /// is in no snapshot that it began with.
+    /// Its tree began with a snapshot, whose rows may be of later moments than its name says, so
+    /// that some changes of the transactions up to here were made already. What is committed after
+    /// it began to serve is in no snapshot that it began with.
     exact_after: Zxid,
     /// The latest epoch that it promised, as far as its disk can know.
     promised: Epoch,
@@ -133,15 +133,16 @@ impl CommittedHistory {
         self.get(self.position(zxid).checked_sub(1)?).filter(|committed| committed.zxid == zxid)
     }
 
-    /// Whether a history can end here: at a committed transaction, or at an epoch's start among them.
+    /// Whether a history can end here: at a committed transaction, or at an epoch's start among
+    /// them.
     fn covers(&self, zxid: Zxid) -> bool {
         zxid.counter() == 0 || self.at(zxid).is_some()
     }
 }
 
 impl Quorum {
-    /// A checker for this ensemble, whose disks keep what they report as durable unless the record says
-    /// that they were damaged.
+    /// A checker for this ensemble, whose disks keep what they report as durable unless the record
+    /// says that they were damaged.
     pub fn new(ensemble: Ensemble) -> Self {
         Self {
             nodes: Servers::of(&ensemble),
@@ -319,8 +320,9 @@ impl Quorum {
         if recovery == Recovery::Whole { Ok(()) } else { self.expect_not_endangered(at, server) }
     }
 
-    /// A disk that was not damaged names the epoch that it held when the server last followed, or a later
-    /// one, and whoever names an epoch has its history: in the next election both count as one.
+    /// A disk that was not damaged names the epoch that it held when the server last followed, or a
+    /// later one, and whoever names an epoch has its history: in the next election both count as
+    /// one.
     fn expect_epoch_kept(
         &self,
         at: u64,
@@ -386,8 +388,8 @@ impl Quorum {
         state.followed = Epoch::default();
     }
 
-    /// The voters that miss the last committed transaction could elect a leader without it if they were
-    /// a majority. A lagging minority is normal: a commit needs no more than a majority.
+    /// The voters that miss the last committed transaction could elect a leader without it if they
+    /// were a majority. A lagging minority is normal: a commit needs no more than a majority.
     fn expect_not_endangered(&self, at: u64, server: ServerId) -> Result<(), Violation> {
         let Some(last) = self.history.transactions.last() else { return Ok(()) };
         let missing: Vec<ServerId> = self

@@ -1,9 +1,10 @@
-//! The model of one server's transaction log: what it believes to have, and what its disk surely has.
+//! The model of one server's transaction log: what it believes to have, and what its disk surely
+//! has.
 //!
-//! Owns: what appending, cutting, replacing, syncing and crashing do to a log. Leaves: what it means for
-//! the ensemble to `quorum`.
-//! Holds: steps reach the disk in the order in which they were handed to it, so after a crash the disk
-//! has what was durable and a prefix of the steps since; `base` only covers committed history.
+//! Owns: what appending, cutting, replacing, syncing and crashing do to a log. Leaves: what it
+//! means for the ensemble to `quorum`.
+//! Holds: steps reach the disk in the order in which they were handed to it, so after a crash the
+//! disk has what was durable and a prefix of the steps since; `base` only covers committed history.
 //!
 //! ```text
 //!   0 ........ base | disk ........ | pending steps ........
@@ -100,9 +101,9 @@ impl ServerLog {
         self.pending.push_back(Step::Replace { snapshot });
     }
 
-    /// The disk has everything up to the first step that ends at `zxid`; later steps that end there, too,
-    /// wait for the next report, so that nothing counts as durable too early. Returns whether a snapshot
-    /// replaced what the disk had.
+    /// The disk has everything up to the first step that ends at `zxid`; later steps that end
+    /// there, too, wait for the next report, so that nothing counts as durable too early. Returns
+    /// whether a snapshot replaced what the disk had.
     pub(crate) fn durable(&mut self, zxid: Zxid, history: &CommittedHistory) -> bool {
         let Some(done) = self.pending.iter().position(|step| step.end() == zxid) else {
             return false;
@@ -137,8 +138,8 @@ impl ServerLog {
         self.pending.iter().map(|step| step.end()).fold(self.disk_last(), Zxid::min)
     }
 
-    /// Whether its disk had this transaction, committed or not, when it last could speak for it. What a
-    /// damaged disk lost since counts: the acknowledgement may have left before.
+    /// Whether its disk had this transaction, committed or not, when it last could speak for it.
+    /// What a damaged disk lost since counts: the acknowledgement may have left before.
     pub(crate) fn held_durably(&self, wanted: Logged) -> bool {
         wanted.zxid <= self.base.max(self.lost_base)
             || find(&self.disk, wanted)
@@ -158,7 +159,8 @@ impl ServerLog {
             .is_some_and(|logged| logged.zxid == wanted.zxid && !logged.agrees_with(wanted))
     }
 
-    /// What it believes to have: how much of the committed history for certain, and what after that.
+    /// What it believes to have: how much of the committed history for certain, and what after
+    /// that.
     pub(crate) fn view(&self, history: &CommittedHistory) -> (usize, Vec<Logged>) {
         let mut whole = Self { pending: VecDeque::new(), ..self.clone() };
         for step in &self.pending {

@@ -1,7 +1,8 @@
-//! Sessions and ephemerals: an ephemeral znode lives exactly as long as its session, and a session ends
-//! only for a reason.
+//! Sessions and ephemerals: an ephemeral znode lives exactly as long as its session, and a session
+//! ends only for a reason.
 //!
-//! Definition. In the order in which transactions are applied (the first server to apply one tells):
+//! Definition. In the order in which transactions are applied (the first server to apply one
+//! tells):
 //! - an ephemeral is created only for a session that is open (`created_for_no_session`), and the
 //!   transaction that closes the session leaves none behind (`ephemeral_left`);
 //! - a session opens once (`opened_twice`) and closes once (`closed_twice`); no write that changes
@@ -11,13 +12,15 @@
 //!   what the leader says, and, on its own, against when it, or a follower that serves it well, was
 //!   seen to hear of them (`expired_though_heard`), by its own clock as well, however fast the plan
 //!   makes it; a leader that is left in peace does expire whoever is silent (`outlived`);
-//! - a client is told that its session expired only after a leader has decided so, or some transaction has
-//!   closed it (`told_too_early`). (As in ZooKeeper, the decision need not be committed: should the leader
-//!   fail, the session's ephemerals stay a little longer than the client thinks.)
+//! - a client is told that its session expired only after a leader has decided so, or some
+//!   transaction has closed it (`told_too_early`). (As in ZooKeeper, the decision need not be
+//!   committed: should the leader fail, the session's ephemerals stay a little longer than the
+//!   client thinks.)
 //!
-//! Sources: ZooKeeper's programmer's guide, "ZooKeeper Sessions" and "Ephemeral Nodes"; ZOOKEEPER-3144
-//! (ephemerals that differ between servers); ZOOKEEPER-1208 and 2355 (ephemerals that outlive their
-//! session); ZOOKEEPER-1367 (sessions that a new leader does not follow never expire).
+//! Sources: ZooKeeper's programmer's guide, "ZooKeeper Sessions" and "Ephemeral Nodes";
+//! ZOOKEEPER-3144 (ephemerals that differ between servers); ZOOKEEPER-1208 and 2355 (ephemerals
+//! that outlive their session); ZOOKEEPER-1367 (sessions that a new leader does not follow never
+//! expire).
 
 mod expiry;
 
@@ -441,8 +444,8 @@ mod tests {
         assert_eq!(violation.nodes, ["s1".into(), "s2".into()]);
         // Its report may be on its way.
         ends(heard(4_000)).passes(sessions());
-        // So may that of a client that was heard again when its time had passed, but not for ever, and what
-        // the leader heard itself it knows.
+        // So may that of a client that was heard again when its time had passed, but not for ever,
+        // and what the leader heard itself it knows.
         let late = |by, ms| one_session().after_ms(6_100).heard(by, 7).after_ms(ms);
         ends(late(2, 900)).passes(sessions());
         ends(late(2, 2_900).heard(2, 7).after_ms(200)).violates(sessions(), "expired_though_heard");

@@ -1,15 +1,17 @@
 //! Split-brain freedom: no two brains whose decisions both count.
 //!
-//! Definition. An epoch has at most one established leader (`two_leaders`), and only that one commits in
-//! it (`commit_by_stranger`); once a newer leader is established, an older one commits nothing that the
-//! newer one's history does not have (`late_commit`). Of the mail's masters and claim holders, who can
-//! both believe in themselves, the sink accepts no one after a successor: per claim the fencing tokens of
-//! accepted results never go back (`mutex`), and no two holders have the same token (`shared_token`).
-//! Sources: Zab, "at most one established leader per epoch"; Kleppmann, "How to do distributed locking"
-//! (2016), for fencing tokens; ZooKeeper's documentation on two self-believed leaders (ZOOKEEPER-1675).
+//! Definition. An epoch has at most one established leader (`two_leaders`), and only that one
+//! commits in it (`commit_by_stranger`); once a newer leader is established, an older one commits
+//! nothing that the newer one's history does not have (`late_commit`). Of the mail's masters and
+//! claim holders, who can both believe in themselves, the sink accepts no one after a successor:
+//! per claim the fencing tokens of accepted results never go back (`mutex`), and no two holders
+//! have the same token (`shared_token`).
+//! Sources: Zab, "at most one established leader per epoch"; Kleppmann, "How to do distributed
+//! locking" (2016), for fencing tokens; ZooKeeper's documentation on two self-believed leaders
+//! (ZOOKEEPER-1675).
 //!
-//! That two *believe* to lead at the same time is no violation: one of them is cut off or asleep and
-//! cannot know. It is measured, for servers and for masters.
+//! That two *believe* to lead at the same time is no violation: one of them is cut off or asleep
+//! and cannot know. It is measured, for servers and for masters.
 
 use crate::common::checker::violation;
 use crate::{Checker, Figure, Interests};

@@ -1,7 +1,8 @@
-//! The abstract states of a server: its role, how the epochs that it promised and took part in stand to the
-//! newest leader's, and how its log stands to what is committed.
+//! The abstract states of a server: its role, how the epochs that it promised and took part in
+//! stand to the newest leader's, and how its log stands to what is committed.
 //!
-//! Holds: the same number means the same state in every run. Whatever is seen here is told by servers.
+//! Holds: the same number means the same state in every run. Whatever is seen here is told by
+//! servers.
 //! Start at [`ServerStates`].
 
 use crate::common::states::States;
@@ -201,8 +202,8 @@ impl ServerStates {
         state | (self.log_relation(known.logged) as u32) << bits
     }
 
-    /// How an epoch stands to the newest leader's, in [`EPOCH_BITS`] bits: there is none, behind, equal,
-    /// ahead.
+    /// How an epoch stands to the newest leader's, in [`EPOCH_BITS`] bits: there is none, behind,
+    /// equal, ahead.
     fn epoch_relation(&self, epoch: Epoch) -> u32 {
         match self.leader {
             None => 0,

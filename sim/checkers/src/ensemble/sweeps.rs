@@ -1,18 +1,20 @@
 //! Sweeps: what nobody would miss is deleted by the leader, not before its time and not much later.
 //!
-//! Definition. The leader deletes by itself, on behalf of no session, nothing but containers and znodes with
-//! a time-to-live (`swept_what_stays`); none that has a child (`swept_parent`). A container is due once its
-//! last child went, and never before it had one; a znode with a time-to-live once it was neither created nor
-//! written for longer than that, and has no child, by the wall clock of the leader that sweeps, compared with
-//! what that of the last writer's leader said (`swept_early`). In peace, what is due is gone after two rounds
-//! of sweeps and a little more (`swept_late`).
+//! Definition. The leader deletes by itself, on behalf of no session, nothing but containers and
+//! znodes with a time-to-live (`swept_what_stays`); none that has a child (`swept_parent`). A
+//! container is due once its last child went, and never before it had one; a znode with a
+//! time-to-live once it was neither created nor written for longer than that, and has no child, by
+//! the wall clock of the leader that sweeps, compared with what that of the last writer's leader
+//! said (`swept_early`). In peace, what is due is gone after two rounds of sweeps and a little more
+//! (`swept_late`).
 //!
-//! Source: ZooKeeper Programmer's Guide, "Container Nodes", "TTL Nodes"; `ContainerManager.java`, which
-//! measures a time-to-live from the znode's `mtime`.
+//! Source: ZooKeeper Programmer's Guide, "Container Nodes", "TTL Nodes"; `ContainerManager.java`,
+//! which measures a time-to-live from the znode's `mtime`.
 //!
-//! Exactly: peace is when one leader leads, no fault goes on, no process is down or asleep, and none of that
-//! has changed since. The leader's clock is known by its transactions alone, so a znode counts as overdue
-//! when its time was over, by that clock, for as long as that, and there was peace all the while.
+//! Exactly: peace is when one leader leads, no fault goes on, no process is down or asleep, and
+//! none of that has changed since. The leader's clock is known by its transactions alone, so a
+//! znode counts as overdue when its time was over, by that clock, for as long as that, and there
+//! was peace all the while.
 //! Figure: how long in peace a znode was due before it was swept.
 
 use crate::common::checker::violation;
@@ -50,7 +52,8 @@ struct Znode {
     children: u32,
     /// Whether it ever had a child.
     was_parent: bool,
-    /// When it was last created or written, and when its last child went, by the leader's wall clock.
+    /// When it was last created or written, and when its last child went, by the leader's wall
+    /// clock.
     touched: WallTime,
     childless: WallTime,
 }
@@ -324,8 +327,8 @@ mod tests {
         Change::Created { path: path.into(), owner, value: 0, bytes: 0, acl: None }
     }
 
-    /// `/t`, to live a second untouched, is created when the clock says 100 s, and written two seconds
-    /// later.
+    /// `/t`, to live a second untouched, is created when the clock says 100 s, and written two
+    /// seconds later.
     fn mortal() -> History {
         let ttl = Owner::Ttl(Millis(1_000));
         History::new()

@@ -1,6 +1,7 @@
 //! The ensemble's moving targets: `leader`, `followers`, `observers`.
 //!
-//! Holds: the leader is the one of the newest epoch that any server leads, as the servers have told.
+//! Holds: the leader is the one of the newest epoch that any server leads, as the servers have
+//! told.
 
 use crate::common::roles::ByRole;
 use crate::common::targets::Target;

@@ -1,21 +1,23 @@
 //! Exactly once: per mail an *equality* between what was to happen and what did.
 //!
-//! Definition. For every mail that was in the inbox, the sink accepts exactly one result: no second one
-//! at any time (`doubled`), not none at the end (`lost`). It accepts nothing for a mail that nobody sent
-//! (`invented`), and no other verdict than the right one (`wrong_verdict`), unless the mail was set aside
-//! as `poison`: that happens after the third attempt and not before (`set_aside_early`). Whatever else is
-//! accepted was attempted by the same worker under the same token (`unattempted`). "At least" and "at
-//! most" are not asked one by one: each alone is easy to keep.
+//! Definition. For every mail that was in the inbox, the sink accepts exactly one result: no second
+//! one at any time (`doubled`), not none at the end (`lost`). It accepts nothing for a mail that
+//! nobody sent (`invented`), and no other verdict than the right one (`wrong_verdict`), unless the
+//! mail was set aside as `poison`: that happens after the third attempt and not before
+//! (`set_aside_early`). Whatever else is accepted was attempted by the same worker under the same
+//! token (`unattempted`). "At least" and "at most" are not asked one by one: each alone is easy to
+//! keep.
 //!
-//! Attempts are counted over takeovers, in the order of the claim's tokens: the first is number one, and a
-//! holder's is the one after its predecessor's, or the same once more, if that one could not note it any
-//! more (`attempt_miscounted`). A holder attempts a mail once (`attempted_again`), never when three
-//! attempts were made (`too_many_attempts`), nor when a predecessor's result was accepted
-//! (`attempted_when_done`).
+//! Attempts are counted over takeovers, in the order of the claim's tokens: the first is number
+//! one, and a holder's is the one after its predecessor's, or the same once more, if that one could
+//! not note it any more (`attempt_miscounted`). A holder attempts a mail once (`attempted_again`),
+//! never when three attempts were made (`too_many_attempts`), nor when a predecessor's result was
+//! accepted (`attempted_when_done`).
 //!
-//! Source: what the pipeline promises (the design's "The mail"); the effect that counts is the sink's,
-//! since a worker that was paused, or whose answer was lost, cannot know what it did. An attempt is told
-//! before it is noted in the claim, so every attempt that counts is told, and perhaps one more.
+//! Source: what the pipeline promises (the design's "The mail"); the effect that counts is the
+//! sink's, since a worker that was paused, or whose answer was lost, cannot know what it did. An
+//! attempt is told before it is noted in the claim, so every attempt that counts is told, and
+//! perhaps one more.
 //! Figure: how often each mail was attempted.
 
 use crate::common::checker::violation;
@@ -28,8 +30,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-/// So many attempts are made before a mail is set aside, whatever is right: its workers may have died of
-/// something else, but nobody could know.
+/// So many attempts are made before a mail is set aside, whatever is right: its workers may have
+/// died of something else, but nobody could know.
 const ATTEMPTS_MAX: u32 = 3;
 
 /// Watches workers and the sink.
@@ -172,8 +174,8 @@ impl Mail {
 }
 
 impl ExactlyOnce {
-    /// Expects one result for each of these mails, with this verdict; or `poison`, once it was attempted
-    /// three times in vain.
+    /// Expects one result for each of these mails, with this verdict; or `poison`, once it was
+    /// attempted three times in vain.
     pub fn new(mails: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Self {
         let expect = |right_verdict| Mail {
             right_verdict,
@@ -186,8 +188,8 @@ impl ExactlyOnce {
         Self { mails, judges_attempts: true, last_accepted_ns: 0 }
     }
 
-    /// Expects one result for each of these mails, with this verdict, and asks nothing else: for designs
-    /// that count no attempts.
+    /// Expects one result for each of these mails, with this verdict, and asks nothing else: for
+    /// designs that count no attempts.
     pub fn at_the_sink(mails: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Self {
         Self { judges_attempts: false, ..Self::new(mails) }
     }

@@ -1,16 +1,16 @@
-//! Fencing: whoever was taken over from adds nothing more, from the moment at which its successor relies
-//! on that.
+//! Fencing: whoever was taken over from adds nothing more, from the moment at which its successor
+//! relies on that.
 //!
-//! Definition. For each claim the sink's fence goes up and never down (`lowered`). No result is accepted
-//! under a token below the fence as it is then (`below_the_fence`), nor under one that nobody has raised
-//! the fence to (`not_raised`): a holder raises it before its first result, since only then does it know
-//! what its predecessors got done. A result is refused for a fence above its token alone
-//! (`refused_in_vain`).
+//! Definition. For each claim the sink's fence goes up and never down (`lowered`). No result is
+//! accepted under a token below the fence as it is then (`below_the_fence`), nor under one that
+//! nobody has raised the fence to (`not_raised`): a holder raises it before its first result, since
+//! only then does it know what its predecessors got done. A result is refused for a fence above its
+//! token alone (`refused_in_vain`).
 //!
-//! Source: Kleppmann, "How to do distributed locking" (the resource refuses any token below the highest it
-//! has seen); the pipeline's own third step, which raises the token and learns what is done. That no mail
-//! is processed twice rests on it, and is for `exactly_once` to judge: here the cause is named, whether or
-//! not it does harm this time.
+//! Source: Kleppmann, "How to do distributed locking" (the resource refuses any token below the
+//! highest it has seen); the pipeline's own third step, which raises the token and learns what is
+//! done. That no mail is processed twice rests on it, and is for `exactly_once` to judge: here the
+//! cause is named, whether or not it does harm this time.
 
 use crate::common::checker::violation;
 use crate::{Checker, Interests};

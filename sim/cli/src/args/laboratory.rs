@@ -18,20 +18,24 @@ use std::time::Duration;
 pub(crate) enum LaboratoryCommand {
     /// Run scenarios under many seeds, each a different storm, and judge every run.
     Storm(Box<StormArguments>),
-    /// Join the results of the shards of a storm: what comes out is what one storm over all seeds gives.
+    /// Join the results of the shards of a storm: what comes out is what one storm over all seeds
+    /// gives.
     Merge(MergeArguments),
-    /// Run one seed again, and print what it shows: faults, verdicts, and every event with `--trace`.
+    /// Run one seed again, and print what it shows: faults, verdicts, and every event with
+    /// `--trace`.
     Replay(Box<ReplayArguments>),
-    /// Compare two records of what should be the same run, and show the first event at which they part.
+    /// Compare two records of what should be the same run, and show the first event at which they
+    /// part.
     Diff(DiffArguments),
-    /// List storms and lessons, tell the settings and goals of one, or check that lessons show what they say.
+    /// List storms and lessons, tell the settings and goals of one, or check that lessons show what
+    /// they say.
     Scenarios(ScenariosArguments),
     /// Tell what an inbox has: the mails, and what is left out of them and why.
     Inbox(InboxArguments),
     /// Cut a failing run down to the smallest case that fails in the same way, and tell its story.
     Shrink(Box<ShrinkArguments>),
-    /// Show a run, or several on one time axis, as one page that opens in a browser without a network; or
-    /// write it for Perfetto, ShiViz or Mermaid.
+    /// Show a run, or several on one time axis, as one page that opens in a browser without a
+    /// network; or write it for Perfetto, ShiViz or Mermaid.
     Report(Box<ReportArguments>),
     /// The museum of defects: historical bugs that can be planted, to see who finds them.
     Museum(MuseumArguments),
@@ -61,19 +65,20 @@ pub(crate) struct StormArguments {
     /// Which scenarios: those that `mailstorm scenarios` lists, designs of lessons, files.
     #[arg(value_name = "SCENARIO|FILE", default_value = "mail-claims")]
     pub(crate) scenarios: Vec<String>,
-    /// How many seeds, from 1, or which: `200`, `7..7`, `1000..1999` [default: 1..200; of a lesson, which has
-    /// its own faults, 1].
+    /// How many seeds, from 1, or which: `200`, `7..7`, `1000..1999` [default: 1..200; of a lesson,
+    /// which has its own faults, 1].
     #[arg(long, value_name = "N|A..B")]
     pub seeds: Option<Seeds>,
-    /// Run only every N-th of the seeds, from the I-th on: `2/4` of 1..200 are 2, 6, 10, ..., 198. All N
-    /// shards together are exactly the seeds; 'mailstorm merge' joins their results.
+    /// Run only every N-th of the seeds, from the I-th on: `2/4` of 1..200 are 2, 6, 10, ..., 198.
+    /// All N shards together are exactly the seeds; 'mailstorm merge' joins their results.
     #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE)]
     pub shard: Shard,
-    /// Go on with further seeds until each scenario has had this much real time: `90s`, `10m`, `2h`.
+    /// Go on with further seeds until each scenario has had this much real time: `90s`, `10m`,
+    /// `2h`.
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub time: Option<Duration>,
-    /// Stop when so many seeds in a row came to nothing new: no state of the protocol, no goal and no kind
-    /// of violation that was not seen before.
+    /// Stop when so many seeds in a row came to nothing new: no state of the protocol, no goal and
+    /// no kind of violation that was not seen before.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub stale: Option<u64>,
     /// How many seeds to run at the same time [default: one per processor].
@@ -85,23 +90,24 @@ pub(crate) struct StormArguments {
     /// Write the results for machines: one object, `-` for the terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub json: Option<PathBuf>,
-    /// Give about half of the runs a plan that varies what came to something new, instead of the one that
-    /// their seed draws: such a run is replayed from its record.
+    /// Give about half of the runs a plan that varies what came to something new, instead of the
+    /// one that their seed draws: such a run is replayed from its record.
     #[arg(long, conflicts_with_all = ["plan", "shard"])]
     pub guided: bool,
-    /// Where the results go: index.html, summary.md, junit.xml, result.json, and runs with a violation, each
-    /// with its plan, its page and its smallest case.
+    /// Where the results go: index.html, summary.md, junit.xml, result.json, and runs with a
+    /// violation, each with its plan, its page and its smallest case.
     #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
-    /// Go on where a storm with the same options was interrupted, or stopped by an error, in the folder of its
-    /// results: what comes out is what one storm over all seeds gives. A guided storm begins again.
+    /// Go on where a storm with the same options was interrupted, or stopped by an error, in the
+    /// folder of its results: what comes out is what one storm over all seeds gives. A guided storm
+    /// begins again.
     #[arg(long, conflicts_with = "guided")]
     pub resume: bool,
     /// Do not shrink the first run of each kind of violation.
     #[arg(long)]
     pub no_shrink: bool,
-    /// Run this many of the seeds in a second process as well, and compare what was drawn, the traces, the
-    /// states, the verdicts and the reports; `all` for every seed.
+    /// Run this many of the seeds in a second process as well, and compare what was drawn, the
+    /// traces, the states, the verdicts and the reports; `all` for every seed.
     #[arg(long, value_name = "N", default_value = "0")]
     pub verify: Verify,
 }
@@ -131,22 +137,24 @@ pub(crate) struct InboxArguments {
 /// `mailstorm scenarios`.
 #[derive(Debug, Args)]
 pub(crate) struct ScenariosArguments {
-    /// The storm, lesson or design of which everything is told. A storm and a lesson may share a name; the
-    /// designs of a lesson are `LESSON/DESIGN`.
+    /// The storm, lesson or design of which everything is told. A storm and a lesson may share a
+    /// name; the designs of a lesson are `LESSON/DESIGN`.
     #[arg(value_name = "SCENARIO")]
     pub name: Option<String>,
     /// List every kind of fault that a plan can have, with its fields, their units and bounds, and
     /// a line to copy.
     #[arg(long, conflicts_with_all = ["name", "check"])]
     pub faults: bool,
-    /// Write settings and goals for machines: one object with `storms` and `lessons`, `-` for the terminal.
+    /// Write settings and goals for machines: one object with `storms` and `lessons`, `-` for the
+    /// terminal.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "check")]
     pub json: Option<PathBuf>,
-    /// Run every design of the lesson, or of all lessons, and compare with what it must break and reach.
+    /// Run every design of the lesson, or of all lessons, and compare with what it must break and
+    /// reach.
     #[arg(long)]
     pub check: bool,
-    /// Check in so many storms as well, whose faults are drawn from seeds 1, 2, ...: right designs must hold
-    /// in all of them.
+    /// Check in so many storms as well, whose faults are drawn from seeds 1, 2, ...: right designs
+    /// must hold in all of them.
     #[arg(long, value_name = "N", default_value = "0", requires = "check")]
     pub storms: u64,
     /// How many seeds to run at the same time [default: one per processor].
@@ -164,7 +172,8 @@ pub(crate) struct LearnArguments {
     /// asked for on the terminal if there is one.
     #[arg(long, value_name = "QUESTION=ANSWER")]
     pub answer: Vec<Answer>,
-    /// Which mistake the capstone hides: 1 to 6 are six different ones, and so are each further six.
+    /// Which mistake the capstone hides: 1 to 6 are six different ones, and so are each further
+    /// six.
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     pub hidden: Option<u64>,
     /// Do not open the page in the browser.
@@ -201,8 +210,8 @@ pub(crate) struct ReplayArguments {
 /// `mailstorm report`.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArguments {
-    /// A scenario's name (then `--seed` is needed), or the file of a run or a case; several are stacked,
-    /// the first on top.
+    /// A scenario's name (then `--seed` is needed), or the file of a run or a case; several are
+    /// stacked, the first on top.
     #[arg(value_name = "SCENARIO|FILE", required = true, num_args = 1..=4)]
     pub what: Vec<OsString>,
     /// The seed to show.
@@ -211,8 +220,8 @@ pub(crate) struct ReportArguments {
     /// What else is given; it has its way over what a file says.
     #[command(flatten)]
     pub given: Given,
-    /// Where the page is written, `-` for the terminal [default: `report.html` beside the run, or in
-    /// `runs/SCENARIO/SEED`].
+    /// Where the page is written, `-` for the terminal [default: `report.html` beside the run, or
+    /// in `runs/SCENARIO/SEED`].
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Option<PathBuf>,
     /// Open it in the browser.
@@ -246,7 +255,8 @@ pub(crate) struct ShrinkArguments {
 /// `mailstorm diff`.
 #[derive(Debug, Args)]
 pub(crate) struct DiffArguments {
-    /// The record of a run, or the folder with its run.json; with `--json`, a replay records every event.
+    /// The record of a run, or the folder with its run.json; with `--json`, a replay records every
+    /// event.
     #[arg(value_name = "A", value_hint = ValueHint::AnyPath)]
     pub a: PathBuf,
     /// The record to compare it with.
@@ -284,7 +294,8 @@ pub(crate) struct MuseumArguments {
     /// Hunt in storms that have every kind of fault, instead of the kinds that each seed draws.
     #[arg(long)]
     pub all_faults: bool,
-    /// Hunt in guided storms: about half of the runs vary what earlier ones of the same hunt came to.
+    /// Hunt in guided storms: about half of the runs vary what earlier ones of the same hunt came
+    /// to.
     #[arg(long, conflicts_with = "markdown")]
     pub guided: bool,
     /// Compare guided hunts with plain ones instead; with `--markdown`, as a page.

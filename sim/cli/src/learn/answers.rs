@@ -1,7 +1,7 @@
 //! Answers: given as options, or asked for on the terminal.
 //!
-//! Holds: every answer is one that its question can have; whoever does not know says `?`. An empty line is no
-//! answer, and the end of the input ends the asking.
+//! Holds: every answer is one that its question can have; whoever does not know says `?`. An empty
+//! line is no answer, and the end of the input ends the asking.
 
 use crate::failure::Failure;
 use crate::given::{meant, quoted};
@@ -81,8 +81,8 @@ impl Asked {
         Self { key, text, expected, choices, problem: Box::new(problem) }
     }
 
-    /// The question under its number, and what can be answered: the choices, or the range. Whoever answers by
-    /// options is told its key as well.
+    /// The question under its number, and what can be answered: the choices, or the range. Whoever
+    /// answers by options is told its key as well.
     fn told(&self, number: usize, with_key: bool) -> String {
         const INDENT: &str = "    ";
         let mut out = wrapped(&format!("{number}. {}", self.text)) + "\n";

@@ -1,9 +1,10 @@
-//! The capstone: the whole mail system, with one of the wrong designs hidden in it. A failing seed and its
-//! page are all there is; what is wrong is to be named.
+//! The capstone: the whole mail system, with one of the wrong designs hidden in it. A failing seed
+//! and its page are all there is; what is wrong is to be named.
 //!
-//! Owns: what can be hidden, and finding a seed that fails. Leaves: the mistakes themselves to the museum.
-//! Holds: the same number hides the same thing. Numbers 1 to 6 hide all six mistakes, and so does each further
-//! six of them, in another order. The page tells everything but the name.
+//! Owns: what can be hidden, and finding a seed that fails. Leaves: the mistakes themselves to the
+//! museum.
+//! Holds: the same number hides the same thing. Numbers 1 to 6 hide all six mistakes, and so does
+//! each further six of them, in another order. The page tells everything but the name.
 
 use super::answers::{Answers, Asked};
 use super::{Graded, complete, graded, read_path, say, write_json};
@@ -189,8 +190,8 @@ pub(super) fn hidden_by(key: &str) -> Option<&'static str> {
     (hidden > 0).then(|| cause(hidden).name)
 }
 
-/// What a number hides. The six of each round are all different, and come in an order of their own, so that
-/// nobody knows number 7 from number 1.
+/// What a number hides. The six of each round are all different, and come in an order of their own,
+/// so that nobody knows number 7 from number 1.
 fn cause(hidden: u64) -> &'static Cause {
     let count = COUNT as u64;
     let (round, place) = ((hidden - 1) / count, (hidden - 1) % count);

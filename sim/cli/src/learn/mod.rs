@@ -1,8 +1,9 @@
 //! `mailstorm learn`: predict, run, look, compare.
 //!
-//! Owns: asking, grading and telling on a terminal or without one, what has been learned, the pages of
-//! lessons. Leaves: what is asked, and the right answers, to `scenarios`.
-//! Holds: nothing that answers a question is shown before it was asked; without a terminal nothing waits.
+//! Owns: asking, grading and telling on a terminal or without one, what has been learned, the pages
+//! of lessons. Leaves: what is asked, and the right answers, to `scenarios`.
+//! Holds: nothing that answers a question is shown before it was asked; without a terminal nothing
+//! waits.
 //! Start at [`learn`].
 
 pub(crate) mod answers;
@@ -75,8 +76,8 @@ fn read_path(folder: &Path) -> Result<LearningPath, Failure> {
     Ok(path)
 }
 
-/// Asks for the answers that are missing, or says how to give them where nobody can be asked. `None` if there
-/// are none.
+/// Asks for the answers that are missing, or says how to give them where nobody can be asked.
+/// `None` if there are none.
 fn complete(
     answers: Answers,
     asked: &[Asked],

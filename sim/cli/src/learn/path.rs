@@ -1,8 +1,9 @@
 //! The path through the lessons, and how far somebody has come on it.
 //!
-//! Holds: what was learned is a file of its own below the results, written again after every lesson; a
-//! lesson that is taken again counts as it went last, and is done once something was right. A file that
-//! cannot be read as such is told, and is kept aside before another takes its place.
+//! Holds: what was learned is a file of its own below the results, written again after every
+//! lesson; a lesson that is taken again counts as it went last, and is done once something was
+//! right. A file that cannot be read as such is told, and is kept aside before another takes its
+//! place.
 
 use super::capstone;
 use crate::artifact::write;
@@ -60,8 +61,8 @@ impl Went {
 }
 
 impl Path {
-    /// What was learned so far, nothing where there is no file; and what the file has that does not count,
-    /// a line for each.
+    /// What was learned so far, nothing where there is no file; and what the file has that does not
+    /// count, a line for each.
     pub(super) fn read(folder: &FilePath) -> Result<(Self, Vec<String>), Failure> {
         let file = folder.join(FILE);
         let mut bytes = Vec::new();

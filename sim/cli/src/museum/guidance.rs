@@ -1,9 +1,9 @@
 //! `mailstorm museum --compare-guidance`: what guidance by coverage is worth, defect by defect.
 //!
-//! A hunt is a sweep of its own, plain or guided, that ends with the first violation or at the cap. The plain
-//! and the guided hunt of one repeat have the same seeds, and no other hunt has them. What a hunt takes is
-//! told in runs and in events of the clockwork: these stand for processor time, and are the same on every
-//! machine.
+//! A hunt is a sweep of its own, plain or guided, that ends with the first violation or at the cap.
+//! The plain and the guided hunt of one repeat have the same seeds, and no other hunt has them.
+//! What a hunt takes is told in runs and in events of the clockwork: these stand for processor
+//! time, and are the same on every machine.
 //! Start at [`compare`].
 
 use super::exhibit::Exhibit;
@@ -17,14 +17,16 @@ use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// A defect that plain hunts find within so many runs, in the median, is found before a guided hunt has
-/// learnt anything.
+/// A defect that plain hunts find within so many runs, in the median, is found before a guided hunt
+/// has learnt anything.
 const AT_ONCE: u64 = 3;
 
-/// A defect that so many plain hunts, the first of all, found at most once is too rare to be compared.
+/// A defect that so many plain hunts, the first of all, found at most once is too rare to be
+/// compared.
 const TRIED: usize = 4;
 
-/// Of so many parts each, guided and plain work are called equal unless they differ by more than one.
+/// Of so many parts each, guided and plain work are called equal unless they differ by more than
+/// one.
 const DECIDED_PARTS: u64 = 10;
 
 /// One hunt.

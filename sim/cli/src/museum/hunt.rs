@@ -6,8 +6,8 @@
 use mailstorm_record::{Plan, Violation};
 use std::collections::BTreeMap;
 
-/// After so many hunts in a row, from the first, that came to the cap with nothing, the defect is given up:
-/// further ones would only take time.
+/// After so many hunts in a row, from the first, that came to the cap with nothing, the defect is
+/// given up: further ones would only take time.
 const VAIN_MAX: u64 = 2;
 
 /// How often a defect is hunted, and for how long each time.
@@ -49,8 +49,8 @@ impl Find {
     }
 }
 
-/// The number that this share of the hunts needed at the most (nearest rank); `None` if that share did not
-/// find anything. Those that found nothing needed the most.
+/// The number that this share of the hunts needed at the most (nearest rank); `None` if that share
+/// did not find anything. Those that found nothing needed the most.
 pub(super) fn percentile(needed: impl Iterator<Item = Option<u64>>, percent: u64) -> Option<u64> {
     let mut needed: Vec<_> = needed.collect();
     needed.sort_by_key(|number| number.unwrap_or(u64::MAX));
@@ -125,8 +125,8 @@ impl Hunts {
             as u64
     }
 
-    /// The seeds that this share of the hunts needed at the most (nearest rank); `None` if that share did
-    /// not find it.
+    /// The seeds that this share of the hunts needed at the most (nearest rank); `None` if that
+    /// share did not find it.
     pub(super) fn percentile(&self, percent: u64) -> Option<u64> {
         let needed = self
             .over

@@ -1,10 +1,10 @@
 //! `mailstorm museum`: the defects that can be planted, and how well the laboratory finds them.
 //!
-//! One *attempt* is one run of a scenario with the defect planted. The attempts of a defect are one long
-//! sequence: they take its scenarios in turn, each with seeds 1, 2, 3, ... A *hunt* is a stretch of that
-//! sequence that ends with the first violation or at the cap; the next hunt begins with the attempt after
-//! it. So no two hunts of a defect share a run, every run is made once, and the sound build has to pass
-//! seeds 1 to the highest that was used, scenario by scenario.
+//! One *attempt* is one run of a scenario with the defect planted. The attempts of a defect are one
+//! long sequence: they take its scenarios in turn, each with seeds 1, 2, 3, ... A *hunt* is a
+//! stretch of that sequence that ends with the first violation or at the cap; the next hunt begins
+//! with the attempt after it. So no two hunts of a defect share a run, every run is made once, and
+//! the sound build has to pass seeds 1 to the highest that was used, scenario by scenario.
 //! Leaves: what each defect is to the table of the package whose mistake it was.
 //! Start at [`museum`]; `exhibit` has the table of the museum, `hunt` counts, `board` tells.
 

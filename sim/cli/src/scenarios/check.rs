@@ -1,8 +1,8 @@
 //! Whether lessons show what they say.
 //!
 //! Leaves: the expectations to `scenarios`.
-//! Holds: a wrong design that passes, a right one that fails, a goal that is not reached and a fault that
-//! changes nothing all fail the check. Start at [`check`].
+//! Holds: a wrong design that passes, a right one that fails, a goal that is not reached and a
+//! fault that changes nothing all fail the check. Start at [`check`].
 
 use crate::failure::{ExitCode, Failure};
 use crate::screen::is_unread;
@@ -52,8 +52,9 @@ pub(super) fn check(lessons: &[Lesson], storms: u64, jobs: usize) -> Result<Exit
     Ok(if wrong == 0 { ExitCode::Pass } else { ExitCode::Violation })
 }
 
-/// How a design fares when its faults are drawn from seeds: a right one must hold under all of them, a wrong
-/// one be found. A wrong one that they cannot find is told, since its fault may be one that no storm draws.
+/// How a design fares when its faults are drawn from seeds: a right one must hold under all of
+/// them, a wrong one be found. A wrong one that they cannot find is told, since its fault may be
+/// one that no storm draws.
 fn stormed(design: &Design, storms: u64, jobs: usize) -> Result<String, String> {
     let drawn = Settings([(lessons::DRAWN_FAULTS.to_owned(), 1)].into());
     let scenario = with_settings(&design.scenario, &drawn).map_err(|error| error.to_string())?;

@@ -23,7 +23,8 @@ pub(super) fn list() -> String {
     format!("{HEAD}{}{kinds}", words())
 }
 
-/// The words that stand for nodes, a line for each: those of every system that some storm has, and the world's.
+/// The words that stand for nodes, a line for each: those of every system that some storm has, and
+/// the world's.
 fn words() -> String {
     let mut targets: Vec<Target> = Vec::new();
     for storm in mailstorm_scenarios::all(None) {

@@ -54,8 +54,8 @@ pub(crate) struct Configured {
     pub(crate) remarks: Vec<String>,
 }
 
-/// Reads a configuration file. One that ends in `.cfg` or has ZooKeeper's keys is read as ZooKeeper's
-/// `zoo.cfg`, with the file `myid` in its `dataDir`; any other is TOML:
+/// Reads a configuration file. One that ends in `.cfg` or has ZooKeeper's keys is read as
+/// ZooKeeper's `zoo.cfg`, with the file `myid` in its `dataDir`; any other is TOML:
 ///
 /// ```toml
 /// id = 1                              # of this server, 1 to 255
@@ -295,8 +295,8 @@ fn within<T: Copy + PartialOrd + std::fmt::Display>(
     Ok(Some(number))
 }
 
-/// On a real disk, where a file costs more than a few megabytes that stay empty: larger log files than
-/// [`StorageOptions`](mailstorm_coordination::storage::StorageOptions) has by default.
+/// On a real disk, where a file costs more than a few megabytes that stay empty: larger log files
+/// than [`StorageOptions`](mailstorm_coordination::storage::StorageOptions) has by default.
 const LOG_FILE_BYTES: u64 = 4 << 20;
 
 /// Room for what a start on a full disk writes: a log file, promises, and a few thousand sessions.

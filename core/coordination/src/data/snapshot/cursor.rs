@@ -86,8 +86,9 @@ impl SnapshotCursor {
 
     /// Writes a piece, and gives its last key unless it reaches to the end.
     ///
-    /// A database that is itself still fuzzy (a leader that begins with an old snapshot and brings a
-    /// learner up to date) passes on what it knows: a piece ends where one of its own pieces does.
+    /// A database that is itself still fuzzy (a leader that begins with an old snapshot and brings
+    /// a learner up to date) passes on what it knows: a piece ends where one of its own pieces
+    /// does.
     fn write_rows(
         &mut self,
         database: &Database,

@@ -1,10 +1,11 @@
 //! Snapshots: a database in chunks, read while transactions are applied, and made whole again.
 //!
-//! Owns: chunks, their rows and checksums. Leaves: files and links to others; why a replay after a fuzzy
-//! snapshot is exact to `fuzzy`.
-//! Holds: a snapshot is loaded whole or not at all. A chunk that is missing, repeated, damaged, or from
-//! another snapshot is an error. The database that comes out contains everything up to the snapshot's
-//! beginning, and the transactions after that are to be applied to it as if nothing else were in it.
+//! Owns: chunks, their rows and checksums. Leaves: files and links to others; why a replay after a
+//! fuzzy snapshot is exact to `fuzzy`.
+//! Holds: a snapshot is loaded whole or not at all. A chunk that is missing, repeated, damaged, or
+//! from another snapshot is an error. The database that comes out contains everything up to the
+//! snapshot's beginning, and the transactions after that are to be applied to it as if nothing else
+//! were in it.
 //!
 //! ```text
 //! chunk   = crc32c of the rest (u32), sequence number (u32), begin zxid (u64), kind (u8), body
@@ -12,9 +13,9 @@
 //! rows    = kind 2: as of (u64), last key or none, rows until the end of the chunk
 //! trailer = kind 3: how many sessions, ephemerals, znodes (u64 each)
 //! ```
-//! All numbers are big-endian. "None" as last key says that the piece reaches to the end of the order,
-//! so that a row which came later than the last piece is known to be absent from it.
-//! In reading order: `rows`, `cursor`, `loader`. Start at [`SnapshotCursor::next_chunk`].
+//! All numbers are big-endian. "None" as last key says that the piece reaches to the end of the
+//! order, so that a row which came later than the last piece is known to be absent from it. In
+//! reading order: `rows`, `cursor`, `loader`. Start at [`SnapshotCursor::next_chunk`].
 
 mod cursor;
 mod loader;

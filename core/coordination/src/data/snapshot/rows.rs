@@ -1,7 +1,7 @@
 //! The bytes of a snapshot's rows.
 //!
-//! Holds: whatever bytes come, reading ends with a row or an error; nothing is allocated beyond what
-//! the bytes at hand justify.
+//! Holds: whatever bytes come, reading ends with a row or an error; nothing is allocated beyond
+//! what the bytes at hand justify.
 
 use super::super::database::{Database, SessionRecord};
 use super::super::fuzzy::Key;

@@ -87,7 +87,8 @@ fn compare(model: &Model, database: &Database, sessions: &[SessionId]) {
     assert_eq!(database.counts().ephemerals, ephemerals);
 }
 
-/// Runs a history with the leader looking ahead, applies in bursts, compares each answer and the end.
+/// Runs a history with the leader looking ahead, applies in bursts, compares each answer and the
+/// end.
 fn run(commands: &[Command], owners_only: bool) -> Database {
     let options =
         DataOptions { ephemeral_writes_by_owner_only: owners_only, ..DataOptions::default() };

@@ -63,7 +63,8 @@ fn list() -> impl Strategy<Value = &'static str> {
     prop_oneof![20 => Just("rwcda:world:anyone"), 1 => prop::sample::select(&LISTS[..])]
 }
 
-/// The paths drawn are plain; sequential names come on top, and are found again by the first numbers.
+/// The paths drawn are plain; sequential names come on top, and are found again by the first
+/// numbers.
 fn path(paths: Paths) -> impl Strategy<Value = Arc<str>> {
     let plain = prop::sample::select(paths).prop_map(Arc::from);
     let numbered = (prop::sample::select(paths), 0..4u32)

@@ -1,4 +1,5 @@
-//! The tree as naively as it can be written: a flat map, everything counted by looking, nothing ahead.
+//! The tree as naively as it can be written: a flat map, everything counted by looking, nothing
+//! ahead.
 //!
 //! It shares no code with what it judges but the vocabulary of the protocol.
 

@@ -34,8 +34,8 @@ fn advance(database: &mut Database, txns: &[(Zxid, Txn)], count: usize) {
     }
 }
 
-/// Takes a snapshot; before each chunk some transactions are applied. `pace` gives, over and over, how
-/// many, and how large the chunk may be.
+/// Takes a snapshot; before each chunk some transactions are applied. `pace` gives, over and over,
+/// how many, and how large the chunk may be.
 fn take(database: &mut Database, txns: &[(Zxid, Txn)], pace: &[(usize, usize)]) -> Vec<Bytes> {
     let mut cursor = SnapshotCursor::begin(database, Defects::NONE);
     let mut chunks = Vec::new();
@@ -237,8 +237,8 @@ fn a_chunk_is_larger_than_asked_for_only_if_a_single_row_is() {
     assert_eq!(load(&rows_alone).unwrap(), database);
 }
 
-/// Runs `before`, takes a snapshot row by row while `during` happens, and compares the replay. Each entry
-/// of `during` names the row after which its lines happen.
+/// Runs `before`, takes a snapshot row by row while `during` happens, and compares the replay. Each
+/// entry of `during` names the row after which its lines happen.
 fn check_fuzzy(before: &[&str], during: &[(&str, &[&str])]) {
     let mut stage = Stage::new(DataOptions::default());
     let mut txns = Vec::new();

@@ -6,8 +6,8 @@
 //!                       check PATH [v=..] · multi STEP; STEP; ... · open · close · sweep PATH
 //! stat PATH · get PATH · ls PATH · below PATH · eph PREFIX · getacl PATH · multiread get PATH; ls PATH
 //! ```
-//! Sessions are 1 and 2; identities `u` (digest `u:h`) and `super`. An access list is `PERMS:SCHEME:ID`,
-//! comma-separated. Answers are paths, versions, `ok`, or the name of an error.
+//! Sessions are 1 and 2; identities `u` (digest `u:h`) and `super`. An access list is
+//! `PERMS:SCHEME:ID`, comma-separated. Answers are paths, versions, `ok`, or the name of an error.
 
 use crate::data::{Applied, DataOptions, Database, Identity, Pending, TxnResult};
 use bytes::Bytes;

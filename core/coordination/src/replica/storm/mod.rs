@@ -1,11 +1,11 @@
-//! Replicas alone in a storm: thousands of short runs with broken links, partitions, pauses, stalled
-//! disks, crashes and lost disks, each from one seed.
+//! Replicas alone in a storm: thousands of short runs with broken links, partitions, pauses,
+//! stalled disks, crashes and lost disks, each from one seed.
 //!
-//! Owns: a deterministic world for replicas ([`world`]), with disks that forget ([`disk`]) and servers
-//! that count ([`server`]), and what must
-//! hold in it: at most one established leader per epoch, one order of committed entries everywhere,
-//! every committed entry on a majority of disks and in every later leader, confirmations that are
-//! true, and service again after the storm. Leaves: clients and real time to the laboratory.
+//! Owns: a deterministic world for replicas ([`world`]), with disks that forget ([`disk`]) and
+//! servers that count ([`server`]), and what must hold in it: at most one established leader per
+//! epoch, one order of committed entries everywhere, every committed entry on a majority of disks
+//! and in every later leader, confirmations that are true, and service again after the storm.
+//! Leaves: clients and real time to the laboratory.
 //! Holds: same seed, same run. A failure names the seed; `run(shape, seed)` plays it again.
 
 mod disk;

@@ -1,5 +1,5 @@
-//! What a server does for its replica, reduced to what can be checked: a database that is the list of
-//! what was applied, snapshots of it, proposals that are numbers. And the checks.
+//! What a server does for its replica, reduced to what can be checked: a database that is the list
+//! of what was applied, snapshots of it, proposals that are numbers. And the checks.
 
 use super::world::{Checked, Fact, Node, World};
 use crate::io::{DiskCommand, DiskTicket};
@@ -209,7 +209,8 @@ impl World {
     }
 }
 
-/// A database's content in chunks; an empty one at the end stands for what only a fuzzy snapshot knows.
+/// A database's content in chunks; an empty one at the end stands for what only a fuzzy snapshot
+/// knows.
 pub(super) fn encode(applied: &[Fact]) -> Vec<Bytes> {
     let mut chunks: Vec<Bytes> = (applied.chunks(applied.len() / 3 + 1))
         .map(|part| {

@@ -1,5 +1,5 @@
-//! A learner's transcripts: promise, synchronisation, logging, serving, and leaving a leader that breaks
-//! the protocol.
+//! A learner's transcripts: promise, synchronisation, logging, serving, and leaving a leader that
+//! breaks the protocol.
 
 use super::*;
 use crate::replica::following::TOUCHED_PER_PONG_MAX;
@@ -67,8 +67,8 @@ fn many_proposals_are_acknowledged_at_once() {
 #[test]
 fn a_cut_comes_after_everything_that_it_cuts_is_on_disk() {
     // 1. 2:2 is handed to the disk; the leader is lost.
-    // 2. The next leader does not know 2:2 and will have it cut. But before that it has our promise,
-    //    and the promise is on disk behind 2:2: the disk never reports 2:2 after the cut.
+    // 2. The next leader does not know 2:2 and will have it cut. But before that it has our
+    //    promise, and the promise is on disk behind 2:2: the disk never reports 2:2 after the cut.
     let mut one = synchronising("2:1");
     one.hear(7, propose("2:2"));
     one.call(|r, now, out| r.link_down(now, Some(LinkId(7)), id(2), out));
@@ -225,7 +225,8 @@ fn a_joiner_votes_once_its_disk_knows_that_it_was_admitted() {
 
 #[test]
 fn a_second_admission_means_nothing() {
-    // Otherwise the first could be on disk, and we elected, when the second is: it must not find a leader.
+    // Otherwise the first could be on disk, and we elected, when the second is: it must not find a
+    // leader.
     let mut one = joined();
     one.hear(7, PeerMessage::Admit);
     one.hear(7, PeerMessage::Admit);

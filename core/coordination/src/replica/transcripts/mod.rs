@@ -1,9 +1,9 @@
 //! One replica at a time, played by hand: what it says and writes in answer to what it hears.
 //!
-//! Owns: [`Player`], who plays it. Leaves: the transcripts to `leader` and `learner`; each decision of the
-//! protocol that a storm seldom brings to a point has one.
-//! Holds: lines are what the player makes of outputs and events: `> 7: LEADERINFO 3` is sent on link 7,
-//! `disk: log 2:1` is a disk command, `! committed 2:1` an event.
+//! Owns: [`Player`], who plays it. Leaves: the transcripts to `leader` and `learner`; each decision
+//! of the protocol that a storm seldom brings to a point has one.
+//! Holds: lines are what the player makes of outputs and events: `> 7: LEADERINFO 3` is sent on
+//! link 7, `disk: log 2:1` is a disk command, `! committed 2:1` an event.
 
 mod leader;
 mod learner;

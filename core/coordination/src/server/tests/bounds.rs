@@ -1,5 +1,5 @@
-//! What a client can grow, grown to its bound and beyond: it is refused, and the server goes on. The
-//! world encodes every message between servers, as a host does, so one that is too long shows.
+//! What a client can grow, grown to its bound and beyond: it is refused, and the server goes on.
+//! The world encodes every message between servers, as a host does, so one that is too long shows.
 
 use super::world::*;
 use crate::data::{DATA_BYTES_MAX, DataOptions, WatchBounds, WatchLoad};

@@ -1,4 +1,5 @@
-//! Whole servers under test, without a host: [`world`] carries their outputs out, at once and in order.
+//! Whole servers under test, without a host: [`world`] carries their outputs out, at once and in
+//! order.
 
 mod bounds;
 mod ensemble;

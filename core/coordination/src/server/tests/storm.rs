@@ -1,9 +1,9 @@
 //! Three servers and a few clients in random trouble: what clients may rely on holds throughout.
 //!
-//! Connections break, servers crash and start, are cut off, freeze; messages between different servers
-//! overtake each other. The clients each write a counter of their own, make ephemerals with names of
-//! their own, and read after a sync. Checked, besides what [`World`] checks of every reply (order, and
-//! that no client is shown an older state than before):
+//! Connections break, servers crash and start, are cut off, freeze; messages between different
+//! servers overtake each other. The clients each write a counter of their own, make ephemerals with
+//! names of their own, and read after a sync. Checked, besides what [`World`] checks of every reply
+//! (order, and that no client is shown an older state than before):
 //! 1. a value read after a sync is not older than what was acknowledged before the sync was sent;
 //! 2. after a reconnect, a znode that is not there will not come any more;
 //! 3. at the end all trees are equal, what was acknowledged is there, and no ephemeral outlives its

@@ -1,12 +1,13 @@
-//! What four-letter words are answered: line by line as ZooKeeper 3.8.0 answers them, with other numbers.
+//! What four-letter words are answered: line by line as ZooKeeper 3.8.0 answers them, with other
+//! numbers.
 
 use super::world::*;
 use crate::io::ClientId;
 use mailstorm_wire::client::FourLetterWord::*;
 use mailstorm_wire::client::*;
 
-/// What a running ZooKeeper 3.8.0 answered after a session had created `/e`, an ephemeral znode, and read
-/// it with a watch. Its version is that of a release.
+/// What a running ZooKeeper 3.8.0 answered after a session had created `/e`, an ephemeral znode,
+/// and read it with a watch. Its version is that of a release.
 const STAT: &str = "\
 Zookeeper version: 3.8.0-5a02a05eddb59aee6ac762f7ea82e92a68eb9c0f, built on 02/25/2022 08:49 UTC
 Clients:
@@ -45,7 +46,8 @@ Connections Sets (1)/(2):
 ";
 const WCHS: &str = "1 connections watching 1 paths\nTotal watches:1\n";
 
-/// A text with `#` for each number, names of weekdays and months, and what follows a version's numbers.
+/// A text with `#` for each number, names of weekdays and months, and what follows a version's
+/// numbers.
 fn shape(text: &str) -> String {
     const NAMES: [&str; 19] = [
         "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -123,7 +125,8 @@ fn version_for_kazoo(envi: &str) -> Option<Vec<u32>> {
 fn clients_and_monitors_find_the_version_where_they_look_for_it() {
     let (mut world, _) = world();
     assert_eq!(version_for_kazoo(&world.word(s(1), Envi)), Some(vec![3, 9, 0]));
-    // As the Go clients read it: `([A-Za-z0-9.-]+), built on (\d\d/\d\d/\d{4} \d\d:\d\d [A-Za-z0-9:+-]+)`.
+    // As the Go clients read it: `([A-Za-z0-9.-]+), built on (\d\d/\d\d/\d{4} \d\d:\d\d
+    // [A-Za-z0-9:+-]+)`.
     for word in [Srvr, Stat] {
         let text = world.word(s(1), word);
         let line = text.lines().next().unwrap().strip_prefix("Zookeeper version: ").unwrap();

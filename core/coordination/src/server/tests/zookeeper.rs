@@ -1,8 +1,8 @@
 //! What a running ZooKeeper answers, byte for byte.
 //!
-//! `zookeeper_3_8_0.txt` is a transcript: requests to a standalone server of version 3.8.0 and what it
-//! sent back, in the order in which each client received it. Our server has to say the same. Where the two
-//! differ on purpose, ARCHITECTURE.md says so, and the transcript does not ask.
+//! `zookeeper_3_8_0.txt` is a transcript: requests to a standalone server of version 3.8.0 and what
+//! it sent back, in the order in which each client received it. Our server has to say the same.
+//! Where the two differ on purpose, ARCHITECTURE.md says so, and the transcript does not ask.
 //!
 //! | line               | meaning                                                     |
 //! | ------------------ | ----------------------------------------------------------- |
@@ -13,10 +13,10 @@
 //! | `a < ...`          | the next frame that comes back                              |
 //! | `a is closed`      | nothing more comes, and the connection has ended            |
 //!
-//! Frames are hexadecimal, without their length; in braces stands what no two servers have in common:
-//! `{+3}`, the third zxid after that of the section's first session; `{time}`, not zero; `{any}`, eight
-//! bytes (an event's zxid is that of its change here, as in 3.9, and -1 in 3.8); `{session a}` and
-//! `{password a}`, whatever client `a` was given first.
+//! Frames are hexadecimal, without their length; in braces stands what no two servers have in
+//! common: `{+3}`, the third zxid after that of the section's first session; `{time}`, not zero;
+//! `{any}`, eight bytes (an event's zxid is that of its change here, as in 3.9, and -1 in 3.8);
+//! `{session a}` and `{password a}`, whatever client `a` was given first.
 
 use super::world::*;
 use crate::io::ClientId;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub(crate) enum Ask {
-    /// Makes the worker holder of an open row, under a fence of its own: one that it holds already, or else
-    /// the first that nobody holds or whose lease is over.
+    /// Makes the worker holder of an open row, under a fence of its own: one that it holds already,
+    /// or else the first that nobody holds or whose lease is over.
     Take {
         /// Who.
         worker: Arc<str>,

@@ -1,8 +1,9 @@
-//! What is known of one client: what it has asked for, in which session, and whom it has proved to be.
+//! What is known of one client: what it has asked for, in which session, and whom it has proved to
+//! be.
 //!
-//! Holds: credentials are shown to a server before anything else on every connection, so whoever was
-//! accepted before an operation began is accepted when it is carried out; whoever was named before it
-//! returned may be.
+//! Holds: credentials are shown to a server before anything else on every connection, so whoever
+//! was accepted before an operation began is accepted when it is carried out; whoever was named
+//! before it returned may be.
 
 use super::model::Identity;
 use crate::clients::followed::Wrong;
@@ -18,8 +19,8 @@ pub(super) struct Client {
     /// By the operation's number: with how many of the proofs accepted by then.
     asked: BTreeMap<u64, (Call, usize)>,
     last_asked: u64,
-    /// Who it said to be in this session, in that order: by the operation that said so, and whether it was
-    /// accepted.
+    /// Who it said to be in this session, in that order: by the operation that said so, and whether
+    /// it was accepted.
     proofs: Vec<(u64, Identity, bool)>,
     /// Its address as a server knows it, once that was told.
     address: Option<Arc<str>>,

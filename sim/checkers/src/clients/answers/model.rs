@@ -1,13 +1,14 @@
 //! What ZooKeeper's documents say that an operation does, on the tree of one moment.
 //!
-//! Owns: which operations are granted and which refused, with which code; what a granted one shows and
-//! changes. Leaves: the tree to [`super::tree`]; which moment is meant, and as whom, to the checker above.
-//! Holds: nothing here is taken from the servers that it judges. Of several reasons for a refusal the first
-//! is told, in the order in which ZooKeeper asks for them (`PrepRequestProcessor`).
+//! Owns: which operations are granted and which refused, with which code; what a granted one shows
+//! and changes. Leaves: the tree to [`super::tree`]; which moment is meant, and as whom, to the
+//! checker above.
+//! Holds: nothing here is taken from the servers that it judges. Of several reasons for a refusal
+//! the first is told, in the order in which ZooKeeper asks for them (`PrepRequestProcessor`).
 //!
-//! Sources: ZooKeeper Programmer's Guide ("ZooKeeper Stat Structure", "Sequence Nodes", "Container Nodes",
-//! "TTL Nodes", "ZooKeeper access control using ACLs"); `ZooKeeper.java` (multi, getEphemerals,
-//! getAllChildrenNumber, whoAmI).
+//! Sources: ZooKeeper Programmer's Guide ("ZooKeeper Stat Structure", "Sequence Nodes", "Container
+//! Nodes", "TTL Nodes", "ZooKeeper access control using ACLs"); `ZooKeeper.java` (multi,
+//! getEphemerals, getAllChildrenNumber, whoAmI).
 //! Start at [`Model::write`] and [`Model::read`].
 
 use super::tree::{Node, Own, Tree, names, without_secrets};
@@ -76,8 +77,8 @@ impl Model<'_> {
         }
     }
 
-    /// All of them, or none: then each says why, the steps behind the one that failed that they were not
-    /// tried.
+    /// All of them, or none: then each says why, the steps behind the one that failed that they
+    /// were not tried.
     pub(super) fn multi(&mut self, steps: &[Call]) -> Result<Vec<Step>, (ErrorCode, Vec<Step>)> {
         let mut done = Vec::with_capacity(steps.len());
         for step in steps {
@@ -236,7 +237,8 @@ impl Model<'_> {
         }
     }
 
-    /// The list as it is kept: no entry twice, and for `auth` everybody whom the client has proved to be.
+    /// The list as it is kept: no entry twice, and for `auth` everybody whom the client has proved
+    /// to be.
     fn resolved(&self, asked: &[Acl]) -> Result<Option<Arc<[Acl]>>, ErrorCode> {
         let mut kept: Vec<Acl> = Vec::new();
         for (index, entry) in asked.iter().enumerate() {

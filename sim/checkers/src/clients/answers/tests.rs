@@ -162,7 +162,8 @@ mod whole_answers {
         Change::Created { path: path.into(), owner, value: 0, bytes: 3, acl }
     }
 
-    /// `/g` is Anne's, everybody may read it; `/s` nobody but Anne may. Each has a child. `/n` is near.
+    /// `/g` is Anne's, everybody may read it; `/s` nobody but Anne may. Each has a child. `/n` is
+    /// near.
     fn guarded() -> History {
         let anne = || entry(permission::ALL, "digest", "anne:h");
         let all_read = [entry(permission::READ, "world", "anyone"), anne()];

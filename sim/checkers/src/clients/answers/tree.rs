@@ -1,7 +1,9 @@
 //! The tree as it was at any moment of the run.
 //!
-//! Owns: every state that each znode ever had, every coming and going of children, and who owned what.
-//! Leaves: what an operation makes of it to [`super::model`], what a reply must say to the checker above.
+//! Owns: every state that each znode ever had, every coming and going of children, and who owned
+//! what.
+//! Leaves: what an operation makes of it to [`super::model`], what a reply must say to the checker
+//! above.
 //! Holds: moments are asked for at or shortly before the end, so looking back is a short way.
 
 use super::model::Identity;
@@ -19,7 +21,8 @@ pub(super) struct Tree {
     znodes: BTreeMap<Arc<str>, Znode>,
     /// What each session ever owned.
     owned: BTreeMap<SessionId, BTreeSet<Arc<str>>>,
-    /// What the clock of its leader said, for each transaction that changed something, in their order.
+    /// What the clock of its leader said, for each transaction that changed something, in their
+    /// order.
     walls: Vec<(Zxid, WallTime)>,
 }
 
@@ -313,8 +316,8 @@ impl Tree {
         *znode.digest.get_or_insert_with(|| digest(path, &znode.children))
     }
 
-    /// The digest of the paths of a session's ephemerals below a prefix as of this moment, in order, and
-    /// how many there are.
+    /// The digest of the paths of a session's ephemerals below a prefix as of this moment, in
+    /// order, and how many there are.
     pub(super) fn ephemerals_at(
         &self,
         session: SessionId,

@@ -1,32 +1,33 @@
 //! The search for an order of operations on one znode.
 //!
-//! Owns: the sequential specification of a znode, and the search. Leaves: which operations there are, and
-//! on which keys, to the checker.
+//! Owns: the sequential specification of a znode, and the search. Leaves: which operations there
+//! are, and on which keys, to the checker.
 //! Holds: a verdict is exact; where it would cost too much there is none.
 //!
-//! Just-in-time linearization (Lowe): the history is read event by event, and all configurations are kept
-//! that explain it so far. A configuration is the state of the znode, which of the operations under way
-//! have taken effect, and how many of those with unknown outcome. Only when an operation returns must it
-//! have taken effect: then every configuration in which it has not is developed, one operation under way
-//! after the other, until it has. No configuration left: no order explains the history, and it is this
-//! return that cannot be explained.
+//! Just-in-time linearization (Lowe): the history is read event by event, and all configurations
+//! are kept that explain it so far. A configuration is the state of the znode, which of the
+//! operations under way have taken effect, and how many of those with unknown outcome. Only when an
+//! operation returns must it have taken effect: then every configuration in which it has not is
+//! developed, one operation under way after the other, until it has. No configuration left: no
+//! order explains the history, and it is this return that cannot be explained.
 //!
 //! What keeps this small:
-//! - An operation that changes nothing (a read, a refusal) takes effect as soon as the state allows it:
-//!   doing so later explains nothing more. So only writes branch.
-//! - A value that no read ever returns is as good as any other such value. Writes with unknown outcome
-//!   that are alike by that are counted, not told apart: it does not matter which of them took effect.
-//! - Of two configurations that differ only in how many unknown writes they have used, the one with more
-//!   of them is dropped: whatever comes, the other can do, too.
-//! - First a narrower search is made, in which writes that were answered take effect in the order of their
-//!   zxids. If it finds an order, that is one; if not, the full search decides.
+//! - An operation that changes nothing (a read, a refusal) takes effect as soon as the state allows
+//!   it: doing so later explains nothing more. So only writes branch.
+//! - A value that no read ever returns is as good as any other such value. Writes with unknown
+//!   outcome that are alike by that are counted, not told apart: it does not matter which of them
+//!   took effect.
+//! - Of two configurations that differ only in how many unknown writes they have used, the one with
+//!   more of them is dropped: whatever comes, the other can do, too.
+//! - First a narrower search is made, in which writes that were answered take effect in the order
+//!   of their zxids. If it finds an order, that is one; if not, the full search decides.
 
 use mailstorm_shared::Zxid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Configurations kept at a time, at most. Lower: more histories of many concurrent or unknown writes
-/// end as unknown. Higher: they cost more memory, about 100 bytes each.
+/// Configurations kept at a time, at most. Lower: more histories of many concurrent or unknown
+/// writes end as unknown. Higher: they cost more memory, about 100 bytes each.
 pub const CONFIGURATIONS_MAX: usize = 50_000;
 
 /// Steps of the search for one znode, at most. About a second.
@@ -66,9 +67,11 @@ pub(crate) struct Operation {
 /// What an operation's end says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Answer {
-    /// It took effect, once, between invocation and return; the version after it, or -1 if not told.
+    /// It took effect, once, between invocation and return; the version after it, or -1 if not
+    /// told.
     Done { write: Write, version: i32 },
-    /// It changed nothing, and the znode was like this at some moment between invocation and return.
+    /// It changed nothing, and the znode was like this at some moment between invocation and
+    /// return.
     Looked(Look),
     /// It took effect once at some moment after the invocation, or never.
     Maybe(Write),
@@ -136,8 +139,8 @@ pub(crate) enum Finding {
     GaveUp,
 }
 
-/// Looks for an order of these operations on a znode that does not exist at first. Returns also how many
-/// steps it took.
+/// Looks for an order of these operations on a znode that does not exist at first. Returns also how
+/// many steps it took.
 pub(crate) fn judge(operations: &[Operation], bounds: Bounds) -> (Finding, u64) {
     let operations = &without_unread_values(operations);
     let mut narrow = Search::new(operations, bounds, true);

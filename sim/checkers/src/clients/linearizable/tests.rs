@@ -196,8 +196,8 @@ fn a_write_that_took_effect_without_being_asked_for_is_told() {
 
 #[test]
 fn a_search_that_would_take_too_much_is_unknown() {
-    // Sixteen concurrent writes that tell neither version nor a usable order, and no order can explain
-    // the read in the end.
+    // Sixteen concurrent writes that tell neither version nor a usable order, and no order can
+    // explain the read in the end.
     let mut history = one_znode();
     for client in 0..16 {
         history = history.invoked(client + 10, 1, set(A, u64::from(client) + 10));
@@ -413,8 +413,8 @@ fn any_history() -> impl Strategy<Value = Vec<Operation>> {
     })
 }
 
-/// Like [`any_history`], but each answer is what a znode answered when the operations took effect one by
-/// one, in an order that respects real time, apart from a small change here and there.
+/// Like [`any_history`], but each answer is what a znode answered when the operations took effect
+/// one by one, in an order that respects real time, apart from a small change here and there.
 fn nearly_lawful_history() -> impl Strategy<Value = Vec<Operation>> {
     let change = proptest::option::weighted(0.3, (any::<proptest::sample::Index>(), any_answer()));
     (any_history(), change).prop_map(|(mut operations, change)| {

@@ -1,7 +1,7 @@
 //! Watches as the record shows them: what happened to each znode, and what each session watches.
 //!
-//! Owns: which watch is for which change, which watches are due. Leaves: what a reply or an event must
-//! have shown by then to the checker above.
+//! Owns: which watch is for which change, which watches are due. Leaves: what a reply or an event
+//! must have shown by then to the checker above.
 
 use mailstorm_shared::facts::CallKind;
 use mailstorm_shared::znodes::{EventKind, WatchKind};
@@ -34,8 +34,8 @@ pub(super) struct Client {
     pub(super) session: Option<SessionId>,
     /// Since when it is connected, if it is.
     pub(super) connected_at_ns: Option<u64>,
-    /// The server is known to have its lasting watches: it has answered on this connection, or told of a
-    /// change. Before that, a change can be one that the catch-up tells.
+    /// The server is known to have its lasting watches: it has answered on this connection, or told
+    /// of a change. Before that, a change can be one that the catch-up tells.
     pub(super) is_armed: bool,
     /// Operations that will leave a watch when they succeed.
     pub(super) asked: BTreeMap<u64, (CallKind, Arc<str>)>,
@@ -66,8 +66,8 @@ pub(super) struct Watch {
     pub(super) since: Zxid,
     /// The connection it was left on is gone.
     pub(super) reconnected: bool,
-    /// Its application wants no more of it. The server does not know as long as the connection lasts, and
-    /// after a reconnect it is not armed again.
+    /// Its application wants no more of it. The server does not know as long as the connection
+    /// lasts, and after a reconnect it is not armed again.
     pub(super) given_up: bool,
 }
 
@@ -165,8 +165,9 @@ impl Lasting {
 }
 
 impl LastingDue {
-    /// Whether this event settles it. What was missed is settled by a catch-up event at the znode or at one
-    /// above it that is under watch as well: a list that changed stands for whatever went below it.
+    /// Whether this event settles it. What was missed is settled by a catch-up event at the znode
+    /// or at one above it that is under watch as well: a list that changed stands for whatever went
+    /// below it.
     pub(super) fn is_told_by(&self, path: &str, kind: EventKind, zxid: Zxid) -> bool {
         if zxid == Zxid::ZERO {
             return self.missed && is_at_or_below(&self.path, path);

@@ -1,15 +1,17 @@
 //! Who was heard, and who expired: a session ends for silence, and silence ends a session.
 //!
-//! Owns: reigns, what each server heard and when, which faults could excuse a late report. Leaves: what
-//! transactions do to sessions to the checker above.
+//! Owns: reigns, what each server heard and when, which faults could excuse a late report. Leaves:
+//! what transactions do to sessions to the checker above.
 //!
-//! A leader decides by its own clock, so silence is measured by that: it may be off by so much as clocks that
-//! are not broken are, and a plan that lets it run faster still lets sessions end sooner.
+//! A leader decides by its own clock, so silence is measured by that: it may be off by so much as
+//! clocks that are not broken are, and a plan that lets it run faster still lets sessions end
+//! sooner.
 //!
-//! What a leader hears itself counts exactly, apart from its clock's drift. What a follower hears reaches
-//! the leader with the next pong, so it counts only in *calm*: while the follower served that leader all
-//! the time, and for a while no fault struck either of them. The same goes for the other direction: that a
-//! leader must have ended a silent session counts only while nothing struck the leader.
+//! What a leader hears itself counts exactly, apart from its clock's drift. What a follower hears
+//! reaches the leader with the next pong, so it counts only in *calm*: while the follower served
+//! that leader all the time, and for a while no fault struck either of them. The same goes for the
+//! other direction: that a leader must have ended a silent session counts only while nothing struck
+//! the leader.
 //!
 //! A leader that sleeps is no excuse. When it wakes, silence counts up to what the session's server
 //! has reported, and that reports everything it has heard by then: so for a while the leader ends
@@ -26,19 +28,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How much a node's clock may be off: one part in ten, far beyond any clock that is not broken.
 const DRIFT_PER_MILLE_MAX: u64 = 100;
 const DRIFT_PPM_MAX: u64 = DRIFT_PER_MILLE_MAX * 1_000;
-/// How late the leader may know what a follower heard, in calm: three times the pause between two pings
-/// (half of ZooKeeper's customary tick of two seconds).
+/// How late the leader may know what a follower heard, in calm: three times the pause between two
+/// pings (half of ZooKeeper's customary tick of two seconds).
 const REPORT_LAG_MS_MAX: u64 = 3_000;
-/// Calm begins so long after the last fault that struck: by then connections are up again, and whoever
-/// fell behind has caught up.
+/// Calm begins so long after the last fault that struck: by then connections are up again, and
+/// whoever fell behind has caught up.
 const CALM_AFTER_MS: u64 = 5_000;
 /// A sleep that a leader notices: beyond a tick, by whatever clock.
 const SLEEP_MS_MIN: u64 = 2_500;
-/// For so long after a leader has woken, silence counts up to what was reported before: nearly a tick.
+/// For so long after a leader has woken, silence counts up to what was reported before: nearly a
+/// tick.
 const WAKING_MS: u64 = 1_500;
-/// How much longer than its timeout a session may last in silence, in calm at the leader: for the bucket
-/// that its deadline is rounded up to (one tick), and for reports of followers that are struck, which the
-/// leader waits for no longer than five ticks.
+/// How much longer than its timeout a session may last in silence, in calm at the leader: for the
+/// bucket that its deadline is rounded up to (one tick), and for reports of followers that are
+/// struck, which the leader waits for no longer than five ticks.
 const SILENCE_MS_MAX: u64 = 14_000;
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -92,8 +95,8 @@ struct Server {
     cut_until_ns: u64,
     /// Whether its process is stopped.
     sleeps: bool,
-    /// When it was stopped last, and until when something had cut it off before, as long as nothing else
-    /// does.
+    /// When it was stopped last, and until when something had cut it off before, as long as nothing
+    /// else does.
     slept_from_ns: Option<(u64, u64)>,
     /// When it woke.
     woke_ns: Option<u64>,
@@ -239,8 +242,8 @@ impl Expiry {
         Ok(())
     }
 
-    /// A leader that has just woken ends a session. It may if that was silent for its whole timeout, from
-    /// whatever moment on, at servers that report to this leader.
+    /// A leader that has just woken ends a session. It may if that was silent for its whole
+    /// timeout, from whatever moment on, at servers that report to this leader.
     fn expired_unreported(
         &self,
         at: u64,
@@ -287,15 +290,16 @@ impl Expiry {
         Err(broken("expired_though_heard", at, nodes, detail))
     }
 
-    /// How late the leader may know what this server heard at that time; `None` when it need never know.
+    /// How late the leader may know what this server heard at that time; `None` when it need never
+    /// know.
     fn report_lag_ms(&self, by: ServerId, leader: ServerId, heard_at: u64) -> Option<u64> {
         if by == leader {
             return Some(0);
         }
         let (follower, leading) = (self.servers.get(by)?, self.servers.get(leader)?);
         let (followed, since_ns) = follower.follows?;
-        // In this reign: whoever has not noticed that a former one of the same leader is over reports to
-        // nobody.
+        // In this reign: whoever has not noticed that a former one of the same leader is over
+        // reports to nobody.
         let is_settled = followed == leader
             && leading.reign.as_ref()?.since_ns <= since_ns
             && since_ns <= heard_at;

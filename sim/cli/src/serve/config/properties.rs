@@ -1,7 +1,8 @@
 //! Files of Java's properties: lines of a key and a value.
 //!
-//! Holds: every line of a file is read as Java reads it: `key=value`, `key: value` or `key value`, comments
-//! behind `#` or `!` at a line's beginning, lines that go on behind a backslash at their end.
+//! Holds: every line of a file is read as Java reads it: `key=value`, `key: value` or `key value`,
+//! comments behind `#` or `!` at a line's beginning, lines that go on behind a backslash at their
+//! end.
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]

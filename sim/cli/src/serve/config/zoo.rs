@@ -1,10 +1,11 @@
 //! ZooKeeper's configuration file, `zoo.cfg`, for who brings one along.
 //!
 //! Owns: which of its keys mean something here, and what becomes of the others. A key that promises
-//! something which this server would not keep (encryption, credentials, other quorums) refuses the start;
-//! one that tunes a part which is not there is named in a remark; one in wrong letter case is refused.
-//! Holds: the folder of ZooKeeper's own data is never touched. What this server writes is in a folder
-//! `mailstorm` beside it, as ZooKeeper's is in `version-2`.
+//! something which this server would not keep (encryption, credentials, other quorums) refuses the
+//! start; one that tunes a part which is not there is named in a remark; one in wrong letter case
+//! is refused.
+//! Holds: the folder of ZooKeeper's own data is never touched. What this server writes is in a
+//! folder `mailstorm` beside it, as ZooKeeper's is in `version-2`.
 //! Start at [`read`].
 
 use super::properties::{self, Property};
@@ -64,7 +65,8 @@ enum When {
 
 const YES: When = When::Is(&["true", "yes"]);
 
-/// Keys that promise what this server does not keep; a name that ends in a dot stands for all below it.
+/// Keys that promise what this server does not keep; a name that ends in a dot stands for all below
+/// it.
 const REFUSED: &[(&str, When, &str)] = &[
     ("secureClientPort", When::Always, "there is no TLS here: put a proxy before `clientPort`"),
     ("secureClientPortAddress", When::Always, "there is no TLS here: put a proxy before it"),
@@ -458,7 +460,8 @@ impl Given {
                     }
                 }
             }
-            // Clients look for a writable server with it; ZooKeeper adds it, too, in its read-only mode.
+            // Clients look for a writable server with it; ZooKeeper adds it, too, in its read-only
+            // mode.
             settings.server.words.insert(FourLetterWord::Isro);
         }
         Ok(())
